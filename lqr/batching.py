@@ -39,7 +39,7 @@ def flatten(*tuples: Any) -> tuple[tuple[int, ...], list[list[Array]]]:
         shapes = [{name: np.shape(a) for name, a in t._asdict().items()} for t in tuples]
         raise InputError(f"leading axes do not broadcast: {shapes}; make them equal or 1") from error
     for t, group in zip(tuples, fields, strict=True):
-        for name, (a, core) in zip(t._fields, group, strict=True):
+        for name, (a, _) in zip(t._fields, group, strict=True):
             if not np.isfinite(a).all():
                 where = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
                 raise InputError(f"{type(t).__name__}.{name} is {a[where]} at index {where}; expected finite numbers")

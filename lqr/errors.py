@@ -1,4 +1,4 @@
-"""The exceptions of the whole library: few classes, each message says what was got, what was expected and the remedy."""
+"""The exceptions of the whole library: few classes; each message says what was got, expected, and the remedy."""
 
 
 class GPSError(Exception):
