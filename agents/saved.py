@@ -1,0 +1,58 @@
+"""Saved policies: one folder each, and a fixed table of what can be built from one."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from dynamics.storage import folders_by_number, load_tree, save_tree
+from lqr import CheckpointError, InputError
+
+from .interfaces import Policy
+
+KINDS = {  # the "kind" in a policy's state -> the class whose from_state(state) builds it; a file cannot add to this
+    "neural": "agents.neural_policy:NeuralPolicy",
+}
+
+
+def save_policy(folder: str | Path, policy: Policy, **about: Any) -> None:
+    """Writes a policy as a verified folder; `about` is kept beside it (JSON-able: task, seed, ...).
+
+    Raises InputError where the policy's state names no known kind, and StorageError where the disk refuses.
+    """
+    state = policy.state()
+    if state.get("kind") not in KINDS:
+        raise InputError(f"got a policy of kind {state.get('kind')!r}; expected one of {', '.join(sorted(KINDS))}")
+    save_tree(folder, state, {"what": "policy", **about})
+
+
+def load_policy(folder: str | Path) -> Any:
+    """Builds the policy out of a run's folder or of a policy's own.
+
+    A run that was stopped before its end has no policy folder yet: its newest valid checkpoint is taken.
+    The result has act(observation) and predict(observation, state=None, episode_start=None, deterministic=True).
+    Raises CheckpointError where there is none, or where a file is not as it was written.
+    """
+    folder = Path(folder)
+    if (folder / "MANIFEST.json").exists():
+        return build_policy(load_tree(folder)[0], folder)
+    if (folder / "policy").is_dir():
+        return build_policy(load_tree(folder / "policy")[0], folder / "policy")
+    if (folder / "checkpoints").is_dir():
+        for _, step in folders_by_number(folder / "checkpoints", "step_"):
+            return build_policy(load_tree(step)[0].get("policy"), step)
+    raise CheckpointError(f"{folder}: got no policy there; expected the folder of a run, or its policy folder")
+
+
+def build_policy(state: Any, folder: str | Path) -> Any:
+    """Builds a policy from its state; `folder` is what an error names."""
+    kind = state.get("kind") if isinstance(state, dict) else None
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise CheckpointError(f"{folder}: got a policy of kind {kind!r}; expected one of {', '.join(sorted(KINDS))}")
+    module, name = KINDS[kind].split(":")
+    try:
+        return getattr(import_module(module), name).from_state(state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{folder}: its policy does not fit its kind {kind!r} ({reason}); was it made by another version?") from None

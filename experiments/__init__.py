@@ -1,0 +1,1 @@
+"""Run: which task, method, settings and seed; and what is kept of it."""

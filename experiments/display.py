@@ -1,0 +1,110 @@
+"""What a person sees while it runs: a line per iteration and a bar on a terminal, plain lines elsewhere."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+COLUMNS = (  # metric, heading, format; those that a method yields are shown
+    ("env_steps", "steps", "{:.0f}"),
+    ("cost", "cost", "{:.3g}"),
+    ("policy_cost", "policy", "{:.3g}"),
+    ("distance", "distance", "{:.3f}"),
+    ("policy_distance", "p.dist.", "{:.3f}"),
+    ("kl", "KL", "{:.3g}"),
+    ("step", "step", "{:.3g}"),
+)
+WIDTH = 9  # characters of a column
+
+
+class Unbreakable:
+    """A stream whose writes never fail: a closed pipe or a full disk behind it costs the text, not the run."""
+
+    def __init__(self, stream: TextIO | None):
+        self._stream = stream or open(os.devnull, "w")  # noqa: SIM115  None where it was closed from the start
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            self._stream.reconfigure(errors="replace")  # type: ignore[attr-defined]
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class Display:
+    """The progress of one run on the standard output. Times are in seconds."""
+
+    def __init__(self, title: str, total: int | None, done: int = 0):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self.total, self._headed = total, False
+        self.console = Console(file=Unbreakable(sys.stdout), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+        self._bar: Progress | None = None
+        self.say(title)
+        if self.console.is_terminal:
+            shape = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+            self._bar = Progress(*shape, console=self.console, transient=True)
+            self._task = self._bar.add_task("iteration", total=total, completed=done, note="")
+            self._bar.start()
+
+    def iteration(self, number: int, scalars: Mapping[str, float], elapsed: float, remaining: float | None) -> None:
+        """Shows one iteration."""
+        shown = [(heading, form.format(scalars[key])) for key, heading, form in COLUMNS if key in scalars]
+        cells = [("iter.", f"{number}" + (f"/{self.total}" if self.total else "")), *shown]
+        cells += [("elapsed", clock(elapsed)), ("left", clock(remaining))]
+        widths = [max(7 if i == 0 else WIDTH - 1, len(h), len(c)) for i, (h, c) in enumerate(cells)]
+        if not self._headed:
+            self.say(" ".join(f"{h:>{w}}" for (h, _), w in zip(cells, widths, strict=True)), style="bold")
+            self._headed = True
+        self.say(" ".join(f"{c:>{w}}" for (_, c), w in zip(cells, widths, strict=True)))
+        if self._bar:
+            self._bar.update(self._task, completed=number, note=f"elapsed {clock(elapsed)}, left {clock(remaining)}")
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """Shows a line."""
+        self.console.print(text, style=style, markup=False, emoji=False)
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._bar:
+            self._bar.stop()
+
+
+def table(rows: Sequence[tuple[str, str]]) -> None:
+    """Prints a table of names and values, 80 columns wide."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=Unbreakable(sys.stdout), highlight=False)  # type: ignore[arg-type]
+    grid = Table(box=box.HORIZONTALS, show_header=False, width=min(80, console.width))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(name, Text(value))
+    console.print(grid)
+
+
+def clock(seconds: float | None) -> str:
+    """Returns a duration as people write it: 0:42, 1:02:03."""
+    if seconds is None:
+        return "-"
+    minutes, second = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{second:02}" if hours else f"{minutes}:{second:02}"
+
+
+def joined(words: Iterable[str]) -> str:
+    """Returns the words as a list in a sentence: a, b and c."""
+    words = list(words)
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

@@ -1,0 +1,70 @@
+"""After the last iteration: the policy, its grade, the pictures and the page that shows it all."""
+
+import json
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from agents.saved import build_policy, save_policy
+from dynamics.storage import read_json, write_file
+from lqr import CheckpointError
+
+from . import figures, report, video
+from .display import clock, table
+from .folder import RESULT, RunFolder, saved_config
+from .grading import grade, grade_random
+from .stopping import Stop
+from .summary import summarise, verdict
+
+
+def finished(path: Path) -> bool:
+    """Returns whether a run's folder holds its result, which is written last."""
+    return (path / RESULT).exists()
+
+
+def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
+    """Makes what a finished run leaves, out of its last checkpoint; returns early where a signal asks to stop."""
+    path, about = folder.path, saved_config(folder.path)
+    checkpoint = folder.newest()
+    if checkpoint is None:
+        raise CheckpointError(f"{path}: got a run without an iteration; expected one or more")
+    policy = build_policy(checkpoint.tree.get("policy"), path)
+    save_policy(path / "policy", policy, experiment=about["experiment"], task=task.name, seed=about["seed"])
+    start = time.perf_counter()
+    result: dict[str, Any] = {"seconds": checkpoint.meta["seconds"], **summarise(path)}
+    if (env_id := getattr(task, "env_id", None)) and not stop.asked:
+        print(f"grading the policy in {env_id} ...", flush=True)
+        result |= {"env_id": env_id, "grade": grade(env_id, policy)._asdict(), "random": grade_random(env_id)._asdict()}
+    result["verdict"] = verdict(result)
+    skipped = []
+    for make in (lambda: figures.draw(path, task), lambda: video.make_apart(path, task)):
+        if not stop.asked and (reason := make()):
+            skipped.append(reason)
+            warnings.warn(reason, stacklevel=2)
+    result |= {"skipped": skipped, "finish_seconds": time.perf_counter() - start}
+    if stop.asked:
+        return
+    write_file(path / "report.html", report.page(path, about, result).encode())
+    write_file(path / RESULT, json.dumps(result, indent=1, allow_nan=False).encode())
+    show(path, result)
+
+
+def show(path: Path, result: dict[str, Any]) -> None:
+    """Prints the final table."""
+    rows = [("result", result["verdict"])]
+    if "grade" in result:
+        got = result["grade"]
+        rows.append((result["env_id"], f"return {got['mean_return']:.2f} ± {got['standard_error']:.2f} (standard error), {got['episodes']} episodes"))
+        if got["final_distance"] is not None:
+            rows.append(("final distance", f"{got['final_distance']:.4f} m, mean of the episodes"))
+    rows += [(name, f"{value:.4g}") for name, value in result["figures"].items()]
+    rows += [("time", f"{clock(result['seconds'])} training, {clock(result['finish_seconds'])} grading and pictures")]
+    rows += [("skipped", reason) for reason in result["skipped"]]
+    rows += [("all of it in", f"{path}"), ("look at", "report.html"), ("use the policy", f"agents.load_policy({str(path)!r})")]
+    table(rows)
+
+
+def reread(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns what config.json and result.json of a finished run say."""
+    return saved_config(path), read_json(path / RESULT)

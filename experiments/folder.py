@@ -1,0 +1,147 @@
+"""The folder of a run: who may write in it, what it holds, and from where it goes on."""
+
+import fcntl
+import json
+import os
+import socket
+import warnings
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dynamics.storage import clean_up, discard, folders_by_number, load_tree, read_json, save_tree, write_file
+from lqr import CheckpointError, GPSError, StorageError
+
+from .tables import Table
+
+LOCK, CONFIG, RESULT, CHECKPOINTS = "run.lock", "config.json", "result.json", "checkpoints"
+KEEP = 2  # checkpoints
+
+
+class Busy(GPSError):
+    """Another process works in the folder."""
+
+
+class Checkpoint(NamedTuple):
+    """Where a run stood after an iteration."""
+
+    tree: dict[str, Any]  # "state" of the method, "policy"
+    meta: dict[str, Any]  # iteration, seconds, rng, sizes of the tables, and whose it is
+
+
+class RunFolder:
+    """A run's folder, locked for this process while it is entered."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.metrics = Table(path / "metrics.csv")  # a row per iteration
+        self.conditions = Table(path / "conditions.csv")  # a row per iteration and condition
+        self.timing = Table(path / "timing.csv")  # a row per iteration; the only table that differs from run to run
+        self._lock = -1
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Makes the folder of a new run. Raises CheckpointError where something is in it already."""
+        if self.path.is_dir() and (found := sorted(p.name for p in self.path.iterdir() if p.name != LOCK)):
+            if CONFIG in found:
+                raise CheckpointError(f"{self.path}: got a folder that holds a run already; go on with it by --resume {self.path}, or take another --out")
+            raise CheckpointError(f"{self.path}: got a folder with {found[0]} in it; expected a new or an empty one, so take another --out")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make {self.path}: {error.strerror}; take another --out") from None
+        self._take_lock()
+        write_file(self.path / CONFIG, json.dumps(config, indent=1, allow_nan=False).encode())
+
+    def reopen(self) -> None:
+        """Takes the folder of a run again."""
+        if not self.path.is_dir():
+            raise CheckpointError(f"{self.path}: got no folder of that name; expected the folder of a run")
+        self._take_lock()
+        clean_up(self.path)
+        if (self.path / CHECKPOINTS).is_dir():
+            clean_up(self.path / CHECKPOINTS)
+
+    def save(self, number: int, tree: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+        """Writes the checkpoint of an iteration, after all that it counts on, and removes those before the last two."""
+        sizes = {table.path.name: table.flush() for table in self._tables()}
+        steps = self.path / CHECKPOINTS
+        save_tree(steps / f"step_{number}", tree, {**meta, "iteration": number, "sizes": sizes})
+        for _, old in list(folders_by_number(steps, "step_"))[KEEP:]:
+            discard(old)
+
+    def newest(self) -> Checkpoint | None:
+        """Returns the newest whole checkpoint, with the tables cut back to it; None where the run never saved one.
+
+        A damaged newest one is passed over with a warning. Raises CheckpointError where all are damaged.
+        """
+        steps = self.path / CHECKPOINTS
+        found = list(folders_by_number(steps, "step_")) if steps.is_dir() else []
+        for number, folder in found:
+            try:
+                tree, meta = load_tree(folder)
+                checkpoint = Checkpoint(tree, _checked(meta, number, folder))
+                for table in self._tables():
+                    table.cut(meta["sizes"][table.path.name])
+                return checkpoint
+            except CheckpointError as error:
+                if folder == found[-1][1]:
+                    raise
+                warnings.warn(f"{error}; going on from the checkpoint before", stacklevel=2)
+        for table in self._tables():
+            table.cut(0)
+        return None
+
+    def _tables(self) -> tuple[Table, ...]:
+        return self.metrics, self.conditions, self.timing
+
+    def _take_lock(self) -> None:
+        try:
+            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(self._lock, 200).decode(errors="replace").strip() or "another process"
+            raise Busy(f"{self.path}: in use by {owner}; wait for it, or take another folder") from None
+        except OSError as error:
+            raise StorageError(f"cannot write in {self.path}: {error.strerror}; take another --out") from None
+        os.truncate(self._lock, 0)
+        os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+
+
+def new_path(experiment: str, seed: int) -> Path:
+    """Returns the usual folder of a new run, runs/EXPERIMENT/DATE-TIME-seedSEED."""
+    name = f"{datetime.now():%Y-%m-%d-%H%M%S}-seed{seed}"
+    path = Path("runs") / experiment / name
+    count = 2
+    while path.exists():
+        path = path.with_name(f"{name}-{count}")
+        count += 1
+    return path
+
+
+def saved_config(path: Path) -> dict[str, Any]:
+    """Returns what config.json of a run's folder says. Raises CheckpointError."""
+    if not (path / CONFIG).exists():
+        raise CheckpointError(f"{path}: got no {CONFIG} there; expected the folder of a run, as --out or runs/ has it")
+    config = read_json(path / CONFIG)
+    expected = {"experiment": str, "seed": int, "config": dict, "version": str, "fingerprint": dict, "method": str}
+    wrong = [key for key, kind in expected.items() if type(config.get(key)) is not kind]
+    if wrong:
+        raise CheckpointError(f"{path / CONFIG}: got nothing usable for {', '.join(wrong)}; expected it as the run wrote it")
+    return config
+
+
+def _checked(meta: dict[str, Any], number: int, folder: Path) -> dict[str, Any]:
+    kinds = {"iteration": int, "seconds": float, "rng": dict, "sizes": dict, "config": dict, "experiment": str, "seed": int}
+    wrong = [key for key, kind in kinds.items() if type(meta.get(key)) is not kind]
+    sizes = meta.get("sizes", {})
+    if wrong or meta["iteration"] != number or any(type(sizes.get(n)) is not int for n in ("metrics.csv", "conditions.csv", "timing.csv")):
+        raise CheckpointError(f"{folder}: got unusable entries ({', '.join(wrong) or 'iteration, sizes'}); it is no checkpoint of a run")
+    return meta

@@ -1,0 +1,62 @@
+"""Final figures: the policy's mean action in unmodified Gymnasium, on resets that training never saw."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lqr import SimulationError
+
+FIRST_SEED = 1_000_000  # of the resets; training draws from other generators
+
+
+class Grade(NamedTuple):
+    """How a policy does in an environment."""
+
+    episodes: int
+    mean_return: float
+    standard_error: float
+    worst_return: float
+    best_return: float
+    spread: float  # standard deviation of the episodes' returns
+    final_distance: float | None  # mean, in metres, where the environment tells
+
+
+def grade(env_id: str, policy: Any, episodes: int = 100) -> Grade:
+    """Runs the policy's mean action. Raises SimulationError where a return is not finite."""
+    return _grade(env_id, lambda env, observation: policy.act(observation), episodes)
+
+
+def grade_random(env_id: str, episodes: int = 20) -> Grade:
+    """Runs uniformly random actions, the line below which nothing was learned."""
+    rng = np.random.default_rng(FIRST_SEED)
+    return _grade(env_id, lambda env, observation: rng.uniform(env.action_space.low, env.action_space.high), episodes)
+
+
+def _grade(env_id: str, act: Callable[[Any, Any], Any], episodes: int) -> Grade:
+    import gymnasium
+
+    env = gymnasium.make(env_id)
+    try:
+        returns, distances = zip(*[_episode(env, act, FIRST_SEED + i) for i in range(episodes)], strict=True)
+    finally:
+        env.close()
+    total = np.array(returns)
+    if not np.isfinite(total).all():
+        raise SimulationError(f"{env_id}: got a return of {total[~np.isfinite(total)][0]}; expected finite; did it diverge?")
+    distance = None if None in distances else float(np.mean(distances))
+    spread = float(total.std(ddof=1)) if episodes > 1 else 0.0
+    error = spread / np.sqrt(episodes)
+    return Grade(episodes, float(total.mean()), float(error), float(total.min()), float(total.max()), spread, distance)
+
+
+def _episode(env: Any, act: Callable[[Any, Any], Any], seed: int) -> tuple[float, float | None]:
+    """Returns the return of one episode and, where the environment tells it, the distance at its end."""
+    observation, info = env.reset(seed=seed)
+    total, over = 0.0, False
+    while not over:
+        observation, reward, terminated, truncated, info = env.step(act(env, observation))
+        total += float(reward)
+        over = terminated or truncated
+    distance = info.get("reward_dist")  # Gymnasium's reaching tasks give minus the distance
+    return total, None if distance is None else -float(distance)

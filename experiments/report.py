@@ -1,0 +1,3 @@
+def draw(*a): return None
+def page(*a): return ''
+def make_apart(*a): return None

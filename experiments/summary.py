@@ -1,0 +1,57 @@
+"""The final figures of a run, and what they mean in one sentence."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from . import tables
+
+SETTLED = 4  # iterations after which a spike counts
+
+
+def summarise(path: Path) -> dict[str, Any]:
+    """Returns the final figures that the metrics of a run hold; what a method does not yield is left out.
+
+    "spike" is the highest policy cost of any iteration after the fourth over the best one until then.
+    """
+    rows = tables.read(path / "metrics.csv")
+    first, last = rows[0], rows[-1]
+    names = {"cost": "controllers' cost", "policy_cost": "policy's cost", "distance": "controllers' distance", "policy_distance": "policy's distance"}
+    found = {text: last[key] for key, text in names.items() if math.isfinite(last.get(key, math.nan))}
+    if (worst := spike([row.get("policy_cost", math.nan) for row in rows])) is not None:
+        found["spike of the policy's cost"] = worst
+    found |= {key.replace("_", " "): last[key] for key in ("rollouts", "env_steps") if key in last}
+    key = "policy_cost" if math.isfinite(last.get("policy_cost", math.nan)) else "cost"
+    ends = {"first": first.get("cost", math.nan), "last": last.get(key, math.nan)}
+    return {"iterations": int(last["iteration"]), "figures": found, "costs": {k: v for k, v in ends.items() if math.isfinite(v)}}
+
+
+def spike(costs: list[float]) -> float | None:
+    """Returns the highest ratio of a cost after the fourth to the best before it; None for shorter or other runs."""
+    ratios = [cost / min(costs[:i]) for i, cost in enumerate(costs) if i >= SETTLED and min(costs[:i]) > 0]
+    ratios = [ratio for ratio in ratios if math.isfinite(ratio)]
+    return max(ratios) if ratios else None
+
+
+def verdict(result: dict[str, Any]) -> str:
+    """Returns whether it learned and how well, in plain words."""
+    if "grade" in result:
+        return _graded(result["env_id"], result["grade"], result["random"])
+    ends = result["costs"]
+    if len(ends) < 2 or ends["first"] <= 0:
+        return f"It ran {result['iterations']} iterations; there is no cost to judge it by."
+    ratio = ends["last"] / ends["first"]
+    word = "It learned" if ratio < 0.5 else "It learned a little" if ratio < 0.9 else "It did not learn"
+    change = f"is {1 - ratio:.0%} lower than" if ratio < 1 else f"is {ratio - 1:.0%} higher than"
+    return f"{word}: the final cost {ends['last']:.3g} {change} the {ends['first']:.3g} of the first iteration."
+
+
+def _graded(env_id: str, got: dict[str, Any], random: dict[str, Any]) -> str:
+    gain = got["mean_return"] - random["mean_return"]
+    doubt = 2 * math.hypot(got["standard_error"], random["standard_error"])
+    word = "It learned" if gain > 2 * random["spread"] else "It learned a little" if gain > doubt else "It did not learn"
+    text = f"{word}: over {got['episodes']} fresh episodes of {env_id} the policy's mean return is {got['mean_return']:.2f}"
+    text += f", where random actions get {random['mean_return']:.1f}"
+    if got["final_distance"] is not None:
+        text += f"; an episode ends {1000 * got['final_distance']:.0f} mm from the target on average"
+    return text + "."
