@@ -51,7 +51,9 @@ def save_tree(folder: str | Path, tree: Tree, meta: Tree | None = None, finite: 
         _put_in_place(aside, folder)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
-        raise StorageError(f"cannot write {folder}: {error.strerror or error}; is there room, and may you write?") from None
+        raise StorageError(
+            f"cannot write {folder}: {error.strerror or error}; is there room, and may you write?"
+        ) from None
 
 
 def load_tree(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -70,10 +72,14 @@ def load_tree(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
             raise _damaged(folder / name, "its size or digest is not the manifest's")
     meta = _parse(folder / "meta.json", contents["meta.json"])
     if meta.get("format") != FORMAT:
-        raise CheckpointError(f"{folder}: got format {meta.get('format')!r}, expected {FORMAT}; it is of another version")
+        raise CheckpointError(
+            f"{folder}: got format {meta.get('format')!r}, expected {FORMAT}; it is of another version"
+        )
     if set(meta) != {"format", "finite", "tree", "meta"} or not isinstance(meta["tree"], dict):
         raise _damaged(folder / "meta.json", f"has the keys {sorted(meta)}")
-    arrays = _from_safetensors(folder / "arrays.safetensors", contents["arrays.safetensors"], meta["finite"] is not False)
+    arrays = _from_safetensors(
+        folder / "arrays.safetensors", contents["arrays.safetensors"], meta["finite"] is not False
+    )
     tree = _join(meta["tree"], arrays, folder / "meta.json")
     if arrays:
         raise _damaged(folder / "arrays.safetensors", f"holds arrays that the tree does not name: {sorted(arrays)[:3]}")
@@ -91,7 +97,9 @@ def write_file(path: str | Path, content: bytes) -> None:
         _flush_folder(path.parent)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {path}: {error.strerror or error}; is there room, and may you write?") from None
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}; is there room, and may you write?"
+        ) from None
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -180,7 +188,9 @@ def _to_json(value: Any) -> bytes:
     try:
         return json.dumps(value, allow_nan=False, indent=1).encode()
     except (TypeError, ValueError) as error:
-        raise InputError(f"cannot save as JSON: {error}; expected strings, finite numbers, booleans, None and dicts") from None
+        raise InputError(
+            f"cannot save as JSON: {error}; expected strings, finite numbers, booleans, None and dicts"
+        ) from None
 
 
 def _parse(path: Path, content: bytes) -> dict[str, Any]:
@@ -222,7 +232,9 @@ def _read(path: Path, limit: int = 0) -> bytes:
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:
-    return CheckpointError(f"{path}: {reason}; expected a file as this library wrote it, so take an earlier or another copy")
+    return CheckpointError(
+        f"{path}: {reason}; expected a file as this library wrote it, so take an earlier or another copy"
+    )
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -241,10 +253,19 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _put_in_place(aside: Path, folder: Path) -> None:
-    if folder.exists():
-        discard(folder)
-    os.rename(aside, folder)
+    trash = folder.parent / f".trash-{folder.name}-{os.getpid()}"
+    replaces = folder.exists()
+    if replaces:
+        os.rename(folder, trash)
+    try:
+        os.rename(aside, folder)
+    except OSError:
+        if replaces:
+            os.rename(trash, folder)
+        raise
     _flush_folder(folder.parent)
+    if replaces:
+        shutil.rmtree(trash, ignore_errors=True)
 
 
 def folders_by_number(parent: Path, prefix: str) -> Iterator[tuple[int, Path]]:

@@ -53,7 +53,11 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     choices = list(choices)
     close = difflib.get_close_matches(word, choices, 3, 0.55)
     if close:
-        return f"did you mean {' or '.join(close)}? (all: {', '.join(choices)})" if len(choices) < 9 else f"did you mean {' or '.join(close)}?"
+        return (
+            f"did you mean {' or '.join(close)}? (all: {', '.join(choices)})"
+            if len(choices) < 9
+            else f"did you mean {' or '.join(close)}?"
+        )
     return f"expected one of: {', '.join(choices)}"
 
 

@@ -73,13 +73,16 @@ def parse(words: Sequence[str], saved: Saved, experiment_of: Callable[[Path], st
 def overview() -> str:
     """Returns the text of --help and --list: every experiment and every setting, with unit and default."""
     lines = [f"usage: {PROGRAM} NAME [--SETTING VALUE ...] [--seed N] [--out DIR]", ""]
-    lines += [f"       {PROGRAM} --resume DIR      go on with a run", f"       {PROGRAM} NAME --help       one experiment"]
-    lines += ["", "Every run takes:"] + _table(catalogue.fields(Options()))
+    lines += [
+        f"       {PROGRAM} --resume DIR      go on with a run",
+        f"       {PROGRAM} NAME --help       one experiment",
+    ]
+    lines += ["", "Every run takes:", *_table(catalogue.fields(Options()))]
     for name in catalogue.names():
         experiment = catalogue.load(name)
         method, text = experiment.method.__name__, experiment.text.splitlines()
         lines += ["", f"{name}    {text[0]}", *(f"    {line}".rstrip() for line in text[1:])]
-        lines += [f"    method {method}:"] + _table(catalogue.fields(experiment.config))
+        lines += [f"    method {method}:", *_table(catalogue.fields(experiment.config))]
     return "\n".join(lines)
 
 
@@ -123,7 +126,9 @@ def _typed(experiment: Experiment, config: Any, options: Options, words: Sequenc
         raise InputError(_one_line(printed.getvalue())) from None
     if unknown:
         valid = [f"--{f.name.replace('_', '-')}" for f in catalogue.fields(options) + catalogue.fields(config)]
-        raise InputError(f"unknown option {unknown[0]!r} of {experiment.name}; {nearest(unknown[0].split('=')[0], valid)}")
+        raise InputError(
+            f"unknown option {unknown[0]!r} of {experiment.name}; {nearest(unknown[0].split('=')[0], valid)}"
+        )
     return Request(experiment, got.config, got.options)
 
 

@@ -51,7 +51,12 @@ class Display:
         self._bar: Progress | None = None
         self.say(title)
         if self.console.is_terminal:
-            shape = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+            shape = (
+                TextColumn("{task.description}"),
+                BarColumn(None),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
             self._bar = Progress(*shape, console=self.console, transient=True)
             self._task = self._bar.add_task("iteration", total=total, completed=done, note="")
             self._bar.start()

@@ -55,13 +55,18 @@ def show(path: Path, result: dict[str, Any]) -> None:
     rows = [("result", result["verdict"])]
     if "grade" in result:
         got = result["grade"]
-        rows.append((result["env_id"], f"return {got['mean_return']:.2f} ± {got['standard_error']:.2f} (standard error), {got['episodes']} episodes"))
+        text = f"return {got['mean_return']:.2f} ± {got['standard_error']:.2f} (standard error)"
+        rows.append((result["env_id"], f"{text}, {got['episodes']} episodes"))
         if got["final_distance"] is not None:
             rows.append(("final distance", f"{got['final_distance']:.4f} m, mean of the episodes"))
     rows += [(name, f"{value:.4g}") for name, value in result["figures"].items()]
     rows += [("time", f"{clock(result['seconds'])} training, {clock(result['finish_seconds'])} grading and pictures")]
     rows += [("skipped", reason) for reason in result["skipped"]]
-    rows += [("all of it in", f"{path}"), ("look at", "report.html"), ("use the policy", f"agents.load_policy({str(path)!r})")]
+    rows += [
+        ("all of it in", f"{path}"),
+        ("look at", "report.html"),
+        ("use the policy", f"agents.load_policy({str(path)!r})"),
+    ]
     table(rows)
 
 

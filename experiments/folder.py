@@ -49,10 +49,12 @@ class RunFolder:
 
     def begin(self, config: Mapping[str, Any]) -> None:
         """Makes the folder of a new run. Raises CheckpointError where something is in it already."""
-        if self.path.is_dir() and (found := sorted(p.name for p in self.path.iterdir() if p.name != LOCK)):
-            if CONFIG in found:
-                raise CheckpointError(f"{self.path}: got a folder that holds a run already; go on with it by --resume {self.path}, or take another --out")
-            raise CheckpointError(f"{self.path}: got a folder with {found[0]} in it; expected a new or an empty one, so take another --out")
+        found = sorted(p.name for p in self.path.iterdir() if p.name != LOCK) if self.path.is_dir() else []
+        if CONFIG in found:
+            remedy = f"go on with it by --resume {self.path}, or take another --out"
+            raise CheckpointError(f"{self.path}: got a folder that holds a run already; {remedy}")
+        if found:
+            raise CheckpointError(f"{self.path}: got a folder with {found[0]} in it; expected a new or an empty one")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -134,14 +136,30 @@ def saved_config(path: Path) -> dict[str, Any]:
     expected = {"experiment": str, "seed": int, "config": dict, "version": str, "fingerprint": dict, "method": str}
     wrong = [key for key, kind in expected.items() if type(config.get(key)) is not kind]
     if wrong:
-        raise CheckpointError(f"{path / CONFIG}: got nothing usable for {', '.join(wrong)}; expected it as the run wrote it")
+        raise CheckpointError(
+            f"{path / CONFIG}: got nothing usable for {', '.join(wrong)}; expected it as the run wrote it"
+        )
     return config
 
 
 def _checked(meta: dict[str, Any], number: int, folder: Path) -> dict[str, Any]:
-    kinds = {"iteration": int, "seconds": float, "rng": dict, "sizes": dict, "config": dict, "experiment": str, "seed": int}
+    kinds = {
+        "iteration": int,
+        "seconds": float,
+        "rng": dict,
+        "sizes": dict,
+        "config": dict,
+        "experiment": str,
+        "seed": int,
+    }
     wrong = [key for key, kind in kinds.items() if type(meta.get(key)) is not kind]
     sizes = meta.get("sizes", {})
-    if wrong or meta["iteration"] != number or any(type(sizes.get(n)) is not int for n in ("metrics.csv", "conditions.csv", "timing.csv")):
-        raise CheckpointError(f"{folder}: got unusable entries ({', '.join(wrong) or 'iteration, sizes'}); it is no checkpoint of a run")
+    if (
+        wrong
+        or meta["iteration"] != number
+        or any(type(sizes.get(n)) is not int for n in ("metrics.csv", "conditions.csv", "timing.csv"))
+    ):
+        raise CheckpointError(
+            f"{folder}: got unusable entries ({', '.join(wrong) or 'iteration, sizes'}); it is no checkpoint of a run"
+        )
     return meta

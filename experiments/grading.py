@@ -43,7 +43,9 @@ def _grade(env_id: str, act: Callable[[Any, Any], Any], episodes: int) -> Grade:
         env.close()
     total = np.array(returns)
     if not np.isfinite(total).all():
-        raise SimulationError(f"{env_id}: got a return of {total[~np.isfinite(total)][0]}; expected finite; did it diverge?")
+        raise SimulationError(
+            f"{env_id}: got a return of {total[~np.isfinite(total)][0]}; expected finite; did it diverge?"
+        )
     distance = None if None in distances else float(np.mean(distances))
     spread = float(total.std(ddof=1)) if episodes > 1 else 0.0
     error = spread / np.sqrt(episodes)

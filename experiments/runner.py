@@ -49,10 +49,14 @@ def restore(path: Path, experiment: Experiment) -> tuple[Any, int]:
     mine = {"experiment": experiment.name, "method": experiment.method.__name__, "version": versions.library_version()}
     for key, value in mine.items():
         if saved[key] != value:
-            raise CheckpointError(f"{path}: got a run of {key} {saved[key]!r}, expected {value!r}; resume it by what made it")
+            raise CheckpointError(
+                f"{path}: got a run of {key} {saved[key]!r}, expected {value!r}; resume it by what made it"
+            )
     names = {field.name for field in dataclasses.fields(experiment.config)}
     if odd := sorted(names ^ set(saved["config"])):
-        raise CheckpointError(f"{path}: got settings that differ from this method's in {', '.join(odd)}; it is of another version")
+        raise CheckpointError(
+            f"{path}: got settings that differ from this method's in {', '.join(odd)}; it is of another version"
+        )
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in saved["config"].items()}
     for name, value in values.items():
         if type(value) is not type(default := getattr(experiment.config, name)) and None not in (value, default):
@@ -107,7 +111,9 @@ def _train(experiment: Experiment, task: Any, config: Any, seed: int, folder: Ru
             row = {"iteration": iteration.number, **iteration.scalars}
             folder.metrics.append(row)
             folder.conditions.append(*by_condition(iteration))
-            folder.timing.append({"iteration": iteration.number, "elapsed": before + now - start, "seconds": now - last})
+            folder.timing.append(
+                {"iteration": iteration.number, "elapsed": before + now - start, "seconds": now - last}
+            )
             events.append(row)
             if iteration.number == total or stop.asked or total is None:
                 save_tree(folder.path / "trajectories", drawn(iteration.arrays), finite=False)
@@ -149,8 +155,14 @@ def drawn(arrays: Mapping[str, Any]) -> dict[str, Any]:
 def _check_owner(checkpoint: Checkpoint, experiment: Experiment, config: Any, seed: int, path: Path) -> None:
     settings = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(config).items()}
     saved = checkpoint.meta["config"]
-    odd = [key for key in {**settings, **saved} if saved.get(key) != settings.get(key) or (key in saved) != (key in settings)]
-    odd += [key for key, value in {"experiment": experiment.name, "seed": seed}.items() if checkpoint.meta[key] != value]
+    odd = [
+        key
+        for key in {**settings, **saved}
+        if saved.get(key) != settings.get(key) or (key in saved) != (key in settings)
+    ]
+    odd += [
+        key for key, value in {"experiment": experiment.name, "seed": seed}.items() if checkpoint.meta[key] != value
+    ]
     if odd or not isinstance(checkpoint.tree.get("state"), dict):
         raise CheckpointError(
             f"{path}: got a checkpoint that differs from config.json in {', '.join(odd) or 'state'}; "
@@ -162,13 +174,18 @@ def _restore_generator(rng: np.random.Generator, state: dict[str, Any], path: Pa
     try:
         rng.bit_generator.state = state
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{path}: got a random generator's state that is refused ({error}); it is damaged") from None
+        raise CheckpointError(
+            f"{path}: got a random generator's state that is refused ({error}); it is damaged"
+        ) from None
 
 
 def _warn_of_other_machine(saved: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
     odd = sorted(key for key in {**saved, **mine} if saved.get(key) != mine.get(key))
     if odd:
-        warnings.warn(f"{', '.join(odd)} differ from the run's first part: it goes on, but not to the same last bits", stacklevel=2)
+        warnings.warn(
+            f"{', '.join(odd)} differ from the run's first part: it goes on, but not to the same last bits",
+            stacklevel=2,
+        )
 
 
 def _one_thread() -> None:

@@ -16,14 +16,23 @@ def summarise(path: Path) -> dict[str, Any]:
     """
     rows = tables.read(path / "metrics.csv")
     first, last = rows[0], rows[-1]
-    names = {"cost": "controllers' cost", "policy_cost": "policy's cost", "distance": "controllers' distance", "policy_distance": "policy's distance"}
+    names = {
+        "cost": "controllers' cost",
+        "policy_cost": "policy's cost",
+        "distance": "controllers' distance",
+        "policy_distance": "policy's distance",
+    }
     found = {text: last[key] for key, text in names.items() if math.isfinite(last.get(key, math.nan))}
     if (worst := spike([row.get("policy_cost", math.nan) for row in rows])) is not None:
         found["spike of the policy's cost"] = worst
     found |= {key.replace("_", " "): last[key] for key in ("rollouts", "env_steps") if key in last}
     key = "policy_cost" if math.isfinite(last.get("policy_cost", math.nan)) else "cost"
     ends = {"first": first.get("cost", math.nan), "last": last.get(key, math.nan)}
-    return {"iterations": int(last["iteration"]), "figures": found, "costs": {k: v for k, v in ends.items() if math.isfinite(v)}}
+    return {
+        "iterations": int(last["iteration"]),
+        "figures": found,
+        "costs": {k: v for k, v in ends.items() if math.isfinite(v)},
+    }
 
 
 def spike(costs: list[float]) -> float | None:
@@ -49,8 +58,11 @@ def verdict(result: dict[str, Any]) -> str:
 def _graded(env_id: str, got: dict[str, Any], random: dict[str, Any]) -> str:
     gain = got["mean_return"] - random["mean_return"]
     doubt = 2 * math.hypot(got["standard_error"], random["standard_error"])
-    word = "It learned" if gain > 2 * random["spread"] else "It learned a little" if gain > doubt else "It did not learn"
-    text = f"{word}: over {got['episodes']} fresh episodes of {env_id} the policy's mean return is {got['mean_return']:.2f}"
+    word = (
+        "It learned" if gain > 2 * random["spread"] else "It learned a little" if gain > doubt else "It did not learn"
+    )
+    text = f"{word}: over {got['episodes']} fresh episodes of {env_id} the policy's mean return is "
+    text += f"{got['mean_return']:.2f}"
     text += f", where random actions get {random['mean_return']:.1f}"
     if got["final_distance"] is not None:
         text += f"; an episode ends {1000 * got['final_distance']:.0f} mm from the target on average"

@@ -1,4 +1,4 @@
-"""Tables that grow by a row at a time, on disk: CSV that can be cut back to where a checkpoint was, and TensorBoard events."""
+"""Tables that grow by a row at a time, on disk: CSV that can be cut back to a checkpoint, and TensorBoard events."""
 
 import csv
 import io
@@ -28,7 +28,9 @@ class Table:
                 writer.writerow(self.columns)
             if set(row) != set(self.columns):
                 odd = sorted(set(row) ^ set(self.columns))
-                raise InputError(f"{self.path.name}: got a row that differs in {', '.join(odd)}; expected the same keys always")
+                raise InputError(
+                    f"{self.path.name}: got a row that differs in {', '.join(odd)}; expected the same keys always"
+                )
             writer.writerow([_shown(row[column]) for column in self.columns])
         try:
             with open(self.path, "ab") as file:
@@ -49,7 +51,9 @@ class Table:
         """Cuts the file back to its first `size` bytes. Raises CheckpointError where it is shorter."""
         actual = self.path.stat().st_size if self.path.exists() else 0
         if actual < size:
-            raise CheckpointError(f"{self.path}: got {actual} bytes, expected {size} or more; it was changed since the checkpoint")
+            raise CheckpointError(
+                f"{self.path}: got {actual} bytes, expected {size} or more; it was changed since the checkpoint"
+            )
         try:
             if actual:
                 os.truncate(self.path, size)

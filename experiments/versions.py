@@ -11,7 +11,14 @@ import numpy as np
 
 DISTRIBUTION = "guided-policy-search"
 NUMERICAL = ("numpy", "scipy", "torch", "mujoco", "gymnasium", "numba", "llvmlite", "scikit-learn")
-VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "MKL_NUM_THREADS", "ATEN_CPU_CAPABILITY", "NUMBA_CPU_NAME")
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OPENBLAS_CORETYPE",
+    "MKL_NUM_THREADS",
+    "ATEN_CPU_CAPABILITY",
+    "NUMBA_CPU_NAME",
+)
 
 
 def library_version() -> str:
@@ -32,7 +39,13 @@ def fingerprint() -> dict[str, str]:
     """Returns what decides the last bits of a result; two runs with equal fingerprints can be compared bit by bit."""
     numbers = {name: _version(name) for name in NUMERICAL}
     variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-    return {"python": platform.python_version(), "machine": platform.machine(), **numbers, **variables, "rounding": rounding()}
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        **numbers,
+        **variables,
+        "rounding": rounding(),
+    }
 
 
 def rounding() -> str:

@@ -1,3 +1,161 @@
-def draw(*a): return None
-def page(*a): return ''
-def make_apart(*a): return None
+"""A moving picture of a run's policy on targets it never saw: `python experiments/video.py RUN`.
+
+A run makes it in a process of its own: a broken OpenGL library may end a process, and that must not be the run's.
+"""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+NAME, SIZE, EPISODES, SPEED = "policy", 320, 6, 25  # pixels, episodes, frames per second
+FIRST_SEED = 2_000_000  # of the resets
+LIMIT = 180  # seconds that the making may take
+ADVICE = "no OpenGL for off-screen pictures: apt-get install --no-install-recommends libegl1 libgl1"
+
+
+def make_apart(path: Path, task: Any) -> str | None:
+    """Makes policy.gif, and policy.mp4 where `av` is installed, in another process.
+
+    Returns None, or in one line what was skipped and why.
+    """
+    if not hasattr(type(task), "model"):
+        return None
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if not environment.get("MUJOCO_GL") and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(environment):
+        environment["MUJOCO_GL"] = "egl"  # read when mujoco is imported
+    command = [sys.executable, str(Path(__file__).resolve()), str(path)]
+    how: dict[str, Any] = {
+        "capture_output": True,
+        "text": True,
+        "timeout": LIMIT,
+        "start_new_session": True,
+    }  # Ctrl-C is not for it
+    try:
+        done = subprocess.run(command, env=environment, **how)
+    except subprocess.TimeoutExpired:
+        return f"moving picture skipped: it took more than {LIMIT} s"
+    if done.returncode == 0:
+        return None
+    lines = done.stderr.strip().splitlines() or [f"its process ended with {done.returncode}; {ADVICE}"]
+    return f"moving picture skipped: {lines[-1]}"
+
+
+def main(path: Path) -> int:
+    """Makes the moving picture of the run in `path`; returns an exit code, after a line on the standard error."""
+    from agents.saved import load_policy
+    from dynamics.storage import write_file
+    from experiments import catalogue
+    from experiments.folder import saved_config
+
+    try:
+        import mujoco
+
+        mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 8, 8).close()
+    except Exception as error:  # every OpenGL binding has exceptions of its own
+        print(f"{ADVICE} ({type(error).__name__}: {' '.join(str(error).split())[:80]})", file=sys.stderr)
+        return 1
+    policy = load_policy(path)
+    task = catalogue.load(saved_config(path)["experiment"]).task()
+    frames = list(_frames(task, policy))
+    write_file(path / f"{NAME}.gif", _gif(frames))
+    try:
+        import av  # noqa: F401
+    except ImportError:
+        return 0
+    _mp4(frames, path / f"{NAME}.mp4")
+    return 0
+
+
+def _frames(task: Any, policy: Any) -> Iterator[Any]:
+    """Yields pictures (SIZE, SIZE, 3) of the episodes; every second step at 50 steps a second."""
+    import mujoco
+    import numpy as np
+
+    every = max(1, round(1 / (SPEED * task.dt)))
+    renderer = None
+    for model, data, step in _scenes(task, policy):
+        if renderer is None:
+            model.vis.quality.shadowsize = model.vis.quality.offsamples = 0  # ten times faster in software
+            model.vis.global_.offwidth = model.vis.global_.offheight = SIZE * 2
+            renderer = mujoco.Renderer(model, SIZE * 2, SIZE * 2)
+            camera = _camera(mujoco, model, task)
+        if step % every == 0:
+            renderer.update_scene(data, camera)
+            picture = renderer.render().reshape(SIZE, 2, SIZE, 2, 3)
+            yield picture.mean((1, 3)).astype(np.uint8)  # smooth edges, cheaper than multisampling
+
+
+def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
+    """Yields (model, data, step), live, through the episodes: in Gymnasium where the task is from there."""
+    import numpy as np
+
+    if env_id := getattr(task, "env_id", None):
+        import gymnasium
+
+        env = gymnasium.make(env_id)
+        for i in range(EPISODES):
+            observation, _ = env.reset(seed=FIRST_SEED + i)
+            for step in range(task.horizon):
+                yield env.unwrapped.model, env.unwrapped.data, step  # type: ignore[attr-defined]
+                observation, _, terminated, truncated, _ = env.step(policy.act(observation))
+                if terminated or truncated:
+                    break
+        return
+    rng = np.random.default_rng(FIRST_SEED)
+    for c in range(min(EPISODES, task.conditions)):
+        task.reset(np.array([c]), rng)
+        for step in range(task.horizon):
+            yield task.model, task.data(0), step
+            task.step(np.clip(policy.act(task.observe()), task.action_low, task.action_high))
+
+
+def _camera(mujoco: Any, model: Any, task: Any) -> Any:
+    """Returns the task's camera, or one that sees the whole model: from above where the task is in a plane."""
+    camera = mujoco.MjvCamera()
+    mujoco.mjv_defaultFreeCamera(model, camera)
+    above = {"elevation": -90, "azimuth": 90} if hasattr(task, "plane") else {}
+    for key, value in (above | getattr(task, "camera", {})).items():
+        if key == "lookat":
+            camera.lookat[:] = value
+        else:
+            setattr(camera, key, value)
+    return camera
+
+
+def _gif(frames: list[Any]) -> bytes:
+    """Returns the frames as a GIF with one palette of 64 colours."""
+    from PIL import Image
+
+    pictures = [Image.fromarray(frame) for frame in frames]
+    palette = pictures[len(pictures) // 2].quantize(64)
+    small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    content = io.BytesIO()
+    small[0].save(
+        content, "GIF", save_all=True, append_images=small[1:], duration=1000 // SPEED, loop=0, optimize=False
+    )
+    return content.getvalue()
+
+
+def _mp4(frames: list[Any], path: Path) -> None:
+    """Writes the frames as H.264."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=SPEED)
+        stream.width = stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(ROOT)
+    if len(sys.argv) != 2:
+        sys.exit("usage: python experiments/video.py RUN")
+    sys.exit(main(Path(sys.argv[1])))

@@ -85,7 +85,7 @@ def train(task, config, rng, state=None):
             state = {**state, "gain": candidates[best], "best": float(costs[best])}
         state = {**state, "number": number}
         time.sleep(config.pause)
-        x, u, cost = task.run(state["gain"], rng, noise=0.1)
+        x, _, cost = task.run(state["gain"], rng, noise=0.1)
         px, _, policy_cost = task.run(state["gain"], rng)
         scalars = {
             "rollouts": float(number * config.tries),
