@@ -80,7 +80,7 @@ class RunFolder:
             discard(old)
 
     def newest(self) -> Checkpoint | None:
-        """Returns the newest whole checkpoint, with the tables cut back to it; None where the run never saved one.
+        """Returns the newest whole checkpoint; None where the run never saved one.
 
         A damaged newest one is passed over with a warning. Raises CheckpointError where all are damaged.
         """
@@ -89,17 +89,17 @@ class RunFolder:
         for number, folder in found:
             try:
                 tree, meta = load_tree(folder)
-                checkpoint = Checkpoint(tree, _checked(meta, number, folder))
-                for table in self._tables():
-                    table.cut(meta["sizes"][table.path.name])
-                return checkpoint
+                return Checkpoint(tree, _checked(meta, number, folder))
             except CheckpointError as error:
                 if folder == found[-1][1]:
                     raise
                 warnings.warn(f"{error}; going on from the checkpoint before", stacklevel=2)
-        for table in self._tables():
-            table.cut(0)
         return None
+
+    def cut_back(self, checkpoint: Checkpoint | None) -> None:
+        """Cuts the tables back to where they were at a checkpoint; to nothing where there is none."""
+        for table in self._tables():
+            table.cut(checkpoint.meta["sizes"][table.path.name] if checkpoint else 0)
 
     def _tables(self) -> tuple[Table, ...]:
         return self.metrics, self.conditions, self.timing

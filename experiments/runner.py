@@ -98,6 +98,7 @@ def _train(experiment: Experiment, task: Any, config: Any, seed: int, folder: Ru
         _check_owner(checkpoint, experiment, config, seed, folder.path)
         state, done, before = checkpoint.tree["state"], checkpoint.meta["iteration"], checkpoint.meta["seconds"]
         _restore_generator(rng, checkpoint.meta["rng"], folder.path)
+    folder.cut_back(checkpoint)
     total = getattr(config, "iterations", None)
     if total is not None and done >= total:
         return

@@ -21,6 +21,14 @@ def toy(tmp_path):
     return run
 
 
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """The folder of an uninterrupted run of 6 iterations with seed 3; not to be written to."""
+    folder = tmp_path_factory.mktemp("reference")
+    subprocess.run([sys.executable, str(TOY), "toy", "--seed", "3", "--out", "r"], cwd=folder, check=True, timeout=120)
+    return folder / "r"
+
+
 @pytest.fixture
 def start(tmp_path):
     """A function that starts toy.py with the given words; what still runs at the end of the test is killed."""
