@@ -55,4 +55,6 @@ def build_policy(state: Any, folder: str | Path) -> Any:
         raise CheckpointError(f"{folder}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise CheckpointError(f"{folder}: its policy does not fit its kind {kind!r} ({reason}); was it made by another version?") from None
+        raise CheckpointError(
+            f"{folder}: its policy does not fit its kind {kind!r} ({reason}); was it made by another version?"
+        ) from None
