@@ -23,7 +23,7 @@ class Grade(NamedTuple):
 
 
 def grade(env_id: str, policy: Any, episodes: int = 100) -> Grade:
-    """Runs the policy's mean action. Raises SimulationError where a return is not finite."""
+    """Runs the policy's mean action. Raises SimulationError where an action or a return is not finite."""
     return _grade(env_id, lambda env, observation: policy.act(observation), episodes)
 
 
@@ -57,7 +57,12 @@ def _episode(env: Any, act: Callable[[Any, Any], Any], seed: int) -> tuple[float
     observation, info = env.reset(seed=seed)
     total, over = 0.0, False
     while not over:
-        observation, reward, terminated, truncated, info = env.step(act(env, observation))
+        action = act(env, observation)
+        if not np.isfinite(action).all():
+            raise SimulationError(
+                f"{env.spec.id}: got the action {action}; expected finite numbers; was training healthy?"
+            )
+        observation, reward, terminated, truncated, info = env.step(action)
         total += float(reward)
         over = terminated or truncated
     distance = info.get("reward_dist")  # Gymnasium's reaching tasks give minus the distance

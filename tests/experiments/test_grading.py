@@ -1,0 +1,44 @@
+import gymnasium
+import numpy as np
+import pytest
+
+from experiments.grading import FIRST_SEED, grade, grade_random
+from lqr import SimulationError
+
+
+class Still:
+    def act(self, observation):
+        return np.zeros(2)
+
+
+class Broken:
+    def act(self, observation):
+        return np.full(2, np.nan)
+
+
+def test_the_grade_is_the_mean_of_the_returns_of_the_unmodified_environment():
+    env, returns, distances = gymnasium.make("Reacher-v5"), [], []
+    for seed in range(FIRST_SEED, FIRST_SEED + 4):
+        env.reset(seed=seed)
+        steps = [env.step(np.zeros(2)) for _ in range(50)]
+        returns.append(sum(step[1] for step in steps))
+        place = env.unwrapped.data.body("fingertip").xpos - env.unwrapped.data.body("target").xpos
+        distances.append(np.linalg.norm(place))
+    got = grade("Reacher-v5", Still(), episodes=4)
+    assert got.mean_return == pytest.approx(np.mean(returns), abs=1e-12)
+    assert got.standard_error == pytest.approx(np.std(returns, ddof=1) / 2)
+    assert got.final_distance == pytest.approx(np.mean(distances), rel=1e-6)
+    assert (got.worst_return, got.best_return) == (min(returns), max(returns))
+
+
+def test_a_grade_is_the_same_every_time():
+    assert grade("Reacher-v5", Still(), episodes=2) == grade("Reacher-v5", Still(), episodes=2)
+
+
+def test_random_actions_get_about_minus_43_on_reacher():
+    assert grade_random("Reacher-v5").mean_return == pytest.approx(-43, abs=4)  # as published
+
+
+def test_a_policy_that_answers_nan_is_an_error_and_not_a_good_grade():
+    with pytest.raises(SimulationError, match="Reacher-v5"):
+        grade("Reacher-v5", Broken(), episodes=1)

@@ -1,0 +1,45 @@
+import math
+
+import pytest
+
+from experiments.summary import spike, verdict
+
+GRADE = {"episodes": 100, "mean_return": -5.0, "standard_error": 0.2, "final_distance": 0.012, "spread": 2.0}
+RANDOM = {"episodes": 20, "mean_return": -43.0, "standard_error": 0.9, "final_distance": None, "spread": 4.0}
+
+
+def graded(**changes):
+    return verdict({"env_id": "Reacher-v5", "grade": GRADE | changes, "random": RANDOM})
+
+
+def test_a_spike_is_the_worst_cost_after_the_fourth_over_the_best_before_it():
+    assert spike([10, 8, 6, 5, 5, 12.5, 4]) == 2.5
+    assert spike([10, 20, 6, 5, 4]) == 0.8
+    assert spike([10, 8, 6, 5]) is None
+    assert spike([math.nan] * 6) is None
+
+
+def test_a_return_far_above_random_is_learned_and_says_how_far_it_ends():
+    assert graded().startswith("It learned: ")
+    assert "12 mm" in graded()
+    assert "-5.00" in graded()
+
+
+def test_a_return_a_little_above_random_is_learned_a_little():
+    assert graded(mean_return=-39.0).startswith("It learned a little")
+
+
+@pytest.mark.parametrize("value", [-43.0, -42.0, -60.0])
+def test_a_return_no_better_than_random_is_not_learned(value):
+    assert graded(mean_return=value).startswith("It did not learn")
+
+
+@pytest.mark.parametrize(
+    ("last", "words"), [(2.0, "It learned: "), (7.0, "It learned a little"), (9.9, "It did not"), (12.0, "20% higher")]
+)
+def test_without_an_environment_the_cost_decides(last, words):
+    assert words in verdict({"costs": {"first": 10.0, "last": last}, "iterations": 5})
+
+
+def test_where_there_is_no_cost_it_says_so():
+    assert "no cost" in verdict({"costs": {}, "iterations": 5})
