@@ -259,9 +259,12 @@ def make_convex(cost: QuadraticCost, floor: float = 0.0, around: Any = None) -> 
     `around` is a trajectory (X, U) at which value and gradient shall stay as they were; without it, that is xu = 0.
     """
     C, c, const = (np.asarray(a, dtype=float) for a in cost)
+    values: Array
     values, vectors = np.linalg.eigh(0.5 * (C + np.swapaxes(C, -1, -2)))
-    raised = (vectors * np.maximum(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
-    raised = np.where((values >= floor).all(-1)[..., None, None], C, 0.5 * (raised + np.swapaxes(raised, -1, -2)))
+    raised = (vectors * np.fmax(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    raised = np.where(
+        np.all(values >= floor, axis=-1, keepdims=True)[..., None], C, 0.5 * (raised + np.swapaxes(raised, -1, -2))
+    )
     if around is not None:
         xu = stack(*around)
         shift = ((raised - C) @ xu[..., None])[..., 0]

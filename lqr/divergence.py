@@ -14,8 +14,8 @@ def kl_divergence(p: LinearGaussianController, q: LinearGaussianController, unde
     """
     dx, du = p.K.shape[-1], p.k.shape[-1]
     mean, cov = under.mean[..., :-1, :dx], under.cov[..., :-1, :dx, :dx]
-    precision, logdet_q = _inverse(q.cov)
-    _, logdet_p = _inverse(p.cov)
+    precision, logdet_q = inverse(q.cov)
+    _, logdet_p = inverse(p.cov)
     dK = q.K - p.K
     gap = (dK @ mean[..., None])[..., 0] + q.k - p.k
     spread = p.cov + dK @ cov @ np.swapaxes(dK, -1, -2)
@@ -31,14 +31,14 @@ def kl_divergence(p: LinearGaussianController, q: LinearGaussianController, unde
 def entropy(controller: LinearGaussianController) -> Array:
     """Returns the entropy of u given x at each step, (..., T)."""
     du = controller.k.shape[-1]
-    return 0.5 * (du * (1 + np.log(2 * np.pi)) + _inverse(controller.cov)[1])
+    return 0.5 * (du * (1 + np.log(2 * np.pi)) + inverse(controller.cov)[1])
 
 
 def negative_log_density(controller: LinearGaussianController, weight: float | Array = 1.0) -> QuadraticCost:
     """Returns -weight * log p(u | x) as a quadratic cost with T+1 steps; `weight` is a number or (..., T)."""
     K, k, cov = controller
     du, dx = K.shape[-2:]
-    precision, logdet = _inverse(cov)
+    precision, logdet = inverse(cov)
     weight = np.broadcast_to(np.asarray(weight, dtype=float), k.shape[:-1])[..., None]
     KtP = np.swapaxes(K, -1, -2) @ precision
     Pk = (precision @ k[..., None])[..., 0]
@@ -55,11 +55,14 @@ def negative_log_density(controller: LinearGaussianController, weight: float | A
     return QuadraticCost(0.5 * (C + np.swapaxes(C, -1, -2)), c, const)
 
 
-def _inverse(cov: Array) -> tuple[Array, Array]:
+def inverse(cov: Array) -> tuple[Array, Array]:
     """Returns the inverses and log-determinants of a stack of covariances."""
     try:
         L = np.linalg.cholesky(cov)
     except np.linalg.LinAlgError as error:
         raise NotPositiveDefinite("a controller's covariance is singular; give it a floor, such as 1e-6 I") from error
+    scale = np.diagonal(L, axis1=-2, axis2=-1)
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        raise NotPositiveDefinite("a controller's covariance is singular; give it a floor, such as 1e-6 I")
     half = np.linalg.solve(L, np.broadcast_to(np.eye(cov.shape[-1]), cov.shape))
     return np.swapaxes(half, -1, -2) @ half, 2 * np.log(np.diagonal(L, axis1=-2, axis2=-1)).sum(-1)

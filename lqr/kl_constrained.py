@@ -2,9 +2,10 @@
 
     minimise  E_p [ cost ] - sum_t tau_t H(p(u_t | x_t))    subject to   KL(p || anchor) <= epsilon
 
-with the divergence of the whole trajectory. For a multiplier eta the minimiser is maximum-entropy LQR on
+with the divergence of the whole trajectory, or of each step with an epsilon each. For a multiplier eta the minimiser is maximum-entropy LQR on
 cost - eta log anchor with temperature tau + eta, and its divergence falls as eta grows (Levine & Abbeel 2014,
-section 3), so eta is found by bracketing log KL against log eta.
+section 3), so eta is found by a bracketed secant of log KL
+against log eta; multipliers that left a problem without a minimum bound it from below.
 """
 
 from typing import NamedTuple
@@ -12,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .batching import flatten, restore, with_batch
-from .divergence import kl_divergence, negative_log_density
+from .divergence import inverse, negative_log_density
 from .errors import InputError, NumericalError
+from .jit import kernel
 from .passes import backward_flat, forward_flat, temperatures
 from .types import (
     Array,
@@ -50,105 +52,196 @@ def minimise_cost_within_kl(
 ) -> KLResult:
     """Returns the controller that minimises the expected cost within epsilon nats of the anchor.
 
-    `epsilon` (...,) is in nats per trajectory, `temperature` weighs the entropy (a number or (..., T)), `eta` is a first
-    guess. The result is feasible always, and within `tolerance` (relative) of epsilon where the constraint binds.
+    `epsilon` (...,) is in nats per trajectory, `temperature` weighs the entropy (a number or (..., T)), `eta` is a
+    first guess. The result is feasible always, and within `tolerance` (relative) of epsilon where the constraint binds.
     Raises InputError for epsilon <= 0, NumericalError where no eta in range gives a positive definite problem.
     """
-    lead, ((Ka, ka, Sa), (F, f, W), (C, c, const), (m0, P0)) = flatten(anchor, dynamics, cost, x0)
-    B, T, dx, _ = F.shape
-    old = LinearGaussianController(Ka, ka, Sa)
-    bound = with_batch(np.asarray(epsilon, dtype=float), lead, 0)
-    if not (np.isfinite(bound) & (bound > 0)).all():
-        raise InputError(f"epsilon is {bound.min()} nats; expected a finite number above 0")
-    tau = temperatures(temperature, lead, T)
-    pull = negative_log_density(old)
-    log_eta = np.log(with_batch(np.asarray(eta, dtype=float), lead, 0)).clip(*LOG_ETA_RANGE)
-
+    p = prepare(anchor, dynamics, cost, x0, temperature)
+    B, T = p.tau.shape
+    bound = positive("epsilon", epsilon, p.lead)
+    target = bound * (1 - 0.5 * tolerance)
+    log_eta = np.log(positive("eta", eta, p.lead)).clip(*LOG_ETA_RANGE)
     low, high = np.full(B, -np.inf), np.full(B, np.inf)  # KL too large at low, small enough at high
     gap_low, gap_high = np.full(B, np.inf), np.full(B, -np.inf)  # log KL - log target there
-    target = bound * (1 - 0.5 * tolerance)
-    best: dict[str, Array] = {}
-    kl, found, active = np.full(B, np.nan), np.full(B, np.nan), np.ones(B, bool)
-    passes = np.zeros(B, int)
+    step = np.full(B, 1.0)  # how far to go where there is no bracket yet; doubles
+    side = np.zeros(B, int)  # which end of the bracket moved last, and how often in a row
+    best = Best(p)
+    active, passes = np.ones(B, bool), np.zeros(B, int)
     todo = np.arange(B)
 
     def attempt(ids: Array, weight: Array) -> Array:
-        """Solves the problems `ids` with multipliers `weight`; keeps those that are feasible and returns every KL."""
-        e = weight[:, None]
-        K, k, S, _, _, _, failed = backward_flat(
-            F[ids], f[ids], W[ids], C[ids] + e[..., None, None] * pull.C[ids], c[ids] + e[..., None] * pull.c[ids],
-            const[ids], tau[ids] + e,
-        )  # fmt: skip
-        divergence = np.full(len(ids), np.inf)
-        good = np.flatnonzero(failed < 0)
-        if len(good):
-            at = ids[good]
-            new = LinearGaussianController(K[good], k[good], S[good])
-            mean, cov = forward_flat(*new, F[at], f[at], W[at], m0[at], P0[at])
-            of_old = LinearGaussianController(Ka[at], ka[at], Sa[at])
-            total = kl_divergence(new, of_old, TrajectoryDistribution(mean, cov)).sum(-1)
-            divergence[good] = np.where(np.isfinite(total), np.maximum(total, 0.0), np.inf)
-            keep = divergence[good] <= bound[at]
-            for name, value in {"K": K, "k": k, "S": S}.items():
-                best.setdefault(name, np.empty((B, *value.shape[1:])))[at[keep]] = value[good][keep]
-            for name, value in {"mean": mean, "cov": cov}.items():
-                best.setdefault(name, np.empty((B, *value.shape[1:])))[at[keep]] = value[keep]
-            kl[at[keep]], found[at[keep]] = divergence[good][keep], weight[good][keep]
+        solution = solve(p, ids, np.repeat(weight[:, None], T, 1))
         passes[ids] += 1
+        divergence = solution.kl.sum(-1)
+        best.keep(ids, divergence <= bound[ids], solution, weight, divergence)
         return divergence
 
-    free = np.flatnonzero((tau > 0).all(-1))
+    free = np.flatnonzero((p.tau > 0).all(-1))
     if len(free):  # with entropy in the objective the constraint may not bind at all
         inside = attempt(free, np.zeros(len(free))) <= bound[free]
         active[free[inside]] = False
         todo = np.setdiff1d(todo, free[inside])
-
-    for _ in range(max_passes):
-        if not len(todo):
-            break
+    while len(todo) and passes.max() < max_passes:
         at = log_eta[todo]
         divergence = attempt(todo, np.exp(at))
-        with np.errstate(divide="ignore"):
-            gap = np.log(divergence) - np.log(target[todo])
+        gap = np.log(np.maximum(divergence, 1e-300)) - np.log(target[todo])
         above = divergence > bound[todo]
-        low[todo[above]], gap_low[todo[above]] = at[above], gap[above]
-        high[todo[~above]], gap_high[todo[~above]] = at[~above], gap[~above]
-        done = ~above & (divergence >= bound[todo] * (1 - tolerance))
-        done |= (high[todo] - low[todo] < 1e-12) | (~above & (at <= LOG_ETA_RANGE[0]))
+        up, down = todo[above], todo[~above]
+        low[up], gap_low[up], high[down], gap_high[down] = at[above], gap[above], at[~above], gap[~above]
+        side[up], side[down] = np.maximum(side[up], 0) + 1, np.minimum(side[down], 0) - 1
+        active[down[at[~above] <= LOG_ETA_RANGE[0]]] = False
+        done = ~above & ((divergence >= bound[todo] * (1 - tolerance)) | (at <= LOG_ETA_RANGE[0]))
+        done |= (high[todo] - low[todo] < 1e-13 * np.maximum(1.0, abs(at))) | (above & (at >= LOG_ETA_RANGE[1]))
         todo = todo[~done]
-        log_eta[todo] = _next(low[todo], high[todo], gap_low[todo], gap_high[todo])
-        if (low[todo] >= LOG_ETA_RANGE[1]).any():
-            break
+        log_eta[todo] = _next(low[todo], high[todo], gap_low[todo], gap_high[todo], step[todo], side[todo])
+        step[todo] *= 2
 
-    if np.isnan(found).any():
-        b = int(np.argmax(np.isnan(found)))
+    missing = np.isnan(best.kl)
+    if missing.any():
+        b = int(np.argmax(missing))
         raise NumericalError(
-            f"no eta up to {np.exp(LOG_ETA_RANGE[1]):.0e} keeps KL within {bound[b]:.3g} nats of the anchor (problem {b}); "
-            "is the anchor's covariance singular, or the cost far from convex?"
+            f"no eta tried, up to {np.exp(low[b]):.1e}, keeps KL within {bound[b]:.3g} nats of the anchor (problem {b}); "
+            "raise epsilon, the anchor's covariance or max_passes, or make the cost convex first"
         )
-    converged = ~active | (kl >= bound * (1 - tolerance))
-    K, k, S, mean, cov, found, kl, active, converged, passes = restore(
-        lead, best["K"], best["k"], best["S"], best["mean"], best["cov"], found, kl, active, converged, passes
-    )
-    return KLResult(
-        LinearGaussianController(K, k, S), TrajectoryDistribution(mean, cov), found, kl, active, converged, passes
-    )
+    converged = ~active | (best.kl >= bound * (1 - tolerance))
+    return best.result(active, converged, passes)
 
 
-LOG_ETA_RANGE = (np.log(1e-12), np.log(1e16))
+LOG_ETA_RANGE = (np.log(1e-30), np.log(1e30))
 
 
-def _next(low: Array, high: Array, gap_low: Array, gap_high: Array) -> Array:
-    """Returns the next log eta: grow the bracket by the slope -2 of log KL in log eta, else interpolate inside it."""
-    out = np.empty_like(low)
-    no_high, no_low = np.isinf(high), np.isinf(low)
-    step_up = np.where(np.isfinite(gap_low), np.clip(0.6 * gap_low, 0.3, 4.0), 2.0)
-    step_down = np.where(np.isfinite(gap_high), np.clip(-0.6 * gap_high, 0.3, 4.0), 4.0)
-    both = ~no_high & ~no_low
-    with np.errstate(invalid="ignore"):
-        share = np.where(np.isfinite(gap_low) & np.isfinite(gap_high), gap_low / (gap_low - gap_high), 0.5)
-        inside = low + np.clip(share, 0.02, 0.98) * (high - low)
-    out[both] = inside[both]
-    out[no_high] = (low + step_up)[no_high]
-    out[no_low & ~no_high] = (high - step_down)[no_low & ~no_high]
+def _next(low: Array, high: Array, gap_low: Array, gap_high: Array, step: Array, side: Array) -> Array:
+    """Returns the next log eta: by the slope, near -2, and at most `step` without a bracket; a secant inside it."""
+    finite_low = np.isfinite(gap_low)
+    rise = np.where(finite_low, np.clip(0.6 * np.where(finite_low, gap_low, 0.0), 0.05, 4 * step), 2 * step)
+    fall = np.clip(-0.6 * np.where(np.isinf(high), 0.0, gap_high), 0.05, 4 * step)
+    bracket = np.isfinite(low) & np.isfinite(high)
+    share = np.full(low.shape, 0.5)
+    sure = bracket & finite_low
+    a, b = gap_low[sure], gap_high[sure]
+    halve = 0.5 ** np.maximum(abs(side[sure]) - 1, 0)  # Illinois: an end that stays too long loses weight
+    a, b = np.where(side[sure] < 0, a * halve, a), np.where(side[sure] > 0, b * halve, b)
+    share[sure] = np.clip(a / (a - b), 1e-4, 1 - 1e-4)
+    width = np.where(bracket, high - np.where(bracket, low, 0.0), 0.0)
+    inside = np.where(bracket, low, 0.0) + share * width
+    out = np.where(bracket, inside, np.where(np.isinf(high), low + rise, high - fall))
     return np.clip(out, *LOG_ETA_RANGE)
+
+
+class Problem(NamedTuple):
+    """A batch of problems with one batch axis, and the anchor in the forms that the dual needs."""
+
+    lead: tuple[int, ...]
+    fields: tuple[Array, ...]  # K, k of the anchor; F, f, cov; C, c, const; mean, cov of x0
+    pull: QuadraticCost  # -log anchor
+    precision: Array  # (B, T, du, du)
+    logdet: Array  # (B, T), of the anchor's covariance
+    tau: Array  # (B, T)
+
+
+class Solution(NamedTuple):
+    """What one multiplier gives; KL is infinite where the problem has no minimum."""
+
+    arrays: tuple[Array, ...]  # K, k, cov, and mean, cov of xu
+    kl: Array  # (b, T)
+
+
+def prepare(
+    anchor: LinearGaussianController,
+    dynamics: LinearGaussianDynamics,
+    cost: QuadraticCost,
+    x0: Gaussian,
+    temperature: float | Array,
+) -> Problem:
+    """Returns the problem in flat form, after checking it."""
+    lead, ((K, k, S), ours, costs, start) = flatten(anchor, dynamics, cost, x0)
+    tau = temperatures(temperature, lead, k.shape[1])
+    pull = negative_log_density(LinearGaussianController(K, k, S))
+    return Problem(lead, (K, k, *ours, *costs, *start), pull, *inverse(S), tau)
+
+
+def solve(p: Problem, ids: Array, eta: Array) -> Solution:
+    """Returns the minimisers of cost - sum eta_t log anchor_t for the problems `ids`, eta (b, T)."""
+    whole = len(ids) == len(p.tau)
+    Ka, ka, F, f, W, C, c, const, m0, P0, pull_C, pull_c, precision, logdet, tau = (
+        a if whole else a[ids] for a in (*p.fields, p.pull.C, p.pull.c, p.precision, p.logdet, p.tau)
+    )
+    C, c = C.copy(), c.copy()
+    C[:, :-1] += eta[..., None, None] * pull_C[:, :-1]
+    c[:, :-1] += eta[..., None] * pull_c[:, :-1]
+    K, k, S, _, _, _, failed = backward_flat(F, f, W, C, c, const, tau + eta)
+    for array in (K, k, S):
+        array[failed >= 0] = 0.0
+    mean, cov = forward_flat(K, k, S, F, f, W, m0, P0)
+    kl = np.empty(tau.shape)
+    _divergence(K, k, S, Ka, ka, precision, logdet, mean, cov, kl)
+    kl[failed >= 0] = np.inf
+    return Solution((K, k, S, mean, cov), np.where(np.isnan(kl), np.inf, kl))
+
+
+class Best:
+    """Collects, for each problem, the last solution that kept its bound."""
+
+    def __init__(self, p: Problem):
+        (B, T, du, dx), n = p.fields[0].shape, p.fields[2].shape[-1]
+        shapes = (T, du, dx), (T, du), (T, du, du), (T + 1, n), (T + 1, n, n)
+        self.lead, self.arrays = p.lead, [np.zeros((B, *shape)) for shape in shapes]
+        self.kl, self.eta = np.full(B, np.nan), np.full(B, np.nan)
+
+    def keep(self, ids: Array, good: Array, solution: Solution, eta: Array, kl: Array) -> None:
+        for mine, new in zip(self.arrays, solution.arrays, strict=True):
+            mine[ids[good]] = new[good]
+        if self.eta.shape[1:] != eta.shape[1:]:
+            self.eta = np.full((len(self.kl), *eta.shape[1:]), np.nan)
+        self.eta[ids[good]], self.kl[ids[good]] = eta[good], kl[good]
+
+    def result(self, active: Array, converged: Array, passes: Array) -> KLResult:
+        K, k, S, mean, cov = restore(self.lead, *self.arrays)
+        rest = restore(self.lead, self.eta, self.kl, active, converged, passes)
+        return KLResult(LinearGaussianController(K, k, S), TrajectoryDistribution(mean, cov), *rest)
+
+
+def positive(name: str, value: float | Array, lead: tuple[int, ...], core: int = 0) -> Array:
+    """Returns the argument with one batch axis. Raises InputError unless every number is finite and above 0."""
+    flat = with_batch(np.asarray(value, dtype=float), lead, core)
+    if not (np.isfinite(flat) & (flat > 0)).all():
+        where = tuple(int(i) for i in np.argwhere(~(np.isfinite(flat) & (flat > 0)))[0])
+        raise InputError(f"{name} is {flat[where]} at index {where}; expected finite numbers above 0")
+    return flat
+
+
+@kernel
+def _divergence(K, k, S, Ka, ka, P, logdet, mean, cov, kl):
+    """Writes E_x KL( new(u|x) || anchor(u|x) ) per step, from the anchor's precision P and log-determinant."""
+    B, T, du, dx = K.shape
+    D, DP, L = np.empty((du, dx)), np.empty((du, dx)), np.empty((du, du))
+    gap = np.empty(du)
+    for b in range(B):
+        for t in range(T):
+            total = logdet[b, t] - du
+            for i in range(du):
+                gap[i] = k[b, t, i] - ka[b, t, i]
+                for j in range(dx):
+                    D[i, j] = K[b, t, i, j] - Ka[b, t, i, j]
+                    gap[i] += D[i, j] * mean[b, t, j]
+                    DP[i, j] = 0.0
+                for m in range(dx):
+                    for j in range(dx):
+                        DP[i, j] += D[i, m] * cov[b, t, m, j]
+            for i in range(du):
+                for j in range(i + 1):
+                    a = S[b, t, i, j] + gap[i] * gap[j]
+                    for m in range(dx):
+                        a += DP[i, m] * D[j, m]
+                    total += a * P[b, t, i, j] * (1.0 if i == j else 2.0)
+            for j in range(du):
+                for i in range(j, du):
+                    a = S[b, t, i, j]
+                    for m in range(j):
+                        a -= L[i, m] * L[j, m]
+                    if i == j:
+                        L[j, j] = np.sqrt(a) if a > 0 else np.nan
+                        total -= 2 * np.log(L[j, j])
+                    else:
+                        L[i, j] = a / L[j, j]
+            kl[b, t] = max(0.5 * total, 0.0) if total == total else np.nan

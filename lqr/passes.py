@@ -9,10 +9,16 @@ over controllers u ~ N(K x + k, cov). tau = 0 is LQR, tau > 0 is maximum-entropy
 """
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 from .batching import flatten, restore, with_batch
 from .errors import NotPositiveDefinite
+from .jit import kernel
+from .lanes import LANES, LARGEST, backward_lanes
 from .types import (
     Array,
     Gaussian,
@@ -32,7 +38,7 @@ def backward(
     `temperature` is tau above: a number, or (..., T). Raises NotPositiveDefinite, with the step, where Quu is not.
     """
     lead, ((F, f, W), (C, c, const)) = flatten(dynamics, cost)
-    B, T, dx, n = F.shape
+    T = F.shape[1]
     tau = temperatures(temperature, lead, T)
     K, k, cov, V, v, s, failed = backward_flat(F, f, W, C, c, const, tau)
     if (failed >= 0).any():
@@ -80,7 +86,10 @@ def backward_flat(F: Array, f: Array, W: Array, C: Array, c: Array, const: Array
         np.empty((B, T + 1)),
         np.full(B, -1),
     )
-    _backward(F, f, W, C, c, const, tau, *out)
+    if B >= LANES and n <= LARGEST:
+        backward_lanes(F, f, W, C, c, const, tau, out)
+    else:
+        _backward(F, f, W, C, c, const, tau, *out)
     return out
 
 
@@ -88,166 +97,224 @@ def forward_flat(
     K: Array, k: Array, S: Array, F: Array, f: Array, W: Array, m0: Array, P0: Array
 ) -> tuple[Array, Array]:
     """Returns the means (B, T+1, n) and covariances (B, T+1, n, n) of xu."""
-    B, T, dx, n = F.shape
+    B, T, _, n = F.shape
     mean, cov = np.zeros((B, T + 1, n)), np.zeros((B, T + 1, n, n))
     _forward(K, k, S, F, f, W, m0, P0, mean, cov)
     return mean, cov
 
 
-@njit(cache=True)
+@kernel
 def _cholesky(A, L):
-    """Writes the lower factor; False if a pivot is not safely positive (NaN included)."""
-    d = A.shape[0]
+    """Writes the lower factor, with reciprocal pivots; False if a pivot is not safely positive (NaN included)."""
+    d = len(A)
     for j in range(d):
         for i in range(j, d):
             s = A[i, j]
             for m in range(j):
                 s -= L[i, m] * L[j, m]
             if i == j:
-                if not (s > 1e-14 * abs(A[j, j]) and s > 0.0 and np.isfinite(s)):
+                if not (s > 1e-14 * abs(A[j, j]) and s > 0.0 and s < np.inf):
                     return False
-                L[j, j] = np.sqrt(s)
+                L[j, j] = 1.0 / np.sqrt(s)
             else:
-                L[i, j] = s / L[j, j]
+                L[i, j] = s * L[j, j]
     return True
 
 
-@njit(cache=True)
+@kernel
 def _solve(L, B):
-    """Solves L L' X = B in place, B (d, m)."""
+    """Solves L L' X = B in place, B (d, m), for L of `_cholesky`."""
     d, m = B.shape
     for i in range(d):
         for j in range(i):
             for q in range(m):
                 B[i, q] -= L[i, j] * B[j, q]
         for q in range(m):
-            B[i, q] /= L[i, i]
+            B[i, q] *= L[i, i]
     for i in range(d - 1, -1, -1):
         for j in range(i + 1, d):
             for q in range(m):
                 B[i, q] -= L[j, i] * B[j, q]
         for q in range(m):
-            B[i, q] /= L[i, i]
+            B[i, q] *= L[i, i]
 
 
-@njit(cache=True)
+@intrinsic
+def _add_tile(typing, A, i, B, j, out):
+    """Adds to out[i:i+4, j:j+8] the product A[:, i:i+4]' B[:, j:j+8], kept in vector registers over the sum."""
+
+    def build(context, builder, signature, values):
+        A, B, out = (make_array(signature.args[n])(context, builder, values[n]) for n in (0, 2, 4))
+        i, j, m = values[1], values[3], builder.extract_value(A.shape, 0)
+        vector, integer = ir.VectorType(ir.DoubleType(), 8), i.type
+
+        def at(array, row, column):
+            return builder.gep(
+                array.data, [builder.add(builder.mul(row, builder.extract_value(array.shape, 1)), column)]
+            )
+
+        def row_of(array, row, column):
+            return builder.bitcast(at(array, row, column), vector.as_pointer())
+
+        rows = [builder.add(i, ir.Constant(integer, n)) for n in range(4)]
+        sums = [cgutils.alloca_once_value(builder, builder.load(row_of(out, row, j), align=8)) for row in rows]
+        for row, total in zip(rows, sums, strict=True):
+            builder.store(builder.load(row_of(out, row, j), align=8), total)
+        with cgutils.for_range(builder, m) as loop:
+            b = builder.load(row_of(B, loop.index, j), align=8)
+            for row, total in zip(rows, sums, strict=True):
+                lane = builder.insert_element(
+                    ir.Constant(vector, ir.Undefined),
+                    builder.load(at(A, loop.index, row)),
+                    ir.Constant(ir.IntType(32), 0),
+                )
+                mask = ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8)
+                a = builder.shuffle_vector(lane, ir.Constant(vector, ir.Undefined), mask)
+                product = builder.fmul(a, b, flags=("contract",))
+                builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+        for row, total in zip(rows, sums, strict=True):
+            builder.store(builder.load(total), row_of(out, row, j), align=8)
+        return context.get_dummy_value()
+
+    return types.void(A, types.intp, B, types.intp, out), build
+
+
+@kernel
+def _add_product(A, B, out, p, q, lower):
+    """Adds A' B to `out`, rows 0..p and columns 0..q, of a symmetric product only the lower triangle if `lower`.
+
+    Rows are padded to a multiple of 4 and columns to a multiple of 8, in all three arrays.
+    """
+    for i in range(0, p, 4):
+        for j in range(0, i + 4 if lower else q, 8):
+            _add_tile(A, i, B, j, out)
+
+
+@kernel
+def _padded(d):
+    """The row length for d columns: whole vectors, and never a stride that maps all rows to few cache sets."""
+    d8 = (d + 7) // 8 * 8
+    return d8 + 8 if d8 % 32 == 0 else d8
+
+
+@kernel
 def _backward(F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
     B, T, dx, n = F.shape
     du = n - dx
-    Q, q, VF = np.empty((n, n)), np.empty(n), np.empty((dx, n))
-    Vf = np.empty(dx)
-    L = np.zeros((du, du))
-    G = np.empty((du, dx + 1 + du))  # [K k Quu^-1]
+    n8, x8 = _padded(n), _padded(dx)
+    Fp, VF, Q, q = np.zeros((dx, n8)), np.empty((dx + 3, n8)), np.zeros((n + 6, n8)), np.empty(n)
+    Vp, Vf, noise = np.zeros((dx, x8)), np.empty(dx), np.empty(dx)
+    L, Quu, Qux, Kp = np.zeros((du, du)), np.empty((du, du)), np.zeros((du, x8)), np.zeros((du, x8))
+    G, inverse = np.empty((du, dx + 1)), np.empty((du, du))
     for b in range(B):
         for i in range(dx):
             v[b, T, i] = c[b, T, i]
             for j in range(dx):
-                V[b, T, i, j] = C[b, T, i, j]
+                V[b, T, i, j] = Vp[i, j] = C[b, T, i, j]
         s[b, T] = const[b, T]
         for t in range(T - 1, -1, -1):
-            offset = const[b, t] + s[b, t + 1]
-            for i in range(dx):
-                for j in range(n):
-                    VF[i, j] = 0.0
-                Vf[i] = v[b, t + 1, i]
-                for m in range(dx):
-                    vim = V[b, t + 1, i, m]
-                    Vf[i] += vim * f[b, t, m]
-                    offset += 0.5 * vim * W[b, t, m, i]
-                    for j in range(n):
-                        VF[i, j] += vim * F[b, t, m, j]
-                offset += 0.5 * (Vf[i] + v[b, t + 1, i]) * f[b, t, i]
             for i in range(n):
                 q[i] = c[b, t, i]
-                for j in range(i + 1):
+                for j in range(n):
                     Q[i, j] = C[b, t, i, j]
-            for m in range(dx):
-                for i in range(n):
-                    fmi = F[b, t, m, i]
-                    q[i] += fmi * Vf[m]
-                    for j in range(i + 1):
-                        Q[i, j] += fmi * VF[m, j]
-            for i in range(n):
-                for j in range(i):
-                    Q[j, i] = Q[i, j]
-            if not _cholesky(Q[dx:, dx:], L):
-                failed[b] = t
-                break
-            for i in range(du):
+            offset = const[b, t] + s[b, t + 1]
+            for i in range(dx):
+                Vf[i] = v[b, t + 1, i]
+                noise[i] = 0.0
+            for i in range(dx):
                 for j in range(dx):
+                    Vf[j] += Vp[i, j] * f[b, t, i]
+                    noise[j] += Vp[i, j] * W[b, t, i, j]
+            for i in range(dx):
+                offset += 0.5 * ((Vf[i] + v[b, t + 1, i]) * f[b, t, i] + noise[i])
+                for j in range(n):
+                    Fp[i, j] = F[b, t, i, j]
+                    q[j] += F[b, t, i, j] * Vf[i]
+            VF[:] = 0.0
+            _add_product(Vp, Fp, VF, dx, n, False)
+            _add_product(Fp, VF, Q, n, n, True)
+            for i in range(du):
+                for j in range(i + 1):
+                    Quu[i, j] = Q[dx + i, dx + j]
+                for j in range(dx):
+                    Qux[i, j] = Q[dx + i, j]
                     G[i, j] = -Q[dx + i, j]
                 G[i, dx] = -q[dx + i]
-                for j in range(du):
-                    G[i, dx + 1 + j] = 0.0
-                G[i, dx + 1 + i] = 1.0
-            _solve(L, G)
-            logdet = 0.0
+            if not _cholesky(Quu, L):
+                failed[b] = t
+                break
+            _solve(L, G)  # [K k]
             for i in range(du):
-                logdet += 2 * np.log(L[i, i])
                 k[b, t, i] = G[i, dx]
                 offset += 0.5 * q[dx + i] * G[i, dx]
-                for j in range(dx):
-                    K[b, t, i, j] = G[i, j]
                 for j in range(du):
-                    cov[b, t, i, j] = 0.5 * tau[b, t] * (G[i, dx + 1 + j] + G[j, dx + 1 + i])
+                    inverse[i, j] = cov[b, t, i, j] = 0.0
+                inverse[i, i] = 1.0
+                for j in range(dx):
+                    K[b, t, i, j] = Kp[i, j] = G[i, j]
+                    q[j] += Qux[i, j] * G[i, dx]
             if tau[b, t] > 0:
-                offset -= 0.5 * tau[b, t] * (du * np.log(2 * np.pi * tau[b, t]) - logdet)
-            s[b, t] = offset
+                _solve(L, inverse)
+                offset -= 0.5 * tau[b, t] * du * np.log(2 * np.pi * tau[b, t])
+                for i in range(du):
+                    offset -= tau[b, t] * np.log(L[i, i])
+                    for j in range(du):
+                        cov[b, t, i, j] = 0.5 * tau[b, t] * (inverse[i, j] + inverse[j, i])
+            _add_product(Qux, Kp, Q, dx, dx, True)
             for i in range(dx):
                 v[b, t, i] = q[i]
-                for m in range(du):
-                    v[b, t, i] += Q[i, dx + m] * G[m, dx]
                 for j in range(i + 1):
-                    a = Q[i, j]
-                    for m in range(du):
-                        a += Q[i, dx + m] * G[m, j]
-                    V[b, t, i, j] = a
-                    V[b, t, j, i] = a
+                    V[b, t, i, j] = V[b, t, j, i] = Vp[i, j] = Vp[j, i] = Q[i, j]
+            s[b, t] = offset
 
 
-@njit(cache=True)
+@kernel
 def _forward(K, k, S, F, f, W, m0, P0, mean, cov):
     B, T, dx, n = F.shape
     du = n - dx
-    FP = np.empty((dx, n))
+    n8, x8, u8 = _padded(n), _padded(dx), _padded(du)
+    P, Z, Ft, ZF = np.zeros((dx + 3, x8)), np.zeros((n, n8)), np.zeros((n, x8)), np.zeros((n + 3, x8))
+    Kt, KP, PK, U = np.zeros((dx, u8)), np.zeros((du + 3, x8)), np.zeros((dx, u8)), np.zeros((du + 3, u8))
     for b in range(B):
         for i in range(dx):
             mean[b, 0, i] = m0[b, i]
             for j in range(dx):
-                cov[b, 0, i, j] = P0[b, i, j]
+                P[i, j] = P0[b, i, j]
         for t in range(T):
             for i in range(du):
                 a = k[b, t, i]
                 for j in range(dx):
                     a += K[b, t, i, j] * mean[b, t, j]
+                    Kt[j, i] = K[b, t, i, j]
+                    KP[i, j] = 0.0
+                for j in range(du):
+                    U[i, j] = S[b, t, i, j]
                 mean[b, t, dx + i] = a
+            _add_product(Kt, P, KP, du, dx, False)
+            for i in range(dx):
                 for j in range(dx):
-                    a = 0.0
-                    for m in range(dx):
-                        a += K[b, t, i, m] * cov[b, t, m, j]
-                    cov[b, t, dx + i, j] = a
-                    cov[b, t, j, dx + i] = a
+                    Z[i, j] = cov[b, t, i, j] = P[i, j]
+                for j in range(du):
+                    Z[i, dx + j] = Z[dx + j, i] = cov[b, t, i, dx + j] = cov[b, t, dx + j, i] = PK[i, j] = KP[j, i]
+            _add_product(Kt, PK, U, du, du, True)
             for i in range(du):
                 for j in range(i + 1):
-                    a = S[b, t, i, j]
-                    for m in range(dx):
-                        a += cov[b, t, dx + i, m] * K[b, t, j, m]
-                    cov[b, t, dx + i, dx + j] = a
-                    cov[b, t, dx + j, dx + i] = a
+                    Z[dx + i, dx + j] = Z[dx + j, dx + i] = U[i, j]
+                    cov[b, t, dx + i, dx + j] = cov[b, t, dx + j, dx + i] = U[i, j]
             for i in range(dx):
                 a = f[b, t, i]
                 for j in range(n):
                     a += F[b, t, i, j] * mean[b, t, j]
-                    FP[i, j] = 0.0
+                    Ft[j, i] = F[b, t, i, j]
+                    ZF[j, i] = 0.0
                 mean[b, t + 1, i] = a
-                for m in range(n):
-                    fim = F[b, t, i, m]
-                    for j in range(n):
-                        FP[i, j] += fim * cov[b, t, m, j]
+                for j in range(dx):
+                    P[i, j] = W[b, t, i, j]
+            _add_product(Z, Ft, ZF, n, dx, False)
+            _add_product(Ft, ZF[:n], P, dx, dx, True)
             for i in range(dx):
-                for j in range(i + 1):
-                    a = W[b, t, i, j]
-                    for m in range(n):
-                        a += FP[i, m] * F[b, t, j, m]
-                    cov[b, t + 1, i, j] = a
-                    cov[b, t + 1, j, i] = a
+                for j in range(i):
+                    P[j, i] = P[i, j]
+        for i in range(dx):
+            for j in range(dx):
+                cov[b, T, i, j] = P[i, j]
