@@ -4,7 +4,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dynamics.storage import folders_by_number, load_tree, save_tree
+from dynamics.files import folders_by_number
+from dynamics.storage import load_tree, save_tree
 from lqr import CheckpointError, InputError
 
 from .interfaces import Policy

@@ -1,0 +1,80 @@
+"""A MuJoCo model as a task: B simulations of it in one batch, stepped by C++ threads."""
+
+import os
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lqr import InputError
+
+Array = np.ndarray
+
+
+class MujocoBatch:
+    """Simulations of one model, side by side; a divergence is seen, never hidden.
+
+    MuJoCo answers a NaN or a huge number by resetting the state in place and going on, and only raises a warning
+    counter. `diverged` is True from the step on in which any counter of that simulation rose.
+    """
+
+    def __init__(self, xml_path: str, frame_skip: int):
+        self.xml_path, self.frame_skip = xml_path, frame_skip
+        self._batches: dict[int, Any] = {}
+        self.diverged = np.zeros(0, bool)
+
+    @cached_property
+    def model(self) -> Any:
+        """The mujoco.MjModel."""
+        import mujoco
+
+        mujoco.set_mju_user_warning(lambda message: None)  # else MuJoCo writes MUJOCO_LOG.TXT where the user stands
+        return mujoco.MjModel.from_xml_path(self.xml_path)
+
+    @property
+    def dt(self) -> float:
+        """Seconds per step of the task."""
+        return float(self.model.opt.timestep * self.frame_skip)
+
+    @property
+    def action_limits(self) -> tuple[Array, Array]:
+        """Lowest and highest action, (du,) each."""
+        return tuple(np.ascontiguousarray(self.model.actuator_ctrlrange.T))  # type: ignore[return-value]
+
+    def start(self, qpos: Array, qvel: Array) -> None:
+        """Begins len(qpos) simulations at positions (B, nq) and velocities (B, nv)."""
+        B = len(qpos)
+        if B < 1:
+            raise InputError("got 0 simulations; expected at least 1")
+        self._batch = self._batches.get(B) or self._new_batch(B)
+        self._batch.reset()
+        self.field("qpos")[:], self.field("qvel")[:] = qpos, qvel
+        self._batch.forward()
+        self._warnings = self._batch.warning.copy()
+        self.diverged = np.zeros(B, bool)
+
+    def advance(self, u: Array) -> None:
+        """Applies controls u (B, nu) for one step."""
+        self.field("ctrl")[:] = u
+        self._batch.step(nstep=self.frame_skip)
+        self.diverged |= (self._batch.warning[..., 1] != self._warnings[..., 1]).any(-1) | ~np.isfinite(u).all(-1)
+
+    def field(self, name: str) -> Array:
+        """Returns the live (B, ...) array of an MjData field."""
+        return self._batch.bind(name)
+
+    def data(self, i: int) -> Any:
+        """Returns simulation i as an MjData, for rendering."""
+        import mujoco
+
+        data = self._batch.get_data(i)
+        mujoco.mj_forward(self.model, data)
+        return data
+
+    def _new_batch(self, B: int) -> Any:
+        from mujoco.batch import Batch
+
+        self._batches.clear()
+        threads = min(os.cpu_count() or 1, max(1, B // 10))
+        self._batches[B] = Batch(self.model, B, nthread=threads)
+        return self._batches[B]

@@ -1,0 +1,150 @@
+"""Gymnasium's Reacher-v5: a two-link arm in the plane brings its fingertip to a target.
+
+The physics is that of the XML in the installed gymnasium package. x = [2 joint angles (rad), 2 joint velocities
+(rad/s), fingertip - target (2, m)]; the policy sees Gymnasium's observation: cosines and sines of the angles, the
+target's position, the velocities, and fingertip - target (10 numbers).
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lqr import InputError, QuadraticCost
+from lqr.costs import Action, WeightedNorm
+
+from ..interfaces import Cost
+
+from .mujoco_task import MujocoBatch
+
+Array = np.ndarray
+
+FINGERTIP, TARGET = 3, 4  # body numbers in reacher.xml
+FOUR_ANGLES = np.array([[0.05, -0.05], [-0.05, 0.05], [0.08, 0.02], [0.0, 0.0]])  # rad
+FOUR_TARGETS = np.array([[0.10, 0.11], [-0.11, 0.10], [-0.09, -0.12], [0.12, -0.09]])  # m
+
+
+def gymnasium_xml(name: str) -> str:
+    """Returns the path of a model file of the installed gymnasium package, without importing it."""
+    spec = find_spec("gymnasium")
+    if spec is None or spec.origin is None:
+        raise InputError("gymnasium is not installed; expected it for its model files: pip install 'gymnasium[mujoco]'")
+    return str(Path(spec.origin).parent / "envs" / "mujoco" / "assets" / name)
+
+
+@dataclass(frozen=True)
+class ExactCost:
+    """One cost to be judged by, and a smooth one, close to it, to be expanded."""
+
+    exact: Cost
+    smooth: Cost
+
+    def __call__(self, X: Array, U: Array) -> Array:
+        """Returns the exact cost of each step, (..., T+1)."""
+        return self.exact(X, U)
+
+    def expand(self, X: Array, U: Array) -> QuadraticCost:
+        """Returns the expansion of the smooth cost."""
+        return self.smooth.expand(X, U)
+
+
+class Reacher:
+    """Reacher-v5 with its own reward, observation and reset distribution; each condition is one sampled target.
+
+    The cost is the negated reward, |fingertip - target| + |u|^2 after each step. Targets and start angles of the
+    `conditions` are drawn once, from `layout_seed`, by Gymnasium's own distribution; velocities at each reset.
+    """
+
+    name = "reacher"
+    env_id: str | None = "Reacher-v5"
+    horizon, dt = 50, 0.02
+    dx, du, do = 6, 2, 10
+    plane = (4, 5)
+
+    def __init__(self, conditions: int = 40, layout_seed: int = 20_000):
+        if conditions < 1:
+            raise InputError(f"conditions is {conditions}; expected at least 1")
+        self.conditions = conditions
+        self.angles, self.targets = sample_layout(conditions, np.random.default_rng(layout_seed))
+        self.action_low, self.action_high = -np.ones(2), np.ones(2)
+        self._sim = MujocoBatch(gymnasium_xml("reacher.xml"), frame_skip=2)
+        self.cost: Cost = ExactCost(_cost(1.0, 0.0, first=0.0), _cost(1.0, 1e-5, first=0.0))
+
+    @property
+    def model(self) -> Any:
+        """The mujoco.MjModel, for rendering."""
+        return self._sim.model
+
+    def data(self, i: int) -> Any:
+        """Returns simulation i as an MjData, for rendering."""
+        return self._sim.data(i)
+
+    def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
+        """Starts simulation i with the angles and target of conditions[i]; returns x (B, 6)."""
+        speeds = rng.uniform(-0.005, 0.005, size=(len(conditions), 2))
+        return self.start(self.angles[conditions], speeds, self.targets[conditions])
+
+    def start(self, angles: Array, speeds: Array, targets: Array) -> Array:
+        """Starts simulations at joint angles (B, 2), velocities (B, 2) and targets (B, 2); returns x (B, 6)."""
+        self._sim.start(np.concatenate([angles, targets], 1), np.concatenate([speeds, np.zeros_like(speeds)], 1))
+        return self._x()
+
+    def step(self, u: Array) -> Array:
+        """Applies torques u (B, 2) in [-1, 1] for 0.02 s; returns x (B, 6)."""
+        self._sim.advance(u)
+        return self._x()
+
+    def observe(self) -> Array:
+        """Returns Gymnasium's observation, (B, 10)."""
+        q, v = self._sim.field("qpos"), self._sim.field("qvel")
+        return np.concatenate([np.cos(q[:, :2]), np.sin(q[:, :2]), q[:, 2:], v[:, :2], self._gap()], 1)
+
+    def done(self) -> Array:
+        """Returns which simulations have diverged, (B,)."""
+        return self._sim.diverged
+
+    def metrics(self, x: Array, u: Array) -> dict[str, Array]:
+        """Returns the final distance of the fingertip to the target (m), (N,)."""
+        return {"distance": np.linalg.norm(x[:, -1, 4:6], axis=-1)}
+
+    def _gap(self) -> Array:
+        place = self._sim.field("xpos")
+        return (place[:, FINGERTIP] - place[:, TARGET])[:, :2]
+
+    def _x(self) -> Array:
+        return np.concatenate([self._sim.field("qpos")[:, :2], self._sim.field("qvel")[:, :2], self._gap()], 1)
+
+
+class ReacherFour(Reacher):
+    """Four fixed targets, a comparison task: cost sqrt(1e-5 + |fingertip - target|^2) + 0.1 |u|^2 per step."""
+
+    name = "reacher_four"
+    env_id = None
+
+    def __init__(self) -> None:
+        super().__init__(conditions=4)
+        self.angles, self.targets = FOUR_ANGLES.copy(), FOUR_TARGETS.copy()
+        self.cost = _cost(0.1, 1e-5, first=1.0, last=0.0)  # of x and u at steps 0..T-1
+
+    def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
+        """Starts simulation i at rest, in condition conditions[i]."""
+        return self.start(self.angles[conditions], np.zeros((len(conditions), 2)), self.targets[conditions])
+
+
+def sample_layout(count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Returns start angles and targets, (count, 2) each, by the reset distribution of Reacher-v5."""
+    angles = rng.uniform(-0.1, 0.1, size=(count, 2))
+    targets = np.empty((0, 2))
+    while len(targets) < count:
+        draw = rng.uniform(-0.2, 0.2, size=(count, 2))
+        targets = np.concatenate([targets, draw[np.linalg.norm(draw, axis=1) < 0.2]])
+    return angles, targets[:count]
+
+
+def _cost(control_weight: float, smoothing: float, first: float = 1.0, last: float = 1.0) -> Cost:
+    ramp = np.ones(Reacher.horizon + 1)
+    ramp[0], ramp[-1] = first, last
+    gap = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0])
+    return WeightedNorm(gap, l1=1.0, l2=0.0, alpha=smoothing, ramp=ramp) + Action(control_weight)

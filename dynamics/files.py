@@ -1,0 +1,158 @@
+"""Files and folders that are there as a whole or not at all, and reading that trusts nothing.
+
+What is written goes aside, to the disk, and is then renamed: neither a kill nor a power cut leaves a half of it.
+"""
+
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lqr import CheckpointError, StorageError
+
+ASIDE = (".tmp-", ".trash-")  # how names of half-written and of discarded folders begin
+
+
+def write_file(path: str | Path, content: bytes) -> None:
+    """Writes a file as a whole or not at all, flushed to the disk. Raises StorageError."""
+    path = Path(path)
+    aside = path.parent / f".tmp-{path.name}-{os.getpid()}"
+    try:
+        aside.unlink(missing_ok=True)
+        _write(aside, content)
+        os.replace(aside, path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise _refused(path, error) from None
+
+
+def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes a folder of files as a whole or not at all, in place of one of that name. Raises StorageError."""
+    aside = folder.parent / f".tmp-{folder.name}-{os.getpid()}"
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        for name, content in contents.items():
+            _write(aside / name, content)
+        _flush_folder(aside)
+        _put_in_place(aside, folder)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise _refused(folder, error) from None
+
+
+def read_json(path: str | Path, limit: int = 1 << 24) -> dict[str, Any]:
+    """Returns the object in a JSON file of at most `limit` bytes. Raises CheckpointError."""
+    return parse_json(Path(path), read_file(Path(path), limit))
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Returns the content of a regular file of bounded size; never follows a link, never waits on a pipe.
+
+    Raises CheckpointError.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise damaged(path, "is not a regular file")
+            if status.st_size > limit:
+                raise damaged(path, f"has {status.st_size} bytes, more than the {limit} allowed")
+            return file.read(status.st_size)
+    except (OSError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise damaged(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def parse_json(path: Path, content: bytes) -> dict[str, Any]:
+    """Returns the object in a file's content; no NaN, no key twice. Raises CheckpointError, naming `path`."""
+    try:
+        value = json.loads(content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"is no valid JSON: {str(error)[:120]}") from None
+    if not isinstance(value, dict):
+        raise damaged(path, "is not a JSON object")
+    return value
+
+
+def damaged(path: Path, reason: str) -> CheckpointError:
+    """Returns the error for a file that is not as it was written."""
+    return CheckpointError(
+        f"{path}: {reason}; expected a file as this library wrote it, so take an earlier or another copy"
+    )
+
+
+def clean_up(folder: str | Path) -> None:
+    """Removes what a killed writer left half-written in a folder."""
+    for entry in Path(folder).iterdir():
+        if entry.name.startswith(ASIDE):
+            discard(entry)
+
+
+def discard(path: Path) -> None:
+    """Removes a file or a folder; a folder is renamed first, so that no half of it is taken for a whole."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    if not path.name.startswith(ASIDE):
+        trash = path.parent / f".trash-{path.name}-{os.getpid()}"
+        path = path.rename(trash)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def folders_by_number(parent: Path, prefix: str) -> Iterator[tuple[int, Path]]:
+    """Yields (number, folder) of the folders named prefix + number, the highest number first."""
+    found = [(int(p.name[len(prefix) :]), p) for p in parent.iterdir() if re.fullmatch(prefix + r"\d{1,9}", p.name)]
+    yield from sorted(found, reverse=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _put_in_place(aside: Path, folder: Path) -> None:
+    trash = folder.parent / f".trash-{folder.name}-{os.getpid()}"
+    replaces = folder.exists()
+    if replaces:
+        os.rename(folder, trash)
+    try:
+        os.rename(aside, folder)
+    except OSError:
+        if replaces:
+            os.rename(trash, folder)
+        raise
+    _flush_folder(folder.parent)
+    if replaces:
+        shutil.rmtree(trash, ignore_errors=True)
+
+
+def _refused(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"cannot write {path}: {error.strerror or error}; is there room, and may you write?")
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"the number {word}")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key twice in one object")
+    return dict(pairs)

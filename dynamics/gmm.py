@@ -1,0 +1,118 @@
+"""A mixture of Gaussians over [x; u; x' - x], pooled over conditions and iterations, as a prior for local models.
+
+Each component is a rough linear model of a region. At a time step the components are weighed by how well they explain
+the samples there, and their mixture's moments become the prior (Levine & Abbeel 2014, section 4).
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .prior import Array, NormalInverseWishart
+
+LADDER = (1, 2, 5, 10, 20, 40, 80)  # numbers of components that are tried
+
+
+class GaussianMixturePrior:
+    """A mixture over a window of recent transitions, warm-started from one update to the next.
+
+    The number of components climbs a ladder as long as transitions that were held out become more probable; it is
+    looked at again when the window has grown by half.
+    """
+
+    def __init__(self, window: int = 4000, floor: float = 1e-6, em_steps: int = 4):
+        self.window, self.floor, self.em_steps = window, floor, em_steps
+        self.z: Array | None = None  # (M, d), the window
+        self.looked_at = 0  # size of the window at the last choice of the number of components
+        self.weights, self.means, self.covs = np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0, 0))  # standardised
+
+    def update(self, x: Array, u: Array, xnext: Array) -> None:
+        """Adds transitions (M, .) to the window and refits."""
+        new = np.concatenate([x, u, xnext - x], -1)
+        self.z = new if self.z is None else np.concatenate([self.z, new])[-self.window :]
+        centre, scale = self.z.mean(0), np.maximum(self.z.std(0), 1e-9)
+        z = (self.z - centre) / scale
+        if len(self.weights):  # express the old mixture in the new units
+            self.means = (self.centre + self.scale * self.means - centre) / scale
+            ratio = self.scale / scale
+            self.covs = self.covs * ratio[:, None] * ratio[None, :]
+        self.centre, self.scale = centre, scale
+        if len(z) >= 1.5 * self.looked_at:
+            self.looked_at = len(z)
+            self._choose(z)
+        else:
+            self._keep(self._fit(z, len(self.weights), warm=True))
+
+    def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
+        """Returns the prior of each step from the samples there, (C, T, N, .)."""
+        z = (np.concatenate([x, u, xnext - x], -1) - self.centre) / self.scale
+        C, T, N, d = z.shape
+        weight = self._mixture().predict_proba(z.reshape(-1, d)).reshape(C, T, N, -1).mean(2)
+        mean = weight @ self.means
+        second = self.covs + self.means[:, :, None] * self.means[:, None, :]
+        cov = np.tensordot(weight, second, 1) - mean[..., :, None] * mean[..., None, :]
+        one = np.ones((C, T))
+        scale = self.scale
+        return NormalInverseWishart(self.centre + scale * mean, cov * scale[:, None] * scale[None, :], one, one)
+
+    def log_likelihood(self, x: Array, u: Array, xnext: Array) -> float:
+        """Returns the mean log density of transitions (M, .), in nats, in the units given."""
+        z = (np.concatenate([x, u, xnext - x], -1) - self.centre) / self.scale
+        return float(self._mixture().score(z) - np.log(self.scale).sum())
+
+    def state(self) -> dict[str, Any]:
+        """Returns all that `load_state` needs, as a tree of arrays and numbers."""
+        names = ("z", "looked_at", "weights", "means", "covs", "centre", "scale")
+        return {name: getattr(self, name) for name in names} if self.z is not None else {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes over what `state` returned."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def _choose(self, z: Array) -> None:
+        """Climbs the ladder while a fifth of the transitions, held out, becomes more probable.
+
+        Every candidate is hedged half and half with a single Gaussian, so that one transition far from all components
+        does not decide.
+        """
+        held = np.random.default_rng(len(z)).permutation(len(z)) % 5 == 0
+        best, best_score = 1, -np.inf
+        if len(z) >= 10:
+            broad = self._fit(z[~held], 1).score_samples(z[held])
+            for K in (k for k in LADDER if k == 1 or (k >= len(self.weights) // 2 and 10 * k <= len(z))):
+                score = np.logaddexp(self._fit(z[~held], K).score_samples(z[held]), broad).mean()
+                if score < best_score:
+                    break
+                best, best_score = K, score
+        self._keep(self._fit(z, best, steps=2 * self.em_steps))
+
+    def _fit(self, z: Array, K: int, warm: bool = False, steps: int | None = None) -> Any:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+
+        start = {"init_params": "k-means++", "random_state": K}
+        if warm:
+            start |= {"weights_init": self.weights, "means_init": self.means, "precisions_init": _inverses(self.covs)}
+        mixture = GaussianMixture(K, reg_covar=self.floor, max_iter=steps or self.em_steps, tol=1e-3, **start)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a few steps per update are meant
+            return mixture.fit(z)
+
+    def _keep(self, mixture: Any) -> None:
+        self.weights, self.means, self.covs = mixture.weights_, mixture.means_, mixture.covariances_
+
+    def _mixture(self) -> Any:
+        from sklearn.mixture import GaussianMixture
+
+        mixture = GaussianMixture(len(self.weights))
+        mixture.weights_, mixture.means_, mixture.covariances_ = self.weights, self.means, self.covs
+        half = np.linalg.inv(np.linalg.cholesky(self.covs))
+        mixture.precisions_cholesky_ = np.swapaxes(half, -1, -2)
+        return mixture
+
+
+def _inverses(covs: Array) -> Array:
+    half = np.linalg.inv(np.linalg.cholesky(covs))
+    return np.swapaxes(half, -1, -2) @ half

@@ -1,0 +1,237 @@
+"""The local half of guided policy search: one controller per condition, its data, its model, and its next step.
+
+All methods share these steps; a method's `train` puts them in the order of its paper.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.interfaces import Cost, Task
+from agents.rollout import Trajectories
+from dynamics import Fit, fit_linear_gaussian
+from lqr import (
+    Gaussian,
+    LinearGaussianController,
+    LinearGaussianDynamics,
+    NumericalError,
+    QuadraticCost,
+    expected_cost,
+    forward,
+    minimise_cost_within_kl,
+)
+from lqr.costs import make_convex
+
+Array = np.ndarray
+
+
+class Local(NamedTuple):
+    """The accepted controller of each condition, the trials it was judged by, and the step that is due to it."""
+
+    controller: LinearGaussianController  # leading axis C
+    x: Array  # (C, N, T+1, dx)
+    u: Array  # (C, N, T, du)
+    o: Array  # (C, N, T+1, do)
+    used: Array  # (C, N, T), 1 for the steps of an episode that took place
+    cost: Array  # (C,), mean cost of those trials
+    multiplier: Array  # (C,), of the KL step
+    predicted: Array  # (C,), improvement that the model promised for the controller that is tried next
+
+
+class Proposal(NamedTuple):
+    """The controllers to try next, and what the model says of them."""
+
+    controller: LinearGaussianController
+    mean: Array  # (C, T+1, n) and
+    cov: Array  # (C, T+1, n, n), marginals of xu under the model
+    predicted: Array  # (C,), expected cost of the accepted controllers minus that of these
+    epsilon: Array  # (C,) nats
+    kl: Array  # (C,) nats
+    eta: Array  # (C,)
+    solved: Array  # (C,) bool; where False, the model was unusable and the accepted controller is kept
+
+
+def initial_controller(task: Task, std: float) -> LinearGaussianController:
+    """Returns controllers with zero mean action; `std` is a share of half the action range."""
+    C, T, dx, du = task.conditions, task.horizon, task.dx, task.du
+    cov = np.diag((std * action_scale(task)) ** 2)
+    return LinearGaussianController(np.zeros((C, T, du, dx)), np.zeros((C, T, du)), np.tile(cov, (C, T, 1, 1)))
+
+
+def action_scale(task: Task) -> Array:
+    """Returns half the action range, (du,), the unit of exploration; 1 where an action has no limits."""
+    half = 0.5 * (task.action_high - task.action_low)
+    return np.where(np.isfinite(half), half, 1.0)
+
+
+def with_floor(controller: LinearGaussianController, std: float, scale: Array) -> LinearGaussianController:
+    """Raises each eigenvalue of the covariance, in units of `scale` (du,), to at least std^2: exploration must not die."""
+    values, vectors = np.linalg.eigh(controller.cov / (scale[:, None] * scale))
+    raised = (vectors * np.maximum(values, std**2)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    return controller._replace(cov=raised * scale[:, None] * scale)
+
+
+def by_condition(trials: Trajectories, controller: LinearGaussianController, multiplier: Array) -> Local:
+    """Returns the trials of these controllers, condition by condition, as the data to go on from."""
+    C = len(controller.k)
+    x, u, o, cost, length, failed = (a.reshape(C, -1, *a.shape[1:]) for a in trials)
+    used = (np.arange(u.shape[2]) < length[..., None]) & ~failed[..., None]
+    valid = np.maximum((~failed).sum(1), 1)
+    mean_cost = np.where(failed.all(1), np.inf, np.where(failed, 0.0, cost.sum(-1)).sum(1) / valid)
+    return Local(controller, x, u, o, used.astype(float), mean_cost, multiplier, np.zeros(C))
+
+
+def judge(old: Local | None, new: Local, slack: float = 1.5, shrink: float = 0.3) -> tuple[Local, Array, Array]:
+    """Returns the trials to go on from, which conditions accepted the new controller, and the actual improvement.
+
+    A controller is refused when its trials fall short of what the model promised by more than `slack` times the size
+    of the promise (and two hundredths of the cost): its predecessor, with its own trials, is taken up again with a
+    step `shrink` as large. Otherwise the step grows or shrinks as Levine, Finn et al. (2016), appendix, propose:
+    with the improvement modelled as linear promise minus quadratic error, the best step is promise / (2 error).
+    """
+    if old is None:
+        return new, np.ones(len(new.cost), bool), np.zeros(len(new.cost))
+    actual = old.cost - new.cost
+    short = old.predicted - actual
+    accepted = short <= slack * np.abs(old.predicted) + 0.02 * np.abs(old.cost)
+    best = np.abs(old.predicted) / (2 * np.maximum(short, 1e-4 * (1 + np.abs(old.cost))))
+    multiplier = old.multiplier * np.where(accepted, np.clip(best, 0.3, 3.0), shrink)
+    merged = Local(
+        LinearGaussianController(*(_choose(accepted, a, b) for a, b in zip(new.controller, old.controller, strict=True))),
+        *(_choose(accepted, a, b) for a, b in zip(new[1:6], old[1:6], strict=True)),
+        np.clip(multiplier, 0.01, 100.0),
+        np.zeros(len(actual)),
+    )
+    return merged, accepted, actual
+
+
+def fit(local: Local, prior: Any) -> Fit:
+    """Returns the linear-Gaussian models around the accepted trials."""
+    return fit_linear_gaussian(local.x, local.u, prior, weight=local.used)
+
+
+def expand(cost: Cost, local: Local) -> QuadraticCost:
+    """Returns each condition's quadratic cost: convex expansions around its trials, averaged over them."""
+    terms = make_convex(cost.expand(local.x, local.u), around=(local.x, local.u))
+    valid = local.used[..., 0]
+    share = valid / np.maximum(valid.sum(1, keepdims=True), 1)
+    return QuadraticCost(*(np.einsum("cn,cn...->c...", share, a) for a in terms))
+
+
+def start(local: Local) -> Gaussian:
+    """Returns the distribution of initial states, from the trials, with a small spread added."""
+    x0 = local.x[:, :, 0]
+    spread = 1e-6 * np.maximum(local.x.var((0, 1, 2)), 1e-6)
+    gap = x0 - x0.mean(1, keepdims=True)
+    return Gaussian(x0.mean(1), np.einsum("cni,cnj->cij", gap, gap) / x0.shape[1] + np.diag(spread))
+
+
+def improve(
+    local: Local,
+    dynamics: LinearGaussianDynamics,
+    cost: QuadraticCost,
+    epsilon: Array,
+    extra: QuadraticCost | None = None,
+    temperature: Array | float = 0.0,
+) -> Proposal:
+    """Returns the controllers that minimise the cost (plus `extra`) within epsilon (C,) nats of the accepted ones.
+
+    A condition whose model admits no solution keeps its controller, and `solved` says so.
+    """
+    x0 = start(local)
+    objective = cost if extra is None else QuadraticCost(*(a + b for a, b in zip(cost, extra, strict=True)))
+    problem = (local.controller, dynamics, objective, x0, epsilon, np.broadcast_to(temperature, local.u.shape[:1] + local.u.shape[2:3]))
+    try:
+        parts = [(slice(None), minimise_cost_within_kl(*problem))]
+    except NumericalError:
+        parts = []
+        for c in range(len(epsilon)):
+            one = slice(c, c + 1)
+            try:
+                parts.append((one, minimise_cost_within_kl(*(_pick(p, one) for p in problem))))
+            except NumericalError:  # this condition's model is unusable: stay
+                continue
+    before = forward(local.controller, dynamics, x0)
+    K, k, cov = (a.copy() for a in local.controller)
+    mean, spread = before.mean.copy(), before.cov.copy()
+    C = len(epsilon)
+    kl, eta, predicted, solved = np.zeros(C), np.full(C, np.inf), np.zeros(C), np.zeros(C, bool)
+    for at, result in parts:
+        K[at], k[at], cov[at] = result.controller
+        mean[at], spread[at] = result.distribution
+        kl[at], eta[at], solved[at] = result.kl, result.eta, True
+        gain = expected_cost(_pick(before, at), _pick(cost, at)) - expected_cost(result.distribution, _pick(cost, at))
+        predicted[at] = gain.sum(-1)
+    return Proposal(LinearGaussianController(K, k, cov), mean, spread, predicted, epsilon, kl, eta, solved)
+
+
+def _choose(accepted: Array, new: Array, old: Array) -> Array:
+    return np.where(accepted.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+
+def _pick(value: Any, at: slice) -> Any:
+    if hasattr(value, "_fields"):
+        return type(value)(*(a[at] for a in value))
+    return value[at]
+
+
+def transitions(local: Local) -> tuple[Array, Array, Array]:
+    """Returns the transitions that took place, (M, dx), (M, du), (M, dx), for a prior to learn from."""
+    took_place = local.used > 0
+    return local.x[:, :, :-1][took_place], local.u[took_place], local.x[:, :, 1:][took_place]
+
+
+def report(
+    task: Task,
+    number: int,
+    trials: Trajectories,
+    test: Trajectories,
+    step: Proposal,
+    accepted: Array,
+    actual: Array,
+    model: Fit,
+) -> tuple[dict[str, float], dict[str, Array]]:
+    """Returns the metrics row and the arrays for figures; `test` are noise-free trials of the new controllers."""
+    cost = test.cost.sum(-1)
+    scalars = {
+        "cost": float(cost.mean()),
+        **{name: float(value.mean()) for name, value in task.metrics(test.x, test.u).items()},
+        "sampled_cost": float(trials.cost.sum(-1)[~trials.failed].mean()),
+        "kl": float(step.kl.mean()),
+        "epsilon": float(step.epsilon.mean()),
+        "eta": float(np.exp(np.log(step.eta[step.solved]).mean())) if step.solved.any() else float("inf"),
+        "predicted": float(step.predicted.mean()),
+        "actual": float(actual.mean()),
+        "accepted": float(accepted.mean()),
+        "unsolved": float((~step.solved).sum()),
+        "diverged": float(trials.failed.sum()),
+        "evidence": model.evidence,
+        "prior_strength": model.strength,
+        "std": float(np.sqrt(np.einsum("ctii->", step.controller.cov) / step.controller.k.size)),
+    }
+    arrays = {
+        "cost": cost,
+        "predicted": step.predicted,
+        "actual": actual,
+        "kl": step.kl,
+        "eta": step.eta,
+        "epsilon": step.epsilon,
+        "x": trials.x.reshape(task.conditions, -1, *trials.x.shape[1:]),
+        "mean": step.mean,
+        "cov": step.cov,
+    }
+    return scalars, arrays
+
+
+def freeze(number: int, controller: LinearGaussianController, local: Local, prior: Any) -> dict[str, Any]:
+    """Returns, as a tree, all that `resume` needs."""
+    tree = {"number": number, "controller": controller._asdict(), "prior": prior.state()}
+    return tree | {"local": local._asdict() | {"controller": local.controller._asdict()}}
+
+
+def resume(state: dict[str, Any], prior: Any) -> tuple[LinearGaussianController, Local, int]:
+    """Returns the controllers to try, the accepted ones, and the number of the next iteration; fills the prior."""
+    prior.load_state(state["prior"])
+    fields = dict(state["local"])
+    local = Local(**fields | {"controller": LinearGaussianController(**fields["controller"])})
+    return LinearGaussianController(**state["controller"]), local, int(state["number"]) + 1
