@@ -12,6 +12,7 @@ from .interfaces import Policy
 
 KINDS = {  # the "kind" in a policy's state -> the class whose from_state(state) builds it; a file cannot add to this
     "neural": "agents.neural_policy:NeuralPolicy",
+    "controllers": "agents.controllers:ControllerPolicy",
 }
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -129,6 +130,9 @@ def _typed(experiment: Experiment, config: Any, options: Options, words: Sequenc
         raise InputError(
             f"unknown option {unknown[0]!r} of {experiment.name}; {nearest(unknown[0].split('=')[0], valid)}"
         )
+    for field in catalogue.fields(got.config):
+        if isinstance(field.default, float) and not math.isfinite(field.default):
+            raise InputError(f"--{field.name.replace('_', '-')} is {field.default}; expected a finite number")
     return Request(experiment, got.config, got.options)
 
 

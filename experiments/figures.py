@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dynamics.storage import load_tree, write_file
+from dynamics.files import write_file
+from dynamics.storage import load_tree
 from lqr import CheckpointError
 
 from . import tables
@@ -70,10 +71,10 @@ def _learning(plt: Any, metrics: Columns, per: Columns) -> Any:
     for key, name, colour in shown:
         axis.plot(steps, metrics[key], "o-", ms=3, color=colour, label=f"{name}, mean")
         if key in per:
-            low, high = np.nanquantile(per[key], [0.1, 0.9], axis=1)
+            low, high = _quantiles(per[key], 0.1, 0.9)
             axis.fill_between(steps, low, high, color=colour, alpha=0.18, lw=0, label=f"{name}, 80 % of the conditions")
     values = np.concatenate([metrics[key] for key, _, _ in shown])
-    if (values > 0).all() and values.max() > 8 * values.min():
+    if (values > 0).all() and values.max() > 8 * values.min():  # False with NaN
         axis.set_yscale("log")
         _plain_ticks(axis)
     axis.set(xlabel="environment steps" if "env_steps" in metrics else "iteration", ylabel="cost of an episode")
@@ -117,13 +118,13 @@ def _divergence(plt: Any, metrics: Columns, per: Columns) -> Any:
     numbers = metrics["iteration"]
     for axis, (key, name) in zip(axes[:, 0], panels, strict=True):
         if key in per:
-            low, middle, high = np.nanquantile(per[key], [0.1, 0.5, 0.9], axis=1)
+            low, middle, high = _quantiles(per[key], 0.1, 0.5, 0.9)
             axis.fill_between(numbers, low, high, color=BLUE, alpha=0.18, lw=0, label="80 % of the conditions")
             axis.plot(numbers, middle, "o-", ms=3, color=BLUE, label="median")
         else:
             axis.plot(numbers, metrics[key], "o-", ms=3, color=BLUE, label="mean")
         if key == "kl" and "epsilon" in per:
-            axis.plot(numbers, np.nanmedian(per["epsilon"], axis=1), "--", color=ORANGE, label="bound, median")
+            axis.plot(numbers, _quantiles(per["epsilon"], 0.5)[0], "--", color=ORANGE, label="bound, median")
         values = np.concatenate([line.get_ydata() for line in axis.get_lines()])
         values = values[np.isfinite(values)]
         if len(values) and (values > 0).all() and values.max() > 8 * values.min():
@@ -189,12 +190,23 @@ def _one_condition(axis: Any, last: Mapping[str, np.ndarray], target: np.ndarray
 
 
 def _cube(rows: list[dict[str, float]]) -> Columns:
-    """Returns each column of conditions.csv as (iterations, conditions)."""
-    if not rows:
-        return {}
-    conditions = 1 + int(max(row["condition"] for row in rows))
-    keys = [key for key in rows[0] if key not in ("iteration", "condition")]
-    return {key: np.array([row[key] for row in rows]).reshape(-1, conditions) for key in keys}
+    """Returns the columns of conditions.csv as (iterations, conditions), those that are NaN throughout left out."""
+    numbers = {number: n for n, number in enumerate(sorted({row["iteration"] for row in rows}))}
+    shape = len(numbers), 1 + int(max((row["condition"] for row in rows), default=0))
+    cube = {key: np.full(shape, np.nan) for key in (rows[0] if rows else {}) if key not in ("iteration", "condition")}
+    for row in rows:
+        for key, values in cube.items():
+            values[numbers[row["iteration"]], int(row["condition"])] = row[key]
+    return {key: values for key, values in cube.items() if np.isfinite(values).any()}
+
+
+def _quantiles(values: np.ndarray, *levels: float) -> np.ndarray:
+    """Returns quantiles over the conditions, (levels, iterations); NaN where an iteration has no number."""
+    found = np.full((len(levels), len(values)), np.nan)
+    some = np.isfinite(values).any(1)
+    if some.any():
+        found[:, some] = np.nanquantile(values[some], levels, axis=1)
+    return found
 
 
 def _plain_ticks(axis: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.saved import build_policy, save_policy
-from dynamics.storage import read_json, write_file
+from dynamics.files import read_json, write_file
 from lqr import CheckpointError
 
 from . import figures, report, video

@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dynamics.storage import clean_up, discard, folders_by_number, load_tree, read_json, save_tree, write_file
+from dynamics.files import clean_up, discard, folders_by_number, read_json, write_file
+from dynamics.storage import load_tree, save_tree
 from lqr import CheckpointError, GPSError, StorageError
 
 from .tables import Table

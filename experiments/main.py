@@ -47,7 +47,8 @@ def main(words: Sequence[str]) -> int:
 
 
 def _main(words: Sequence[str]) -> int:
-    from .runner import restore, run
+    from .resuming import restore
+    from .runner import run
 
     request = parse(words, restore, lambda path: str(saved_config(path)["experiment"]))
     if request is None:

@@ -20,6 +20,8 @@ def prepare() -> None:
 
 if __name__ == "__main__":
     prepare()
-    from experiments.main import main
-
+    try:
+        from experiments.main import main
+    except ModuleNotFoundError as missing:
+        sys.exit(f"error: {missing.name} is not installed; python -m pip install -c constraints.txt -e .")
     sys.exit(main(sys.argv[1:]))

@@ -48,7 +48,7 @@ def make_apart(path: Path, task: Any) -> str | None:
 def main(path: Path) -> int:
     """Makes the moving picture of the run in `path`; returns an exit code, after a line on the standard error."""
     from agents.saved import load_policy
-    from dynamics.storage import write_file
+    from dynamics.files import write_file
     from experiments import catalogue
     from experiments.folder import saved_config
 

@@ -6,7 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from dynamics.storage import clean_up, discard, load_tree, read_json, save_tree, write_file
+from dynamics.files import clean_up, discard, read_json, write_file
+from dynamics.storage import load_tree, save_tree
 from lqr import CheckpointError, InputError, NumericalError, StorageError
 
 TREE = {

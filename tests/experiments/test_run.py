@@ -296,6 +296,7 @@ def test_the_usual_folder_is_named_by_experiment_time_and_seed(toy, tmp_path):
         (["toy", "--spred=3"], "--spread"),
         (["toy", "--iterations", "many"], "many"),
         (["toy", "--iterations", 0], "iterations is 0"),
+        (["toy", "--spread", "nan"], "--spread is nan"),
         (["toy", "--seed", -1], "seed is -1"),
         (["toy", "left", "over"], "left"),
         (["--seed", 1], "expected an experiment"),
