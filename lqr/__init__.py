@@ -11,6 +11,7 @@ from .errors import (
     StorageError,
 )
 from .kl_constrained import KLResult, minimise_cost_within_kl
+from .kl_per_step import minimise_cost_within_kl_per_step
 from .passes import backward, expected_cost, forward
 from .types import (
     Gaussian,
@@ -42,5 +43,6 @@ __all__ = [
     "forward",
     "kl_divergence",
     "minimise_cost_within_kl",
+    "minimise_cost_within_kl_per_step",
     "negative_log_density",
 ]

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import extending, njit
+
+intrinsic: Any = extending.intrinsic  # a function written in LLVM's own vectors
 
 
 def kernel(function: Callable[..., Any]) -> Any:

@@ -2,10 +2,10 @@
 
     minimise  E_p [ cost ] - sum_t tau_t H(p(u_t | x_t))    subject to   KL(p || anchor) <= epsilon
 
-with the divergence of the whole trajectory, or of each step with an epsilon each. For a multiplier eta the minimiser is maximum-entropy LQR on
-cost - eta log anchor with temperature tau + eta, and its divergence falls as eta grows (Levine & Abbeel 2014,
-section 3), so eta is found by a bracketed secant of log KL
-against log eta; multipliers that left a problem without a minimum bound it from below.
+with the divergence of the whole trajectory (`kl_per_step` bounds that of each step). For a multiplier eta the
+minimiser is maximum-entropy LQR on cost - eta log anchor with temperature tau + eta, and its divergence falls as eta
+grows (Levine & Abbeel 2014, section 3), so eta is found by a bracketed secant of log KL against log eta; a multiplier
+that leaves a problem without a minimum bounds it from below.
 """
 
 from typing import NamedTuple
@@ -100,7 +100,7 @@ def minimise_cost_within_kl(
     if missing.any():
         b = int(np.argmax(missing))
         raise NumericalError(
-            f"no eta tried, up to {np.exp(low[b]):.1e}, keeps KL within {bound[b]:.3g} nats of the anchor (problem {b}); "
+            f"no eta up to {np.exp(low[b]):.1e} keeps KL within {bound[b]:.3g} nats of the anchor (problem {b}); "
             "raise epsilon, the anchor's covariance or max_passes, or make the cost convex first"
         )
     converged = ~active | (best.kl >= bound * (1 - tolerance))
@@ -111,10 +111,10 @@ LOG_ETA_RANGE = (np.log(1e-30), np.log(1e30))
 
 
 def _next(low: Array, high: Array, gap_low: Array, gap_high: Array, step: Array, side: Array) -> Array:
-    """Returns the next log eta: by the slope, near -2, and at most `step` without a bracket; a secant inside it."""
+    """Returns the next log eta: without a bracket by the slope, near -2, times `step`; a secant inside it."""
     finite_low = np.isfinite(gap_low)
-    rise = np.where(finite_low, np.clip(0.6 * np.where(finite_low, gap_low, 0.0), 0.05, 4 * step), 2 * step)
-    fall = np.clip(-0.6 * np.where(np.isinf(high), 0.0, gap_high), 0.05, 4 * step)
+    rise = np.where(finite_low, np.clip(0.6 * np.where(finite_low, gap_low, 0.0), 0.05, 4.0), 2.0) * step
+    fall = np.clip(-0.6 * np.where(np.isinf(high), 0.0, gap_high), 0.05, 4.0) * step
     bracket = np.isfinite(low) & np.isfinite(high)
     share = np.full(low.shape, 0.5)
     sure = bracket & finite_low
@@ -166,10 +166,10 @@ def solve(p: Problem, ids: Array, eta: Array) -> Solution:
     Ka, ka, F, f, W, C, c, const, m0, P0, pull_C, pull_c, precision, logdet, tau = (
         a if whole else a[ids] for a in (*p.fields, p.pull.C, p.pull.c, p.precision, p.logdet, p.tau)
     )
-    C, c = C.copy(), c.copy()
-    C[:, :-1] += eta[..., None, None] * pull_C[:, :-1]
-    c[:, :-1] += eta[..., None] * pull_c[:, :-1]
-    K, k, S, _, _, _, failed = backward_flat(F, f, W, C, c, const, tau + eta)
+    surrogate, linear = np.empty_like(C), np.empty_like(c)
+    _add_scaled(C, pull_C, eta, surrogate)
+    _add_scaled(c[..., None], pull_c[..., None], eta, linear[..., None])
+    K, k, S, _, _, _, failed = backward_flat(F, f, W, surrogate, linear, const, tau + eta)
     for array in (K, k, S):
         array[failed >= 0] = 0.0
     mean, cov = forward_flat(K, k, S, F, f, W, m0, P0)
@@ -189,6 +189,14 @@ class Best:
         self.kl, self.eta = np.full(B, np.nan), np.full(B, np.nan)
 
     def keep(self, ids: Array, good: Array, solution: Solution, eta: Array, kl: Array) -> None:
+        if len(ids) == len(self.kl) and good.all():
+            self.arrays = list(solution.arrays)
+            self.eta, self.kl = eta.copy(), kl.copy()
+            return
+        if len(ids) == len(self.kl) and good.all():
+            self.arrays = list(solution.arrays)
+            self.eta, self.kl = eta.copy(), kl.copy()
+            return
         for mine, new in zip(self.arrays, solution.arrays, strict=True):
             mine[ids[good]] = new[good]
         if self.eta.shape[1:] != eta.shape[1:]:
@@ -208,6 +216,30 @@ def positive(name: str, value: float | Array, lead: tuple[int, ...], core: int =
         where = tuple(int(i) for i in np.argwhere(~(np.isfinite(flat) & (flat > 0)))[0])
         raise InputError(f"{name} is {flat[where]} at index {where}; expected finite numbers above 0")
     return flat
+
+
+@kernel
+def _add_scaled(A, D, eta, out):
+    """Writes A + eta_t D for every step before the last, and A itself there."""
+    B, S, p, q = A.shape
+    for b in range(B):
+        for t in range(S):
+            weight = eta[b, t] if t + 1 < S else 0.0
+            for i in range(p):
+                for j in range(q):
+                    out[b, t, i, j] = A[b, t, i, j] + weight * D[b, t, i, j]
+
+
+@kernel
+def _add_scaled(A, D, eta, out):
+    """Writes A + eta_t D for every step before the last, and A itself there."""
+    B, S, p, q = A.shape
+    for b in range(B):
+        for t in range(S):
+            weight = eta[b, t] if t + 1 < S else 0.0
+            for i in range(p):
+                for j in range(q):
+                    out[b, t, i, j] = A[b, t, i, j] + weight * D[b, t, i, j]
 
 
 @kernel

@@ -7,10 +7,9 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from .jit import kernel
+from .jit import intrinsic, kernel
 from .types import Array
 
 LANES = 8
@@ -69,7 +68,7 @@ _accumulate4 = _accumulator(4)
 
 
 def _mover(into_lanes):
-    """Returns an intrinsic that copies between flat[offset + l * stride + e], lane l, and lanes[i, j + e, l], e < count."""
+    """Returns an intrinsic that copies between flat[offset + l * stride + e] and lanes[i, j + e, l], e < count."""
 
     @intrinsic
     def move(typing, flat, offset, stride, lanes, i, j, count):

@@ -12,12 +12,11 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from .batching import flatten, restore, with_batch
 from .errors import NotPositiveDefinite
-from .jit import kernel
+from .jit import intrinsic, kernel
 from .lanes import LANES, LARGEST, backward_lanes
 from .types import (
     Array,

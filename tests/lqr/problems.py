@@ -55,7 +55,7 @@ def dense_optimum(dynamics, cost, x):
 
 def numpy_backward(dynamics, cost, tau):
     """The Riccati recursion in plain NumPy, with explicit inverses: the twin of both kernels."""
-    T, dx, n = dynamics.F.shape
+    T, dx, _ = dynamics.F.shape
     V, v, s = cost.C[T, :dx, :dx], cost.c[T, :dx], cost.const[T]
     out = []
     for t in range(T - 1, -1, -1):

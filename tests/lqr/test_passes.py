@@ -50,13 +50,12 @@ def test_a_scalar_problem_has_the_textbook_gains():
     # x' = x + u, cost 1/2 (x^2 + u^2): V_t = (1 + 2 V) / (1 + V) backward from 1, a ratio of Fibonacci numbers
     T = 6
     dynamics = LinearGaussianDynamics(np.ones((T, 1, 2)), np.zeros((T, 1)), np.zeros((T, 1, 1)))
-    controller, value = backward(
-        dynamics, QuadraticCost(np.tile(np.eye(2), (T + 1, 1, 1)), *np.zeros((2, T + 1, 1))[:1], np.zeros(T + 1))
-    )
+    cost = QuadraticCost(np.tile(np.eye(2), (T + 1, 1, 1)), np.zeros((T + 1, 2)), np.zeros(T + 1))
+    controller, value = backward(dynamics, cost)
     fibonacci = [1, 1]
     while len(fibonacci) < 2 * T + 3:
         fibonacci.append(fibonacci[-1] + fibonacci[-2])
-    V = [fibonacci[2 * i + 1 - 1 + 1] / fibonacci[2 * i + 1 - 1] if i else 1.0 for i in range(T + 1)][::-1]
+    V = [fibonacci[2 * i + 1] / fibonacci[2 * i] for i in range(T + 1)][::-1]
     np.testing.assert_allclose(value.V[:, 0, 0], V, rtol=1e-12)
     np.testing.assert_allclose(controller.K[:, 0, 0], [-w / (1 + w) for w in V[1:]], rtol=1e-12)
 

@@ -1,0 +1,77 @@
+"""KL-constrained LQR with a bound at each time step: E_x KL( p(u_t|x) || anchor(u_t|x) ) <= epsilon_t for every t.
+
+One multiplier per step. The divergence of a step depends mostly on its own multiplier, falling with a slope between -1
+and -2 in logarithms, so all of them take a Newton step at once with the slope each has shown so far (a secant).
+"""
+
+import numpy as np
+
+from .batching import with_batch
+from .errors import NumericalError
+from .kl_constrained import Best, KLResult, positive, prepare, solve
+from .types import Array, Gaussian, LinearGaussianController, LinearGaussianDynamics, QuadraticCost
+
+
+def minimise_cost_within_kl_per_step(
+    anchor: LinearGaussianController,
+    dynamics: LinearGaussianDynamics,
+    cost: QuadraticCost,
+    x0: Gaussian,
+    epsilon: float | Array,
+    temperature: float | Array = 0.0,
+    eta: float | Array = 1.0,
+    tolerance: float = 1e-3,
+    max_passes: int = 200,
+) -> KLResult:
+    """Returns the controller that minimises the expected cost within epsilon_t nats of the anchor at every step.
+
+    `epsilon` is a number or (..., T), and so is the first guess `eta`. In the result `eta` is (..., T) and `kl` the sum
+    over steps. Every bound is kept always; `converged` says that each is met within `tolerance`, or does not bind.
+    Raises InputError for epsilon <= 0, NumericalError where no multipliers tried keep the bounds.
+    """
+    p = prepare(anchor, dynamics, cost, x0, temperature)
+    B, T = p.tau.shape
+    bound = positive("epsilon", np.broadcast_to(epsilon, (*p.lead, T)), p.lead, 1)
+    log_eta = np.log(with_batch(np.broadcast_to(np.asarray(eta, dtype=float), (*p.lead, T)), p.lead, 1))
+    best, passes = Best(p), np.zeros(B, int)
+    active, converged = np.ones(B, bool), np.zeros(B, bool)
+    slope, before, raised = np.full((B, T), 1.5), np.full((2, B, T), np.nan), np.ones(B)
+    todo = np.arange(B)
+    while len(todo) and passes.max() < max_passes:
+        at = log_eta[todo]
+        solution = solve(p, todo, np.exp(at))
+        passes[todo] += 1
+        failed = np.isinf(solution.kl).any(-1)
+        gap = np.log(np.maximum(solution.kl, 1e-300)) - np.log(bound[todo] * (1 - 0.5 * tolerance))
+        good = np.all(solution.kl <= bound[todo], axis=-1)
+        best.keep(todo, good, solution, np.exp(at), solution.kl.sum(-1))
+        idle = (p.tau[todo] > 0) & (np.exp(at) < 1e-6 * p.tau[todo])
+        met = (solution.kl >= bound[todo] * (1 - tolerance)) | idle
+        active[todo[good]] = ~idle[good].all(-1)
+        converged[todo[good]] = met[good].all(-1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            seen = -(gap - before[1, todo]) / (at - before[0, todo])
+        usable = np.isfinite(seen) & (abs(at - before[0, todo]) > 1e-9)
+        slope[todo] = np.where(usable, np.clip(seen, 0.7, 4.0), slope[todo])
+        before[0, todo], before[1, todo] = at, np.where(failed[:, None], np.nan, gap)
+        change = np.clip(np.where(failed[:, None], 0.0, gap) / slope[todo], -3.0, 3.0)
+        change[failed] = raised[todo[failed], None]
+        raised[todo[failed]] *= 2
+        lowest = np.where(p.tau[todo] > 0, np.log(np.maximum(p.tau[todo], 1e-300)) - 16, -69.0)
+        log_eta[todo] = np.clip(at + change, lowest, 69.0)
+        todo = todo[~(good & met.all(-1))]
+    for b in np.flatnonzero(np.isnan(best.kl)):  # never feasible at once: one common factor makes it so
+        for factor in (0.01, 0.1, 1.0, 3.0, 10.0):
+            weight = np.exp(log_eta[[b]] + factor)
+            solution = solve(p, np.array([b]), weight)
+            passes[b] += 1
+            good = np.all(solution.kl <= bound[[b]], axis=-1)
+            best.keep(np.array([b]), good, solution, weight, solution.kl.sum(-1))
+            if good.all():
+                break
+        else:
+            raise NumericalError(
+                f"no multipliers tried keep KL within {bound[b].min():.3g} nats of the anchor in problem {b}; "
+                "raise epsilon or the anchor's covariance, or make the cost convex first"
+            )
+    return best.result(active, converged, passes)

@@ -1,0 +1,157 @@
+"""KL-constrained LQR against the joint Gaussian, a general constrained optimiser, and conditions of optimality."""
+
+import numpy as np
+import pytest
+from problems import joint, random_controller, random_problem
+from scipy.optimize import minimize
+
+from lqr import (
+    InputError,
+    LinearGaussianController,
+    NumericalError,
+    entropy,
+    expected_cost,
+    forward,
+    kl_divergence,
+    minimise_cost_within_kl,
+    minimise_cost_within_kl_per_step,
+    negative_log_density,
+)
+
+
+def gaussian_kl(m0, S0, m1, S1):
+    d = m1 - m0
+    P = np.linalg.inv(S1)
+    return 0.5 * (np.trace(P @ S0) + d @ P @ d - len(d) + np.linalg.slogdet(S1)[1] - np.linalg.slogdet(S0)[1])
+
+
+def objective(controller, dynamics, cost, x0, tau=0.0):
+    return expected_cost(forward(controller, dynamics, x0), cost).sum() - tau * entropy(controller).sum()
+
+
+def test_the_divergence_is_that_of_the_joint_gaussians():
+    rng = np.random.default_rng(0)
+    dynamics, _, x0 = random_problem(rng)
+    p, q = random_controller(rng), random_controller(rng)
+    expected = gaussian_kl(*joint(p, dynamics, x0), *joint(q, dynamics, x0))
+    assert kl_divergence(p, q, forward(p, dynamics, x0)).sum() == pytest.approx(expected, rel=1e-8)
+
+
+def test_the_entropy_and_the_negative_log_density_agree_with_each_other_and_the_formula():
+    rng = np.random.default_rng(1)
+    dynamics, _, x0 = random_problem(rng)
+    p = random_controller(rng)
+    formula = 0.5 * np.linalg.slogdet(2 * np.pi * np.e * p.cov)[1]
+    np.testing.assert_allclose(entropy(p), formula)
+    mean_log = expected_cost(forward(p, dynamics, x0), negative_log_density(p))[:-1]
+    np.testing.assert_allclose(mean_log, formula, rtol=1e-9)
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 0.1, 1.0, 30.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bound_is_met_from_inside_within_the_tolerance_and_few_passes(epsilon, seed):
+    rng = np.random.default_rng(seed)
+    dynamics, cost, x0 = random_problem(rng)
+    anchor = random_controller(rng)
+    for tolerance, most in ((1e-3, 20), (1e-6, 20)):
+        r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, tolerance=tolerance)
+        measured = kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0)).sum()
+        assert epsilon * (1 - tolerance) - 1e-10 <= measured <= epsilon + 1e-10
+        assert r.converged
+        assert r.active
+        assert r.passes <= most
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.5])
+def test_the_optimum_is_that_of_a_general_constrained_optimiser(tau):
+    rng = np.random.default_rng(3)
+    dynamics, cost, x0 = random_problem(rng, dx=1, du=1, T=2)
+    anchor = random_controller(rng, dx=1, du=1, T=2)
+    epsilon = 0.3
+
+    def controller(z):
+        return LinearGaussianController(z[:2].reshape(2, 1, 1), z[2:4].reshape(2, 1), np.exp(z[4:]).reshape(2, 1, 1))
+
+    def slack(z):
+        p = controller(z)
+        return epsilon - kl_divergence(p, anchor, forward(p, dynamics, x0)).sum()
+
+    start = np.concatenate([anchor.K.ravel(), anchor.k.ravel(), np.log(anchor.cov.ravel())])
+    found = minimize(
+        lambda z: objective(controller(z), dynamics, cost, x0, tau), start, method="SLSQP",
+        constraints={"type": "ineq", "fun": slack}, options={"ftol": 1e-13, "maxiter": 500},
+    )  # fmt: skip
+    r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, tau, tolerance=1e-8)
+    assert objective(r.controller, dynamics, cost, x0, tau) == pytest.approx(found.fun, rel=1e-5)
+    ours = np.concatenate([r.controller.K.ravel(), r.controller.k.ravel(), np.log(r.controller.cov.ravel())])
+    np.testing.assert_allclose(ours, found.x, atol=3e-3)
+    assert abs(slack(ours)) < 1e-6  # complementary slackness: eta > 0 and no slack
+    assert r.eta > 0
+
+
+def test_an_inactive_bound_is_recognised_in_one_pass():
+    rng = np.random.default_rng(4)
+    dynamics, cost, x0 = random_problem(rng)
+    r = minimise_cost_within_kl(random_controller(rng), dynamics, cost, x0, 1e6, temperature=1.0)
+    assert (bool(r.active), bool(r.converged), int(r.passes), float(r.eta)) == (False, True, 1, 0.0)
+
+
+def test_a_cost_without_a_minimum_is_solved_near_the_anchor_and_stays_within_the_bound():
+    rng = np.random.default_rng(5)
+    dynamics, cost, x0 = random_problem(rng)
+    hollow = cost._replace(C=cost.C - 3 * np.eye(5))
+    anchor = random_controller(rng)
+    r = minimise_cost_within_kl(anchor, dynamics, hollow, x0, 2.0)
+    assert 2 * (1 - 1e-3) <= r.kl <= 2
+    assert r.passes <= 20
+    assert objective(r.controller, dynamics, hollow, x0) < objective(anchor, dynamics, hollow, x0)
+
+
+def test_a_batch_gives_the_answers_of_single_problems():
+    rng = np.random.default_rng(6)
+    dynamics, cost, x0 = random_problem(rng, lead=(2, 5))
+    anchor, epsilon = random_controller(rng, lead=(2, 5)), rng.uniform(0.1, 3, (2, 5))
+    r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, tolerance=1e-7)
+    one = [type(t)(*(field[1, 3] for field in t)) for t in (anchor, dynamics, cost, x0)]
+    alone = minimise_cost_within_kl(*one, epsilon[1, 3], tolerance=1e-7)
+    np.testing.assert_allclose(r.controller.K[1, 3], alone.controller.K, rtol=1e-5, atol=1e-6)
+    assert r.kl.shape == (2, 5)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.5])
+@pytest.mark.parametrize("seed", range(3))
+def test_each_step_keeps_its_own_bound_and_is_stationary(tau, seed):
+    rng = np.random.default_rng(seed)
+    dynamics, cost, x0 = random_problem(rng)
+    anchor, epsilon = random_controller(rng), rng.uniform(0.1, 2, 5)
+    r = minimise_cost_within_kl_per_step(anchor, dynamics, cost, x0, epsilon, tau)
+    kl = kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0))
+    assert r.converged
+    assert (kl <= epsilon + 1e-9).all()
+    slack = epsilon - kl
+    assert ((slack < 2e-3 * epsilon) | (r.eta < 1e-3)).all()
+
+    def lagrangian(z):
+        p = LinearGaussianController(z[:30].reshape(5, 2, 3), z[30:].reshape(5, 2), r.controller.cov)
+        divergence = kl_divergence(p, anchor, forward(p, dynamics, x0))
+        return objective(p, dynamics, cost, x0, tau) + (r.eta * divergence).sum()
+
+    z = np.concatenate([r.controller.K.ravel(), r.controller.k.ravel()])
+    gradient = [(lagrangian(z + h) - lagrangian(z - h)) / 2e-5 for h in 1e-5 * np.eye(40)]
+    np.testing.assert_allclose(gradient, 0.0, atol=1e-4 * (1 + abs(lagrangian(z))))
+
+
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, np.nan])
+def test_a_bound_that_is_not_positive_is_refused(epsilon):
+    rng = np.random.default_rng(7)
+    dynamics, cost, x0 = random_problem(rng)
+    with pytest.raises(InputError, match="epsilon is"):
+        minimise_cost_within_kl(random_controller(rng), dynamics, cost, x0, epsilon)
+
+
+def test_a_singular_anchor_is_named():
+    rng = np.random.default_rng(8)
+    dynamics, cost, x0 = random_problem(rng)
+    anchor = random_controller(rng)
+    with pytest.raises(NumericalError, match="singular"):
+        minimise_cost_within_kl(anchor._replace(cov=0 * anchor.cov), dynamics, cost, x0, 1.0)
