@@ -9,6 +9,7 @@ import numpy as np
 from lqr import InputError
 
 Array = np.ndarray
+DERIVED = ("xpos", "xquat", "site_xpos")  # what tasks read besides the state
 
 
 class MujocoBatch:
@@ -49,6 +50,8 @@ class MujocoBatch:
         self._batch = self._batches.get(B) or self._new_batch(B)
         self._batch.reset()
         self.field("qpos")[:], self.field("qvel")[:] = qpos, qvel
+        for name in DERIVED:  # an array that is bound after forward() holds zeros until the next step
+            self.field(name)
         self._batch.forward()
         self._warnings = self._batch.warning.copy()
         self.diverged = np.zeros(B, bool)
