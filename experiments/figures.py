@@ -143,10 +143,9 @@ def _plane(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
         return None
     i, j = plane
     count = len(next(iter(last.values())))
-    columns = min(count, 4)
-    figure, axes = plt.subplots(
-        -(-count // columns), columns, figsize=(2.6 * columns, 2.7 * -(-count // columns)), squeeze=False
-    )
+    columns = min(count, 2)  # two fit a phone
+    lines = -(-count // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(3.3 * columns, 3.1 * lines), squeeze=False)
     for c, axis in enumerate(axes.ravel()):
         axis.set_visible(c < count)
         if c < count:
@@ -155,16 +154,9 @@ def _plane(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     handles = {
         label: line for axis in axes.ravel() for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(
-        handles.values(),
-        handles.keys(),
-        ncols=len(handles),
-        fontsize=9,
-        loc="lower center",
-        bbox_to_anchor=(0.5, -0.04),
-    )
     figure.suptitle("The last iteration in the plane (m)", x=0.01, ha="left")
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.02 + 0.1 / lines, 1, 1))
+    figure.legend(handles.values(), handles.keys(), ncols=len(handles), fontsize=9, loc="lower left")
     return figure
 
 

@@ -33,7 +33,8 @@ def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
     save_policy(path / "policy", policy, experiment=about["experiment"], task=task.name, seed=about["seed"])
     start = time.perf_counter()
     result: dict[str, Any] = {"seconds": checkpoint.meta["seconds"], **summarise(path)}
-    if (env_id := getattr(task, "env_id", None)) and not stop.asked:
+    env_id = getattr(task, "env_id", None) if getattr(policy, "sees", "o") == "o" else None
+    if env_id and not stop.asked:
         print(f"grading the policy in {env_id} ...", flush=True)
         result |= {"env_id": env_id, "grade": grade(env_id, policy)._asdict(), "random": grade_random(env_id)._asdict()}
     result["verdict"] = verdict(result)

@@ -6,6 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 from lqr import CheckpointError, GPSError, InputError, NumericalError, SimulationError, StorageError
 
@@ -31,7 +32,7 @@ def main(words: Sequence[str]) -> int:
     debug = "--debug" in words
     try:
         with contextlib.redirect_stdout(Unbreakable(sys.stdout)), warnings.catch_warnings():  # type: ignore[type-var]
-            warnings.showwarning = _show_warning
+            warnings.showwarning = partial(_show_warning, shown=set())
             code = _main(words)
     except KeyboardInterrupt:
         code = 130
@@ -60,7 +61,11 @@ def _main(words: Sequence[str]) -> int:
     return run(experiment, config, options.seed, path, resume=options.resume is not None)
 
 
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+def _show_warning(message: Warning | str, *_: object, shown: set[str], **__: object) -> None:
+    """Writes a warning as one line, the first time it comes."""
+    if str(message) in shown:
+        return
+    shown.add(str(message))
     with contextlib.suppress(OSError, ValueError):
         print("warning: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
 

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,9 @@ def _fold(heading: str, content: str) -> str:
 
 
 def _number(value: float) -> str:
-    return "–" if value != value else f"{value:.0f}" if value == int(value) and abs(value) < 1e9 else f"{value:.4g}"
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞"
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _word(value: Any) -> str:

@@ -22,7 +22,7 @@ from .resuming import check_owner, restore_generator, warn_of_other_machine
 from .stopping import Stop
 from .tables import Events, read
 
-DRAWN = 8  # conditions whose trajectories are kept for the figure
+DRAWN = 6  # conditions whose trajectories are kept for the figure
 PER_CONDITION = ("cost", "policy_cost", "predicted", "actual", "kl", "eta", "epsilon")  # columns of conditions.csv
 
 
@@ -122,7 +122,7 @@ def by_condition(iteration: Iteration) -> list[dict[str, float]]:
 
 def drawn(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the arrays that the figure of the trajectories draws, of the first few conditions."""
-    return {key: np.asarray(value)[:DRAWN] for key, value in arrays.items() if np.ndim(value) > 1}
+    return {key: np.asarray(arrays[key])[:DRAWN] for key in ("x", "mean", "cov", "policy_x") if key in arrays}
 
 
 def _one_thread() -> None:

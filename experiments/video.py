@@ -64,7 +64,7 @@ def main(path: Path) -> int:
     frames = list(_frames(task, policy))
     write_file(path / f"{NAME}.gif", _gif(frames))
     try:
-        import av  # noqa: F401
+        import av
     except ImportError:
         return 0
     _mp4(frames, path / f"{NAME}.mp4")
@@ -94,7 +94,8 @@ def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
     """Yields (model, data, step), live, through the episodes: in Gymnasium where the task is from there."""
     import numpy as np
 
-    if env_id := getattr(task, "env_id", None):
+    sees_state = getattr(policy, "sees", "o") == "x"  # local controllers: only in their own conditions
+    if (env_id := getattr(task, "env_id", None)) and not sees_state:
         import gymnasium
 
         env = gymnasium.make(env_id)
@@ -108,10 +109,11 @@ def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
         return
     rng = np.random.default_rng(FIRST_SEED)
     for c in range(min(EPISODES, task.conditions)):
-        task.reset(np.array([c]), rng)
+        x = task.reset(np.array([c]), rng)
         for step in range(task.horizon):
             yield task.model, task.data(0), step
-            task.step(np.clip(policy.act(task.observe()), task.action_low, task.action_high))
+            action = policy.act(x[0], step, c)[None] if sees_state else policy.act(task.observe())
+            x = task.step(np.clip(action, task.action_low, task.action_high))
 
 
 def _camera(mujoco: Any, model: Any, task: Any) -> Any:
@@ -128,11 +130,11 @@ def _camera(mujoco: Any, model: Any, task: Any) -> Any:
 
 
 def _gif(frames: list[Any]) -> bytes:
-    """Returns the frames as a GIF with one palette of 64 colours."""
+    """Returns the frames as a GIF with one palette, in which small things keep their colours."""
     from PIL import Image
 
     pictures = [Image.fromarray(frame) for frame in frames]
-    palette = pictures[len(pictures) // 2].quantize(64)
+    palette = pictures[0].quantize(128, method=Image.Quantize.MAXCOVERAGE)
     small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     content = io.BytesIO()
     small[0].save(

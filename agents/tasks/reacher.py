@@ -8,7 +8,7 @@ target's position, the velocities, and fingertip - target (10 numbers).
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -62,6 +62,7 @@ class Reacher:
     horizon, dt = 50, 0.02
     dx, du, do = 6, 2, 10
     plane = (4, 5)
+    camera: ClassVar[dict[str, float]] = {"distance": 0.62}  # m above the plane, for pictures
 
     def __init__(self, conditions: int = 40, layout_seed: int = 20_000):
         if conditions < 1:

@@ -1,0 +1,6 @@
+"""The comparison task: four fixed targets, 200 rollouts; guided policy search by the dual update."""
+
+from agents.tasks.reacher import ReacherFour as task
+from gps import badmm as method
+
+config = method.Config(iterations=10, samples=5)
