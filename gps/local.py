@@ -155,7 +155,7 @@ def improve(
     K, k, cov = (a.copy() for a in local.controller)
     mean, spread = before.mean.copy(), before.cov.copy()
     C = len(epsilon)
-    kl, eta, predicted, solved = np.zeros(C), np.full(C, np.inf), np.zeros(C), np.zeros(C, bool)
+    kl, eta, predicted, solved = np.zeros(C), np.zeros(C), np.zeros(C), np.zeros(C, bool)
     for at, result in parts:
         K[at], k[at], cov[at] = result.controller
         mean[at], spread[at] = result.distribution
@@ -199,7 +199,7 @@ def report(
         "sampled_cost": float(trials.cost.sum(-1)[~trials.failed].mean()),
         "kl": float(step.kl.mean()),
         "epsilon": float(step.epsilon.mean()),
-        "eta": float(np.exp(np.log(step.eta[step.solved]).mean())) if step.solved.any() else float("inf"),
+        "eta": float(np.median(step.eta[step.solved])) if step.solved.any() else 0.0,
         "predicted": float(step.predicted.mean()),
         "actual": float(actual.mean()),
         "accepted": float(accepted.mean()),

@@ -1,0 +1,143 @@
+"""A multi-layer perceptron with Gaussian actions: the global policy that the local controllers are distilled into."""
+
+from typing import Any
+
+import numpy as np
+
+from lqr import InputError, NumericalError
+
+from .interfaces import Array, State
+
+
+class NeuralPolicy:
+    """u ~ N(net(o), cov): tanh layers over normalised observations; the covariance does not depend on o.
+
+    The weights live in NumPy arrays, in which actions are computed; torch is only there while `fit` trains.
+    """
+
+    def __init__(self, weights: list[Array], biases: list[Array], centre: Array, scale: Array, cov: Array):
+        self.weights, self.biases = weights, biases  # layer i: (out, in), (out,)
+        self.centre, self.scale = centre, scale  # (do,), of the observations
+        self.cov = cov  # (du, du)
+
+    @classmethod
+    def create(cls, do: int, du: int, hidden: tuple[int, ...], std: Array, rng: np.random.Generator) -> "NeuralPolicy":
+        """Returns a network with random weights (LeCun) whose last layer is near 0; `std` (du,) is its exploration."""
+        sizes = (do, *hidden, du)
+        weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in zip(sizes, sizes[1:], strict=False)]
+        weights[-1] *= 0.01
+        return cls(weights, [np.zeros(b) for b in sizes[1:]], np.zeros(do), np.ones(do), np.diag(std**2))
+
+    def mean(self, o: Array) -> Array:
+        """Returns the mean actions (..., du) for observations (..., do)."""
+        h = (o - self.centre) / self.scale
+        for W, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            h = np.tanh(h @ W.T + b)
+        return h @ self.weights[-1].T + self.biases[-1]
+
+    def jacobian(self, o: Array) -> Array:
+        """Returns the exact derivatives of the mean actions, (..., du, do)."""
+        h, J = (o - self.centre) / self.scale, np.eye(len(self.centre)) / self.scale
+        for W, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            h = np.tanh(h @ W.T + b)
+            J = (1 - h**2)[..., None] * (W @ J)
+        return self.weights[-1] @ J
+
+    def sample(self, o: Array, t: int, rng: np.random.Generator | None) -> Array:
+        """Returns actions (B, du); the mean actions where rng is None."""
+        mean = self.mean(o)
+        return mean if rng is None else mean + rng.standard_normal(mean.shape) @ np.linalg.cholesky(self.cov).T
+
+    def act(self, observation: Array) -> Array:
+        """Returns the mean action (du,) for one observation (do,), or (B, du) for (B, do)."""
+        o = np.asarray(observation, dtype=float)
+        if o.shape[-1:] != self.centre.shape:
+            raise InputError(f"the observation has shape {o.shape}; expected ({len(self.centre)},)")
+        return self.mean(o)
+
+    def predict(
+        self, observation: Array, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[Array, Any]:
+        """Returns (action, state) in the form of Stable-Baselines3; without `deterministic` it draws an action."""
+        mean = self.act(observation)
+        if not deterministic:
+            mean = mean + np.random.default_rng().standard_normal(mean.shape) @ np.linalg.cholesky(self.cov).T
+        return mean.astype(np.float32), state
+
+    def fit(
+        self,
+        o: Array,
+        target: Array,
+        precision: Array,
+        rng: np.random.Generator,
+        steps: int = 1000,
+        batch: int = 256,
+        rate: float = 3e-3,
+        decay: float = 1e-6,
+    ) -> float:
+        """Trains towards targets (M, du), weighed by precisions (M, du, du); returns the final loss per sample.
+
+        The loss is sum 1/2 (net(o) - target)' precision (net(o) - target): the Gaussian KL divergence in the mean.
+        Adam, from the present weights, with a rate that falls to 0 along a cosine. Raises NumericalError, and keeps
+        the old weights, where the loss is not finite.
+        """
+        import torch
+
+        self._renormalise(o)
+        precision = precision / np.trace(precision, axis1=1, axis2=2).mean() * precision.shape[-1]
+        X = torch.as_tensor((o - self.centre) / self.scale)
+        Y, P = torch.as_tensor(target), torch.as_tensor(precision)
+        W = [torch.as_tensor(w).clone().requires_grad_() for w in self.weights]
+        b = [torch.as_tensor(a).clone().requires_grad_() for a in self.biases]
+        optimiser = torch.optim.Adam(W + b, lr=rate, weight_decay=decay)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+
+        def loss_of(rows: Any) -> Any:
+            h = X[rows]
+            for w, a in zip(W[:-1], b[:-1], strict=True):
+                h = torch.tanh(torch.addmm(a, h, w.T))
+            gap = torch.addmm(b[-1], h, W[-1].T) - Y[rows]
+            return 0.5 * (torch.einsum("mi,mij,mj->m", gap, P[rows], gap)).mean()
+
+        for _ in range(steps):
+            rows = torch.as_tensor(rng.integers(len(o), size=min(batch, len(o))))
+            optimiser.zero_grad()
+            loss = loss_of(rows)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+        with torch.no_grad():
+            final = float(loss_of(slice(None)))
+        if not np.isfinite(final):
+            raise NumericalError(f"the policy's loss became {final} in training; lower the learning rate")
+        self.weights = [w.detach().numpy() for w in W]
+        self.biases = [a.detach().numpy() for a in b]
+        return final
+
+    def state(self) -> State:
+        """Returns what `from_state` needs."""
+        layers = {f"layer{i}": {"W": W, "b": b} for i, (W, b) in enumerate(zip(self.weights, self.biases, strict=True))}
+        return {"kind": "neural", "layers": layers, "centre": self.centre, "scale": self.scale, "cov": self.cov}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "NeuralPolicy":
+        """Builds the policy out of `state()`; raises InputError where the layers do not fit together."""
+        layers = [state["layers"][f"layer{i}"] for i in range(len(state["layers"]))]
+        weights, biases = [np.asarray(layer["W"]) for layer in layers], [np.asarray(layer["b"]) for layer in layers]
+        width = state["centre"].shape[0]
+        for W, b in zip(weights, biases, strict=True):
+            if W.ndim != 2 or b.shape != W.shape[:1] or W.shape[1] != width:
+                raise InputError(f"a layer has shapes {W.shape} and {b.shape}; expected (out, {width}) and (out,)")
+            width = W.shape[0]
+        if state["scale"].shape != state["centre"].shape or state["cov"].shape != (width, width):
+            raise InputError(f"the covariance has shape {state['cov'].shape}; expected ({width}, {width})")
+        return cls(weights, biases, state["centre"], state["scale"], state["cov"])
+
+    def _renormalise(self, o: Array) -> None:
+        """Takes over the mean and spread of these observations, without changing the function."""
+        centre, scale = o.mean(0), np.maximum(o.std(0), 1e-3)
+        W = self.weights[0]
+        if not (self.scale == 1.0).all():
+            self.biases[0] = self.biases[0] + W @ ((centre - self.centre) / self.scale)
+            self.weights[0] = W * (scale / self.scale)
+        self.centre, self.scale = centre, scale

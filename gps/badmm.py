@@ -1,0 +1,167 @@
+"""Guided policy search by the dual update: Bregman ADMM between local controllers and one neural policy.
+
+Levine, Finn, Darrell and Abbeel, End-to-End Training of Deep Visuomotor Policies (2016), section 4 and appendix A:
+
+    minimise  E_p [ cost ]   subject to   E_p(u|x) [u] = E_pi(u|o) [u]  at every step of every condition
+
+with Lagrange multipliers lambda (per condition and step) on the mean actions, and a weight nu (per condition and step)
+on the divergence between the two. Each iteration alternates
+
+    controllers  p      <-  argmin E_p [cost - lambda' u] + nu KL(p || pi),  within a KL step of the last controllers
+    policy       pi     <-  argmin E [lambda' u_pi] + nu KL(p || pi),  a weighted regression over all conditions
+    multipliers  lambda <-  lambda + rate nu S^-1 (u_pi - u_p),  S the policy's covariance
+
+In units of the action, y = S lambda / nu is how far the two are asked to lean towards each other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.interfaces import Iteration, State, Task
+from agents.neural_policy import NeuralPolicy
+from agents.rollout import rollout
+from dynamics import make_prior
+from lqr import LinearGaussianController, TrajectoryDistribution, kl_divergence, negative_log_density
+
+from . import local as lc
+from .linearise import linearise
+from .settings import check, not_negative, positive
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of guided policy search by the dual update."""
+
+    iterations: int = 25  # rounds of trials
+    samples: int = 2  # trials of each condition in each iteration
+    prior: str = "gmm"  # prior global model: flat, gmm
+    kl_step: float = 10.0  # nats per trajectory, the first step; adapted per condition from then on
+    initial_std: float = 0.01  # exploration at the start, as a share of half the action range
+    min_std: float = 0.01  # exploration never falls below this, same unit
+    hidden: tuple[int, ...] = (64, 64)  # units of the policy's hidden layers
+    policy_steps: int = 500  # minibatch steps of each regression
+    policy_rate: float = 3e-3  # Adam's learning rate at the start of each regression
+    inner: int = 2  # alternations of controllers, policy and multipliers per iteration
+    replay: int = 5  # iterations whose trials the regression sees
+    agreement: float = 1e-5  # nu at the start, cost per nat
+    agreement_growth: float = 1.25  # factor on nu per iteration
+    dual_rate: float = 0.2  # step of the multipliers, as a share of nu; 0 switches them off
+    dual_bound: float = 0.1  # largest lean y, as a share of half the action range
+
+    def __post_init__(self) -> None:
+        check(self, iterations=positive, samples=positive, kl_step=positive, initial_std=positive, min_std=positive)
+        check(self, policy_steps=positive, policy_rate=positive, inner=positive, replay=positive, agreement=positive)
+        check(self, agreement_growth=positive, dual_rate=not_negative, dual_bound=not_negative)
+
+
+class Dual(NamedTuple):
+    """The dual variables, leading axes (C, T)."""
+
+    lam: Array  # (C, T, du), cost per unit of action
+    nu: Array  # (C, T), cost per nat
+
+
+def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+    """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
+    C, T, du = task.conditions, task.horizon, task.du
+    every, scale = np.arange(C), lc.action_scale(task)
+    prior, replay, first, old = make_prior(config.prior), [], 1, None
+    controller = lc.initial_controller(task, config.initial_std)
+    policy = NeuralPolicy.create(task.do, du, config.hidden, config.initial_std * scale, rng)
+    dual = Dual(np.zeros((C, T, du)), np.full((C, T), config.agreement))
+    if state:
+        controller, old, first = lc.resume(state, prior)
+        policy, dual = NeuralPolicy.from_state(state["policy"]), Dual(**state["dual"])
+        replay = [tuple(trial[name] for name in ("x", "o", "used")) for _, trial in sorted(state["replay"].items())]
+    for number in range(first, config.iterations + 1):
+        trials = rollout(task, controller, every, config.samples, rng)
+        new = lc.by_condition(trials, controller, np.ones(C))
+        replay = [*replay, (new.x[:, :, :-1], new.o[:, :, :-1], new.used)][-config.replay :]
+        prior.update(*lc.transitions(new))
+        local, accepted, actual = lc.judge(old, new)
+        dynamics = lc.fit(local, prior)
+        cost = lc.expand(task.cost, local)
+        seen = tuple(np.concatenate(parts, axis=1) for parts in zip(*replay, strict=True))
+        teacher = local.controller
+        for _ in range(config.inner):
+            loss = regress(policy, teacher, dual, seen, config, rng)
+            student = linearise(seen[0], policy.mean(seen[1]), policy.cov, seen[2])
+            lean = lean_of(dual, policy.cov, config.dual_bound * scale)
+            extra = negative_log_density(student._replace(k=student.k + lean), dual.nu)
+            step = lc.improve(local, dynamics.dynamics, cost, config.kl_step * local.multiplier, extra, dual.nu)
+            teacher = lc.with_floor(step.controller, config.min_std, scale)
+            gap, disagreement = compare(student, teacher, TrajectoryDistribution(step.mean, step.cov))
+            dual = update_dual(dual, gap, disagreement, policy.cov + teacher.cov, config.dual_rate)
+        loss = regress(policy, teacher, dual, seen, config, rng)
+        dual = dual._replace(lam=dual.lam * config.agreement_growth, nu=dual.nu * config.agreement_growth)
+        controller, old = teacher, local._replace(predicted=step.predicted)
+
+        test = rollout(task, controller, every, 1, rng, noise=0.0)
+        shown = rollout(task, policy, every, 1, rng, noise=0.0)
+        scalars, arrays = lc.report(task, number, trials, test, step, accepted, actual, dynamics)
+        scalars |= {
+            "policy_cost": float(shown.cost.sum(-1).mean()),
+            **{f"policy_{name}": float(value.mean()) for name, value in task.metrics(shown.x, shown.u).items()},
+            "policy_kl": float(disagreement.sum(-1).mean()),
+            "policy_gap": float(np.sqrt((gap**2).mean())),
+            "policy_loss": loss,
+            "lean": float(np.abs(lean).mean()),
+            "nu": float(dual.nu.mean()),
+        }
+        arrays |= {"policy_cost": shown.cost.sum(-1), "policy_x": shown.x, "lambda": dual.lam, "nu": dual.nu}
+        frozen = lc.freeze(number, controller, old, prior)
+        frozen |= {"policy": policy.state(), "dual": dual._asdict()}
+        frozen["replay"] = {f"{i:03d}": dict(zip(("x", "o", "used"), r, strict=True)) for i, r in enumerate(replay)}
+        yield Iteration(number, policy, scalars, arrays, frozen)
+
+
+def regress(
+    policy: NeuralPolicy,
+    teacher: LinearGaussianController,
+    dual: Dual,
+    seen: tuple[Array, ...],
+    config: Config,
+    rng: np.random.Generator,
+) -> float:
+    """Trains the policy towards the controllers' mean actions at all states seen, leaning back by S_p lambda / nu.
+
+    Each sample weighs nu times the precision of its controller. The policy's covariance becomes the inverse of the
+    controllers' mean precision, which is its own minimiser (Levine, Finn et al. 2016, appendix A).
+    """
+    x, o, used = seen
+    precision = np.linalg.inv(teacher.cov)  # (C, T, du, du)
+    back = (teacher.cov @ dual.lam[..., None])[..., 0] / dual.nu[..., None]
+    target = np.einsum("ctij,cntj->cnti", teacher.K, x) + (teacher.k - np.clip(back, -0.1, 0.1))[:, None]
+    weight = np.broadcast_to((dual.nu[..., None, None] * precision)[:, None], (*target.shape, target.shape[-1]))
+    rows = used > 0
+    policy.cov = np.linalg.inv(precision.mean((0, 1)))
+    return policy.fit(o[rows], target[rows], weight[rows], rng, config.policy_steps, rate=config.policy_rate)
+
+
+def lean_of(dual: Dual, cov: Array, bound: Array) -> Array:
+    """Returns y = S lambda / nu, (C, T, du), within the bound (du,)."""
+    return np.clip(np.einsum("ij,ctj->cti", cov, dual.lam) / dual.nu[..., None], -bound, bound)
+
+
+def compare(
+    student: LinearGaussianController, teacher: LinearGaussianController, under: TrajectoryDistribution
+) -> tuple[Array, Array]:
+    """Returns the gap of the mean actions, policy - controller, (C, T, du), and KL(p || pi) per step, (C, T)."""
+    dx = student.K.shape[-1]
+    mean = under.mean[:, :-1, :dx, None]
+    gap = ((student.K - teacher.K) @ mean)[..., 0] + student.k - teacher.k
+    return gap, kl_divergence(teacher, student, under)
+
+
+def update_dual(dual: Dual, gap: Array, disagreement: Array, cov: Array, rate: float) -> Dual:
+    """Moves lambda along the gap, and evens nu out over the steps: up where the two disagree more than on average."""
+    lam = dual.lam + rate * dual.nu[..., None] * np.linalg.solve(cov, gap[..., None])[..., 0]
+    relative = disagreement / np.maximum(disagreement.mean(-1, keepdims=True), 1e-12)
+    factor = np.clip(relative, 0.5, 2.0) ** 0.25
+    nu = dual.nu * factor
+    return Dual(lam * factor[..., None], nu * dual.nu.mean(-1, keepdims=True) / nu.mean(-1, keepdims=True))
