@@ -1,5 +1,18 @@
 """Plan: given a model and a cost, which controller?"""
 
+from .box_qp import solve_box_qp
+from .constrained import ConstrainedResult, constrained_ilqr
+from .costs import (
+    Action,
+    ActionLimits,
+    Cost,
+    Lorentzian,
+    Quadratic,
+    StateLimits,
+    Sum,
+    WeightedNorm,
+    make_convex,
+)
 from .divergence import entropy, kl_divergence, negative_log_density
 from .errors import (
     CheckpointError,
@@ -10,9 +23,13 @@ from .errors import (
     SimulationError,
     StorageError,
 )
+from .ilqr import ILQRResult, Progress, ilqr, receding_horizon, shift
+from .infinite import StationaryController, infinite_horizon
 from .kl_constrained import KLResult, minimise_cost_within_kl
 from .kl_per_step import minimise_cost_within_kl_per_step
+from .lqg import Filtered, LinearGaussianObservation, kalman_filter, rts_smoother
 from .passes import backward, expected_cost, forward
+from .tracking import tracking_cost
 from .types import (
     Gaussian,
     LinearGaussianController,
@@ -23,26 +40,50 @@ from .types import (
 )
 
 __all__ = [
+    "Action",
+    "ActionLimits",
     "CheckpointError",
+    "ConstrainedResult",
+    "Cost",
+    "Filtered",
     "GPSError",
     "Gaussian",
+    "ILQRResult",
     "InputError",
     "KLResult",
     "LinearGaussianController",
     "LinearGaussianDynamics",
+    "LinearGaussianObservation",
+    "Lorentzian",
     "NotPositiveDefinite",
     "NumericalError",
+    "Progress",
+    "Quadratic",
     "QuadraticCost",
     "QuadraticValue",
     "SimulationError",
+    "StateLimits",
+    "StationaryController",
     "StorageError",
+    "Sum",
     "TrajectoryDistribution",
+    "WeightedNorm",
     "backward",
+    "constrained_ilqr",
     "entropy",
     "expected_cost",
     "forward",
+    "ilqr",
+    "infinite_horizon",
+    "kalman_filter",
     "kl_divergence",
+    "make_convex",
     "minimise_cost_within_kl",
     "minimise_cost_within_kl_per_step",
     "negative_log_density",
+    "receding_horizon",
+    "rts_smoother",
+    "shift",
+    "solve_box_qp",
+    "tracking_cost",
 ]

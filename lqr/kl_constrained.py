@@ -193,10 +193,6 @@ class Best:
             self.arrays = list(solution.arrays)
             self.eta, self.kl = eta.copy(), kl.copy()
             return
-        if len(ids) == len(self.kl) and good.all():
-            self.arrays = list(solution.arrays)
-            self.eta, self.kl = eta.copy(), kl.copy()
-            return
         for mine, new in zip(self.arrays, solution.arrays, strict=True):
             mine[ids[good]] = new[good]
         if self.eta.shape[1:] != eta.shape[1:]:
@@ -216,18 +212,6 @@ def positive(name: str, value: float | Array, lead: tuple[int, ...], core: int =
         where = tuple(int(i) for i in np.argwhere(~(np.isfinite(flat) & (flat > 0)))[0])
         raise InputError(f"{name} is {flat[where]} at index {where}; expected finite numbers above 0")
     return flat
-
-
-@kernel
-def _add_scaled(A, D, eta, out):
-    """Writes A + eta_t D for every step before the last, and A itself there."""
-    B, S, p, q = A.shape
-    for b in range(B):
-        for t in range(S):
-            weight = eta[b, t] if t + 1 < S else 0.0
-            for i in range(p):
-                for j in range(q):
-                    out[b, t, i, j] = A[b, t, i, j] + weight * D[b, t, i, j]
 
 
 @kernel

@@ -1,6 +1,7 @@
-"""Makes the module of random problems importable from the tests of this folder."""
+"""Makes the random problems, and the systems of the benchmarks, importable from the tests of this folder."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+here = Path(__file__).resolve().parent
+sys.path[:0] = [str(here), str(here.parents[1] / "benchmarks")]

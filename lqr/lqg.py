@@ -1,0 +1,109 @@
+"""LQG: the Kalman filter and the Rauch-Tung-Striebel smoother, time-varying, for any batch.
+
+    x_{t+1} ~ N(F_t [x; u] + f_t, cov_t),    o_t ~ N(H_t x_t + h_t, R_t)
+
+The optimal controller under partial observation is that of `backward`, applied to the filtered mean.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import InputError, NotPositiveDefinite
+from .types import Array, Gaussian, LinearGaussianDynamics
+
+
+class LinearGaussianObservation(NamedTuple):
+    """o ~ N(H x + h, cov)."""
+
+    H: Array  # (..., T+1, do, dx)
+    h: Array  # (..., T+1, do)
+    cov: Array  # (..., T+1, do, do)
+
+
+class Filtered(NamedTuple):
+    """Beliefs over the states 0..T."""
+
+    mean: Array  # (..., T+1, dx), after the observation of that step
+    cov: Array  # (..., T+1, dx, dx)
+    predicted: Gaussian  # the same before it
+    log_likelihood: Array  # (...,), of all observations
+
+
+def kalman_filter(
+    dynamics: LinearGaussianDynamics, observation: LinearGaussianObservation, x0: Gaussian, U: Array, O: Array
+) -> Filtered:
+    """Returns the beliefs p(x_t | o_0..o_t, u), for actions U (..., T, du) and observations O (..., T+1, do).
+
+    A row of O with a NaN is a missing observation. Updates are in Joseph's form, which keeps covariances positive.
+    Raises InputError for shapes that do not fit, NotPositiveDefinite where an observation has a singular covariance.
+    """
+    F, f, W = (np.asarray(a, dtype=float) for a in dynamics)
+    H, h, R = (np.asarray(a, dtype=float) for a in observation)
+    U, O = np.asarray(U, dtype=float), np.asarray(O, dtype=float)
+    T, dx, n = F.shape[-3:]
+    do = H.shape[-2]
+    if U.shape[-2:] != (T, n - dx) or O.shape[-2:] != (T + 1, do) or H.shape[-3:] != (T + 1, do, dx):
+        raise InputError(
+            f"U has shape {U.shape}, O {O.shape}, H {H.shape}; expected (..., {T}, {n - dx}), (..., {T + 1}, do) and "
+            f"(..., {T + 1}, do, {dx}) for dynamics with T = {T}, dx = {dx}, du = {n - dx}"
+        )
+    m, P = (np.asarray(a, dtype=float) for a in x0)
+    lead = np.broadcast_shapes(F.shape[:-3], H.shape[:-3], m.shape[:-1], U.shape[:-2], O.shape[:-2])
+    m, P = np.broadcast_to(m, (*lead, dx)), np.broadcast_to(P, (*lead, dx, dx))
+    before: tuple[list[Array], list[Array]] = ([], [])
+    after: tuple[list[Array], list[Array]] = ([], [])
+    total, eye = np.zeros(lead), np.eye(dx)
+    for t in range(T + 1):
+        if t:
+            xu = np.concatenate([m, np.broadcast_to(U[..., t - 1, :], (*lead, n - dx))], -1)
+            A = F[..., t - 1, :, :dx]
+            m = (F[..., t - 1, :, :] @ xu[..., None])[..., 0] + f[..., t - 1, :]
+            P = _symmetric(A @ P @ _T(A) + W[..., t - 1, :, :])
+        before[0].append(m)
+        before[1].append(P)
+        Ht, seen = H[..., t, :, :], np.broadcast_to(np.isfinite(O[..., t, :]).all(-1), lead)
+        S = _symmetric(Ht @ P @ _T(Ht) + R[..., t, :, :])
+        try:
+            L = np.linalg.cholesky(S)
+        except np.linalg.LinAlgError as error:
+            raise NotPositiveDefinite(f"the observation at step {t} has a singular covariance; raise R", t=t) from error
+        gain = _T(np.linalg.solve(S, Ht @ P)) * seen[..., None, None]
+        surprise = np.where(seen[..., None], O[..., t, :] - (Ht @ m[..., None])[..., 0] - h[..., t, :], 0.0)
+        white = np.linalg.solve(L, surprise[..., None])[..., 0]
+        logdet = 2 * np.log(np.diagonal(L, axis1=-2, axis2=-1)).sum(-1)
+        total = total - 0.5 * np.where(seen, (white**2).sum(-1) + logdet + do * np.log(2 * np.pi), 0.0)
+        m = m + (gain @ surprise[..., None])[..., 0]
+        rest = eye - gain @ Ht
+        P = _symmetric(rest @ P @ _T(rest) + gain @ R[..., t, :, :] @ _T(gain))
+        after[0].append(m)
+        after[1].append(P)
+    pairs = [
+        np.stack(field, axis=-1 - rank)
+        for field, rank in ((after[0], 1), (after[1], 2), (before[0], 1), (before[1], 2))
+    ]
+    return Filtered(pairs[0], pairs[1], Gaussian(pairs[2], pairs[3]), total)
+
+
+def rts_smoother(dynamics: LinearGaussianDynamics, filtered: Filtered) -> Gaussian:
+    """Returns the beliefs p(x_t | all observations): mean (..., T+1, dx), cov (..., T+1, dx, dx).
+
+    Uses pseudo-inverses, so noise-free dynamics are allowed.
+    """
+    F, dx = np.asarray(dynamics.F, dtype=float), filtered.mean.shape[-1]
+    mean, cov = filtered.mean.copy(), filtered.cov.copy()
+    for t in range(F.shape[-3] - 1, -1, -1):
+        ahead = filtered.predicted.cov[..., t + 1, :, :]
+        P, A = filtered.cov[..., t, :, :], F[..., t, :, :dx]
+        G = P @ _T(A) @ np.linalg.pinv(ahead, hermitian=True)
+        mean[..., t, :] += (G @ (mean[..., t + 1, :] - filtered.predicted.mean[..., t + 1, :])[..., None])[..., 0]
+        cov[..., t, :, :] = _symmetric(P + G @ (cov[..., t + 1, :, :] - ahead) @ _T(G))
+    return Gaussian(mean, cov)
+
+
+def _T(A: Array) -> Array:
+    return np.swapaxes(A, -1, -2)
+
+
+def _symmetric(A: Array) -> Array:
+    return 0.5 * (A + _T(A))

@@ -1,0 +1,124 @@
+"""Filter and smoother against the dense joint posterior; infinite horizon and tracking against their limits."""
+
+import numpy as np
+import pytest
+from problems import joint, random_controller, random_problem
+
+from lqr import (
+    Gaussian,
+    InputError,
+    LinearGaussianController,
+    LinearGaussianDynamics,
+    LinearGaussianObservation,
+    NotPositiveDefinite,
+    NumericalError,
+    QuadraticCost,
+    backward,
+    expected_cost,
+    forward,
+    infinite_horizon,
+    kalman_filter,
+    rts_smoother,
+    tracking_cost,
+)
+
+DX, DU, DO, T = 3, 2, 2, 5
+
+
+def observed(rng, lead=()):
+    dynamics, _, x0 = random_problem(rng, DX, DU, T, lead)
+    H, h = rng.normal(size=(*lead, T + 1, DO, DX)), rng.normal(size=(*lead, T + 1, DO))
+    R = np.broadcast_to(0.3 * np.eye(DO), (*lead, T + 1, DO, DO))
+    U, O = rng.normal(size=(*lead, T, DU)), rng.normal(size=(*lead, T + 1, DO))
+    return dynamics, LinearGaussianObservation(H, h, R), x0, U, O
+
+
+def dense_posterior(dynamics, observation, x0, U, O, last):
+    """Conditions the joint Gaussian of x_0..x_T on o_0..o_last, with the actions fixed."""
+    fixed = LinearGaussianController(np.zeros((T, DU, DX)), U, np.tile(1e-300 * np.eye(DU), (T, 1, 1)))
+    mean, cov = joint(fixed, dynamics, x0)
+    at = np.concatenate([t * (DX + DU) + np.arange(DX) for t in range(T + 1)])
+    mean, cov = mean[at], cov[np.ix_(at, at)]
+    seen = [t for t in range(last + 1) if np.isfinite(O[t]).all()]
+    H = np.zeros((len(seen) * DO, len(mean)))
+    for row, t in enumerate(seen):
+        H[row * DO : (row + 1) * DO, t * DX : (t + 1) * DX] = observation.H[t]
+    S = H @ cov @ H.T + np.kron(np.eye(len(seen)), 0.3 * np.eye(DO))
+    gap = np.concatenate([O[t] - observation.h[t] for t in seen]) - H @ mean
+    gain = np.linalg.solve(S, H @ cov).T
+    loglik = -0.5 * (gap @ np.linalg.solve(S, gap) + np.linalg.slogdet(2 * np.pi * S)[1])
+    return mean + gain @ gap, cov - gain @ H @ cov, loglik
+
+
+@pytest.mark.parametrize("missing", [None, 2])
+def test_filter_and_smoother_give_the_dense_posterior(missing):
+    dynamics, observation, x0, U, O = observed(np.random.default_rng(0))
+    if missing is not None:
+        O[missing] = np.nan
+    filtered = kalman_filter(dynamics, observation, x0, U, O)
+    smooth = rts_smoother(dynamics, filtered)
+    for t in range(T + 1):
+        at = slice(t * DX, (t + 1) * DX)
+        mean, cov, loglik = dense_posterior(dynamics, observation, x0, U, O, t)
+        np.testing.assert_allclose(filtered.mean[t], mean[at], rtol=1e-7, atol=1e-8)
+        np.testing.assert_allclose(filtered.cov[t], cov[at, at], rtol=1e-7, atol=1e-8)
+        mean, cov, loglik = dense_posterior(dynamics, observation, x0, U, O, T)
+        np.testing.assert_allclose(smooth.mean[t], mean[at], rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(smooth.cov[t], cov[at, at], rtol=1e-6, atol=1e-7)
+    assert filtered.log_likelihood == pytest.approx(loglik, rel=1e-8)
+
+
+def test_filters_of_a_batch_are_those_of_its_members():
+    problem = observed(np.random.default_rng(1), lead=(2, 3))
+    together = kalman_filter(*problem)
+    one = [type(p)(*(a[1, 2] for a in p)) if isinstance(p, tuple) else p[1, 2] for p in problem]
+    alone = kalman_filter(*one)
+    np.testing.assert_allclose(together.cov[1, 2], alone.cov, rtol=1e-10)
+    np.testing.assert_allclose(rts_smoother(problem[0], together).mean[1, 2], rts_smoother(one[0], alone).mean)
+
+
+def test_an_exact_observation_of_a_certain_state_is_refused():
+    dynamics, observation, x0, U, O = observed(np.random.default_rng(2))
+    with pytest.raises(NotPositiveDefinite, match="step 0"):
+        kalman_filter(dynamics, observation._replace(cov=0 * observation.cov), Gaussian(x0.mean, 0 * x0.cov), U, O)
+    with pytest.raises(InputError, match="U has shape"):
+        kalman_filter(dynamics, observation, x0, U[:-1], O)
+
+
+def test_the_infinite_horizon_is_the_limit_of_the_backward_pass_and_its_average_cost_is_reached():
+    rng = np.random.default_rng(3)
+    F = np.hstack([np.array([[1.1, 0.2], [0.0, 0.9]]), rng.normal(size=(2, 1))])
+    A = rng.normal(size=(3, 3))
+    C, W, S = A @ A.T + np.eye(3), np.array([[0.2, 0.1], [0.1, 0.3]]), 300
+    dynamics = LinearGaussianDynamics(np.tile(F, (S, 1, 1)), np.zeros((S, 2)), np.tile(W, (S, 1, 1)))
+    cost = QuadraticCost(np.tile(C, (S + 1, 1, 1)), np.zeros((S + 1, 3)), np.zeros(S + 1))
+    controller, value = backward(dynamics, cost)
+    limit = infinite_horizon(F, C, W)
+    np.testing.assert_allclose(limit.K, controller.K[0], rtol=1e-9)
+    np.testing.assert_allclose(limit.V, value.V[0], rtol=1e-9)
+    steady = expected_cost(forward(controller, dynamics, Gaussian(np.zeros(2), W)), cost)[S // 2]
+    assert limit.average_cost == pytest.approx(steady, rel=1e-9)
+
+
+def test_an_unreachable_unstable_mode_and_free_actions_are_refused():
+    with pytest.raises(NumericalError, match="unstable"):
+        infinite_horizon(np.array([[2.0, 0.0, 0.0], [0.0, 0.5, 1.0]]), np.eye(3))
+    with pytest.raises(NotPositiveDefinite, match="cost of actions"):
+        infinite_horizon(np.array([[1.0, 1.0]]), np.diag([1.0, 0.0]))
+
+
+def test_tracking_costs_the_distance_and_a_reachable_reference_is_followed_exactly():
+    rng = np.random.default_rng(4)
+    dynamics, _, x0 = random_problem(rng, DX, DU, T)
+    dynamics = dynamics._replace(cov=0 * dynamics.cov)
+    x0 = Gaussian(x0.mean, 0 * x0.cov)
+    reference = forward(random_controller(rng, DX, DU, T)._replace(cov=np.zeros((T, DU, DU))), dynamics, x0).mean
+    X, U = reference[:, :DX], reference[:-1, DX:]
+    cost = tracking_cost(X, U, np.eye(DX), 0.1 * np.eye(DU), 10 * np.eye(DX))
+    found = forward(backward(dynamics, cost)[0], dynamics, x0)
+    np.testing.assert_allclose(found.mean[:, :DX], X, atol=1e-9)
+    np.testing.assert_allclose(expected_cost(found, cost), 0.0, atol=1e-9)
+    away = found._replace(mean=found.mean + 1.0)
+    np.testing.assert_allclose(expected_cost(away, cost), [1.6] * T + [15.0], rtol=1e-9)
+    with pytest.raises(InputError, match="Q has shape"):
+        tracking_cost(X, U, np.eye(2), np.eye(DU))
