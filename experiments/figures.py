@@ -125,9 +125,9 @@ def _divergence(plt: Any, metrics: Columns, per: Columns) -> Any:
             axis.plot(numbers, metrics[key], "o-", ms=3, color=BLUE, label="mean")
         if key == "kl" and "epsilon" in per:
             axis.plot(numbers, _quantiles(per["epsilon"], 0.5)[0], "--", color=ORANGE, label="bound, median")
-        values = np.concatenate([line.get_ydata() for line in axis.get_lines()])
-        values = values[np.isfinite(values)]
-        if len(values) and (values > 0).all() and values.max() > 8 * values.min():
+        line = np.asarray(axis.get_lines()[0].get_ydata(), float)
+        line = line[np.isfinite(line)]
+        if len(line) and (line > 0).all() and line.max() > 8 * line.min():
             axis.set_yscale("log")
         axis.set_ylabel(name)
         axis.legend(fontsize=8)
@@ -155,7 +155,7 @@ def _plane(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
         label: line for axis in axes.ravel() for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     figure.suptitle("The last iteration in the plane (m)", x=0.01, ha="left")
-    figure.tight_layout(rect=(0, 0.02 + 0.1 / lines, 1, 1))
+    figure.tight_layout(rect=(0, 0.1 / lines, 1, 1))
     figure.legend(handles.values(), handles.keys(), ncols=len(handles), fontsize=9, loc="lower left")
     return figure
 
