@@ -1,5 +1,6 @@
 """A multi-layer perceptron with Gaussian actions: the global policy that the local controllers are distilled into."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class NeuralPolicy:
     def create(cls, do: int, du: int, hidden: tuple[int, ...], std: Array, rng: np.random.Generator) -> "NeuralPolicy":
         """Returns a network with random weights (LeCun) whose last layer is near 0; `std` (du,) is its exploration."""
         sizes = (do, *hidden, du)
-        weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in zip(sizes, sizes[1:], strict=False)]
+        weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in pairwise(sizes)]
         weights[-1] *= 0.01
         return cls(weights, [np.zeros(b) for b in sizes[1:]], np.zeros(do), np.ones(do), np.diag(std**2))
 

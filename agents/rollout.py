@@ -83,10 +83,14 @@ def checked_cost(task: Task, x: Array, u: Array) -> Array:
     cost = np.asarray(task.cost(x, u))
     expected = (*x.shape[:-2], task.horizon + 1)
     if cost.shape != expected or cost.dtype.kind not in "fiu":
-        raise InputError(f"the cost of {task.name} has shape {cost.shape} and type {cost.dtype}; expected {expected}, real")
+        raise InputError(
+            f"the cost of {task.name} has shape {cost.shape} and type {cost.dtype}; expected {expected}, real"
+        )
     if not np.isfinite(cost).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(cost))[0])
-        raise InputError(f"the cost of {task.name} is {cost[where]} at (episode, step) {where}; expected finite numbers")
+        raise InputError(
+            f"the cost of {task.name} is {cost[where]} at (episode, step) {where}; expected finite numbers"
+        )
     return cost.astype(float)
 
 
@@ -94,7 +98,9 @@ def _diverged(task: Task, N: int) -> Array:
     return np.array(getattr(task, "diverged", np.zeros(N, bool)))
 
 
-def _controllers(actor: LinearGaussianController, samples: int, rng: np.random.Generator, noise: float, smoothing: float) -> Act:
+def _controllers(
+    actor: LinearGaussianController, samples: int, rng: np.random.Generator, noise: float, smoothing: float
+) -> Act:
     K, k = (np.repeat(a, samples, axis=0) for a in (actor.K, actor.k))
     spread = np.repeat(np.linalg.cholesky(actor.cov), samples, axis=0)
     draws = rng.standard_normal(k.shape) if noise else np.zeros_like(k)

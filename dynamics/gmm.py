@@ -25,6 +25,7 @@ class GaussianMixturePrior:
         self.window, self.floor, self.em_steps = window, floor, em_steps
         self.z: Array | None = None  # (M, d), the window
         self.looked_at = 0  # size of the window at the last choice of the number of components
+        self.centre, self.scale = np.zeros(0), np.ones(0)  # (d,), the units of the mixture
         self.weights, self.means, self.covs = np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0, 0))  # standardised
 
     def update(self, x: Array, u: Array, xnext: Array) -> None:

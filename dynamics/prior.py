@@ -1,7 +1,7 @@
 """A prior over Gaussians in pseudo-samples, its posterior, and how well it explains data.
 
-Everything is over z = [x; u; x' - x] of one time step, d = dx + du + dx: the change of state, not the next state, so that
-a vanishing regression coefficient means "stays where it is". Murphy, Machine Learning (2012), section 4.6.3.
+Everything is over z = [x; u; x' - x] of one time step, d = dx + du + dx: the change of state, not the next state, so
+that a vanishing regression coefficient means "stays where it is". Murphy, Machine Learning (2012), section 4.6.3.
 """
 
 from typing import NamedTuple, Protocol

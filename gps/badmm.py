@@ -9,14 +9,15 @@ on the divergence between the two. Each iteration alternates
 
     controllers  p      <-  argmin E_p [cost - lambda' u] + nu KL(p || pi),  within a KL step of the last controllers
     policy       pi     <-  argmin E [lambda' u_pi] + nu KL(p || pi),  a weighted regression over all conditions
-    multipliers  lambda <-  lambda + rate nu S^-1 (u_pi - u_p),  S the policy's covariance
+    multipliers  lambda <-  lambda + rate nu (S_p + S_pi)^-1 (u_pi - u_p),  the covariances of the two
 
-In units of the action, y = S lambda / nu is how far the two are asked to lean towards each other.
+The paper leaves the metric of the multipliers' step open. With this one, the lean S lambda / nu that a step adds to
+either side is at most `rate` times the gap, however far apart the two covariances are; it is bounded besides.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -70,6 +71,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
     C, T, du = task.conditions, task.horizon, task.du
     every, scale = np.arange(C), lc.action_scale(task)
+    bound = config.dual_bound * scale
     prior, replay, first, old = make_prior(config.prior), [], 1, None
     controller = lc.initial_controller(task, config.initial_std)
     policy = NeuralPolicy.create(task.do, du, config.hidden, config.initial_std * scale, rng)
@@ -89,21 +91,21 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         seen = tuple(np.concatenate(parts, axis=1) for parts in zip(*replay, strict=True))
         teacher = local.controller
         for _ in range(config.inner):
-            loss = regress(policy, teacher, dual, seen, config, rng)
+            loss = regress(policy, teacher, dual, bound, seen, config, rng)
             student = linearise(seen[0], policy.mean(seen[1]), policy.cov, seen[2])
-            lean = lean_of(dual, policy.cov, config.dual_bound * scale)
+            lean = lean_of(dual, policy.cov, bound)
             extra = negative_log_density(student._replace(k=student.k + lean), dual.nu)
             step = lc.improve(local, dynamics.dynamics, cost, config.kl_step * local.multiplier, extra, dual.nu)
             teacher = lc.with_floor(step.controller, config.min_std, scale)
             gap, disagreement = compare(student, teacher, TrajectoryDistribution(step.mean, step.cov))
             dual = update_dual(dual, gap, disagreement, policy.cov + teacher.cov, config.dual_rate)
-        loss = regress(policy, teacher, dual, seen, config, rng)
+        loss = regress(policy, teacher, dual, bound, seen, config, rng)
         dual = dual._replace(lam=dual.lam * config.agreement_growth, nu=dual.nu * config.agreement_growth)
         controller, old = teacher, local._replace(predicted=step.predicted)
 
         test = rollout(task, controller, every, 1, rng, noise=0.0)
         shown = rollout(task, policy, every, 1, rng, noise=0.0)
-        scalars, arrays = lc.report(task, number, trials, test, step, accepted, actual, dynamics)
+        scalars, arrays = lc.report(task, local, trials, test, step, accepted, actual, dynamics)
         scalars |= {
             "policy_cost": float(shown.cost.sum(-1).mean()),
             **{f"policy_{name}": float(value.mean()) for name, value in task.metrics(shown.x, shown.u).items()},
@@ -124,6 +126,7 @@ def regress(
     policy: NeuralPolicy,
     teacher: LinearGaussianController,
     dual: Dual,
+    bound: Array,
     seen: tuple[Array, ...],
     config: Config,
     rng: np.random.Generator,
@@ -135,8 +138,8 @@ def regress(
     """
     x, o, used = seen
     precision = np.linalg.inv(teacher.cov)  # (C, T, du, du)
-    back = (teacher.cov @ dual.lam[..., None])[..., 0] / dual.nu[..., None]
-    target = np.einsum("ctij,cntj->cnti", teacher.K, x) + (teacher.k - np.clip(back, -0.1, 0.1))[:, None]
+    back = lean_of(dual, teacher.cov, bound)
+    target = np.einsum("ctij,cntj->cnti", teacher.K, x) + (teacher.k - back)[:, None]
     weight = np.broadcast_to((dual.nu[..., None, None] * precision)[:, None], (*target.shape, target.shape[-1]))
     rows = used > 0
     policy.cov = np.linalg.inv(precision.mean((0, 1)))
@@ -144,8 +147,8 @@ def regress(
 
 
 def lean_of(dual: Dual, cov: Array, bound: Array) -> Array:
-    """Returns y = S lambda / nu, (C, T, du), within the bound (du,)."""
-    return np.clip(np.einsum("ij,ctj->cti", cov, dual.lam) / dual.nu[..., None], -bound, bound)
+    """Returns y = S lambda / nu, (C, T, du), within the bound (du,); S is (du, du) or (C, T, du, du)."""
+    return np.clip((cov @ dual.lam[..., None])[..., 0] / dual.nu[..., None], -bound, bound)
 
 
 def compare(
@@ -159,7 +162,10 @@ def compare(
 
 
 def update_dual(dual: Dual, gap: Array, disagreement: Array, cov: Array, rate: float) -> Dual:
-    """Moves lambda along the gap, and evens nu out over the steps: up where the two disagree more than on average."""
+    """Moves lambda along the gap, and evens nu out over the steps: up where the two disagree more than on average.
+
+    `cov` (C, T, du, du) is the sum of the two covariances. lambda follows nu, so that the lean stays as it is.
+    """
     lam = dual.lam + rate * dual.nu[..., None] * np.linalg.solve(cov, gap[..., None])[..., 0]
     relative = disagreement / np.maximum(disagreement.mean(-1, keepdims=True), 1e-12)
     factor = np.clip(relative, 0.5, 2.0) ** 0.25

@@ -10,13 +10,13 @@ Array = np.ndarray
 def linearise(
     x: Array, mean_action: Array, cov: Array, weight: Array, reach: int = 2, strength: float = 1e-3
 ) -> LinearGaussianController:
-    """Fits u = K x + k at each condition and step to a policy's mean actions; its covariance (du, du) is taken as it is.
+    """Fits u = K x + k at each condition and step to a policy's mean actions; its covariance (du, du) is kept.
 
     `x` (C, N, T, dx), `mean_action` (C, N, T, du), `weight` (C, N, T). A step borrows from the `reach` steps before and
     after it. `strength` pseudo-samples, with the spread of the states of all steps, pull K to zero: directions that no
     sample explores are not extrapolated along.
     """
-    C, N, T, dx = x.shape
+    C, _, T, dx = x.shape
     x, u, w = (np.swapaxes(a, 1, 2) for a in (x, mean_action, weight))
     steps = np.clip(np.arange(T)[:, None] + np.arange(-reach, reach + 1), 0, T - 1)
     shares = 0.5 ** np.abs(np.arange(-reach, reach + 1))

@@ -36,6 +36,8 @@ class Local(NamedTuple):
     cost: Array  # (C,), mean cost of those trials
     multiplier: Array  # (C,), of the KL step
     predicted: Array  # (C,), improvement that the model promised for the controller that is tried next
+    trials: int  # episodes so far, in all conditions
+    steps: int  # steps of the task so far
 
 
 class Proposal(NamedTuple):
@@ -65,7 +67,7 @@ def action_scale(task: Task) -> Array:
 
 
 def with_floor(controller: LinearGaussianController, std: float, scale: Array) -> LinearGaussianController:
-    """Raises each eigenvalue of the covariance, in units of `scale` (du,), to at least std^2: exploration must not die."""
+    """Raises each eigenvalue of the covariance, in units of `scale` (du,), to at least std^2: exploration goes on."""
     values, vectors = np.linalg.eigh(controller.cov / (scale[:, None] * scale))
     raised = (vectors * np.maximum(values, std**2)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
     return controller._replace(cov=raised * scale[:, None] * scale)
@@ -78,7 +80,8 @@ def by_condition(trials: Trajectories, controller: LinearGaussianController, mul
     used = (np.arange(u.shape[2]) < length[..., None]) & ~failed[..., None]
     valid = np.maximum((~failed).sum(1), 1)
     mean_cost = np.where(failed.all(1), np.inf, np.where(failed, 0.0, cost.sum(-1)).sum(1) / valid)
-    return Local(controller, x, u, o, used.astype(float), mean_cost, multiplier, np.zeros(C))
+    used = used.astype(float)
+    return Local(controller, x, u, o, used, mean_cost, multiplier, np.zeros(C), length.size, int(length.sum()))
 
 
 def judge(old: Local | None, new: Local, slack: float = 1.5, shrink: float = 0.3) -> tuple[Local, Array, Array]:
@@ -96,11 +99,17 @@ def judge(old: Local | None, new: Local, slack: float = 1.5, shrink: float = 0.3
     accepted = short <= slack * np.abs(old.predicted) + 0.02 * np.abs(old.cost)
     best = np.abs(old.predicted) / (2 * np.maximum(short, 1e-4 * (1 + np.abs(old.cost))))
     multiplier = old.multiplier * np.where(accepted, np.clip(best, 0.3, 3.0), shrink)
-    merged = Local(
-        LinearGaussianController(*(_choose(accepted, a, b) for a, b in zip(new.controller, old.controller, strict=True))),
-        *(_choose(accepted, a, b) for a, b in zip(new[1:6], old[1:6], strict=True)),
-        np.clip(multiplier, 0.01, 100.0),
-        np.zeros(len(actual)),
+    data = {name: _choose(accepted, getattr(new, name), getattr(old, name)) for name in ("x", "u", "o", "used", "cost")}
+    controller = LinearGaussianController(
+        *(_choose(accepted, a, b) for a, b in zip(new.controller, old.controller, strict=True))
+    )
+    merged = old._replace(
+        controller=controller,
+        **data,
+        multiplier=np.clip(multiplier, 0.01, 100.0),
+        predicted=np.zeros(len(actual)),
+        trials=old.trials + new.trials,
+        steps=old.steps + new.steps,
     )
     return merged, accepted, actual
 
@@ -140,7 +149,14 @@ def improve(
     """
     x0 = start(local)
     objective = cost if extra is None else QuadraticCost(*(a + b for a, b in zip(cost, extra, strict=True)))
-    problem = (local.controller, dynamics, objective, x0, epsilon, np.broadcast_to(temperature, local.u.shape[:1] + local.u.shape[2:3]))
+    problem = (
+        local.controller,
+        dynamics,
+        objective,
+        x0,
+        epsilon,
+        np.broadcast_to(temperature, local.u.shape[:1] + local.u.shape[2:3]),
+    )
     try:
         parts = [(slice(None), minimise_cost_within_kl(*problem))]
     except NumericalError:
@@ -183,7 +199,7 @@ def transitions(local: Local) -> tuple[Array, Array, Array]:
 
 def report(
     task: Task,
-    number: int,
+    local: Local,
     trials: Trajectories,
     test: Trajectories,
     step: Proposal,
@@ -194,6 +210,8 @@ def report(
     """Returns the metrics row and the arrays for figures; `test` are noise-free trials of the new controllers."""
     cost = test.cost.sum(-1)
     scalars = {
+        "rollouts": float(local.trials),
+        "env_steps": float(local.steps),
         "cost": float(cost.mean()),
         **{name: float(value.mean()) for name, value in task.metrics(test.x, test.u).items()},
         "sampled_cost": float(trials.cost.sum(-1)[~trials.failed].mean()),

@@ -51,7 +51,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         controller = lc.with_floor(step.controller, config.min_std, scale)
         test = rollout(task, controller, every, 1, rng, noise=0.0)
         old = local._replace(predicted=step.predicted)
-        scalars, arrays = lc.report(task, number, trials, test, step, accepted, actual, dynamics)
+        scalars, arrays = lc.report(task, local, trials, test, step, accepted, actual, dynamics)
         yield Iteration(
             number, ControllerPolicy(controller), scalars, arrays, lc.freeze(number, controller, old, prior)
         )

@@ -16,7 +16,6 @@ from lqr import InputError, QuadraticCost
 from lqr.costs import Action, WeightedNorm
 
 from ..interfaces import Cost
-
 from .mujoco_task import MujocoBatch
 
 Array = np.ndarray
