@@ -74,7 +74,8 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     bound = config.dual_bound * scale
     prior, replay, first, old = make_prior(config.prior), [], 1, None
     controller = lc.initial_controller(task, config.initial_std)
-    policy = NeuralPolicy.create(task.do, du, config.hidden, config.initial_std * scale, rng)
+    fresh = rng if state is None else np.random.default_rng(0)  # a resumed run must draw nothing before its first trial
+    policy = NeuralPolicy.create(task.do, du, config.hidden, config.initial_std * scale, fresh)
     dual = Dual(np.zeros((C, T, du)), np.full((C, T), config.agreement))
     if state:
         controller, old, first = lc.resume(state, prior)
