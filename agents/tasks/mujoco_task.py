@@ -60,7 +60,8 @@ class MujocoBatch:
         """Applies controls u (B, nu) for one step."""
         self.field("ctrl")[:] = u
         self._batch.step(nstep=self.frame_skip)
-        self.diverged |= (self._batch.warning[..., 1] != self._warnings[..., 1]).any(-1) | ~np.isfinite(u).all(-1)
+        fresh = (self._batch.warning[..., 1] != self._warnings[..., 1]).any(-1) | ~np.isfinite(u).all(-1)
+        self.diverged = self.diverged | fresh  # a new array: callers keep the old one
 
     def field(self, name: str) -> Array:
         """Returns the live (B, ...) array of an MjData field."""

@@ -70,7 +70,7 @@ class Reacher:
         self.angles, self.targets = sample_layout(conditions, np.random.default_rng(layout_seed))
         self.action_low, self.action_high = -np.ones(2), np.ones(2)
         self._sim = MujocoBatch(gymnasium_xml("reacher.xml"), frame_skip=2)
-        self.cost: Cost = ExactCost(_cost(1.0, 0.0, first=0.0), _cost(1.0, 1e-5, first=0.0))
+        self.cost: Cost = ExactCost(_cost(1.0, 1e-40, first=0.0), _cost(1.0, 1e-5, first=0.0))
 
     @property
     def model(self) -> Any:
@@ -101,9 +101,14 @@ class Reacher:
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
         return np.concatenate([np.cos(q[:, :2]), np.sin(q[:, :2]), q[:, 2:], v[:, :2], self._gap()], 1)
 
-    def done(self) -> Array:
-        """Returns which simulations have diverged, (B,)."""
+    @property
+    def diverged(self) -> Array:
+        """Which simulations have diverged since their start, (B,)."""
         return self._sim.diverged
+
+    def done(self) -> Array:
+        """Returns which simulations have diverged, (B,); nothing else ends an episode."""
+        return self.diverged
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the final distance of the fingertip to the target (m), (N,)."""
@@ -147,4 +152,5 @@ def _cost(control_weight: float, smoothing: float, first: float = 1.0, last: flo
     ramp = np.ones(Reacher.horizon + 1)
     ramp[0], ramp[-1] = first, last
     gap = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0])
-    return WeightedNorm(gap, l1=1.0, l2=0.0, alpha=smoothing, ramp=ramp) + Action(control_weight)
+    effort = Action(2 * control_weight)  # it halves the square
+    return WeightedNorm(gap, l1=1.0, l2=0.0, alpha=smoothing, ramp=ramp) + effort
