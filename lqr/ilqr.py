@@ -4,10 +4,11 @@
 
 Control limits are met inside the backward pass (Tassa, Mansard & Todorov 2014), steps are found by backtracking, and
 mu I is added to Quu on a schedule that grows it where a step fails (Tassa, Erez & Todorov 2012). With the second
-derivatives of f it is DDP, without them iLQR. An f compiled by numba is rolled out and differentiated in compiled loops.
+derivatives of f it is DDP, without them iLQR. An f compiled by numba is rolled out and differenced in compiled loops.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from .costs import Cost, stack
 from .errors import InputError
 from .types import Array, LinearGaussianController, QuadraticCost
 
-compiled = njit(fastmath={"contract"})  # takes functions as arguments, so it cannot be cached on disk
+compiled: Any = njit(fastmath={"contract"})  # takes functions as arguments, so it cannot be cached on disk
 STATUS = ("still improving", "stationary", "cost change below tolerance", "no step improves", "stopped by the callback")
 MU_MIN, MU_MAX, GROWTH = 1e-6, 1e10, 1.6
 
@@ -84,9 +85,9 @@ def ilqr(
     second_order = second_order or hessian is not None
     X, n = np.empty((T + 1, dx)), dx + du
     native = hasattr(dynamics, "py_func") and isinstance(cost, QuadraticCost)
-    if fused and (not native or jacobian or hessian or solve_qp or callback):
+    if fused and (not native or hessian or solve_qp or callback or not hasattr(jacobian or dynamics, "py_func")):
         raise InputError(
-            "fused needs a numba `dynamics`, a QuadraticCost, and no jacobian, hessian, solve_qp or callback"
+            "fused needs `dynamics` (and `jacobian`) compiled by numba, a QuadraticCost, no hessian, solve_qp or callback"
         )
     if isinstance(cost, QuadraticCost):
         data: Any = tuple(np.ascontiguousarray(a, dtype=float) for a in cost)
@@ -102,7 +103,14 @@ def ilqr(
     arguments = (x0, X, np.clip(U, low, high), K, k, low, high, H, max_iterations, tolerance, mu)
     if fused:
         J, iterations, status, U = _optimise(
-            _rollout, dynamics, _differentiate, *parts, data, _backward_box, _silent, *arguments
+            _rollout,
+            dynamics,
+            _given(jacobian) if jacobian else _differentiate,
+            *parts,
+            data,
+            _backward_box,
+            _silent,
+            *arguments,
         )
     else:
         single = _rollout if hasattr(dynamics, "py_func") else _rollout.py_func
@@ -163,6 +171,17 @@ def _expand(cost: Cost, X: Array, U: Array, C: Array, c: Array) -> None:
     model = cost.expand(X, U)
     C[:] = model.C
     c[:] = model.c + (model.C @ stack(X, U)[..., None])[..., 0]
+
+
+@lru_cache
+def _given(jacobian: Any) -> Any:
+    """Returns a compiled function in the shape of `_differentiate` that asks the user's Jacobians."""
+
+    @compiled
+    def differentiate(f, X, U, F, H):
+        F[:, :, :] = jacobian(X[:-1], U)
+
+    return differentiate
 
 
 @compiled
