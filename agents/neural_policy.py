@@ -42,7 +42,8 @@ class NeuralPolicy:
         for W, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
             h = np.tanh(h @ W.T + b)
             J = (1 - h**2)[..., None] * (W @ J)
-        return self.weights[-1] @ J
+        J = self.weights[-1] @ J
+        return np.broadcast_to(J, (*o.shape[:-1], *J.shape[-2:]))
 
     def sample(self, o: Array, t: int, rng: np.random.Generator | None) -> Array:
         """Returns actions (B, du); the mean actions where rng is None."""
@@ -138,7 +139,7 @@ class NeuralPolicy:
         """Takes over the mean and spread of these observations, without changing the function."""
         centre, scale = o.mean(0), np.maximum(o.std(0), 1e-3)
         W = self.weights[0]
-        if not (self.scale == 1.0).all():
+        if not ((self.scale == 1.0).all() and (self.centre == 0.0).all()):  # as `create` made it, but for its weights
             self.biases[0] = self.biases[0] + W @ ((centre - self.centre) / self.scale)
             self.weights[0] = W * (scale / self.scale)
         self.centre, self.scale = centre, scale

@@ -53,7 +53,7 @@ def run(task: Task, act: Act, where: Array, rng: np.random.Generator) -> Traject
     """Runs one episode in each of the conditions `where` (N,) and records it."""
     N, T = len(where), task.horizon
     x, u, o = np.empty((N, T + 1, task.dx)), np.zeros((N, T, task.du)), np.empty((N, T + 1, task.do))
-    length, alive = np.full(N, T), np.ones(N, bool)
+    length, alive, failed = np.full(N, T), np.ones(N, bool), np.zeros(N, bool)
     x[:, 0], o[:, 0] = task.reset(where, rng), task.observe()
     for t in range(T):
         action = np.clip(act(x[:, t], o[:, t], t), task.action_low, task.action_high)
@@ -62,12 +62,14 @@ def run(task: Task, act: Act, where: Array, rng: np.random.Generator) -> Traject
             raise SimulationError(f"the action of episode {i} at step {t} is {action[i]}; expected finite numbers")
         u[:, t] = np.where(alive[:, None], action, 0.0)
         after, seen = task.step(u[:, t]), task.observe()
-        x[:, t + 1] = np.where(alive[:, None], after, x[:, t])
-        o[:, t + 1] = np.where(alive[:, None], seen, o[:, t])
-        ended = task.done() & alive
+        broken = ~(np.isfinite(after).all(1) & np.isfinite(seen).all(1))
+        failed |= broken & alive
+        x[:, t + 1] = np.where((alive & ~broken)[:, None], after, x[:, t])
+        o[:, t + 1] = np.where((alive & ~broken)[:, None], seen, o[:, t])
+        ended = (task.done() | broken) & alive
         length[ended] = t + 1
         alive &= ~ended
-    failed = ~(np.isfinite(x).all((1, 2)) & np.isfinite(o).all((1, 2))) | _diverged(task, N)
+    failed |= _diverged(task, N)
     if failed.all():
         raise SimulationError(
             f"all {N} episodes diverged in {task.name}; the simulator's state became huge or not a number: "

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from agents import load_policy, save_policy
+from agents.controllers import ControllerPolicy
+from lqr import LinearGaussianController
+
+C, T, DX, DU = 3, 4, 5, 2
+
+
+@pytest.fixture
+def policy():
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(C, T, DU, DU))
+    return ControllerPolicy(
+        LinearGaussianController(rng.normal(size=(C, T, DU, DX)), rng.normal(size=(C, T, DU)), A @ A.swapaxes(-1, -2))
+    )
+
+
+def test_the_mean_action_is_that_of_the_condition_and_step(policy):
+    x = np.random.default_rng(1).normal(size=(C, DX))
+    for t in range(T):
+        mean = policy.sample(x, t, None)
+        for c in range(C):
+            expected = (
+                np.array([sum(policy.controller.K[c, t, i] * x[c]) for i in range(DU)]) + policy.controller.k[c, t]
+            )
+            np.testing.assert_allclose(mean[c], expected)
+            np.testing.assert_allclose(policy.act(x[c], t, c), expected)
+
+
+def test_samples_have_the_controllers_mean_and_covariance(policy):
+    x, rng = np.ones((C, DX)), np.random.default_rng(2)
+    draws = np.array([policy.sample(x, 2, rng) for _ in range(20_000)])
+    for c in range(C):
+        cov = policy.controller.cov[c, 2]
+        np.testing.assert_allclose(np.cov(draws[:, c].T), cov, atol=0.05 * np.trace(cov))
+        np.testing.assert_allclose(draws[:, c].mean(0), policy.act(x[c], 2, c), atol=4 * np.sqrt(np.trace(cov) / 2e4))
+
+
+def test_saved_controllers_come_back_exactly(policy, tmp_path):
+    save_policy(tmp_path / "policy", policy, task="any")
+    again = load_policy(tmp_path / "policy")
+    for a, b in zip(policy.controller, again.controller, strict=True):
+        assert np.array_equal(a, b)
