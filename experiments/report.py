@@ -41,8 +41,9 @@ body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 sys
 main { max-width: 60rem; margin: auto; padding: 1rem }
 h1 { font-size: 1.5rem; margin: .5rem 0 }
 h2 { font-size: 1.1rem; margin: 1.5rem 0 .3rem }
-.verdict { font-size: 1.15rem; padding: .8rem 1rem; background: var(--card); border-left: .3rem solid var(--mark);
+.verdict { font-size: 1.15rem; padding: .8rem 1rem; background: var(--card); border-left: .3rem solid #c77700;
   border-radius: .3rem }
+.good { border-color: var(--mark) }
 .dim, figcaption { color: var(--dim); font-size: .9rem }
 figure { margin: .5rem 0 1rem; break-inside: avoid }
 img { max-width: 100%; height: auto; background: #fff; border-radius: .3rem }
@@ -59,9 +60,10 @@ code { font-size: .88rem; overflow-wrap: anywhere }
 def page(path: Path, about: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     """Returns the page of the run in `path`, from its config.json, its result and the pictures that are there."""
     title = f"{about['experiment']}, seed {about['seed']}"
+    good = " good" if str(result["verdict"]).startswith("It learned:") else ""
     parts = [
         f"<h1>{_text(title)}</h1>",
-        f'<p class="verdict">{_text(result["verdict"])}</p>',
+        f'<p class="verdict{good}">{_text(result["verdict"])}</p>',
         f'<p class="dim">{_text(about["text"])}</p>',
         "<h2>Final figures</h2>",
         _pairs(_final(result)),

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from agents import load_policy, save_policy
+from agents.saved import KINDS
+from dynamics.storage import save_tree
+from lqr import CheckpointError, InputError
+
+
+class Unknown:
+    def state(self):
+        return {"kind": "os:system", "command": "true"}
+
+
+def test_a_folder_without_a_policy_is_an_error_that_says_what_was_expected(tmp_path):
+    with pytest.raises(CheckpointError, match="expected the folder of a run"):
+        load_policy(tmp_path)
+
+
+def test_a_policy_of_an_unknown_kind_is_refused_when_it_is_saved(tmp_path):
+    with pytest.raises(InputError, match="neural"):
+        save_policy(tmp_path / "p", Unknown())
+
+
+@pytest.mark.parametrize("kind", ["os:system", "subprocess.Popen", None, 3, "Neural"])
+def test_a_kind_in_a_file_names_nothing_that_is_not_in_the_table(tmp_path, kind):
+    save_tree(tmp_path / "p", {"kind": kind, "command": "true"})
+    with pytest.raises(CheckpointError, match=", ".join(sorted(KINDS))):
+        load_policy(tmp_path / "p")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_that_does_not_fit_its_kind_is_an_error_that_names_the_folder(tmp_path, kind):
+    save_tree(tmp_path / "p", {"kind": kind, "K": np.ones(3), "layers": {"0": 1}})
+    with pytest.raises(CheckpointError, match=str(tmp_path)):
+        load_policy(tmp_path / "p")
