@@ -60,7 +60,9 @@ def show(path: Path, result: dict[str, Any]) -> None:
         rows.append((result["env_id"], f"{text}, {got['episodes']} episodes"))
         if got["final_distance"] is not None:
             rows.append(("final distance", f"{got['final_distance']:.4f} m, mean of the episodes"))
-    rows += [(name, f"{value:.4g}") for name, value in result["figures"].items()]
+    rows += [
+        (name, f"{value:.0f}" if value == int(value) else f"{value:.4g}") for name, value in result["figures"].items()
+    ]
     rows += [("time", f"{clock(result['seconds'])} training, {clock(result['finish_seconds'])} grading and pictures")]
     rows += [("skipped", reason) for reason in result["skipped"]]
     rows += [
