@@ -10,6 +10,7 @@ from typing import Any
 
 from numba import extending, njit
 
+part: Any = njit(fastmath={"contract"}, forceinline=True)  # a piece of a kernel of the same file
 intrinsic: Any = extending.intrinsic  # a function written in LLVM's own vectors
 
 

@@ -16,7 +16,7 @@ from numba.np.arrayobj import make_array
 
 from .batching import flatten, restore, with_batch
 from .errors import NotPositiveDefinite
-from .jit import intrinsic, kernel
+from .jit import intrinsic, kernel, part
 from .lanes import LANES, LARGEST, backward_lanes
 from .types import (
     Array,
@@ -79,7 +79,7 @@ def backward_flat(F: Array, f: Array, W: Array, C: Array, c: Array, const: Array
     out = (
         np.empty((B, T, du, dx)),
         np.empty((B, T, du)),
-        np.empty((B, T, du, du)),
+        np.zeros((B, T, du, du)),
         np.empty((B, T + 1, dx, dx)),
         np.empty((B, T + 1, dx)),
         np.empty((B, T + 1)),
@@ -102,7 +102,7 @@ def forward_flat(
     return mean, cov
 
 
-@kernel
+@part
 def _cholesky(A, L):
     """Writes the lower factor, with reciprocal pivots; False if a pivot is not safely positive (NaN included)."""
     d = len(A)
@@ -120,7 +120,7 @@ def _cholesky(A, L):
     return True
 
 
-@kernel
+@part
 def _solve(L, B):
     """Solves L L' X = B in place, B (d, m), for L of `_cholesky`."""
     d, m = B.shape
@@ -178,7 +178,7 @@ def _add_tile(typing, A, i, B, j, out):
     return types.void(A, types.intp, B, types.intp, out), build
 
 
-@kernel
+@part
 def _add_product(A, B, out, p, q, lower):
     """Adds A' B to `out`, rows 0..p and columns 0..q, of a symmetric product only the lower triangle if `lower`.
 
@@ -189,7 +189,7 @@ def _add_product(A, B, out, p, q, lower):
             _add_tile(A, i, B, j, out)
 
 
-@kernel
+@part
 def _padded(d):
     """The row length for d columns: whole vectors, and never a stride that maps all rows to few cache sets."""
     d8 = (d + 7) // 8 * 8
@@ -216,6 +216,9 @@ def _backward(F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
                 q[i] = c[b, t, i]
                 for j in range(n):
                     Q[i, j] = C[b, t, i, j]
+            for i in range(dx):  # early, so that the stores have landed before whole vectors are read
+                for j in range(n):
+                    Fp[i, j] = F[b, t, i, j]
             offset = const[b, t] + s[b, t + 1]
             for i in range(dx):
                 Vf[i] = v[b, t + 1, i]
@@ -227,7 +230,6 @@ def _backward(F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
             for i in range(dx):
                 offset += 0.5 * ((Vf[i] + v[b, t + 1, i]) * f[b, t, i] + noise[i])
                 for j in range(n):
-                    Fp[i, j] = F[b, t, i, j]
                     q[j] += F[b, t, i, j] * Vf[i]
             VF[:] = 0.0
             _add_product(Vp, Fp, VF, dx, n, False)
@@ -246,20 +248,20 @@ def _backward(F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
             for i in range(du):
                 k[b, t, i] = G[i, dx]
                 offset += 0.5 * q[dx + i] * G[i, dx]
-                for j in range(du):
-                    inverse[i, j] = cov[b, t, i, j] = 0.0
-                inverse[i, i] = 1.0
                 for j in range(dx):
                     K[b, t, i, j] = Kp[i, j] = G[i, j]
                     q[j] += Qux[i, j] * G[i, dx]
             if tau[b, t] > 0:
+                for i in range(du):
+                    for j in range(du):
+                        inverse[i, j] = 1.0 if i == j else 0.0
                 _solve(L, inverse)
                 offset -= 0.5 * tau[b, t] * du * np.log(2 * np.pi * tau[b, t])
                 for i in range(du):
                     offset -= tau[b, t] * np.log(L[i, i])
                     for j in range(du):
                         cov[b, t, i, j] = 0.5 * tau[b, t] * (inverse[i, j] + inverse[j, i])
-            _add_product(Qux, Kp, Q, dx, dx, True)
+            _add_product(Kp, Qux, Q, dx, dx, True)
             for i in range(dx):
                 v[b, t, i] = q[i]
                 for j in range(i + 1):
