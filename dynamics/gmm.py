@@ -76,17 +76,18 @@ class GaussianMixturePrior:
         """Climbs the ladder while a fifth of the transitions, held out, becomes more probable.
 
         Every candidate is hedged half and half with a single Gaussian, so that one transition far from all components
-        does not decide.
+        does not decide. One step down is forgiven: a few EM steps do not always show what a rung is worth.
         """
         held = np.random.default_rng(len(z)).permutation(len(z)) % 5 == 0
-        best, best_score = 1, -np.inf
+        best, best_score, worse = 1, -np.inf, 0
         if len(z) >= 10:
             broad = self._fit(z[~held], 1).score_samples(z[held])
             for K in (k for k in LADDER if k == 1 or (k >= len(self.weights) // 2 and 10 * k <= len(z))):
                 score = np.logaddexp(self._fit(z[~held], K).score_samples(z[held]), broad).mean()
-                if score < best_score:
+                if score > best_score:
+                    best, best_score, worse = K, score, 0
+                elif (worse := worse + 1) == 2:
                     break
-                best, best_score = K, score
         self._keep(self._fit(z, best, steps=2 * self.em_steps))
 
     def _fit(self, z: Array, K: int, warm: bool = False, steps: int | None = None) -> Any:
@@ -96,6 +97,7 @@ class GaussianMixturePrior:
         start = {"init_params": "k-means++", "random_state": K}
         if warm:
             start |= {"weights_init": self.weights, "means_init": self.means, "precisions_init": _inverses(self.covs)}
+        z = np.repeat(z, 2, axis=0) if len(z) == 1 else z  # scikit-learn refuses a single transition
         mixture = GaussianMixture(K, reg_covar=self.floor, max_iter=steps or self.em_steps, tol=1e-3, **start)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a few steps per update are meant

@@ -1,0 +1,272 @@
+"""Local models: recovered systems, the closed form of the regression, and data that are too few or degenerate."""
+
+import numpy as np
+import pytest
+
+from dynamics import PRIORS, FlatPrior, NormalInverseWishart, fit_linear_gaussian, make_prior
+from dynamics.local import MEAN_STRENGTH, condition, weighed
+from lqr import InputError
+
+DX, DU, C, T = 3, 2, 2, 6
+
+
+def system(rng, C=C, T=T, dx=DX, du=DU):
+    F = np.concatenate([np.eye(dx) + 0.2 * rng.normal(size=(C, T, dx, dx)), rng.normal(size=(C, T, dx, du))], -1)
+    return F, rng.normal(size=(C, T, dx))
+
+
+def simulate(rng, F, f, N, noise=0.01, du=DU):
+    C, T, dx, _ = F.shape
+    x, u = np.zeros((C, N, T + 1, dx)), rng.normal(size=(C, N, T, du))
+    x[:, :, 0] = rng.normal(size=(C, N, dx))
+    for t in range(T):
+        xu = np.concatenate([x[:, :, t], u[:, :, t]], -1)
+        x[:, :, t + 1] = np.einsum("cij,cnj->cni", F[:, t], xu) + f[:, None, t] + noise * rng.normal(size=(C, N, dx))
+    return x, u
+
+
+def learned(word, x, u):
+    prior = make_prior(word)
+    prior.update(*flat(x, u))
+    return prior
+
+
+def flat(x, u):
+    return x[:, :, :-1].reshape(-1, x.shape[-1]), u.reshape(-1, u.shape[-1]), x[:, :, 1:].reshape(-1, x.shape[-1])
+
+
+def held_out_error(fit, x, u):
+    xu = np.concatenate([x[:, :, :-1], u], -1)
+    guess = np.einsum("ctij,cntj->cnti", fit.dynamics.F, xu) + fit.dynamics.f[:, None]
+    return np.sqrt(((guess - x[:, :, 1:]) ** 2).mean())
+
+
+class Fixed:
+    """A prior that always says the same about every step."""
+
+    def __init__(self, mean, cov):
+        self.mean, self.cov = mean, cov
+
+    def update(self, x, u, xnext):
+        pass
+
+    def at(self, x, u, xnext):
+        lead, d = x.shape[:2], len(self.mean)
+        one = np.ones(lead)
+        return NormalInverseWishart(np.tile(self.mean, (*lead, 1)), np.broadcast_to(self.cov, (*lead, d, d)), one, one)
+
+
+@pytest.mark.parametrize("word", PRIORS)
+def test_a_known_linear_system_is_recovered_from_many_samples(word):
+    rng = np.random.default_rng(0)
+    F, f = system(rng)
+    x, u = simulate(rng, F, f, 2000, noise=0.05)
+    fit = fit_linear_gaussian(x, u, learned(word, x, u))
+    np.testing.assert_allclose(fit.dynamics.F, F, atol=0.03)
+    np.testing.assert_allclose(fit.dynamics.f, f, atol=0.05)
+    np.testing.assert_allclose(fit.dynamics.cov, np.broadcast_to(0.05**2 * np.eye(DX), (C, T, DX, DX)), atol=7e-4)
+
+
+def test_with_a_prior_of_no_weight_the_fit_is_least_squares_with_an_intercept():
+    rng = np.random.default_rng(1)
+    x, u = simulate(rng, *system(rng), 12, noise=0.3)
+    fit = fit_linear_gaussian(x, u, learned("flat", x, u), strength=1e-9, ridge=0.0)
+    for c in range(C):
+        for t in range(T):
+            phi = np.concatenate([x[c, :, t], u[c, :, t], np.ones((12, 1))], -1)
+            theta = np.linalg.lstsq(phi, x[c, :, t + 1], rcond=None)[0].T
+            np.testing.assert_allclose(fit.dynamics.F[c, t], theta[:, :-1], atol=0.02)  # the mean weighs 0.01 samples
+            np.testing.assert_allclose(fit.dynamics.f[c, t], theta[:, -1], atol=0.05)
+
+
+def test_the_fit_is_the_posteriors_conditional_written_out():
+    rng = np.random.default_rng(2)
+    x, u = simulate(rng, *system(rng), 4, noise=0.3)
+    d, n, n0 = 2 * DX + DU, DX + DU, 2.0
+    A = rng.normal(size=(d, d))
+    mean, cov = rng.normal(size=d), A @ A.T + np.eye(d)
+    fit = fit_linear_gaussian(x, u, Fixed(mean, cov), strength=n0, ridge=0.0)
+    z = np.concatenate([x[:, :, :-1], u, np.diff(x, axis=2)], -1)[1, :, 3]  # condition 1, step 3
+    G = np.linalg.solve(cov[:n, :n], cov[:n, n:]).T
+    left = cov[n:, n:] - G @ cov[:n, n:]
+    errors = []
+    for share in (0.01, 0.1, 1.0):
+        Phi = n0 * cov.copy()
+        Phi[n:, n:] -= n0 * (1 - share) * left
+        gap, m = z.mean(0) - mean, MEAN_STRENGTH
+        Phi += (z - z.mean(0)).T @ (z - z.mean(0)) + m * 4 / (m + 4) * np.outer(gap, gap)
+        centre = (m * mean + z.sum(0)) / (m + 4)
+        F = Phi[n:, :n] @ np.linalg.inv(Phi[:n, :n])
+        W = (Phi[n:, n:] - F @ Phi[:n, n:]) / (n0 + 4)
+        f = centre[n:] - F @ centre[:n]
+        F[:, :DX] += np.eye(DX)
+        found = zip((F, f, W), (a[1, 3] for a in fit.dynamics), strict=True)
+        errors.append(max(np.abs(a - b).max() for a, b in found))
+    assert min(errors) < 1e-9
+
+
+def test_the_strength_that_is_taken_is_the_one_with_the_greatest_evidence():
+    rng = np.random.default_rng(3)
+    x, u = simulate(rng, *system(rng), 5, noise=0.1)
+    prior = learned("gmm", x, u)
+    tried = {s: fit_linear_gaussian(x, u, prior, strength=s) for s in (0.1, 1.0, 10.0)}
+    chosen = fit_linear_gaussian(x, u, prior)
+    best = max(tried, key=lambda s: tried[s].evidence)
+    assert (chosen.strength, chosen.evidence) == (best, tried[best].evidence)
+    assert len({fit.evidence for fit in tried.values()}) == 3
+
+
+@pytest.mark.parametrize("word", PRIORS)
+@pytest.mark.parametrize("N", [1, 2, 4])
+def test_few_samples_give_a_finite_usable_model(word, N):
+    rng = np.random.default_rng(4)
+    F, f = system(rng, T=12)
+    x, u = simulate(rng, F, f, N)
+    fit = fit_linear_gaussian(x, u, learned(word, x, u))
+    assert all(np.isfinite(a).all() for a in fit.dynamics)
+    assert np.linalg.eigvalsh(fit.dynamics.cov).min() > 0
+    assert np.array_equal(fit.dynamics.cov, fit.dynamics.cov.swapaxes(-1, -2))
+    assert np.abs(fit.dynamics.F).max() < 50
+    assert held_out_error(fit, x, u) < x[:, :, 1:].std()
+
+
+@pytest.mark.parametrize("word", PRIORS)
+def test_duplicated_and_constant_columns_do_no_harm(word):
+    rng = np.random.default_rng(5)
+    F, f = system(rng)
+    x, u = simulate(rng, F, f, 20)
+    wide = np.concatenate([x, x[..., :1], np.full((*x.shape[:-1], 1), 3.0)], -1)  # x_3 = x_0, x_4 = 3
+    fit = fit_linear_gaussian(wide, u, learned(word, wide, u))
+    assert all(np.isfinite(a).all() for a in fit.dynamics)
+    xu = np.concatenate([wide[:, :, :-1], u], -1)
+    guess = np.einsum("ctij,cntj->cnti", fit.dynamics.F, xu) + fit.dynamics.f[:, None]
+    assert np.abs(guess[..., :3] - x[:, :, 1:]).max() < 0.5
+    np.testing.assert_allclose(guess[..., 3], guess[..., 0], atol=0.02)
+    np.testing.assert_allclose(guess[..., 4], 3.0, atol=0.02)
+
+
+@pytest.mark.parametrize("word", PRIORS)
+def test_an_action_that_never_moves_does_no_harm(word):
+    rng = np.random.default_rng(5)
+    F, f = system(rng)
+    x, u = simulate(rng, F, f, 20)
+    u[..., 1] = 1.0  # saturated, and said so
+    fit = fit_linear_gaussian(x, u, learned(word, x, u))
+    assert np.isfinite(fit.dynamics.F).all()
+    assert np.abs(fit.dynamics.F).max() < 50
+
+
+@pytest.mark.parametrize("word", PRIORS)
+def test_a_weight_of_zero_is_the_same_as_leaving_the_sample_out(word):
+    rng = np.random.default_rng(6)
+    x, u = simulate(rng, *system(rng), 9)
+    prior = learned(word, x[:, :6], u[:, :6])
+    weight = np.ones((C, 9, T))
+    weight[:, 6:] = 0
+    bad_x, bad_u = x.copy(), u.copy()
+    bad_x[:, 6:], bad_u[:, 6:] = 1e7, np.nan
+    without = fit_linear_gaussian(x[:, :6], u[:, :6], prior)
+    with_zeros = fit_linear_gaussian(bad_x, bad_u, prior, weight=weight)
+    for a, b in zip(without.dynamics, with_zeros.dynamics, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-8)
+    assert with_zeros.evidence == pytest.approx(without.evidence)
+
+
+@pytest.mark.parametrize("word", PRIORS)
+def test_the_order_of_the_samples_does_not_matter(word):
+    rng = np.random.default_rng(7)
+    x, u = simulate(rng, *system(rng), 8)
+    prior, order = learned(word, x, u), rng.permutation(8)
+    for a, b in zip(
+        fit_linear_gaussian(x, u, prior).dynamics,
+        fit_linear_gaussian(x[:, order], u[:, order], prior).dynamics,
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-8)
+
+
+@pytest.mark.parametrize("word", PRIORS)
+def test_millimetres_instead_of_metres_do_not_change_the_prediction(word):
+    rng = np.random.default_rng(8)
+    x, u = simulate(rng, *system(rng), 5, noise=0.05)
+    unit = np.array([1000.0, 1.0, 1e-3])
+    metres = fit_linear_gaussian(x, u, learned(word, x, u))
+    others = fit_linear_gaussian(x * unit, u, learned(word, x * unit, u))
+    assert others.strength == metres.strength
+    into = np.concatenate([unit, np.ones(DU)])
+    np.testing.assert_allclose(others.dynamics.F * into / unit[:, None], metres.dynamics.F, atol=1e-4)
+    np.testing.assert_allclose(others.dynamics.f / unit, metres.dynamics.f, atol=1e-4)
+    np.testing.assert_allclose(others.dynamics.cov / np.outer(unit, unit), metres.dynamics.cov, atol=1e-6)
+
+
+def true_prior(F, f, noise, spread=1.0):
+    """The joint Gaussian of [x; u; x' - x] of one time-invariant system."""
+    n = F.shape[1]
+    G = F.copy()
+    G[:, :DX] -= np.eye(DX)
+    cov = np.block([[spread * np.eye(n), spread * G.T], [spread * G, spread * G @ G.T + noise**2 * np.eye(DX)]])
+    return Fixed(np.concatenate([np.zeros(n), f]), cov)
+
+
+def test_a_right_prior_wins_over_few_samples_and_a_wrong_one_is_overruled_by_many():
+    rng = np.random.default_rng(9)
+    F, f = (a[0, 0] for a in system(rng))
+    everywhere = np.broadcast_to(F, (C, T, *F.shape)), np.broadcast_to(f, (C, T, DX))
+    test = simulate(rng, *everywhere, 200, noise=0.01)
+    right, wrong = true_prior(F, f, 0.01), true_prior(-F, -f, 0.01)
+
+    def error(N, prior):
+        x, u = simulate(np.random.default_rng(N), *everywhere, N, noise=0.01)
+        prior = prior or learned("flat", x, u)
+        return held_out_error(fit_linear_gaussian(x, u, prior, strength=10.0), *test)
+
+    assert error(2, right) < 0.02
+    assert error(2, None) > 0.3
+    assert error(2, wrong) > 0.3
+    errors = [error(N, wrong) for N in (10, 100, 3000)]
+    assert errors[0] > 5 * errors[1]
+    assert errors[2] < 0.05
+
+
+def test_a_share_of_the_residual_leaves_the_coefficients_and_scales_the_rest():
+    rng = np.random.default_rng(10)
+    A = rng.normal(size=(8, 8))
+    cov, n = A @ A.T + np.eye(8), DX + DU
+    guess = NormalInverseWishart(np.zeros(8), 3.0 * cov, np.array(1.0), np.array(3.0))
+    whole, tenth = (weighed(guess, 4.0, share, np.zeros(8), n) for share in (1.0, 0.1))
+    np.testing.assert_allclose(whole.Phi, 4.0 * cov, atol=1e-10)
+    a, b = condition(whole, DX, DU), condition(tenth, DX, DU)
+    np.testing.assert_allclose(a.F, b.F, atol=1e-10)
+    np.testing.assert_allclose(0.1 * a.cov, b.cov, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("x", "u"),
+    [
+        (np.zeros((2, 3, 7, 3)), np.zeros((2, 3, 7, 2))),
+        (np.zeros((2, 0, 7, 3)), np.zeros((2, 0, 6, 2))),
+        (np.zeros((2, 7, 3)), np.zeros((2, 6, 2))),
+        (np.zeros((2, 3, 7, 3)), np.zeros((1, 3, 6, 2))),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(x, u):
+    with pytest.raises(InputError, match="expected"):
+        fit_linear_gaussian(x, u, FlatPrior())
+
+
+def test_a_number_that_is_not_finite_is_refused():
+    rng = np.random.default_rng(11)
+    x, u = simulate(rng, *system(rng), 3)
+    prior = learned("flat", x, u)
+    x[1, 2, 4, 0] = np.inf
+    with pytest.raises(InputError, match="weight 0"):
+        fit_linear_gaussian(x, u, prior)
+
+
+def test_arguments_are_not_changed():
+    rng = np.random.default_rng(12)
+    x, u = simulate(rng, *system(rng), 3)
+    prior, kept = learned("gmm", x, u), (x.copy(), u.copy())
+    fit_linear_gaussian(x, u, prior, weight=np.ones((C, 3, T)))
+    assert np.array_equal(x, kept[0])
+    assert np.array_equal(u, kept[1])
