@@ -13,7 +13,7 @@ from lqr import CheckpointError
 from . import figures, report, video
 from .display import clock, table
 from .folder import RESULT, RunFolder, saved_config
-from .grading import grade, grade_random
+from .grading import grade, grade_random, grade_still
 from .stopping import Stop
 from .summary import summarise, verdict
 
@@ -37,6 +37,7 @@ def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
     if env_id and not stop.asked:
         print(f"grading the policy in {env_id} ...", flush=True)
         result |= {"env_id": env_id, "grade": grade(env_id, policy)._asdict(), "random": grade_random(env_id)._asdict()}
+        result["still"] = grade_still(env_id)._asdict()
     result["verdict"] = verdict(result)
     skipped = []
     for make in (lambda: figures.draw(path, task), lambda: video.make_apart(path, task)):

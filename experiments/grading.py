@@ -33,6 +33,11 @@ def grade_random(env_id: str, episodes: int = 20) -> Grade:
     return _grade(env_id, lambda env, observation: rng.uniform(env.action_space.low, env.action_space.high), episodes)
 
 
+def grade_still(env_id: str, episodes: int = 20) -> Grade:
+    """Runs zero actions: where actions cost much, doing nothing beats random actions without having learned."""
+    return _grade(env_id, lambda env, observation: np.zeros(env.action_space.shape), episodes)
+
+
 def _grade(env_id: str, act: Callable[[Any, Any], Any], episodes: int) -> Grade:
     import gymnasium
 

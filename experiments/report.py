@@ -98,6 +98,7 @@ def _final(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("episodes", str(got["episodes"])),
             ("worst and best return", f"{got['worst_return']:.2f}, {got['best_return']:.2f}"),
             ("random actions", f"{random['mean_return']:.2f}"),
+            ("no action", f"{result['still']['mean_return']:.2f}"),
         ]
         rows += [("final distance", f"{got['final_distance']:.4f} m")] if got["final_distance"] is not None else []
     rows += [(name, f"{value:.4g}" if value < 1e4 else f"{value:.0f}") for name, value in result["figures"].items()]

@@ -45,7 +45,7 @@ def spike(costs: list[float]) -> float | None:
 def verdict(result: dict[str, Any]) -> str:
     """Returns whether it learned and how well, in plain words."""
     if "grade" in result:
-        return _graded(result["env_id"], result["grade"], result["random"])
+        return _graded(result["env_id"], result["grade"], result["random"], result["still"])
     ends = result["costs"]
     if len(ends) < 2 or ends["first"] <= 0:
         return f"It ran {result['iterations']} iterations; there is no cost to judge it by."
@@ -55,15 +55,14 @@ def verdict(result: dict[str, Any]) -> str:
     return f"{word}: the final cost {ends['last']:.3g} {change} the {ends['first']:.3g} of the first iteration."
 
 
-def _graded(env_id: str, got: dict[str, Any], random: dict[str, Any]) -> str:
-    gain = got["mean_return"] - random["mean_return"]
-    doubt = 2 * math.hypot(got["standard_error"], random["standard_error"])
-    word = (
-        "It learned" if gain > 2 * random["spread"] else "It learned a little" if gain > doubt else "It did not learn"
-    )
+def _graded(env_id: str, got: dict[str, Any], random: dict[str, Any], still: dict[str, Any]) -> str:
+    base = max(random, still, key=lambda grade: grade["mean_return"])  # what needs no learning
+    gain = got["mean_return"] - base["mean_return"]
+    doubt = 2 * math.hypot(got["standard_error"], base["standard_error"])
+    word = "It learned" if gain > base["spread"] else "It learned a little" if gain > doubt else "It did not learn"
     text = f"{word}: over {got['episodes']} fresh episodes of {env_id} the policy's mean return is "
-    text += f"{got['mean_return']:.2f}"
-    text += f", where random actions get {random['mean_return']:.1f}"
+    text += f"{got['mean_return']:.2f}, where random actions get {random['mean_return']:.1f}"
+    text += f" and no action {still['mean_return']:.1f}"
     if got["final_distance"] is not None:
         text += f"; an episode ends {1000 * got['final_distance']:.0f} mm from the target on average"
     return text + "."

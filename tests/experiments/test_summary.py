@@ -6,10 +6,11 @@ from experiments.summary import spike, verdict
 
 GRADE = {"episodes": 100, "mean_return": -5.0, "standard_error": 0.2, "final_distance": 0.012, "spread": 2.0}
 RANDOM = {"episodes": 20, "mean_return": -43.0, "standard_error": 0.9, "final_distance": None, "spread": 4.0}
+STILL = RANDOM | {"mean_return": -10.0, "spread": 3.0, "standard_error": 0.7}
 
 
 def graded(**changes):
-    return verdict({"env_id": "Reacher-v5", "grade": GRADE | changes, "random": RANDOM})
+    return verdict({"env_id": "Reacher-v5", "grade": GRADE | changes, "random": RANDOM, "still": STILL})
 
 
 def test_a_spike_is_the_worst_cost_after_the_fourth_over_the_best_before_it():
@@ -19,18 +20,18 @@ def test_a_spike_is_the_worst_cost_after_the_fourth_over_the_best_before_it():
     assert spike([math.nan] * 6) is None
 
 
-def test_a_return_far_above_random_is_learned_and_says_how_far_it_ends():
+def test_a_return_far_above_doing_nothing_is_learned_and_says_how_far_it_ends():
     assert graded().startswith("It learned: ")
     assert "12 mm" in graded()
     assert "-5.00" in graded()
 
 
-def test_a_return_a_little_above_random_is_learned_a_little():
-    assert graded(mean_return=-39.0).startswith("It learned a little")
+def test_a_return_a_little_above_doing_nothing_is_learned_a_little():
+    assert graded(mean_return=-8.0).startswith("It learned a little")
 
 
-@pytest.mark.parametrize("value", [-43.0, -42.0, -60.0])
-def test_a_return_no_better_than_random_is_not_learned(value):
+@pytest.mark.parametrize("value", [-43.0, -10.0, -9.5, -60.0])
+def test_a_return_no_better_than_doing_nothing_is_not_learned(value):
     assert graded(mean_return=value).startswith("It did not learn")
 
 
