@@ -42,6 +42,7 @@ class Config:
     samples: int = 2  # trials of each condition in each iteration
     prior: str = "gmm"  # prior global model: flat, gmm
     kl_step: float = 10.0  # nats per trajectory, the first step; adapted per condition from then on
+    max_kl_step: float = 300.0  # nats per trajectory, the largest step
     initial_std: float = 0.01  # exploration at the start, as a share of half the action range
     min_std: float = 0.01  # exploration never falls below this, same unit
     hidden: tuple[int, ...] = (64, 64)  # units of the policy's hidden layers
@@ -55,7 +56,15 @@ class Config:
     dual_bound: float = 0.1  # largest lean y, as a share of half the action range
 
     def __post_init__(self) -> None:
-        check(self, iterations=positive, samples=positive, kl_step=positive, initial_std=positive, min_std=positive)
+        check(
+            self,
+            iterations=positive,
+            samples=positive,
+            kl_step=positive,
+            max_kl_step=positive,
+            initial_std=positive,
+            min_std=positive,
+        )
         check(self, policy_steps=positive, policy_rate=positive, inner=positive, replay=positive, agreement=positive)
         check(self, agreement_growth=positive, dual_rate=not_negative, dual_bound=not_negative)
 
@@ -86,7 +95,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         new = lc.by_condition(trials, controller, np.ones(C))
         replay = [*replay, (new.x[:, :, :-1], new.o[:, :, :-1], new.used)][-config.replay :]
         prior.update(*lc.transitions(new))
-        local, accepted, actual = lc.judge(old, new)
+        local, accepted, actual = lc.judge(old, new, config.max_kl_step / config.kl_step)
         dynamics = lc.fit(local, prior)
         cost = lc.expand(task.cost, local)
         seen = tuple(np.concatenate(parts, axis=1) for parts in zip(*replay, strict=True))

@@ -84,13 +84,16 @@ def by_condition(trials: Trajectories, controller: LinearGaussianController, mul
     return Local(controller, x, u, o, used, mean_cost, multiplier, np.zeros(C), length.size, int(length.sum()))
 
 
-def judge(old: Local | None, new: Local, slack: float = 1.5, shrink: float = 0.3) -> tuple[Local, Array, Array]:
+def judge(
+    old: Local | None, new: Local, most: float = 30.0, slack: float = 1.5, shrink: float = 0.3
+) -> tuple[Local, Array, Array]:
     """Returns the trials to go on from, which conditions accepted the new controller, and the actual improvement.
 
     A controller is refused when its trials fall short of what the model promised by more than `slack` times the size
     of the promise (and two hundredths of the cost): its predecessor, with its own trials, is taken up again with a
     step `shrink` as large. Otherwise the step grows or shrinks as Levine, Finn et al. (2016), appendix, propose:
-    with the improvement modelled as linear promise minus quadratic error, the best step is promise / (2 error).
+    with the improvement modelled as linear promise minus quadratic error, the best step is promise / (2 error). The
+    multiplier never exceeds `most`.
     """
     if old is None:
         return new, np.ones(len(new.cost), bool), np.zeros(len(new.cost))
@@ -106,7 +109,7 @@ def judge(old: Local | None, new: Local, slack: float = 1.5, shrink: float = 0.3
     merged = old._replace(
         controller=controller,
         **data,
-        multiplier=np.clip(multiplier, 0.01, 100.0),
+        multiplier=np.clip(multiplier, 0.01, most),
         predicted=np.zeros(len(actual)),
         trials=old.trials + new.trials,
         steps=old.steps + new.steps,

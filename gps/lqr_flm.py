@@ -26,11 +26,20 @@ class Config:
     samples: int = 2  # trials of each condition in each iteration
     prior: str = "gmm"  # prior global model: flat, gmm
     kl_step: float = 10.0  # nats per trajectory, the first step; adapted per condition from then on
+    max_kl_step: float = 300.0  # nats per trajectory, the largest step
     initial_std: float = 0.01  # exploration at the start, as a share of half the action range
     min_std: float = 0.01  # exploration never falls below this, same unit
 
     def __post_init__(self) -> None:
-        check(self, iterations=positive, samples=positive, kl_step=positive, initial_std=positive, min_std=positive)
+        check(
+            self,
+            iterations=positive,
+            samples=positive,
+            kl_step=positive,
+            max_kl_step=positive,
+            initial_std=positive,
+            min_std=positive,
+        )
 
 
 def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
@@ -44,7 +53,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         trials = rollout(task, controller, every, config.samples, rng)
         new = lc.by_condition(trials, controller, np.ones(task.conditions))
         prior.update(*lc.transitions(new))
-        local, accepted, actual = lc.judge(old, new)
+        local, accepted, actual = lc.judge(old, new, config.max_kl_step / config.kl_step)
         dynamics = lc.fit(local, prior)
         cost = lc.expand(task.cost, local)
         step = lc.improve(local, dynamics.dynamics, cost, config.kl_step * local.multiplier)

@@ -78,7 +78,8 @@ class MujocoBatch:
     def _new_batch(self, B: int) -> Any:
         from mujoco.batch import Batch
 
-        self._batches.clear()
+        if len(self._batches) >= 4:  # training and testing alternate between a few sizes
+            self._batches.pop(next(iter(self._batches)))
         threads = min(os.cpu_count() or 1, max(1, B // 10))
         self._batches[B] = Batch(self.model, B, nthread=threads)
         return self._batches[B]
