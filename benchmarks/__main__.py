@@ -167,9 +167,8 @@ def main() -> None:
     parser.add_argument("--plot", metavar="PNG", help="also draw the growth with batch, steps and size")
     options = parser.parse_args()
     seconds = 0.05 if options.quick else 0.5
-    print(
-        f"{'':44} {'ours min':>9} {'median':>9}   {'peer min':>9} {'median':>9}   {'ratio':>8} {'ratio':>8}  {'must':>5}"
-    )
+    head = f"{'ours min':>9} {'median':>9}   {'peer min':>9} {'median':>9}   {'ratio':>8} {'ratio':>8}  {'must':>5}"
+    print(f"{'':44} {head}")
     for part in (passes, kl, swing_ups):
         part(seconds)
     starts()

@@ -45,14 +45,15 @@ def negative_log_density(controller: LinearGaussianController, weight: float | A
     C = np.zeros((*k.shape[:-2], k.shape[-2] + 1, dx + du, dx + du))
     c = np.zeros(C.shape[:-1])
     const = np.zeros(C.shape[:-2])
-    C[..., :-1, :dx, :dx] = weight[..., None] * KtP @ K
+    KtPK = KtP @ K
+    C[..., :-1, :dx, :dx] = 0.5 * weight[..., None] * (KtPK + np.swapaxes(KtPK, -1, -2))
     C[..., :-1, :dx, dx:] = -weight[..., None] * KtP
     C[..., :-1, dx:, :dx] = np.swapaxes(C[..., :-1, :dx, dx:], -1, -2)
     C[..., :-1, dx:, dx:] = weight[..., None] * precision
     c[..., :-1, :dx] = weight * (KtP @ k[..., None])[..., 0]
     c[..., :-1, dx:] = -weight * Pk
     const[..., :-1] = 0.5 * weight[..., 0] * (np.einsum("...i,...i->...", k, Pk) + logdet + du * np.log(2 * np.pi))
-    return QuadraticCost(0.5 * (C + np.swapaxes(C, -1, -2)), c, const)
+    return QuadraticCost(C, c, const)
 
 
 def inverse(cov: Array) -> tuple[Array, Array]:

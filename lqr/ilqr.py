@@ -85,7 +85,8 @@ def ilqr(
     second_order = second_order or hessian is not None
     X, n = np.empty((T + 1, dx)), dx + du
     native = hasattr(dynamics, "py_func") and isinstance(cost, QuadraticCost)
-    if fused and (not native or hessian or solve_qp or callback or not hasattr(jacobian or dynamics, "py_func")):
+    native = native and hasattr(jacobian or dynamics, "py_func")
+    if fused and (not native or hessian or solve_qp or callback):
         raise InputError(
             "fused needs `dynamics` (and `jacobian`) compiled by numba, a QuadraticCost, no hessian, solve_qp or callback"
         )

@@ -35,7 +35,8 @@ def minimise_cost_within_kl_per_step(
     log_eta = np.log(with_batch(np.broadcast_to(np.asarray(eta, dtype=float), (*p.lead, T)), p.lead, 1))
     best, passes = Best(p), np.zeros(B, int)
     active, converged = np.ones(B, bool), np.zeros(B, bool)
-    slope, before, raised = np.full((B, T), 1.5), np.full((2, B, T), np.nan), np.ones(B)
+    slope, before = np.full((B, T), 1.5), np.full((2, B, T), np.nan)
+    raised, reach, safe = np.ones(B), np.full(B, 3.0), np.full((B, T), np.nan)  # safe: had a minimum
     todo = np.arange(B)
     while len(todo) and passes.max() < max_passes:
         at = log_eta[todo]
@@ -45,7 +46,8 @@ def minimise_cost_within_kl_per_step(
         gap = np.log(np.maximum(solution.kl, 1e-300)) - np.log(bound[todo] * (1 - 0.5 * tolerance))
         good = np.all(solution.kl <= bound[todo], axis=-1)
         best.keep(todo, good, solution, np.exp(at), solution.kl.sum(-1))
-        idle = (p.tau[todo] > 0) & (np.exp(at) < 1e-6 * p.tau[todo])
+        lowest = np.where(p.tau[todo] > 0, np.log(np.maximum(p.tau[todo], 1e-300)) - 16, -69.0)
+        idle = at <= lowest + 2.0
         met = (solution.kl >= bound[todo] * (1 - tolerance)) | idle
         active[todo[good]] = ~idle[good].all(-1)
         converged[todo[good]] = met[good].all(-1)
@@ -54,10 +56,13 @@ def minimise_cost_within_kl_per_step(
         usable = np.isfinite(seen) & (abs(at - before[0, todo]) > 1e-9)
         slope[todo] = np.where(usable, np.clip(seen, 0.7, 4.0), slope[todo])
         before[0, todo], before[1, todo] = at, np.where(failed[:, None], np.nan, gap)
-        change = np.clip(np.where(failed[:, None], 0.0, gap) / slope[todo], -3.0, 3.0)
-        change[failed] = raised[todo[failed], None]
-        raised[todo[failed]] *= 2
-        lowest = np.where(p.tau[todo] > 0, np.log(np.maximum(p.tau[todo], 1e-300)) - 16, -69.0)
+        wide, bad = reach[todo, None], todo[failed]
+        change = np.clip(np.where(failed[:, None], 0.0, gap) / slope[todo], -wide, wide)
+        back = 0.5 * (safe[bad] - at[failed])  # halfway to what had a minimum, or further up where nothing had yet
+        change[failed] = np.where(np.isnan(back), raised[bad, None], back)
+        raised[bad], reach[bad] = 2 * raised[bad], 0.5 * reach[bad]
+        reach[todo[~failed]] = np.minimum(1.5 * reach[todo[~failed]], 3.0)
+        safe[todo[~failed]] = at[~failed]
         log_eta[todo] = np.clip(at + change, lowest, 69.0)
         todo = todo[~(good & met.all(-1))]
     for b in np.flatnonzero(np.isnan(best.kl)):  # never feasible at once: one common factor makes it so

@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.np.arrayobj import make_array
 
-from .jit import intrinsic, kernel
+from .jit import intrinsic, kernel, part
 from .types import Array
 
 LANES = 8
@@ -127,7 +127,7 @@ _pack = _mover(into_lanes=True)
 _unpack = _mover(into_lanes=False)
 
 
-@kernel
+@part
 def _accumulate_row(sign, out, i, A, a, B, count, start, stop):
     """Adds sign * sum_m A[m, a] * B[m, j] to out[i, j] for every j < count."""
     j = 0
@@ -139,7 +139,7 @@ def _accumulate_row(sign, out, i, A, a, B, count, start, stop):
         j += 1
 
 
-@kernel
+@part
 def _scale(G, i, width, L):
     """Multiplies row i of G by the reciprocal pivot L[i, i]."""
     p = L[i, i]
@@ -161,7 +161,7 @@ def _backward_lanes(F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
     L, Lt, G = np.empty((du, du, 8)), np.empty((du, du, 8)), np.empty((du, dx + 1 + du, 8))  # [K k Quu^-1]
     offset, zero = np.empty(8), np.zeros((1, n, 8))
     Ff, ff, Wf, Cf, cf = F.reshape(-1), f.reshape(-1), W.reshape(-1), C.reshape(-1), c.reshape(-1)
-    Kf, covf, Vf, vf = K.reshape(-1), cov.reshape(-1), V.reshape(-1), v.reshape(-1)
+    kf, Kf, covf, Vf, vf = k.reshape(-1), K.reshape(-1), cov.reshape(-1), V.reshape(-1), v.reshape(-1)
     for group in range(0, B, 8):
         first = min(group, B - 8)  # the last group may do some problems again
         for l in range(8):
@@ -194,8 +194,7 @@ def _backward_lanes(F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
                 _accumulate_row(1.0, Q, i, Fl, i, VF, i + 1, 0, dx)
             for j in range(du):
                 for i in range(j, du):
-                    for l in range(8):
-                        Lt[j, i, l] = Q[dx + i, dx + j, l]
+                    _copy(1.0, Q, dx + i, dx + j, Lt, j, i, 1)
                     _accumulate(-1.0, Lt, j, i, Lt, i, Lt, j, 0, j)
                     for l in range(8):
                         a = Lt[j, i, l]
@@ -212,9 +211,10 @@ def _backward_lanes(F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
                 _copy(1.0, Q, dx + i, 0, Qux, i, 0, dx)
                 _copy(-1.0, Q, dx + i, 0, G, i, 0, dx)
                 _copy(-1.0, Q, dx + i, n, G, i, dx, 1)
-                _copy(1.0, zero, 0, 0, G, i, dx + 1, du)
-                for l in range(8):
-                    G[i, dx + 1 + i, l] = 1.0
+                if noisy:
+                    _copy(1.0, zero, 0, 0, G, i, dx + 1, du)
+                    for l in range(8):
+                        G[i, dx + 1 + i, l] = 1.0
             for i in range(du):
                 _accumulate_row(-1.0, G, i, Lt, i, G, width, 0, i)
                 _scale(G, i, width, L)
@@ -241,11 +241,12 @@ def _backward_lanes(F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
                     _copy(1.0, Q, i, j, Vl, j, i, 1)
             for i in range(du):
                 _unpack(Kf, (here * du + i) * dx, T * du * dx, G, i, 0, dx)
-                for l in range(8):
-                    k[first + l, t, i] = G[i, dx, l]
-                    for j in range(du):
-                        G[i, dx + 1 + j, l] *= tau[first + l, t]
-                _unpack(covf, (here * du + i) * du, T * du * du, G, i, dx + 1, du)
+                _unpack(kf, here * du + i, T * du, G, i, dx, 1)
+                if noisy:
+                    for l in range(8):
+                        for j in range(du):
+                            G[i, dx + 1 + j, l] *= tau[first + l, t]
+                    _unpack(covf, (here * du + i) * du, T * du * du, G, i, dx + 1, du)
             for i in range(dx):
                 _unpack(Vf, (now * dx + i) * dx, (T + 1) * dx * dx, Vl, i, 0, dx)
                 _unpack(vf, now * dx + i, (T + 1) * dx, Vl, i, dx, 1)

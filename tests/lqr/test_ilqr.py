@@ -7,7 +7,7 @@ from scipy.optimize import lsq_linear, minimize
 from systems import SYSTEMS, quadratic
 
 from lqr import InputError
-from lqr.box_qp import solve_box_qp
+from lqr.box_qp import backward_box, backward_with, solve_box_qp
 from lqr.constrained import constrained_ilqr
 from lqr.costs import Action, Quadratic, WeightedNorm
 from lqr.ilqr import ilqr, receding_horizon, shift
@@ -212,3 +212,25 @@ def test_bad_arguments_of_ilqr_are_named(change, message):
     good = {"dynamics": lambda x, u: x + u, "cost": Quadratic(np.eye(2)), "x0": np.ones(1), "U": np.zeros((5, 1))}
     with pytest.raises(InputError, match=message):
         ilqr(**{**good, **change})
+
+
+@pytest.mark.parametrize("second", [0, 3])
+def test_the_boxed_backward_kernel_equals_its_numpy_twin_and_predicts_the_change_of_cost(second):
+    rng = np.random.default_rng(second)
+    dynamics, cost, _ = random_problem(rng, dx=3, du=2, T=6)
+    H = 0.05 * rng.normal(size=(6 if second else 0, 3, 5, 5))
+    H = H + H.swapaxes(-1, -2)
+    low, high = -rng.uniform(0, 0.5, (6, 2)), rng.uniform(0, 0.5, (6, 2))
+    mine, twin = [(np.zeros((6, 2, 3)), np.zeros((6, 2))) for _ in range(2)]
+    arguments = dynamics.F, H, cost.C, cost.c, low, high, 0.3
+    ours, theirs = backward_box(*arguments, *mine), backward_with(solve_box_qp, *arguments, *twin)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    for a, b in zip(mine, twin, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9)
+    if not second:  # on a linear-quadratic problem the promise for the whole step is exact
+        x, change = np.zeros(3), 0.0
+        for t in range(7):
+            xu = np.concatenate([x, mine[1][t] + mine[0][t] @ x if t < 6 else np.zeros(2)])
+            change += 0.5 * xu @ cost.C[t] @ xu + cost.c[t] @ xu
+            x = dynamics.F[t] @ xu if t < 6 else x
+        assert change == pytest.approx(ours[1] + ours[2], rel=1e-9)
