@@ -42,7 +42,7 @@ class Config:
     samples: int = 2  # trials of each condition in each iteration
     prior: str = "gmm"  # prior global model: flat, gmm
     kl_step: float = 10.0  # nats per trajectory, the first step; adapted per condition from then on
-    max_kl_step: float = 300.0  # nats per trajectory, the largest step
+    max_kl_step: float = 200.0  # nats per trajectory, the largest step
     initial_std: float = 0.01  # exploration at the start, as a share of half the action range
     min_std: float = 0.01  # exploration never falls below this, same unit
     hidden: tuple[int, ...] = (64, 64)  # units of the policy's hidden layers
