@@ -53,7 +53,8 @@ def flatten(*tuples: Any) -> tuple[tuple[int, ...], list[list[Array]]]:
     for name, _, a in named:
         definite = SYMMETRIC.get(name.split(".")[1])
         square = a.shape[-2:] if definite is not None else (1, 1)
-        code, where = _inspect(np.ascontiguousarray(a).reshape(-1, *square), definite is not None, bool(definite))
+        stack = np.require(a.reshape(-1, *square), requirements=["C", "W"])
+        code, where = _inspect(stack, definite is not None, bool(definite))
         if code == 1:
             place = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
             raise InputError(f"{name} is {a[place]} at index {place}; expected finite numbers")
@@ -137,9 +138,10 @@ def _inspect(A, matrices, definite):
 
 
 def with_batch(a: Array, lead: tuple[int, ...], core: int) -> Array:
-    """Broadcasts to the leading axes and flattens them into one."""
+    """Broadcasts to the leading axes and flattens them into one; writable, lest kernels are compiled for views too."""
     rest = a.shape[a.ndim - core :]
-    return np.ascontiguousarray(np.broadcast_to(a, lead + rest).reshape((-1, *rest)))
+    whole = a if a.shape == lead + rest else np.broadcast_to(a, lead + rest)
+    return np.require(whole.reshape((-1, *rest)), dtype=float, requirements=["C", "W"])
 
 
 def restore(lead: tuple[int, ...], *arrays: Array) -> list[Array]:

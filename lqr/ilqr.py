@@ -88,7 +88,7 @@ def ilqr(
     native = native and hasattr(jacobian or dynamics, "py_func")
     if fused and (not native or hessian or solve_qp or callback):
         raise InputError(
-            "fused needs `dynamics` (and `jacobian`) compiled by numba and a QuadraticCost, no hessian, solve_qp, callback"
+            "fused needs numba's `dynamics` (and `jacobian`) and a QuadraticCost, no hessian, solve_qp or callback"
         )
     if isinstance(cost, QuadraticCost):
         data: Any = tuple(np.ascontiguousarray(a, dtype=float) for a in cost)

@@ -3,6 +3,7 @@
 Kernels may fuse a multiplication and an addition, and nothing else: NaN and infinity keep their meaning.
 """
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -33,5 +34,11 @@ def kernel(function: Callable[..., Any]) -> Any:
                 path.unlink(missing_ok=True)
             return None
 
-    cache.load_overload = load_or_forget
+    save = cache.save_overload
+
+    def save_or_go_on(*arguments: Any) -> None:
+        with contextlib.suppress(OSError):  # a full or read-only disk costs time at the next start, and nothing else
+            save(*arguments)
+
+    cache.load_overload, cache.save_overload = load_or_forget, save_or_go_on
     return compiled

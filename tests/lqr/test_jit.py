@@ -37,6 +37,13 @@ def test_a_damaged_cache_is_deleted_with_a_warning_and_the_answer_is_right(tmp_p
     assert "damaged" not in run(CODE, **env).stderr
 
 
+def test_without_a_folder_to_write_to_kernels_are_compiled_in_the_process(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where a folder is wanted")
+    done = run(CODE, NUMBA_CACHE_DIR=str(blocked / "cache"))
+    assert done.stdout.strip() == "[0.0, 1.0, 2.0]"
+
+
 def test_importing_lqr_loads_neither_torch_nor_mujoco_nor_our_other_packages():
     out = run(
         "import sys, lqr; print([m for m in ('torch', 'mujoco', 'agents', 'gps', 'dynamics') if m in sys.modules])"
