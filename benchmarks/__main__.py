@@ -73,7 +73,8 @@ def passes(seconds: float) -> None:
         peer = crocoddyl_backward(F, f, C, c)
         theirs = measure(peer, seconds) if peer else None
         tau = np.zeros((1, T))
-        ours = measure(lambda a=arrays, t=tau: backward_flat(*a, t), seconds)
+        out = backward_flat(*arrays, tau)  # written over, as the peer does with its own
+        ours = measure(lambda a=arrays, t=tau, o=out: backward_flat(*a, t, o), seconds)
         row(f"backward pass ({dx},{du},{T}) us", ours, theirs, 2, "crocoddyl")
         checked = LinearGaussianDynamics(*(a[0] for a in arrays[:3])), QuadraticCost(*(a[0] for a in arrays[3:]))
         row(
@@ -88,7 +89,8 @@ def passes(seconds: float) -> None:
         peers = [crocoddyl_backward(arrays[0][b], arrays[1][b], arrays[3][b], arrays[4][b]) for b in range(32)]
         theirs = measure(lambda p=peers: [q() for q in p], seconds) if peers[0] else None
         tau = np.zeros((32, T))
-        ours = measure(lambda a=arrays, t=tau: backward_flat(*a, t), seconds)
+        out = backward_flat(*arrays, tau)  # written over, as the peer does with its own
+        ours = measure(lambda a=arrays, t=tau, o=out: backward_flat(*a, t, o), seconds)
         each = [(t[0] / 32, t[1] / 32) if t else None for t in (ours, theirs)]
         row(f"backward, batch of 32, per problem ({dx},{du},{T}) us", each[0], each[1], 5, "crocoddyl in a loop")
 

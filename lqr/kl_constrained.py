@@ -16,7 +16,7 @@ from .batching import flatten, restore, with_batch
 from .divergence import inverse, negative_log_density
 from .errors import InputError, NumericalError
 from .jit import kernel
-from .passes import backward_flat, forward_flat, temperatures
+from .passes import backward_flat, forward_flat, outputs, temperatures
 from .types import (
     Array,
     Gaussian,
@@ -137,6 +137,7 @@ class Problem(NamedTuple):
     precision: Array  # (B, T, du, du)
     logdet: Array  # (B, T), of the anchor's covariance
     tau: Array  # (B, T)
+    scratch: tuple[Array, ...]  # room for C and c of the Lagrangian, V, v, const and the failed steps of its value
 
 
 class Solution(NamedTuple):
@@ -157,7 +158,10 @@ def prepare(
     lead, ((K, k, S), ours, costs, start) = flatten(anchor, dynamics, cost, x0)
     tau = temperatures(temperature, lead, k.shape[1])
     pull = negative_log_density(LinearGaussianController(K, k, S))
-    return Problem(lead, (K, k, *ours, *costs, *start), pull, *inverse(S), tau)
+    B, T, _, dx = K.shape
+    value = np.empty((B, T + 1, dx, dx)), np.empty((B, T + 1, dx)), np.empty((B, T + 1)), np.empty(B, int)
+    scratch = (np.empty_like(costs[0]), np.empty_like(costs[1]), *value)
+    return Problem(lead, (K, k, *ours, *costs, *start), pull, *inverse(S), tau, scratch)
 
 
 def solve(p: Problem, ids: Array, eta: Array) -> Solution:
@@ -166,10 +170,11 @@ def solve(p: Problem, ids: Array, eta: Array) -> Solution:
     Ka, ka, F, f, W, C, c, const, m0, P0, pull_C, pull_c, precision, logdet, tau = (
         a if whole else a[ids] for a in (*p.fields, p.pull.C, p.pull.c, p.precision, p.logdet, p.tau)
     )
-    surrogate, linear = np.empty_like(C), np.empty_like(c)
+    surrogate, linear, *value = (a[: len(ids)] for a in p.scratch)
     _add_scaled(C, pull_C, eta, surrogate)
     _add_scaled(c[..., None], pull_c[..., None], eta, linear[..., None])
-    K, k, S, _, _, _, failed = backward_flat(F, f, W, surrogate, linear, const, tau + eta)
+    out = (*outputs(len(ids), tau.shape[1], Ka.shape[3], Ka.shape[2]), *value)
+    K, k, S, _, _, _, failed = backward_flat(F, f, W, surrogate, linear, const, tau + eta, out)
     for array in (K, k, S):
         array[failed >= 0] = 0.0
     mean, cov = forward_flat(K, k, S, F, f, W, m0, P0)

@@ -72,24 +72,28 @@ def temperatures(temperature: float | Array, lead: tuple[int, ...], T: int) -> A
     return with_batch(np.broadcast_to(np.asarray(temperature, dtype=float), (*lead, T)), lead, 1)
 
 
-def backward_flat(F: Array, f: Array, W: Array, C: Array, c: Array, const: Array, tau: Array) -> tuple[Array, ...]:
-    """Returns K, k, cov, V, v, const and, for each problem, the step where Quu is not positive definite, or -1."""
+def backward_flat(
+    F: Array, f: Array, W: Array, C: Array, c: Array, const: Array, tau: Array, out: tuple[Array, ...] | None = None
+) -> tuple[Array, ...]:
+    """Returns K, k, cov, V, v, const and, for each problem, the step where Quu is not positive definite, or -1.
+
+    `out` are such arrays, to be written over; those of a first call will do.
+    """
     B, T, dx, n = F.shape
-    du = n - dx
-    out = (
-        np.empty((B, T, du, dx)),
-        np.empty((B, T, du)),
-        np.zeros((B, T, du, du)),
-        np.empty((B, T + 1, dx, dx)),
-        np.empty((B, T + 1, dx)),
-        np.empty((B, T + 1)),
-        np.full(B, -1),
-    )
+    if out is None:
+        out = (*outputs(B, T, dx, n - dx), np.empty((B, T + 1, dx, dx)), np.empty((B, T + 1, dx)), np.empty((B, T + 1)),
+               np.empty(B, int))  # fmt: skip
+    out[-1][:] = -1
     if B >= LANES and n <= LARGEST:
         backward_lanes(F, f, W, C, c, const, tau, out)
     else:
         _backward(F, f, W, C, c, const, tau, *out)
     return out
+
+
+def outputs(B: int, T: int, dx: int, du: int) -> tuple[Array, Array, Array]:
+    """Returns room for K, k and cov of B controllers; cov is zero, and stays so where there is no temperature."""
+    return np.empty((B, T, du, dx)), np.empty((B, T, du)), np.zeros((B, T, du, du))
 
 
 def forward_flat(
