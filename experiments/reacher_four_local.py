@@ -3,4 +3,4 @@
 from agents.tasks.reacher import ReacherFour as task
 from gps import lqr_flm as method
 
-config = method.Config(iterations=10, samples=5)
+config = method.Config()  # 25 iterations of 4 x 2 trials

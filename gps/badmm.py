@@ -8,7 +8,7 @@ with Lagrange multipliers lambda (per condition and step) on the mean actions, a
 on the divergence between the two. Each iteration alternates
 
     controllers  p      <-  argmin E_p [cost - lambda' u] + nu KL(p || pi),  within a KL step of the last controllers
-    policy       pi     <-  argmin E [lambda' u_pi] + nu KL(p || pi),  a weighted regression over all conditions
+    policy       pi     <-  argmin E [lambda' u_pi] + nu KL(pi || p),  a weighted regression over all conditions
     multipliers  lambda <-  lambda + rate nu (S_p + S_pi)^-1 (u_pi - u_p),  the covariances of the two
 
 The paper leaves the metric of the multipliers' step open. With this one, the lean S lambda / nu that a step adds to
@@ -51,7 +51,7 @@ class Config:
     inner: int = 2  # alternations of controllers, policy and multipliers per iteration
     replay: int = 5  # iterations whose trials the regression sees
     agreement: float = 1e-5  # nu at the start, cost per nat
-    agreement_growth: float = 1.25  # factor on nu per iteration
+    agreement_growth: float = 1.3  # factor on nu per iteration
     dual_rate: float = 0.2  # step of the multipliers, as a share of nu; 0 switches them off
     dual_bound: float = 0.1  # largest lean y, as a share of half the action range
 
@@ -179,5 +179,5 @@ def update_dual(dual: Dual, gap: Array, disagreement: Array, cov: Array, rate: f
     lam = dual.lam + rate * dual.nu[..., None] * np.linalg.solve(cov, gap[..., None])[..., 0]
     relative = disagreement / np.maximum(disagreement.mean(-1, keepdims=True), 1e-12)
     factor = np.clip(relative, 0.5, 2.0) ** 0.25
-    nu = dual.nu * factor
-    return Dual(lam * factor[..., None], nu * dual.nu.mean(-1, keepdims=True) / nu.mean(-1, keepdims=True))
+    factor *= dual.nu.mean(-1, keepdims=True) / (dual.nu * factor).mean(-1, keepdims=True)  # the mean of nu stays
+    return Dual(lam * factor[..., None], dual.nu * factor)

@@ -123,11 +123,14 @@ def fit(local: Local, prior: Any) -> Fit:
 
 
 def expand(cost: Cost, local: Local) -> QuadraticCost:
-    """Returns each condition's quadratic cost: convex expansions around its trials, averaged over them."""
+    """Returns each condition's quadratic cost: convex expansions around its trials, averaged over them.
+
+    As in the trials, the steps after an episode's end cost nothing.
+    """
     terms = make_convex(cost.expand(local.x, local.u), around=(local.x, local.u))
-    valid = local.used[..., 0]
-    share = valid / np.maximum(valid.sum(1, keepdims=True), 1)
-    return QuadraticCost(*(np.einsum("cn,cn...->c...", share, a) for a in terms))
+    valid = local.used[..., :1]
+    share = np.concatenate([valid, local.used], -1) / np.maximum(valid.sum(1, keepdims=True), 1)  # (C, N, T+1)
+    return QuadraticCost(*(np.einsum("cnt,cnt...->ct...", share, a) for a in terms))
 
 
 def start(local: Local) -> Gaussian:

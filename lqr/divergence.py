@@ -36,9 +36,15 @@ def entropy(controller: LinearGaussianController) -> Array:
 
 def negative_log_density(controller: LinearGaussianController, weight: float | Array = 1.0) -> QuadraticCost:
     """Returns -weight * log p(u | x) as a quadratic cost with T+1 steps; `weight` is a number or (..., T)."""
-    K, k, cov = controller
+    return expand_log_density(controller, *inverse(controller.cov), weight)
+
+
+def expand_log_density(
+    controller: LinearGaussianController, precision: Array, logdet: Array, weight: float | Array = 1.0
+) -> QuadraticCost:
+    """Does `negative_log_density` with the inverse and the log-determinant of the covariance at hand."""
+    K, k, _ = controller
     du, dx = K.shape[-2:]
-    precision, logdet = inverse(cov)
     weight = np.broadcast_to(np.asarray(weight, dtype=float), k.shape[:-1])[..., None]
     KtP = np.swapaxes(K, -1, -2) @ precision
     Pk = (precision @ k[..., None])[..., 0]

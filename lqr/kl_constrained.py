@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .batching import flatten, restore, with_batch
-from .divergence import inverse, negative_log_density
+from .divergence import expand_log_density, inverse
 from .errors import InputError, NumericalError
 from .jit import kernel
 from .passes import backward_flat, forward_flat, outputs, temperatures
@@ -157,11 +157,12 @@ def prepare(
     """Returns the problem in flat form, after checking it."""
     lead, ((K, k, S), ours, costs, start) = flatten(anchor, dynamics, cost, x0)
     tau = temperatures(temperature, lead, k.shape[1])
-    pull = negative_log_density(LinearGaussianController(K, k, S))
+    precision, logdet = inverse(S)
+    pull = expand_log_density(LinearGaussianController(K, k, S), precision, logdet)
     B, T, _, dx = K.shape
     value = np.empty((B, T + 1, dx, dx)), np.empty((B, T + 1, dx)), np.empty((B, T + 1)), np.empty(B, int)
     scratch = (np.empty_like(costs[0]), np.empty_like(costs[1]), *value)
-    return Problem(lead, (K, k, *ours, *costs, *start), pull, *inverse(S), tau, scratch)
+    return Problem(lead, (K, k, *ours, *costs, *start), pull, precision, logdet, tau, scratch)
 
 
 def solve(p: Problem, ids: Array, eta: Array) -> Solution:
