@@ -1,0 +1,95 @@
+"""A policy as a linear controller: exact where it is linear, cautious where nothing was explored."""
+
+import numpy as np
+import pytest
+
+from gps.linearise import linearise
+
+C, N, T, DX, DU = 2, 6, 8, 3, 2
+
+
+def states(seed=0, spread=1.0):
+    rng = np.random.default_rng(seed)
+    centre = np.cumsum(rng.normal(size=(C, 1, T, DX)), axis=2)
+    return centre + spread * rng.normal(size=(C, N, T, DX))
+
+
+def test_a_linear_policy_is_recovered():
+    rng, x = np.random.default_rng(1), states()
+    A, a = rng.normal(size=(DU, DX)), rng.normal(size=DU)
+    out = linearise(x, x @ A.T + a, 0.3 * np.eye(DU), np.ones((C, N, T)))
+    np.testing.assert_allclose(out.K, np.broadcast_to(A, (C, T, DU, DX)), atol=0.01)
+    np.testing.assert_allclose(out.k, np.broadcast_to(a, (C, T, DU)), atol=0.02)
+    assert out.cov.shape == (C, T, DU, DU)
+    assert (out.cov == 0.3 * np.eye(DU)).all()
+
+
+def test_without_a_pull_a_linear_policy_is_recovered_exactly():
+    rng, x = np.random.default_rng(1), states()
+    A, a = rng.normal(size=(C, T, DU, DX)), rng.normal(size=(C, T, DU))
+    u = np.einsum("ctij,cntj->cnti", A, x) + a[:, None]  # another one at each step
+    out = linearise(x, u, np.eye(DU), np.ones((C, N, T)), reach=0, strength=1e-13)
+    np.testing.assert_allclose(out.K, A, atol=1e-8)
+    np.testing.assert_allclose(out.k, a, atol=1e-8)
+
+
+def test_the_fit_is_ridge_regression_over_a_window_written_out():
+    rng, x = np.random.default_rng(2), states()
+    u, w = rng.normal(size=(C, N, T, DU)), rng.integers(0, 2, size=(C, N, T)).astype(float)
+    out = linearise(x, u, np.eye(DU), w, reach=1, strength=0.5)
+    c, t = 1, 4
+    rows, weights = [(n, s) for n in range(N) for s in (3, 4, 5)], {3: 0.5, 4: 1.0, 5: 0.5}
+    X, U = np.array([x[c, n, s] for n, s in rows]), np.array([u[c, n, s] for n, s in rows])
+    W = np.array([w[c, n, s] * weights[s] for n, s in rows])
+    X0, U0 = W @ X / W.sum(), W @ U / W.sum()
+    # the spread of the states of all steps: the variance over conditions and steps of the local means
+    means = []
+    for cc in range(C):
+        for tt in range(T):
+            near = [(n, min(max(tt + d, 0), T - 1), 0.5 ** abs(d)) for n in range(N) for d in (-1, 0, 1)]
+            ws = np.array([w[cc, n, s] * q for n, s, q in near])
+            means.append(ws @ np.array([x[cc, n, s] for n, s, _ in near]) / ws.sum())
+    pull = 0.5 * np.var(means, axis=0)
+    A = np.vstack([np.sqrt(W)[:, None] * (X - X0), np.diag(np.sqrt(pull))])
+    B = np.vstack([np.sqrt(W)[:, None] * (U - U0), np.zeros((DX, DU))])
+    K = np.linalg.lstsq(A, B, rcond=None)[0].T
+    np.testing.assert_allclose(out.K[c, t], K, atol=1e-9)
+    np.testing.assert_allclose(out.k[c, t], U0 - K @ X0, atol=1e-9)
+
+
+def test_a_direction_that_no_sample_explores_has_no_gain():
+    rng, x = np.random.default_rng(3), states()
+    x[..., 2] = np.linspace(0, 1, T)[:, None].T  # the same in all samples of a step
+    u = x @ rng.normal(size=(DU, DX)).T
+    out = linearise(x, u, np.eye(DU), np.ones((C, N, T)), reach=0)
+    assert np.abs(out.K[..., 2]).max() < 1e-6
+    guess = np.einsum("ctij,cntj->cnti", out.K, x) + out.k[:, None]
+    np.testing.assert_allclose(guess, u, atol=0.02)
+
+
+def test_one_sample_gives_the_policys_action_there():
+    x = states()[:, :1]
+    u = np.random.default_rng(4).normal(size=(C, 1, T, DU))
+    out = linearise(x, u, np.eye(DU), np.ones((C, 1, T)), reach=0)
+    np.testing.assert_allclose(np.einsum("ctij,ctj->cti", out.K, x[:, 0]) + out.k, u[:, 0], atol=1e-9)
+    np.testing.assert_allclose(out.K, 0.0, atol=1e-9)
+
+
+def test_samples_of_weight_zero_do_not_count():
+    x = states()
+    u = np.sin(x[..., :DU])
+    weight = np.ones((C, N, T))
+    weight[:, 4:] = 0
+    poison = np.where(weight[..., None] > 0, x, 1e6)
+    with_zeros = linearise(poison, np.where(weight[..., None] > 0, u, -1e6), np.eye(DU), weight)
+    without = linearise(x[:, :4], u[:, :4], np.eye(DU), weight[:, :4])
+    np.testing.assert_allclose(with_zeros.K, without.K, atol=1e-6)
+    np.testing.assert_allclose(with_zeros.k, without.k, atol=1e-6)
+
+
+@pytest.mark.parametrize("N", [1, 2])
+def test_fewer_samples_than_states_stay_finite(N):
+    x = states(spread=1e-3)[:, :N]
+    out = linearise(x, np.tanh(x[..., :DU]), np.eye(DU), np.ones((C, N, T)))
+    assert np.isfinite(out.K).all()
+    assert np.abs(out.K).max() < 3

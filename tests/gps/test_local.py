@@ -1,0 +1,278 @@
+"""The steps that all methods share: judging, flooring, expanding, improving."""
+
+import numpy as np
+import pytest
+from worlds import controllers, linear_world, local_of, mean_action_cost, sampled
+
+from agents.rollout import Trajectories
+from gps import local as lc
+from lqr import LinearGaussianController, Quadratic, QuadraticCost, WeightedNorm, backward, forward, kl_divergence
+
+C, T, DX, DU = 2, 4, 3, 2
+
+
+def world(seed=0, N=6, std=0.5):
+    rng = np.random.default_rng(seed)
+    dynamics, cost, x0 = linear_world(rng)
+    old = controllers(rng, std=std)
+    return dynamics, cost, local_of(old, *sampled(rng, old, dynamics, x0, N))
+
+
+def judged(predicted, actual, cost=100.0, multiplier=1.0):
+    """Judges conditions of cost 100 whose new trials improve by `actual` where `predicted` was promised."""
+    n, rng = len(predicted), np.random.default_rng(0)
+    x, u = rng.normal(size=(2, n, 3, T + 1, DX)), rng.normal(size=(2, n, 3, T, DU))
+    old = local_of(controllers(rng, C=n), x[0], u[0], cost, multiplier=np.full(n, multiplier))
+    old = old._replace(predicted=np.array(predicted, float))
+    new = local_of(controllers(rng, C=n), x[1], u[1], cost - np.array(actual, float))
+    return old, new, *lc.judge(old, new)
+
+
+def test_the_first_trials_are_always_accepted():
+    new = world()[2]
+    merged, accepted, actual = lc.judge(None, new)
+    assert merged is new
+    assert accepted.tolist() == [True, True]
+    assert actual.tolist() == [0, 0]
+
+
+def test_the_step_is_the_promise_over_twice_the_error():
+    # promised 10: the best step is 10 / (2 error), within 0.3 and 3
+    predicted, actual = [10, 10, 10, 10, 10], [8, 5, 0, 12, 9.9]
+    _, _, merged, accepted, gained = judged(predicted, actual, multiplier=2.0)
+    assert accepted.all()
+    np.testing.assert_allclose(gained, actual)
+    np.testing.assert_allclose(merged.multiplier, 2 * np.array([2.5, 1.0, 0.5, 3.0, 3.0]))
+    assert (merged.predicted == 0).all()
+
+
+def test_a_controller_that_is_much_worse_than_promised_is_refused_for_its_predecessor():
+    old, new, merged, accepted, actual = judged([10, 10, 10], [8, -20, -6.5])
+    assert accepted.tolist() == [True, False, True]  # 10 + 20 > 1.5 * 10 + 2; 10 + 6.5 < 17
+    np.testing.assert_allclose(actual, [8, -20, -6.5])
+    for name in ("x", "u", "o", "used", "cost"):
+        assert np.array_equal(getattr(merged, name)[[0, 2]], getattr(new, name)[[0, 2]])
+        assert np.array_equal(getattr(merged, name)[1], getattr(old, name)[1])
+    for mine, a, b in zip(merged.controller, new.controller, old.controller, strict=True):
+        assert np.array_equal(mine[[0, 2]], a[[0, 2]])
+        assert np.array_equal(mine[1], b[1])
+    assert merged.multiplier[1] == pytest.approx(0.3)
+
+
+def test_steps_stay_within_their_limits():
+    _, _, grown, _, _ = judged([10], [10], multiplier=25.0)
+    _, _, shrunk, _, _ = judged([10], [-90], multiplier=0.012)
+    assert grown.multiplier.tolist() == [30.0]
+    assert shrunk.multiplier.tolist() == [0.01]
+
+
+def test_a_condition_whose_trials_all_diverged_is_refused_and_so_is_its_step():
+    _, _, merged, accepted, _ = judged([10, 10], [8, -np.inf])
+    assert accepted.tolist() == [True, False]
+    assert merged.cost[1] == 100.0
+
+
+def test_trials_and_steps_are_counted_whether_accepted_or_not():
+    old, new, merged, _, _ = judged([10, 10], [8, -50])
+    assert (merged.trials, merged.steps) == (old.trials + new.trials, old.steps + new.steps)
+
+
+def test_the_floor_raises_only_what_is_below_it_in_units_of_the_action_range():
+    scale, angle = np.array([2.0, 0.1]), 0.7
+    R = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    values = np.array([[1e-8, 0.25], [0.09, 0.25], [1e-8, 1e-7]])
+    cov = np.array([[(R * v) @ R.T for v in values]]) * np.outer(scale, scale)
+    out = lc.with_floor(LinearGaussianController(np.ones((1, 3, 2, 3)), np.ones((1, 3, 2)), cov), 0.1, scale).cov
+    expected = np.array([[(R * np.maximum(v, 0.01)) @ R.T for v in values]]) * np.outer(scale, scale)
+    np.testing.assert_allclose(out, expected, atol=1e-12)
+    np.testing.assert_allclose(out[0, 1], cov[0, 1], atol=1e-12)
+
+
+def test_initial_controllers_explore_by_a_share_of_half_the_action_range():
+    class Lopsided:
+        conditions, horizon, dx, du = 2, 5, 3, 3
+        action_low, action_high = np.array([-1.0, 0.0, -np.inf]), np.array([1.0, 10.0, np.inf])
+
+    controller = lc.initial_controller(Lopsided(), 0.1)
+    assert (controller.K == 0).all()
+    assert (controller.k == 0).all()
+    assert controller.K.shape == (2, 5, 3, 3)
+    np.testing.assert_allclose(controller.cov, np.broadcast_to(np.diag([0.01, 0.25, 0.01]), (2, 5, 3, 3)))
+
+
+def trials(failed, length, cost):
+    N = len(failed)
+    rng = np.random.default_rng(0)
+    return Trajectories(
+        rng.normal(size=(N, T + 1, DX)),
+        rng.normal(size=(N, T, DU)),
+        rng.normal(size=(N, T + 1, 1)),
+        np.array(cost, float)[:, None] * np.ones(T + 1) / (T + 1),
+        np.array(length),
+        np.array(failed),
+    )
+
+
+def test_the_cost_of_a_condition_is_the_mean_over_the_episodes_that_did_not_fail():
+    data = trials([0, 1, 0, 0, 0, 0], [T, 2, 3, T, T, 1], [1.0, 1e9, 3.0, 4.0, 5.0, 9.0])
+    data = data._replace(failed=data.failed.astype(bool))
+    local = lc.by_condition(data, controllers(np.random.default_rng(0)), np.ones(2))
+    np.testing.assert_allclose(local.cost, [2.0, 6.0])
+    expected = [[[1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0]], [[1, 1, 1, 1], [1, 1, 1, 1], [1, 0, 0, 0]]]
+    assert np.array_equal(local.used, expected)
+    assert np.array_equal(local.x[1], data.x[3:])
+    assert (local.trials, local.steps) == (6, T + 2 + 3 + T + T + 1)
+    x, u, xnext = lc.transitions(local)
+    assert len(x) == len(u) == len(xnext) == 7 + 9
+    np.testing.assert_array_equal(x[4:7], data.x[2, :3])
+    np.testing.assert_array_equal(xnext[4:7], data.x[2, 1:4])
+    np.testing.assert_array_equal(u[4:7], data.u[2, :3])
+
+
+def value_at(cost, x, u):
+    """The quadratic cost of each step of one trajectory, (T+1,)."""
+    xu = np.concatenate([x, np.vstack([u, np.zeros(DU)])], 1)
+    return 0.5 * np.einsum("ti,tij,tj->t", xu, cost.C, xu) + (cost.c * xu).sum(-1) + cost.const
+
+
+def test_a_quadratic_cost_expands_to_itself():
+    _, _, local = world()
+    rng = np.random.default_rng(1)
+    A = rng.normal(size=(5, 5))
+    term = Quadratic(A @ A.T, rng.normal(size=5), 0.7)
+    cost = lc.expand(term, local)
+    x, u = rng.normal(size=(T + 1, DX)), rng.normal(size=(T, DU))
+    for c in range(C):
+        here = QuadraticCost(*(a[c] for a in cost))
+        np.testing.assert_allclose(value_at(here, x, u), term(x, u), atol=1e-9)
+
+
+def test_the_expansion_is_the_mean_of_those_around_the_trials_that_count():
+    _, _, local = world(N=4)
+    used = local.used.copy()
+    used[0, 1] = 0  # failed
+    local = local._replace(used=used, x=np.where((np.arange(4) == 1)[None, :, None, None], 1e3, local.x))
+    term, h = WeightedNorm(np.ones(DX), l1=1.0, l2=0.5, alpha=0.01), 1e-5
+    cost = lc.expand(term, local)
+    rng = np.random.default_rng(0)
+    for c, rows in ((0, [0, 2, 3]), (1, [0, 2, 3])):
+        if c == 1:
+            used = local.used.copy()
+            used[1, 1] = 0
+            cost = lc.expand(term, local._replace(used=used))
+        here = QuadraticCost(*(a[c] for a in cost))
+        x, u = rng.normal(size=(T + 1, DX)), rng.normal(size=(T, DU))
+        expected = np.zeros(T + 1)
+        for n in rows:  # value + slope + curvature, each by differences of the term itself along the line to x
+            X, U = local.x[c, n], local.u[c, n]
+            line = [term(X + s * (x - X), U) for s in (-h, 0, h)]
+            curve = [term(X + s * (x - X), U) for s in (-1e-3, 0, 1e-3)]
+            expected += line[1] + (line[2] - line[0]) / (2 * h)
+            expected += 0.5 * (curve[0] - 2 * curve[1] + curve[2]) / 1e-6
+        np.testing.assert_allclose(value_at(here, x, u), expected / len(rows), rtol=1e-4, atol=1e-4)
+
+
+def test_steps_after_an_episodes_end_cost_nothing_in_the_expansion_either():
+    _, _, local = world(N=3)
+    used = local.used.copy()
+    used[0, :, 2:] = 0  # every episode of condition 0 ends after two steps
+    used[1, 0, 1:] = 0  # one of condition 1's ends after one
+    local = local._replace(used=used)
+    term = Quadratic(np.eye(DX), 0.0, 1.0)
+    cost = lc.expand(term, local)
+    assert (cost.C[0, 3:] == 0).all()
+    assert (cost.const[0, 3:] == 0).all()
+    np.testing.assert_allclose(cost.const[0, :3], 1.0)
+    np.testing.assert_allclose(cost.const[1], [1, 1, 2 / 3, 2 / 3, 2 / 3])
+
+
+def test_the_initial_state_has_the_trials_mean_and_spread():
+    _, _, local = world(N=5)
+    x0 = lc.start(local)
+    np.testing.assert_allclose(x0.mean, local.x[:, :, 0].mean(1))
+    for c in range(C):
+        np.testing.assert_allclose(x0.cov[c], np.cov(local.x[c, :, 0].T, bias=True), atol=1e-5)
+    one = lc.start(local._replace(x=local.x[:, :1], u=local.u[:, :1], used=local.used[:, :1]))
+    assert np.linalg.eigvalsh(one.cov).min() > 0
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 1.0, 30.0])
+def test_an_improvement_keeps_its_bound_and_uses_it(epsilon):
+    dynamics, cost, local = world()
+    step = lc.improve(local, dynamics, cost, np.array([epsilon, 2 * epsilon]))
+    under = forward(step.controller, dynamics, lc.start(local))
+    kl = kl_divergence(step.controller, local.controller, under).sum(-1)
+    np.testing.assert_allclose(step.kl, kl, rtol=1e-8)
+    assert (kl <= step.epsilon * (1 + 1e-9)).all()
+    assert (kl > 0.99 * step.epsilon).all()
+    np.testing.assert_allclose(step.mean, under.mean, atol=1e-9)
+    assert step.solved.all()
+
+
+def test_more_room_promises_more_and_boundless_room_gives_the_optimum():
+    dynamics, cost, local = world(std=1.0)
+    gains = [lc.improve(local, dynamics, cost, np.full(C, e)).predicted for e in (0.1, 1.0, 10.0)]
+    assert (gains[0] > 0).all()
+    assert (gains[1] > gains[0]).all()
+    assert (gains[2] > gains[1]).all()
+    H, g, _ = mean_action_cost(dynamics, cost, lc.start(local))
+    mean = lc.improve(local, dynamics, cost, np.full(C, 1e8), temperature=1e-6).mean[:, :-1, DX:]
+    for c in range(C):
+        np.testing.assert_allclose(mean[c].ravel(), np.linalg.solve(H[c], -g[c]), atol=1e-4)
+
+
+def test_the_promise_is_what_sampling_the_model_gives():
+    dynamics, cost, local = world()
+    step = lc.improve(local, dynamics, cost, np.full(C, 2.0))
+    rng, x0 = np.random.default_rng(5), lc.start(local)
+    totals = []
+    for controller in (local.controller, step.controller):
+        x, u = sampled(rng, controller, dynamics, x0, 40_000)
+        xu = np.concatenate([x, np.pad(u, ((0, 0), (0, 0), (0, 1), (0, 0)))], -1)
+        steps = 0.5 * np.einsum("cnti,ctij,cntj->cnt", xu, cost.C, xu) + np.einsum("cnti,cti->cnt", xu, cost.c)
+        totals.append((steps + cost.const[:, None]).sum(-1).mean(1))
+    np.testing.assert_allclose(step.predicted, totals[0] - totals[1], rtol=0.02)
+
+
+def test_the_promise_does_not_count_what_is_added_to_the_objective():
+    dynamics, cost, local = world()
+    extra = QuadraticCost(*(5.0 * a for a in cost))
+    plain = lc.improve(local, dynamics, cost, np.full(C, 1e-3))
+    pulled = lc.improve(local, dynamics, cost, np.full(C, 1e-3), extra)  # the same direction, six times the objective
+    np.testing.assert_allclose(pulled.predicted, plain.predicted, rtol=1e-2)
+
+
+def test_a_condition_without_a_usable_model_stays_and_the_others_go_on():
+    dynamics, cost, local = world()
+    bent = cost._replace(C=cost.C - np.array([0.0, 1e40])[:, None, None, None] * np.eye(DX + DU))
+    step, alone = (lc.improve(local, dynamics, c, np.full(C, 1.0)) for c in (bent, cost))
+    assert step.solved.tolist() == [True, False]
+    assert step.kl[1] == step.predicted[1] == 0
+    for mine, old, other in zip(step.controller, local.controller, alone.controller, strict=True):
+        assert np.array_equal(mine[1], old[1])
+        np.testing.assert_allclose(mine[0], other[0], atol=1e-9)
+    np.testing.assert_allclose(step.mean[1], forward(local.controller, dynamics, lc.start(local)).mean[1], atol=1e-12)
+
+
+def test_a_temperature_alone_gives_maximum_entropy_control():
+    dynamics, cost, local = world()
+    tau = np.random.default_rng(0).uniform(0.5, 2, size=(C, T))
+    step = lc.improve(local, dynamics, cost, np.full(C, 1e9), temperature=tau)
+    best = backward(dynamics, cost, tau)[0]
+    for a, b in zip(step.controller, best, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-8)
+    np.testing.assert_allclose(step.eta, 0.0, atol=1e-12)
+
+
+def test_what_was_frozen_resumes_exactly():
+    from dynamics import make_prior
+
+    _, _, local = world()
+    prior, again = make_prior("gmm"), make_prior("gmm")
+    prior.update(*lc.transitions(local))
+    tried = controllers(np.random.default_rng(9))
+    controller, kept, number = lc.resume(lc.freeze(7, tried, local, prior), again)
+    assert number == 8
+    for a, b in zip((*controller, *kept.controller, *kept[1:]), (*tried, *local.controller, *local[1:]), strict=True):
+        assert np.array_equal(a, b)
+    assert np.array_equal(again.means, prior.means)
