@@ -56,7 +56,8 @@ def fit_linear_gaussian(
     mean = (w[..., None] * z).sum(2) / np.maximum(count, 1)[..., None]
     gap = (z - mean[:, :, None]) * w[..., None]
     scatter = np.swapaxes(gap, -1, -2) @ (z - mean[:, :, None])
-    guess = prior.at(z[..., :dx], z[..., dx:n], z[..., :dx] + z[..., n:])
+    asked = np.where(w[..., None] > 0, z, mean[:, :, None])  # what is not used must not pull the prior elsewhere
+    guess = prior.at(asked[..., :dx], asked[..., dx:n], asked[..., :dx] + asked[..., n:])
     floor = ridge * np.maximum(z[w > 0].var(0), 1e-12)
     best: tuple[float, float, NormalInverseWishart] | None = None
     for n0, share in product(STRENGTHS if strength is None else (strength,), RESIDUALS):

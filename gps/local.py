@@ -33,7 +33,7 @@ class Local(NamedTuple):
     u: Array  # (C, N, T, du)
     o: Array  # (C, N, T+1, do)
     used: Array  # (C, N, T), 1 for the steps of an episode that took place
-    cost: Array  # (C,), mean cost of those trials
+    cost: Array  # (C,), mean cost of those trials; 0 where all of them diverged
     multiplier: Array  # (C,), of the KL step
     predicted: Array  # (C,), improvement that the model promised for the controller that is tried next
     trials: int  # episodes so far, in all conditions
@@ -79,7 +79,7 @@ def by_condition(trials: Trajectories, controller: LinearGaussianController, mul
     x, u, o, cost, length, failed = (a.reshape(C, -1, *a.shape[1:]) for a in trials)
     used = (np.arange(u.shape[2]) < length[..., None]) & ~failed[..., None]
     valid = np.maximum((~failed).sum(1), 1)
-    mean_cost = np.where(failed.all(1), np.inf, np.where(failed, 0.0, cost.sum(-1)).sum(1) / valid)
+    mean_cost = np.where(failed, 0.0, cost.sum(-1)).sum(1) / valid
     used = used.astype(float)
     return Local(controller, x, u, o, used, mean_cost, multiplier, np.zeros(C), length.size, int(length.sum()))
 
@@ -93,15 +93,17 @@ def judge(
     of the promise (and two hundredths of the cost): its predecessor, with its own trials, is taken up again with a
     step `shrink` as large. Otherwise the step grows or shrinks as Levine, Finn et al. (2016), appendix, propose:
     with the improvement modelled as linear promise minus quadratic error, the best step is promise / (2 error). The
-    multiplier never exceeds `most`.
+    multiplier never exceeds `most`. Trials that all diverged are refused, and whatever follows such trials is accepted.
     """
     if old is None:
         return new, np.ones(len(new.cost), bool), np.zeros(len(new.cost))
-    actual = old.cost - new.cost
+    lost, had = ~new.used.any((1, 2)), old.used.any((1, 2))  # every trial diverged now; not every one did before
+    actual = np.where(had & ~lost, old.cost - new.cost, 0.0)
     short = old.predicted - actual
-    accepted = short <= slack * np.abs(old.predicted) + 0.02 * np.abs(old.cost)
+    accepted = (short <= slack * np.abs(old.predicted) + 0.02 * np.abs(old.cost)) | ~had
+    accepted &= ~lost
     best = np.abs(old.predicted) / (2 * np.maximum(short, 1e-4 * (1 + np.abs(old.cost))))
-    multiplier = old.multiplier * np.where(accepted, np.clip(best, 0.3, 3.0), shrink)
+    multiplier = old.multiplier * np.where(accepted, np.where(had, np.clip(best, 0.3, 3.0), 1.0), shrink)
     data = {name: _choose(accepted, getattr(new, name), getattr(old, name)) for name in ("x", "u", "o", "used", "cost")}
     controller = LinearGaussianController(
         *(_choose(accepted, a, b) for a, b in zip(new.controller, old.controller, strict=True))

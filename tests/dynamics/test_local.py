@@ -172,6 +172,22 @@ def test_a_weight_of_zero_is_the_same_as_leaving_the_sample_out(word):
     assert with_zeros.evidence == pytest.approx(without.evidence)
 
 
+def test_samples_that_are_not_used_do_not_pull_the_mixture_elsewhere():
+    rng = np.random.default_rng(13)
+    F, f = system(rng)
+    x, u = (np.concatenate(a, 1) for a in zip(simulate(rng, F, f, 9), simulate(rng, -F, f, 9), strict=True))
+    x[:, :9] += 20.0  # two regions with different dynamics, far apart, and neither at zero
+    x[:, 9:] -= 20.0
+    prior = learned("gmm", x, u)
+    assert len(prior.weights) > 1
+    weight = np.ones((C, 9, T))
+    weight[:, 6:] = 0
+    without = fit_linear_gaussian(x[:, :6], u[:, :6], prior)
+    with_zeros = fit_linear_gaussian(x[:, :9], u[:, :9], prior, weight=weight)
+    for a, b in zip(without.dynamics, with_zeros.dynamics, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
 @pytest.mark.parametrize("word", PRIORS)
 def test_the_order_of_the_samples_does_not_matter(word):
     rng = np.random.default_rng(7)

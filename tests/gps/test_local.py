@@ -67,9 +67,31 @@ def test_steps_stay_within_their_limits():
 
 
 def test_a_condition_whose_trials_all_diverged_is_refused_and_so_is_its_step():
-    _, _, merged, accepted, _ = judged([10, 10], [8, -np.inf])
+    old, new, *_ = judged([10, 10], [8, 8])
+    used = new.used.copy()
+    used[1] = 0
+    merged, accepted, actual = lc.judge(old, new._replace(used=used, cost=np.array([92.0, 0.0])))
     assert accepted.tolist() == [True, False]
-    assert merged.cost[1] == 100.0
+    assert merged.cost.tolist() == [92.0, 100.0]
+    assert actual.tolist() == [8.0, 0.0]
+    assert merged.multiplier[1] == pytest.approx(0.3)
+
+
+def test_whatever_follows_trials_that_all_diverged_is_accepted_without_a_verdict_on_the_step():
+    old, new, *_ = judged([0, 0], [8, 8])
+    used = old.used.copy()
+    used[1] = 0
+    merged, accepted, actual = lc.judge(old._replace(used=used, cost=np.array([100.0, 0.0])), new)
+    assert accepted.tolist() == [True, True]
+    assert actual.tolist() == [8.0, 0.0]
+    assert merged.multiplier[1] == 1.0
+
+
+def test_a_condition_without_a_valid_trial_costs_nothing_that_could_be_compared():
+    data = trials(np.array([1, 1, 1, 0, 0, 0], bool), [T] * 6, [1e300, 1.0, 3.0, 4.0, 5.0, 9.0])
+    local = lc.by_condition(data, controllers(np.random.default_rng(0)), np.ones(2))
+    np.testing.assert_allclose(local.cost, [0.0, 6.0])
+    assert (local.used[0] == 0).all()
 
 
 def test_trials_and_steps_are_counted_whether_accepted_or_not():

@@ -19,7 +19,7 @@ class Point:
 
     def reset(self, conditions, rng):
         self.goal = self.targets[conditions]
-        self.x = np.concatenate([-self.goal, 0.01 * rng.standard_normal((len(conditions), 2))], 1)
+        self.x = np.concatenate([-self.goal, 0.002 * rng.standard_normal((len(conditions), 2))], 1)
         return self.x.copy()
 
     def step(self, u):

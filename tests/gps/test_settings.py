@@ -1,0 +1,52 @@
+import dataclasses
+
+import pytest
+
+from gps import badmm, lqr_flm
+from gps.settings import check
+from lqr import InputError
+
+NUMBERS = [
+    (method, field.name)
+    for method in (lqr_flm, badmm)
+    for field in dataclasses.fields(method.Config)
+    if field.type in ("int", "float", int, float)
+]
+
+
+@pytest.mark.parametrize(("method", "field"), NUMBERS, ids=lambda v: getattr(v, "__name__", v))
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_a_number_out_of_range_is_refused_with_the_fields_name(method, field, value):
+    with pytest.raises(InputError, match=rf"^{field} is {value}; expected a finite number"):
+        method.Config(**{field: value})
+
+
+@pytest.mark.parametrize(("method", "field"), NUMBERS, ids=lambda v: getattr(v, "__name__", v))
+def test_zero_is_taken_only_where_it_means_something(method, field):
+    if field in ("dual_rate", "dual_bound"):
+        assert getattr(method.Config(**{field: 0}), field) == 0
+    else:
+        with pytest.raises(InputError, match=f"^{field} is 0"):
+            method.Config(**{field: 0})
+
+
+@pytest.mark.parametrize("method", [lqr_flm, badmm])
+def test_an_unknown_prior_is_refused_with_the_choices(method):
+    with pytest.raises(InputError, match="prior is 'gm'; expected one of flat, gmm"):
+        method.Config(prior="gm")
+
+
+@pytest.mark.parametrize("method", [lqr_flm, badmm])
+def test_the_defaults_are_valid_and_frozen(method):
+    config = method.Config()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.samples = 3
+
+
+def test_a_config_of_the_users_own_can_use_the_same_rules():
+    @dataclasses.dataclass
+    class Mine:
+        width: float
+
+    with pytest.raises(InputError, match=r"width is -2; expected narrow"):
+        check(Mine(-2), width=lambda value: "narrow" if value < 0 else None)
