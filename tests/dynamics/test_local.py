@@ -176,8 +176,7 @@ def test_samples_that_are_not_used_do_not_pull_the_mixture_elsewhere():
     rng = np.random.default_rng(13)
     F, f = system(rng)
     x, u = (np.concatenate(a, 1) for a in zip(simulate(rng, F, f, 9), simulate(rng, -F, f, 9), strict=True))
-    x[:, :9] += 20.0  # two regions with different dynamics, far apart, and neither at zero
-    x[:, 9:] -= 20.0
+    x[:, :9] += 40.0  # two regions with different dynamics, far apart; the other one is around zero
     prior = learned("gmm", x, u)
     assert len(prior.weights) > 1
     weight = np.ones((C, 9, T))
