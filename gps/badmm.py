@@ -95,6 +95,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         new = lc.by_condition(trials, controller, np.ones(C))
         replay = [*replay, (new.x[:, :, :-1], new.o[:, :, :-1], new.used)][-config.replay :]
         prior.update(*lc.transitions(new))
+        promised = old.predicted if old else np.zeros(task.conditions)
         local, accepted, actual = lc.judge(old, new, config.max_kl_step / config.kl_step)
         dynamics = lc.fit(local, prior)
         cost = lc.expand(task.cost, local)
@@ -115,7 +116,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
 
         test = rollout(task, controller, every, 1, rng, noise=0.0)
         shown = rollout(task, policy, every, 1, rng, noise=0.0)
-        scalars, arrays = lc.report(task, local, trials, test, step, accepted, actual, dynamics)
+        scalars, arrays = lc.report(task, local, trials, test, step, accepted, promised, actual, dynamics)
         scalars |= {
             "policy_cost": float(shown.cost.sum(-1).mean()),
             **{f"policy_{name}": float(value.mean()) for name, value in task.metrics(shown.x, shown.u).items()},

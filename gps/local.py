@@ -212,10 +212,15 @@ def report(
     test: Trajectories,
     step: Proposal,
     accepted: Array,
+    promised: Array,
     actual: Array,
     model: Fit,
 ) -> tuple[dict[str, float], dict[str, Array]]:
-    """Returns the metrics row and the arrays for figures; `test` are noise-free trials of the new controllers."""
+    """Returns the metrics row and the arrays for figures.
+
+    `test` are noise-free trials of the controllers to be tried next, which `step` describes; `promised` and `actual`
+    (C,) are the improvements of the controllers that were just tried.
+    """
     cost = test.cost.sum(-1)
     scalars = {
         "rollouts": float(local.trials),
@@ -226,7 +231,7 @@ def report(
         "kl": float(step.kl.mean()),
         "epsilon": float(step.epsilon.mean()),
         "eta": float(np.median(step.eta[step.solved])) if step.solved.any() else 0.0,
-        "predicted": float(step.predicted.mean()),
+        "predicted": float(promised.mean()),
         "actual": float(actual.mean()),
         "accepted": float(accepted.mean()),
         "unsolved": float((~step.solved).sum()),
@@ -237,7 +242,7 @@ def report(
     }
     arrays = {
         "cost": cost,
-        "predicted": step.predicted,
+        "predicted": promised,
         "actual": actual,
         "kl": step.kl,
         "eta": step.eta,

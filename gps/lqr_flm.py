@@ -53,6 +53,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         trials = rollout(task, controller, every, config.samples, rng)
         new = lc.by_condition(trials, controller, np.ones(task.conditions))
         prior.update(*lc.transitions(new))
+        promised = old.predicted if old else np.zeros(task.conditions)
         local, accepted, actual = lc.judge(old, new, config.max_kl_step / config.kl_step)
         dynamics = lc.fit(local, prior)
         cost = lc.expand(task.cost, local)
@@ -60,7 +61,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         controller = lc.with_floor(step.controller, config.min_std, scale)
         test = rollout(task, controller, every, 1, rng, noise=0.0)
         old = local._replace(predicted=step.predicted)
-        scalars, arrays = lc.report(task, local, trials, test, step, accepted, actual, dynamics)
+        scalars, arrays = lc.report(task, local, trials, test, step, accepted, promised, actual, dynamics)
         yield Iteration(
             number, ControllerPolicy(controller), scalars, arrays, lc.freeze(number, controller, old, prior)
         )
