@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from dynamics import PRIORS, FlatPrior, NormalInverseWishart, fit_linear_gaussian, make_prior
+from dynamics import (
+    PRIORS,
+    FlatPrior,
+    NormalInverseWishart,
+    fit_linear_gaussian,
+    log_evidence,
+    make_prior,
+    posterior,
+)
 from dynamics.local import MEAN_STRENGTH, condition, weighed
 from lqr import InputError
 
@@ -103,6 +111,27 @@ def test_the_fit_is_the_posteriors_conditional_written_out():
         found = zip((F, f, W), (a[1, 3] for a in fit.dynamics), strict=True)
         errors.append(max(np.abs(a - b).max() for a, b in found))
     assert min(errors) < 1e-9
+
+
+def test_the_evidence_is_that_of_the_next_states_alone_given_states_and_actions():
+    rng = np.random.default_rng(14)
+    x, u = simulate(rng, *system(rng), 4, noise=0.3)
+    d, n = 2 * DX + DU, DX + DU
+    A = rng.normal(size=(d, d))
+    prior = Fixed(rng.normal(size=d), A @ A.T + np.eye(d))
+    z = np.concatenate([x[:, :, :-1], u, np.diff(x, axis=2)], -1)
+    totals = []
+    for share in (0.01, 0.1, 1.0):
+        total, guess = 0.0, prior.at(x[:, None, :, 0], u, x)
+        one = NormalInverseWishart(guess.mean[0, 0], guess.Phi[0, 0], np.array(1.0), np.array(1.0))
+        before = weighed(one, 2.0, share, np.zeros(d), n)
+        for c in range(C):
+            for t in range(T):
+                here, gap = z[c, :, t], z[c, :, t] - z[c, :, t].mean(0)
+                post = posterior(before, here.mean(0), gap.T @ gap, np.array(4.0))
+                total += log_evidence(before, post, given=n)
+        totals.append(total / (C * T * 4))
+    assert fit_linear_gaussian(x, u, prior, strength=2.0, ridge=0.0).evidence == pytest.approx(max(totals))
 
 
 def test_the_strength_that_is_taken_is_the_one_with_the_greatest_evidence():

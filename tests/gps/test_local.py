@@ -6,7 +6,16 @@ from worlds import controllers, linear_world, local_of, mean_action_cost, sample
 
 from agents.rollout import Trajectories
 from gps import local as lc
-from lqr import LinearGaussianController, Quadratic, QuadraticCost, WeightedNorm, backward, forward, kl_divergence
+from lqr import (
+    LinearGaussianController,
+    Lorentzian,
+    Quadratic,
+    QuadraticCost,
+    WeightedNorm,
+    backward,
+    forward,
+    kl_divergence,
+)
 
 C, T, DX, DU = 2, 4, 3, 2
 
@@ -192,6 +201,22 @@ def test_the_expansion_is_the_mean_of_those_around_the_trials_that_count():
             expected += line[1] + (line[2] - line[0]) / (2 * h)
             expected += 0.5 * (curve[0] - 2 * curve[1] + curve[2]) / 1e-6
         np.testing.assert_allclose(value_at(here, x, u), expected / len(rows), rtol=1e-4, atol=1e-4)
+
+
+def test_a_cost_that_is_not_convex_is_bent_up_but_keeps_its_value_and_slope_at_the_trial():
+    _, _, local = world(N=1)
+    term, h = Lorentzian(np.ones(DX), l2=0.0, alpha=0.01), 1e-5
+    cost = lc.expand(term, local)
+    assert np.linalg.eigvalsh(cost.C).min() > -1e-9
+    assert np.linalg.eigvalsh(term.expand(local.x, local.u).C).min() < -1e-3
+    for c in range(C):
+        here, (X, U) = QuadraticCost(*(a[c] for a in cost)), (local.x[c, 0], local.u[c, 0])
+        np.testing.assert_allclose(value_at(here, X, U), term(X, U), atol=1e-9)
+        for e in h * np.eye(DX):
+            slope = (term(X + e, U) - term(X - e, U)) / (2 * h)
+            np.testing.assert_allclose(
+                (value_at(here, X + e, U) - value_at(here, X - e, U)) / (2 * h), slope, atol=1e-5
+            )
 
 
 def test_steps_after_an_episodes_end_cost_nothing_in_the_expansion_either():
