@@ -8,9 +8,11 @@ import warnings
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .prior import Array, NormalInverseWishart
 
+one_thread = threadpool_limits.wrap(limits=1, user_api="blas")  # small products: more threads only wait for each other
 LADDER = (1, 2, 5, 10, 20, 40, 80)  # numbers of components that are tried
 
 
@@ -28,6 +30,7 @@ class GaussianMixturePrior:
         self.centre, self.scale = np.zeros(0), np.ones(0)  # (d,), the units of the mixture
         self.weights, self.means, self.covs = np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0, 0))  # standardised
 
+    @one_thread
     def update(self, x: Array, u: Array, xnext: Array) -> None:
         """Adds transitions (M, .) to the window and refits."""
         new = np.concatenate([x, u, xnext - x], -1)
@@ -45,6 +48,7 @@ class GaussianMixturePrior:
         else:
             self._keep(self._fit(z, len(self.weights), warm=True))
 
+    @one_thread
     def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
         """Returns the prior of each step from the samples there, (C, T, N, .)."""
         z = (np.concatenate([x, u, xnext - x], -1) - self.centre) / self.scale
