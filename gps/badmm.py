@@ -175,10 +175,11 @@ def compare(
 def update_dual(dual: Dual, gap: Array, disagreement: Array, cov: Array, rate: float) -> Dual:
     """Moves lambda along the gap, and evens nu out over the steps: up where the two disagree more than on average.
 
-    `cov` (C, T, du, du) is the sum of the two covariances. lambda follows nu, so that the lean stays as it is.
+    `cov` (C, T, du, du) is the sum of the two covariances. nu stays within a factor 4 of its mean, which does not
+    change: without that bound it is evened out without end, and the multipliers do not settle.
     """
     lam = dual.lam + rate * dual.nu[..., None] * np.linalg.solve(cov, gap[..., None])[..., 0]
     relative = disagreement / np.maximum(disagreement.mean(-1, keepdims=True), 1e-12)
-    factor = np.clip(relative, 0.5, 2.0) ** 0.25
-    factor *= dual.nu.mean(-1, keepdims=True) / (dual.nu * factor).mean(-1, keepdims=True)  # the mean of nu stays
-    return Dual(lam * factor[..., None], dual.nu * factor)
+    mean = dual.nu.mean(-1, keepdims=True)
+    nu = np.clip(dual.nu * np.clip(relative, 0.5, 2.0) ** 0.25, mean / 4, mean * 4)
+    return Dual(lam, nu * mean / nu.mean(-1, keepdims=True))

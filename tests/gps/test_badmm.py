@@ -202,7 +202,7 @@ def test_the_multipliers_move_along_the_gap_in_units_of_the_covariance():
     np.testing.assert_allclose(still.lam, dual.lam, atol=1e-12)
 
 
-def test_nu_rises_where_the_two_disagree_more_and_keeps_its_mean_and_the_lean():
+def test_nu_rises_where_the_two_disagree_more_keeps_its_mean_and_stays_bounded():
     rng = np.random.default_rng(11)
     dual = Dual(rng.normal(size=(C, T, DU)), rng.uniform(0.5, 2, size=(C, T)))
     kl = np.array([[1.0, 1, 1, 9], [4, 4, 4, 4]])
@@ -211,7 +211,10 @@ def test_nu_rises_where_the_two_disagree_more_and_keeps_its_mean_and_the_lean():
     assert growth[0, 3] > 1 > growth[0, 0] == pytest.approx(growth[0, 1])
     np.testing.assert_allclose(growth[1], 1.0)
     np.testing.assert_allclose(after.nu.mean(1), dual.nu.mean(1))
-    np.testing.assert_allclose(after.lam / after.nu[..., None], dual.lam / dual.nu[..., None])
+    np.testing.assert_allclose(after.lam, dual.lam)
+    for _ in range(100):
+        after = update_dual(after, np.zeros((C, T, DU)), kl, controllers(rng).cov, 0.3)
+    assert after.nu.max() <= 4 * after.nu.mean(1).max() * (1 + 1e-9)
 
 
 def alternate(features, steps, rate=1.0, nu=3.0, seed=12, even=False):
@@ -273,7 +276,6 @@ def test_without_the_dual_step_the_gap_stays():
     assert alternate(features, 400, rate=0.0)[3][-1] > 0.05
 
 
-@pytest.mark.xfail(strict=True, reason="lambda follows nu, and nu is evened out without end: the gap never settles")
 def test_the_gap_closes_while_nu_is_evened_out_over_the_steps():
     assert alternate(WORLDS["one action for all"], 400, even=True)[3][-100:].max() < 1e-2
 
