@@ -79,7 +79,8 @@ class NeuralPolicy:
     ) -> float:
         """Trains towards targets (M, du), weighed by precisions (M, du, du); returns the final loss per sample.
 
-        The loss is sum 1/2 (net(o) - target)' precision (net(o) - target): the Gaussian KL divergence in the mean.
+        The loss is 1/2 (net(o) - target)' precision (net(o) - target), the Gaussian KL divergence in the mean, with
+        precisions scaled to a mean trace of du.
         Adam, from the present weights, with a rate that falls to 0 along a cosine. Raises NumericalError, and keeps
         the old weights, where the loss is not finite.
         """

@@ -63,13 +63,12 @@ def run(task: Task, act: Act, where: Array, rng: np.random.Generator) -> Traject
         u[:, t] = np.where(alive[:, None], action, 0.0)
         after, seen = task.step(u[:, t]), task.observe()
         broken = ~(np.isfinite(after).all(1) & np.isfinite(seen).all(1))
-        failed |= broken & alive
+        failed |= (broken | _diverged(task, N)) & alive  # what a simulation does after its episode does not count
         x[:, t + 1] = np.where((alive & ~broken)[:, None], after, x[:, t])
         o[:, t + 1] = np.where((alive & ~broken)[:, None], seen, o[:, t])
         ended = (task.done() | broken) & alive
         length[ended] = t + 1
         alive &= ~ended
-    failed |= _diverged(task, N)
     if failed.all():
         raise SimulationError(
             f"all {N} episodes diverged in {task.name}; the simulator's state became huge or not a number: "

@@ -31,7 +31,8 @@ def load_policy(folder: str | Path) -> Any:
     """Builds the policy out of a run's folder or of a policy's own.
 
     A run that was stopped before its end has no policy folder yet: its newest valid checkpoint is taken.
-    The result has act(observation) and predict(observation, state=None, episode_start=None, deterministic=True).
+    A neural policy has act(observation) and predict(observation, state=None, episode_start=None, deterministic=True);
+    the local controllers of a run without a network have act(x, t, condition).
     Raises CheckpointError where there is none, or where a file is not as it was written.
     """
     folder = Path(folder)
@@ -40,8 +41,14 @@ def load_policy(folder: str | Path) -> Any:
     if (folder / "policy").is_dir():
         return build_policy(load_tree(folder / "policy")[0], folder / "policy")
     if (folder / "checkpoints").is_dir():
+        damaged = None
         for _, step in folders_by_number(folder / "checkpoints", "step_"):
-            return build_policy(load_tree(step)[0].get("policy"), step)
+            try:
+                return build_policy(load_tree(step)[0].get("policy"), step)
+            except CheckpointError as error:
+                damaged = damaged or error
+        if damaged:
+            raise damaged
     raise CheckpointError(f"{folder}: got no policy there; expected the folder of a run, or its policy folder")
 
 

@@ -1,6 +1,7 @@
 """Model: given data, what happens next?"""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from lqr import InputError
@@ -15,9 +16,9 @@ PRIORS: dict[str, Callable[[], Any]] = {"flat": FlatPrior, "gmm": GaussianMixtur
 
 
 def make_prior(prior: str | Prior) -> Any:
-    """Returns the prior of that word, or the object itself; an unknown word is refused with the choices."""
+    """Returns the prior of that word, or a copy of the object; an unknown word is refused with the choices."""
     if not isinstance(prior, str):
-        return prior
+        return deepcopy(prior)  # a Config may be used twice
     if prior not in PRIORS:
         raise InputError(f"prior is {prior!r}; expected one of {', '.join(PRIORS)}")
     return PRIORS[prior]()

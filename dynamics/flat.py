@@ -1,4 +1,4 @@
-"""No opinion: a prior so weak that any data outweigh it."""
+"""No opinion: nothing is known beyond the spread of what was seen."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from .prior import Array, NormalInverseWishart
 
 
 class FlatPrior:
-    """Says "nothing changes, within the spread seen so far", with next to no weight."""
+    """Says "the state stays, within the spread seen so far", and nothing of how one coordinate depends on another."""
 
     def __init__(self) -> None:
         self.count, self.mean, self.square = 0.0, np.zeros(0), np.zeros(0)

@@ -4,7 +4,7 @@ Everything is over z = [x; u; x' - x] of one time step, d = dx + du + dx: the ch
 that a vanishing regression coefficient means "stays where it is". Murphy, Machine Learning (2012), section 4.6.3.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy.special import multigammaln
@@ -29,7 +29,19 @@ class Prior(Protocol):
         ...
 
     def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
-        """Returns the prior of each step, leading axes (C, T), from the samples there, (C, T, N, .)."""
+        """Returns the prior of each step, leading axes (C, T), from the samples there, (C, T, N, .).
+
+        Its mean and its covariance Phi / n0 count; how many pseudo-samples they are worth, `fit_linear_gaussian`
+        finds out from the data.
+        """
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Returns all that `load_state` needs, as a tree of finite arrays and numbers."""
+        ...
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes over what `state` returned."""
         ...
 
 
@@ -46,14 +58,15 @@ def posterior(prior: NormalInverseWishart, mean: Array, scatter: Array, N: Array
 def log_evidence(prior: NormalInverseWishart, post: NormalInverseWishart, given: int = 0) -> Array:
     """Returns log p(samples | prior), (...,); with `given` = g, of the coordinates after the first g given those.
 
-    Murphy (2012), equation 4.214 of the same section; the conditional is the ratio of the joint's and the marginal's.
+    The ratio of the normalising constants of posterior and prior (Murphy, Conjugate Bayesian analysis of the Gaussian
+    distribution, 2007); the conditional is the ratio of the joint's and the marginal's.
     """
     d = prior.mean.shape[-1]
-    joint = _log_evidence(prior, post, d, d)
-    return joint - _log_evidence(prior, post, given, d) if given else joint
+    joint = _log_evidence(prior, post, d)
+    return joint - _log_evidence(prior, post, given) if given else joint
 
 
-def _log_evidence(prior: NormalInverseWishart, post: NormalInverseWishart, size: int, d: int) -> Array:
+def _log_evidence(prior: NormalInverseWishart, post: NormalInverseWishart, size: int) -> Array:
     N = post.n0 - prior.n0
     nu0, nu = prior.n0 + size + 1, post.n0 + size + 1  # marginalising d - size coordinates lowers nu by as many
     before = np.linalg.slogdet(prior.Phi[..., :size, :size])[1]

@@ -50,6 +50,8 @@ def parse(words: Sequence[str], saved: Saved, experiment_of: Callable[[Path], st
         return None
     if words[0].startswith("-"):
         folder = _value_after(words, "--resume")
+        if folder is None and words[0] == "--resume":
+            raise InputError("got --resume alone; expected the folder of a run after it")
         if folder is None:
             raise InputError(f"got {words[0]} first; expected an experiment: {', '.join(catalogue.names())}")
         words.insert(0, experiment_of(Path(folder)))

@@ -11,8 +11,9 @@ on the divergence between the two. Each iteration alternates
     policy       pi     <-  argmin E [lambda' u_pi] + nu KL(pi || p),  a weighted regression over all conditions
     multipliers  lambda <-  lambda + rate nu (S_p + S_pi)^-1 (u_pi - u_p),  the covariances of the two
 
-The paper leaves the metric of the multipliers' step open. With this one, the lean S lambda / nu that a step adds to
-either side is at most `rate` times the gap, however far apart the two covariances are; it is bounded besides.
+The paper leaves the metric of the multipliers' step open. With this one, a step adds to the leans S lambda / nu of the
+two sides `rate` times the gap between them, shared out by their covariances, however far apart these are. The leans
+that are used are bounded besides.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ from lqr import LinearGaussianController, TrajectoryDistribution, kl_divergence,
 
 from . import local as lc
 from .linearise import linearise
-from .settings import check, not_negative, positive
+from .settings import check, count, counts, not_negative, positive
 
 Array = np.ndarray
 
@@ -58,14 +59,16 @@ class Config:
     def __post_init__(self) -> None:
         check(
             self,
-            iterations=positive,
-            samples=positive,
+            iterations=count,
+            samples=count,
             kl_step=positive,
             max_kl_step=positive,
             initial_std=positive,
             min_std=positive,
         )
-        check(self, policy_steps=positive, policy_rate=positive, inner=positive, replay=positive, agreement=positive)
+        check(
+            self, policy_steps=count, policy_rate=positive, inner=count, replay=count, hidden=counts, agreement=positive
+        )
         check(self, agreement_growth=positive, dual_rate=not_negative, dual_bound=not_negative)
 
 
@@ -130,7 +133,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         frozen = lc.freeze(number, controller, old, prior)
         frozen |= {"policy": policy.state(), "dual": dual._asdict()}
         frozen["replay"] = {f"{i:03d}": dict(zip(("x", "o", "used"), r, strict=True)) for i, r in enumerate(replay)}
-        yield Iteration(number, policy, scalars, arrays, frozen)
+        yield Iteration(number, NeuralPolicy.from_state(frozen["policy"]), scalars, arrays, frozen)
 
 
 def regress(
@@ -145,7 +148,7 @@ def regress(
     """Trains the policy towards the controllers' mean actions at all states seen, leaning back by S_p lambda / nu.
 
     Each sample weighs nu times the precision of its controller. The policy's covariance becomes the inverse of the
-    controllers' mean precision, which is its own minimiser (Levine, Finn et al. 2016, appendix A).
+    controllers' mean precision (Levine, Finn et al. 2016, appendix A).
     """
     x, o, used = seen
     precision = np.linalg.inv(teacher.cov)  # (C, T, du, du)

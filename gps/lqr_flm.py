@@ -15,7 +15,7 @@ from agents.rollout import rollout
 from dynamics import make_prior
 
 from . import local as lc
-from .settings import check, positive
+from .settings import check, count, positive
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Config:
     def __post_init__(self) -> None:
         check(
             self,
-            iterations=positive,
-            samples=positive,
+            iterations=count,
+            samples=count,
             kl_step=positive,
             max_kl_step=positive,
             initial_std=positive,

@@ -163,3 +163,17 @@ def test_when_every_episode_fails_the_error_says_so():
 def test_fewer_samples_than_one_are_refused():
     with pytest.raises(InputError, match="samples is 0"):
         rollout(Counter(), controllers(), np.array([0]), 0, np.random.default_rng(0))
+
+
+class LateDivergence(Counter):
+    """Its simulator diverges two steps after each episode's end."""
+
+    @property
+    def diverged(self):
+        return self.t > self.ends[self.where] + 1
+
+
+def test_what_a_simulator_does_after_its_episode_does_not_fail_it():
+    trials = rollout(LateDivergence(ends=(4, 99)), controllers(2), np.arange(2), 3, np.random.default_rng(0))
+    assert not trials.failed.any()
+    assert trials.length.tolist() == [4] * 3 + [T] * 3

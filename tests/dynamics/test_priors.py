@@ -90,9 +90,12 @@ def test_an_unknown_word_is_refused_with_the_choices():
         make_prior("gnn")
 
 
-def test_a_prior_object_is_taken_as_it_is():
+def test_a_prior_object_is_copied_so_that_two_trainings_do_not_share_what_they_learn():
     prior = FlatPrior()
-    assert make_prior(prior) is prior
+    mine = make_prior(prior)
+    mine.update(np.ones((3, 2)), np.ones((3, 1)), np.ones((3, 2)))
+    assert isinstance(mine, FlatPrior)
+    assert (mine.count, prior.count) == (3, 0)
 
 
 def test_every_word_makes_a_new_prior_each_time():

@@ -17,7 +17,7 @@ NUMBERS = [
 @pytest.mark.parametrize(("method", "field"), NUMBERS, ids=lambda v: getattr(v, "__name__", v))
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
 def test_a_number_out_of_range_is_refused_with_the_fields_name(method, field, value):
-    with pytest.raises(InputError, match=rf"^{field} is {value}; expected a finite number"):
+    with pytest.raises(InputError, match=rf"^{field} is {value}; expected a (finite|whole) number"):
         method.Config(**{field: value})
 
 
@@ -50,3 +50,15 @@ def test_a_config_of_the_users_own_can_use_the_same_rules():
 
     with pytest.raises(InputError, match=r"width is -2; expected narrow"):
         check(Mine(-2), width=lambda value: "narrow" if value < 0 else None)
+
+
+@pytest.mark.parametrize("hidden", [(0,), (-4,), (64, 0)])
+def test_a_layer_without_units_is_refused(hidden):
+    with pytest.raises(InputError, match="hidden is"):
+        badmm.Config(hidden=hidden)
+
+
+@pytest.mark.parametrize("method", [badmm, lqr_flm])
+def test_a_first_step_above_the_largest_is_refused(method):
+    with pytest.raises(InputError, match="kl_step is 50"):
+        method.Config(kl_step=50.0, max_kl_step=1.0)
