@@ -21,7 +21,7 @@ def restore(path: Path, experiment: Experiment) -> tuple[Any, int]:
     Raises CheckpointError, naming what differs, where the run is of another experiment, method or version.
     """
     saved = saved_config(path)
-    mine = {"experiment": experiment.name, "method": experiment.method.__name__, "version": versions.library_version()}
+    mine = {"experiment": experiment.name, "method": experiment.method.__name__, "version": versions.own_version()}
     for key, value in mine.items():
         if saved[key] != value:
             raise CheckpointError(

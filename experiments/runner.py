@@ -34,7 +34,7 @@ def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
         "method": experiment.method.__name__,
         "seed": seed,
         "config": dataclasses.asdict(config),
-        "version": versions.library_version(),
+        "version": versions.own_version(),
         "fingerprint": versions.fingerprint(),
         "dependencies": versions.dependencies(),
     }

@@ -21,7 +21,7 @@ VARIABLES = (
 )
 
 
-def library_version() -> str:
+def own_version() -> str:
     """Returns this library's version: the checkout's, else the installed one's."""
     project = Path(__file__).resolve().parents[1] / "pyproject.toml"
     if project.is_file():
