@@ -11,8 +11,8 @@ on the divergence between the two. Each iteration alternates
     policy       pi     <-  argmin E [lambda' u_pi] + nu KL(pi || p),  a weighted regression over all conditions
     multipliers  lambda <-  lambda + rate nu (S_p + S_pi)^-1 (u_pi - u_p),  the covariances of the two
 
-Where this departs from the paper: the multipliers' step there is rate nu (u_pi - u_p), in units of the action. Scaled by
-the inverse covariances, a step adds to the leans S lambda / nu of the two sides `rate` times the gap between them,
+Where this departs from the paper: the multipliers' step there is rate nu (u_pi - u_p), in units of the action. Scaled
+by the inverse covariances, a step adds to the leans S lambda / nu of the two sides `rate` times the gap between them,
 shared out by their covariances, however far apart these are. The leans that are used are bounded, nu is evened out
 over the steps within bounds, and nu and lambda grow by a fixed factor per iteration.
 """
