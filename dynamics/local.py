@@ -39,8 +39,9 @@ def fit_linear_gaussian(
 
     `x` (C, N, T+1, dx) and `u` (C, N, T, du), the actions that were applied; `weight` (C, N, T) is 1 for the steps to
     be used and 0 for the others, such as those after an episode's end. `strength` is the prior's weight in
-    pseudo-samples; where it is None, the value under which the changes of state are most probable is taken, and with
-    it the share of the prior's residual variance. `ridge` is relative to each coordinate's variance.
+    pseudo-samples, multiplied at each step by the prior's relative strength there; where it is None, the value under
+    which the changes of state are most probable is taken, and with it the share of the prior's residual variance.
+    `ridge` is relative to each coordinate's variance.
     """
     x, u = np.asarray(x, dtype=float), np.asarray(u, dtype=float)
     if x.ndim != 4 or u.ndim != 4 or x.shape[:2] != u.shape[:2] or x.shape[2] != u.shape[2] + 1 or x.shape[1] < 1:
@@ -71,7 +72,8 @@ def fit_linear_gaussian(
 
 
 def weighed(guess: NormalInverseWishart, n0: float, share: float, floor: Array, n: int) -> NormalInverseWishart:
-    """Returns the guess with n0 pseudo-samples, a share of its variance of x' given [x; u], and a floor (d,).
+    """Returns the guess with n0 pseudo-samples per unit of its relative strength (C, T), a share of its variance of
+    x' given [x; u], and a floor (d,).
 
     A global model's residual is mostly curvature within its regions, which a model of one time step does not have;
     the share lets the data say how much of it is left, without giving up the prior's regression coefficients.
@@ -81,8 +83,8 @@ def weighed(guess: NormalInverseWishart, n0: float, share: float, floor: Array, 
     explained = np.swapaxes(Pxy, -1, -2) @ np.linalg.solve(Pxx, Pxy)
     out = cov.copy()
     out[..., n:, n:] = explained + share * (cov[..., n:, n:] - explained) + np.diag(floor[n:])
-    ones = np.ones(guess.m.shape)
-    return NormalInverseWishart(guess.mean, n0 * out, MEAN_STRENGTH * ones, n0 * ones)
+    count = n0 * guess.n0
+    return NormalInverseWishart(guess.mean, count[..., None, None] * out, np.full(count.shape, MEAN_STRENGTH), count)
 
 
 def condition(post: NormalInverseWishart, dx: int, du: int) -> LinearGaussianDynamics:

@@ -7,7 +7,7 @@ that a vanishing regression coefficient means "stays where it is". Murphy, Machi
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from scipy.special import multigammaln
+from scipy.special import gammaln
 
 Array = np.ndarray
 
@@ -31,8 +31,9 @@ class Prior(Protocol):
     def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
         """Returns the prior of each step, leading axes (C, T), from the samples there, (C, T, N, .).
 
-        Its mean and its covariance Phi / n0 count; how many pseudo-samples they are worth, `fit_linear_gaussian`
-        finds out from the data.
+        Its mean and its covariance Phi / n0 count. n0 (C, T) is the relative strength of the steps, 1 for a prior
+        that trusts itself alike everywhere: `fit_linear_gaussian` finds out from the data by how many pseudo-samples
+        to multiply it. m is not used.
         """
         ...
 
@@ -81,7 +82,5 @@ def _log_evidence(prior: NormalInverseWishart, post: NormalInverseWishart, size:
 
 
 def _multigammaln(a: Array, d: int) -> Array:
-    if np.ndim(a) == 0:
-        return multigammaln(a, d)
-    values, inverse = np.unique(a, return_inverse=True)
-    return np.array([multigammaln(value, d) for value in values])[inverse].reshape(np.shape(a))
+    parts = gammaln(np.asarray(a)[..., None] - 0.5 * np.arange(d)).sum(-1)
+    return 0.25 * d * (d - 1) * np.log(np.pi) + parts

@@ -278,10 +278,34 @@ def test_a_share_of_the_residual_leaves_the_coefficients_and_scales_the_rest():
     cov, n = A @ A.T + np.eye(8), DX + DU
     guess = NormalInverseWishart(np.zeros(8), 3.0 * cov, np.array(1.0), np.array(3.0))
     whole, tenth = (weighed(guess, 4.0, share, np.zeros(8), n) for share in (1.0, 0.1))
-    np.testing.assert_allclose(whole.Phi, 4.0 * cov, atol=1e-10)
+    np.testing.assert_allclose(whole.Phi, 4.0 * 3.0 * cov, atol=1e-10)  # four times its own relative strength, three
+    assert whole.n0 == 12.0
     a, b = condition(whole, DX, DU), condition(tenth, DX, DU)
     np.testing.assert_allclose(a.F, b.F, atol=1e-10)
     np.testing.assert_allclose(0.1 * a.cov, b.cov, atol=1e-10)
+
+
+def test_each_step_has_the_strength_that_the_prior_gives_it():
+    rng = np.random.default_rng(15)
+    x, u = simulate(rng, *system(rng), 4, noise=0.3)
+    d = 2 * DX + DU
+    A = rng.normal(size=(d, d))
+
+    class Uneven(Fixed):
+        def at(self, x, u, xnext):
+            guess, relative = super().at(x, u, xnext), np.ones(x.shape[:2])
+            relative[0, 2] = 5.0
+            return guess._replace(Phi=relative[..., None, None] * guess.Phi, n0=relative)
+
+    mean, cov = rng.normal(size=d), A @ A.T + np.eye(d)
+    one, five = (fit_linear_gaussian(x, u, Fixed(mean, cov), strength=s) for s in (2.0, 10.0))
+    uneven = fit_linear_gaussian(x, u, Uneven(mean, cov), strength=2.0)
+    assert uneven.posterior.n0[0, 2] == 10.0 + 4
+    for a, b, c in zip(uneven.dynamics, one.dynamics, five.dynamics, strict=True):
+        np.testing.assert_allclose(np.delete(a[0], 2, 0), np.delete(b[0], 2, 0), atol=1e-9)
+        np.testing.assert_allclose(a[1], b[1], atol=1e-9)
+        np.testing.assert_allclose(a[0, 2], c[0, 2], atol=1e-9)
+        assert np.abs(a[0, 2] - b[0, 2]).max() > 1e-3
 
 
 @pytest.mark.parametrize(
