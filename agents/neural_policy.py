@@ -16,18 +16,41 @@ class NeuralPolicy:
     The weights live in NumPy arrays, in which actions are computed; torch is only there while `fit` trains.
     """
 
-    def __init__(self, weights: list[Array], biases: list[Array], centre: Array, scale: Array, cov: Array):
+    def __init__(
+        self,
+        weights: list[Array],
+        biases: list[Array],
+        centre: Array,
+        scale: Array,
+        cov: Array,
+        low: Array | float = -np.inf,
+        high: Array | float = np.inf,
+    ):
         self.weights, self.biases = weights, biases  # layer i: (out, in), (out,)
         self.centre, self.scale = centre, scale  # (do,), of the observations
         self.cov = cov  # (du, du)
+        self.low, self.high = (np.broadcast_to(np.nan_to_num(a), biases[-1].shape) for a in (low, high))  # (du,)
 
     @classmethod
-    def create(cls, do: int, du: int, hidden: tuple[int, ...], std: Array, rng: np.random.Generator) -> "NeuralPolicy":
-        """Returns a network with random weights (LeCun) whose last layer is near 0; `std` (du,) is its exploration."""
+    def create(
+        cls,
+        do: int,
+        du: int,
+        hidden: tuple[int, ...],
+        std: Array,
+        rng: np.random.Generator,
+        low: Array | float = -np.inf,
+        high: Array | float = np.inf,
+    ) -> "NeuralPolicy":
+        """Returns a network with random weights (LeCun) whose last layer is near 0.
+
+        `std` (du,) is its exploration; `low` and `high` (du,) are the limits of the actions that it hands out.
+        """
         sizes = (do, *hidden, du)
         weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in pairwise(sizes)]
         weights[-1] *= 0.01
-        return cls(weights, [np.zeros(b) for b in sizes[1:]], np.zeros(do), np.ones(do), np.diag(std**2))
+        biases = [np.zeros(b) for b in sizes[1:]]
+        return cls(weights, biases, np.zeros(do), np.ones(do), np.diag(std**2), low, high)
 
     def mean(self, o: Array) -> Array:
         """Returns the mean actions (..., du) for observations (..., do)."""
@@ -51,20 +74,17 @@ class NeuralPolicy:
         return mean if rng is None else mean + rng.standard_normal(mean.shape) @ np.linalg.cholesky(self.cov).T
 
     def act(self, observation: Array) -> Array:
-        """Returns the mean action (du,) for one observation (do,), or (B, du) for (B, do)."""
-        o = np.asarray(observation, dtype=float)
-        if o.shape[-1:] != self.centre.shape:
-            raise InputError(f"the observation has shape {o.shape}; expected ({len(self.centre)},)")
-        return self.mean(o)
+        """Returns the mean action (du,), within the limits, for one observation (do,), or (B, du) for (B, do)."""
+        return np.clip(self._mean_at(observation), self.low, self.high)
 
     def predict(
         self, observation: Array, state: Any = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[Array, Any]:
         """Returns (action, state) in the form of Stable-Baselines3; without `deterministic` it draws an action."""
-        mean = self.act(observation)
+        action = self._mean_at(observation)
         if not deterministic:
-            mean = mean + np.random.default_rng().standard_normal(mean.shape) @ np.linalg.cholesky(self.cov).T
-        return mean.astype(np.float32), state
+            action = action + np.random.default_rng().standard_normal(action.shape) @ np.linalg.cholesky(self.cov).T
+        return np.clip(action, self.low, self.high).astype(np.float32), state
 
     def fit(
         self,
@@ -120,7 +140,8 @@ class NeuralPolicy:
     def state(self) -> State:
         """Returns what `from_state` needs."""
         layers = {f"layer{i}": {"W": W, "b": b} for i, (W, b) in enumerate(zip(self.weights, self.biases, strict=True))}
-        return {"kind": "neural", "layers": layers, "centre": self.centre, "scale": self.scale, "cov": self.cov}
+        numbers = {name: getattr(self, name) for name in ("centre", "scale", "cov", "low", "high")}
+        return {"kind": "neural", "layers": layers, **numbers}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "NeuralPolicy":
@@ -134,7 +155,15 @@ class NeuralPolicy:
             width = W.shape[0]
         if state["scale"].shape != state["centre"].shape or state["cov"].shape != (width, width):
             raise InputError(f"the covariance has shape {state['cov'].shape}; expected ({width}, {width})")
-        return cls(weights, biases, state["centre"], state["scale"], state["cov"])
+        if state["low"].shape != (width,) or state["high"].shape != (width,):
+            raise InputError(f"the action limits have shape {state['low'].shape}; expected ({width},)")
+        return cls(weights, biases, *(state[name] for name in ("centre", "scale", "cov", "low", "high")))
+
+    def _mean_at(self, observation: Array) -> Array:
+        o = np.asarray(observation, dtype=float)
+        if o.shape[-1:] != self.centre.shape:
+            raise InputError(f"the observation has shape {o.shape}; expected ({len(self.centre)},)")
+        return self.mean(o)
 
     def _renormalise(self, o: Array) -> None:
         """Takes over the mean and spread of these observations, without changing the function."""

@@ -1,6 +1,6 @@
-"""The local half of guided policy search: one controller per condition, its data, its model, and its next step.
+"""The steps of the local half: one controller per condition, its data, its model, and its next step.
 
-All methods share these steps; a method's `train` puts them in the order of its paper.
+All methods share these steps; `rounds` puts them in the order that all methods share.
 """
 
 from typing import Any, NamedTuple
@@ -203,66 +203,3 @@ def transitions(local: Local) -> tuple[Array, Array, Array]:
     """Returns the transitions that took place, (M, dx), (M, du), (M, dx), for a prior to learn from."""
     took_place = local.used > 0
     return local.x[:, :, :-1][took_place], local.u[took_place], local.x[:, :, 1:][took_place]
-
-
-def report(
-    task: Task,
-    local: Local,
-    trials: Trajectories,
-    test: Trajectories,
-    step: Proposal,
-    accepted: Array,
-    promised: Array,
-    actual: Array,
-    model: Fit,
-) -> tuple[dict[str, float], dict[str, Array]]:
-    """Returns the metrics row and the arrays for figures.
-
-    `test` are noise-free trials of the controllers to be tried next, which `step` describes; `promised` and `actual`
-    (C,) are the improvements of the controllers that were just tried.
-    """
-    cost = test.cost.sum(-1)
-    scalars = {
-        "rollouts": float(local.trials),
-        "env_steps": float(local.steps),
-        "cost": float(cost.mean()),
-        **{name: float(value.mean()) for name, value in task.metrics(test.x, test.u).items()},
-        "sampled_cost": float(trials.cost.sum(-1)[~trials.failed].mean()),
-        "kl": float(step.kl.mean()),
-        "epsilon": float(step.epsilon.mean()),
-        "eta": float(np.median(step.eta[step.solved])) if step.solved.any() else 0.0,
-        "predicted": float(promised.mean()),
-        "actual": float(actual.mean()),
-        "accepted": float(accepted.mean()),
-        "unsolved": float((~step.solved).sum()),
-        "diverged": float(trials.failed.sum()),
-        "evidence": model.evidence,
-        "prior_strength": model.strength,
-        "std": float(np.sqrt(np.einsum("ctii->", step.controller.cov) / step.controller.k.size)),
-    }
-    arrays = {
-        "cost": cost,
-        "predicted": promised,
-        "actual": actual,
-        "kl": step.kl,
-        "eta": step.eta,
-        "epsilon": step.epsilon,
-        "x": trials.x.reshape(task.conditions, -1, *trials.x.shape[1:]),
-        "mean": step.mean,
-        "cov": step.cov,
-    }
-    return scalars, arrays
-
-
-def freeze(number: int, controller: LinearGaussianController, local: Local, prior: Any) -> dict[str, Any]:
-    """Returns, as a tree, all that `resume` needs."""
-    tree = {"number": number, "controller": controller._asdict(), "prior": prior.state()}
-    return tree | {"local": local._asdict() | {"controller": local.controller._asdict()}}
-
-
-def resume(state: dict[str, Any], prior: Any) -> tuple[LinearGaussianController, Local, int]:
-    """Returns the controllers to try, the accepted ones, and the number of the next iteration; fills the prior."""
-    prior.load_state(state["prior"])
-    fields = dict(state["local"])
-    local = Local(**fields | {"controller": LinearGaussianController(**fields["controller"])})
-    return LinearGaussianController(**state["controller"]), local, int(state["number"]) + 1

@@ -1,10 +1,17 @@
-"""Checks of a method's Config: each field has a rule, and a refusal says what was got and what was expected."""
+"""What the methods' Configs share, and their checks: each field has a rule, a refusal says got and expected.
+
+A Config inherits the groups of fields that its method uses and names the rules of its own fields in RULES.
+"""
 
 import math
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from dynamics import PRIORS
 from lqr import InputError
+
+Rule = Callable[[Any], str | None]  # None, or what was expected
 
 
 def positive(value: Any) -> str | None:
@@ -34,8 +41,50 @@ def check(config: Any, **rules: Any) -> None:
         expected = rule(value)
         if expected:
             raise InputError(f"{name} is {value!r}; expected {expected}")
-    if config.kl_step > config.max_kl_step:
-        raise InputError(f"kl_step is {config.kl_step!r}; expected at most max_kl_step = {config.max_kl_step!r}")
+    first, most = getattr(config, "kl_step", 0.0), getattr(config, "max_kl_step", math.inf)
+    if first > most:
+        raise InputError(f"kl_step is {first!r}; expected at most max_kl_step = {most!r}")
     prior = getattr(config, "prior", None)
     if isinstance(prior, str) and prior not in PRIORS:
         raise InputError(f"prior is {prior!r}; expected one of {', '.join(PRIORS)}")
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Settings of every method: trials, and the step of each condition's controller."""
+
+    iterations: int = 25  # rounds of trials
+    samples: int = 2  # trials of each condition in each iteration
+    kl_step: float = 10.0  # nats per trajectory, the first step; adapted per condition from then on
+    max_kl_step: float = 200.0  # nats per trajectory, the largest step
+    initial_std: float = 0.01  # exploration at the start, as a share of half the action range
+    min_std: float = 0.01  # exploration never falls below this, same unit
+
+    RULES: ClassVar[dict[str, Rule]] = {
+        **{"iterations": count, "samples": count, "kl_step": positive, "max_kl_step": positive},
+        **{"initial_std": positive, "min_std": positive},
+    }
+
+    def __post_init__(self) -> None:
+        check(self, **{k: v for base in reversed(type(self).__mro__) for k, v in vars(base).get("RULES", {}).items()})
+
+
+@dataclass(frozen=True)
+class Local(Trials):
+    """Settings of a method that fits local models."""
+
+    prior: str = "gmm"  # prior global model: flat, gmm
+
+
+@dataclass(frozen=True)
+class Neural:
+    """Settings of one neural policy that is trained on all controllers."""
+
+    hidden: tuple[int, ...] = (64, 64)  # units of the policy's hidden layers
+    policy_steps: int = 500  # minibatch steps of each regression
+    policy_rate: float = 3e-3  # Adam's learning rate at the start of each regression
+    replay: int = 5  # iterations whose trials the regression sees
+
+    RULES: ClassVar[dict[str, Rule]] = {
+        **{"hidden": counts, "policy_steps": count, "policy_rate": positive, "replay": count},
+    }

@@ -173,6 +173,31 @@ def test_predict_draws_when_it_need_not_be_deterministic():
     np.testing.assert_allclose(draws.std(0), [0.3, 0.5], rtol=0.05)
 
 
+def test_actions_that_are_handed_out_keep_the_limits_and_the_mean_does_not():
+    policy, o = make(), np.random.default_rng(0).normal(size=(200, DO))
+    mean = policy.mean(o)
+    (low, _), (high, top) = np.quantile(mean, [0.3, 0.7], axis=0)
+    policy.low, policy.high = np.array([low, -np.inf]), np.array([high, top])
+    expected = np.column_stack([np.clip(mean[:, 0], low, high), np.minimum(mean[:, 1], top)])
+    assert np.array_equal(policy.act(o), expected)
+    draws = policy.predict(o, deterministic=False)[0]
+    assert draws[:, 0].min() == pytest.approx(low)
+    assert draws.max(0) == pytest.approx([high, top])
+
+
+def test_limits_are_saved_with_the_policy_and_none_means_none(tmp_path):
+    rng, o = np.random.default_rng(0), np.full((3, DO), 1e3)
+    for low, high in ((np.array([-1.0, -2.0]), np.array([0.5, 2.0])), (-np.inf, np.inf)):
+        policy = NeuralPolicy.create(DO, DU, (), np.ones(DU), rng, low, high)
+        policy.weights[0] = policy.weights[0] * 1e3
+        save_policy(tmp_path / "policy", policy)
+        again = load_policy(tmp_path / "policy")
+        assert np.array_equal(again.act(o), np.clip(policy.mean(o), low, high))
+    state = policy.state() | {"low": np.zeros(3)}
+    with pytest.raises(InputError, match=r"limits have shape \(3,\)"):
+        NeuralPolicy.from_state(state)
+
+
 def test_an_observation_of_the_wrong_size_is_refused():
     with pytest.raises(InputError, match=r"shape \(4,\); expected \(5,\)"):
         make().act(np.zeros(4))

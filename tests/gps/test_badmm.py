@@ -5,8 +5,9 @@ import pytest
 from worlds import controllers, linear_world, local_of, mean_action_cost
 
 from gps import local as lc
-from gps.badmm import Dual, compare, lean_of, regress, update_dual
+from gps.badmm import Dual, compare, lean_of, update_dual
 from gps.linearise import linearise
+from gps.student import Seen, distil
 from lqr import Gaussian, LinearGaussianController, TrajectoryDistribution, forward, negative_log_density
 
 C, T, DX, DU = 2, 4, 3, 2
@@ -30,8 +31,8 @@ class Table:
         return 0.0
 
 
-class Settings:
-    policy_steps, policy_rate = 1, 1.0
+def regress(policy, teacher, dual, bound, seen, rng):
+    return distil(policy, teacher, Seen(*seen), rng, 1, 1.0, dual.nu, lean_of(dual, teacher.cov, bound))
 
 
 def duals(lam=0.0, nu=1.0):
@@ -48,7 +49,7 @@ def test_without_multipliers_the_policy_goes_to_the_controllers():
     teacher, data = controllers(rng), seen(np.random.default_rng(1))
     onehot = np.broadcast_to(np.eye(C * T).reshape(C, 1, T, C * T), (C, 5, T, C * T))
     policy = Table(C * T)
-    regress(policy, teacher, duals(), FREE, (data[0], onehot, data[2]), Settings, rng)
+    regress(policy, teacher, duals(), FREE, (data[0], onehot, data[2]), rng)
     means = np.einsum("ctij,cntj->cnti", teacher.K, data[0]).mean(1) + teacher.k
     np.testing.assert_allclose(policy.B.reshape(C, T, DU), means, atol=1e-9)
 
@@ -59,7 +60,7 @@ def test_where_controllers_disagree_the_policy_weighs_them_by_nu_and_precision()
     x, _, w = seen(rng, N=1)
     nu = rng.uniform(0.2, 3.0, size=(C, T))
     policy = Table(1)
-    regress(policy, teacher, Dual(np.zeros((C, T, DU)), nu), FREE, (x, np.ones((C, 1, T, 1)), w), Settings, rng)
+    regress(policy, teacher, Dual(np.zeros((C, T, DU)), nu), FREE, (x, np.ones((C, 1, T, 1)), w), rng)
     P = nu[..., None, None] * np.linalg.inv(teacher.cov)
     means = np.einsum("ctij,ctj->cti", teacher.K, x[:, 0]) + teacher.k
     expected = np.linalg.solve(P.sum((0, 1)), np.einsum("ctij,ctj->i", P, means))
@@ -73,7 +74,7 @@ def test_the_policys_mean_minimises_its_half_of_the_lagrangian():
     x, _, w = seen(rng, N=1)
     dual = Dual(rng.normal(size=(C, T, DU)), rng.uniform(0.5, 2, size=(C, T)))
     policy = Table(1)
-    regress(policy, teacher, dual, FREE, (x, np.ones((C, 1, T, 1)), w), Settings, rng)
+    regress(policy, teacher, dual, FREE, (x, np.ones((C, 1, T, 1)), w), rng)
     means = np.einsum("ctij,ctj->cti", teacher.K, x[:, 0]) + teacher.k
     precision = np.linalg.inv(teacher.cov)
 
@@ -90,7 +91,7 @@ def test_the_policys_covariance_minimises_its_divergence_from_the_controllers():
     rng = np.random.default_rng(4)
     teacher, policy = controllers(rng), Table(1)
     x, _, w = seen(rng, N=1)
-    regress(policy, teacher, duals(), FREE, (x, np.ones((C, 1, T, 1)), w), Settings, rng)
+    regress(policy, teacher, duals(), FREE, (x, np.ones((C, 1, T, 1)), w), rng)
     precision = np.linalg.inv(teacher.cov)
 
     def divergence(S):  # sum KL(N(0, S) || N(0, teacher)) without its constants
@@ -110,8 +111,8 @@ def test_states_that_were_not_used_do_not_teach():
     w[:, 3:] = 0
     poison = np.where(w[..., None] > 0, x, 1e6)
     a, b = Table(DX), Table(DX)
-    regress(a, teacher, duals(), FREE, (poison, poison, w), Settings, rng)
-    regress(b, teacher, duals(), FREE, (x[:, :3], x[:, :3], w[:, :3]), Settings, rng)
+    regress(a, teacher, duals(), FREE, (poison, poison, w), rng)
+    regress(b, teacher, duals(), FREE, (x[:, :3], x[:, :3], w[:, :3]), rng)
     np.testing.assert_allclose(a.B, b.B, atol=1e-12)
 
 
@@ -134,7 +135,7 @@ def test_a_positive_multiplier_lifts_the_controllers_and_lowers_the_policy():
         means.append(step.mean[:, :-1, DX:])
         policy = Table(C * T)
         onehot = np.broadcast_to(np.eye(C * T).reshape(C, 1, T, C * T), (C, 2, T, C * T))
-        regress(policy, old, dual, FREE, (local.x[:, :, :-1], onehot, local.used), Settings, rng)
+        regress(policy, old, dual, FREE, (local.x[:, :, :-1], onehot, local.used), rng)
         tables.append(policy.B.reshape(C, T, DU))
     assert means[1][0, 2, 1] > means[0][0, 2, 1]
     assert tables[1][0, 2, 1] < tables[0][0, 2, 1]
@@ -232,7 +233,7 @@ def alternate(features, steps, rate=1.0, nu=3.0, seed=12, even=False):
     mean = forward(teacher, dynamics, x0).mean
     for _ in range(steps):
         x = mean[:, None, :-1, :DX]
-        regress(policy, teacher, dual, FREE, (x, o, w), Settings, rng)
+        regress(policy, teacher, dual, FREE, (x, o, w), rng)
         student = linearise(x, policy.mean(o), policy.cov, w, reach=0)
         extra = negative_log_density(student._replace(k=student.k + lean_of(dual, policy.cov, FREE)), dual.nu)
         step = lc.improve(start, dynamics, cost, np.full(C, 1e9), extra, dual.nu)

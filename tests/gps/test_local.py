@@ -309,17 +309,3 @@ def test_a_temperature_alone_gives_maximum_entropy_control():
     for a, b in zip(step.controller, best, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-8)
     np.testing.assert_allclose(step.eta, 0.0, atol=1e-12)
-
-
-def test_what_was_frozen_resumes_exactly():
-    from dynamics import make_prior
-
-    _, _, local = world()
-    prior, again = make_prior("gmm"), make_prior("gmm")
-    prior.update(*lc.transitions(local))
-    tried = controllers(np.random.default_rng(9))
-    controller, kept, number = lc.resume(lc.freeze(7, tried, local, prior), again)
-    assert number == 8
-    for a, b in zip((*controller, *kept.controller, *kept[1:]), (*tried, *local.controller, *local[1:]), strict=True):
-        assert np.array_equal(a, b)
-    assert np.array_equal(again.means, prior.means)

@@ -1,0 +1,134 @@
+"""The local half of an iteration, as all methods share it: trials, the judgement on them, models, and the report.
+
+A method's `train` goes through `rounds.left`; in each round it calls `sample`, `learn`, the steps of its own paper,
+`adopt`, and `report`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.interfaces import State, Task
+from agents.rollout import Trajectories, rollout
+from dynamics import Fit, make_prior
+from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
+
+from . import local as lc
+from .settings import Local
+
+Array = np.ndarray
+
+
+class Known(NamedTuple):
+    """What a round of trials taught; leading axis C."""
+
+    local: lc.Local  # the accepted controllers and their trials
+    accepted: Array  # (C,) bool, were the controllers that were just tried accepted?
+    promised: Array  # (C,), improvement that the model had promised for them
+    actual: Array  # (C,), and what it was
+    fit: Fit  # the models around the accepted trials
+    cost: QuadraticCost  # the expansion there
+    epsilon: Array  # (C,) nats, the step that is due
+
+    @property
+    def dynamics(self) -> LinearGaussianDynamics:
+        """The models' point estimates."""
+        return self.fit.dynamics
+
+
+class Rounds:
+    """Rounds of trials, and what passes from one to the next."""
+
+    def __init__(self, task: Task, config: Local, state: State | None = None):
+        self.task, self.config, self.scale = task, config, lc.action_scale(task)
+        self.prior = make_prior(config.prior)
+        self.controller = lc.initial_controller(task, config.initial_std)  # to be tried next
+        self.old: lc.Local | None = None  # the accepted ones
+        first = 1
+        if state:
+            self.prior.load_state(state["prior"])
+            self.controller, self.old = unfreeze(state["controller"]), lc.Local(**state["local"])
+            self.old = self.old._replace(controller=unfreeze(state["local"]["controller"]))
+            first = int(state["number"]) + 1
+        self.left = range(first, config.iterations + 1)
+
+    def sample(self, rng: np.random.Generator) -> lc.Local:
+        """Returns trials of the controllers, condition by condition; the prior learns from them."""
+        every = np.arange(self.task.conditions)
+        self.trials = rollout(self.task, self.controller, every, self.config.samples, rng)
+        new = lc.by_condition(self.trials, self.controller, np.ones(len(every)))
+        self.prior.update(*lc.transitions(new))
+        return new
+
+    def learn(self, new: lc.Local) -> Known:
+        """Returns the judgement on the trials, and the models around those that are accepted."""
+        promised = self.old.predicted if self.old else np.zeros(len(new.cost))
+        local, accepted, actual = lc.judge(self.old, new, self.config.max_kl_step / self.config.kl_step)
+        fit = lc.fit(local, self.prior)
+        cost = lc.expand(self.task.cost, local)
+        return Known(local, accepted, promised, actual, fit, cost, self.config.kl_step * local.multiplier)
+
+    def floored(self, step: lc.Proposal) -> LinearGaussianController:
+        """Returns the controllers of a proposal with the exploration that they shall not fall below."""
+        return lc.with_floor(step.controller, self.config.min_std, self.scale)
+
+    def adopt(self, known: Known, step: lc.Proposal) -> None:
+        """Takes the controllers of a proposal as those to be tried next."""
+        self.controller, self.old = self.floored(step), known.local._replace(predicted=step.predicted)
+
+    def report(
+        self, known: Known, step: lc.Proposal, rng: np.random.Generator
+    ) -> tuple[dict[str, float], dict[str, Array]]:
+        """Returns the metrics row and the arrays for figures, after noise-free trials of the controllers to try next.
+
+        "predicted" and "actual" are the improvements of the controllers that were just tried.
+        """
+        test = rollout(self.task, self.controller, np.arange(self.task.conditions), 1, rng, noise=0.0)
+        cost, sampled = test.cost.sum(-1), self.trials.cost.sum(-1)[~self.trials.failed]
+        scalars = {
+            "rollouts": float(known.local.trials),
+            "env_steps": float(known.local.steps),
+            "cost": float(cost.mean()),
+            **{name: float(value.mean()) for name, value in self.task.metrics(test.x, test.u).items()},
+            "sampled_cost": float(sampled.mean()),
+            "kl": float(step.kl.mean()),
+            "epsilon": float(step.epsilon.mean()),
+            "eta": float(np.median(step.eta[step.solved])) if step.solved.any() else 0.0,
+            "predicted": float(known.promised.mean()),
+            "actual": float(known.actual.mean()),
+            "accepted": float(known.accepted.mean()),
+            "unsolved": float((~step.solved).sum()),
+            "diverged": float(self.trials.failed.sum()),
+            "evidence": known.fit.evidence,
+            "prior_strength": known.fit.strength,
+            "std": float(np.sqrt(np.einsum("ctii->", step.controller.cov) / step.controller.k.size)),
+        }
+        arrays = {
+            "cost": cost,
+            "predicted": known.promised,
+            "actual": known.actual,
+            **{name: getattr(step, name) for name in ("kl", "eta", "epsilon", "mean", "cov")},
+            "x": by_condition(self.trials, self.task),
+        }
+        return scalars, arrays
+
+    def state(self, number: int) -> dict[str, Any]:
+        """Returns, as a tree, all that a new `Rounds` needs to go on after this iteration."""
+        assert self.old is not None
+        local = self.old._asdict() | {"controller": self.old.controller._asdict()}
+        return {
+            "number": number,
+            "controller": self.controller._asdict(),
+            "prior": self.prior.state(),
+            "local": local,
+        }
+
+
+def by_condition(trials: Trajectories, task: Task) -> Array:
+    """Returns the states of trials, (C, N, T+1, dx)."""
+    return trials.x.reshape(task.conditions, -1, *trials.x.shape[1:])
+
+
+def unfreeze(tree: dict[str, Any]) -> LinearGaussianController:
+    """Returns controllers out of a tree."""
+    return LinearGaussianController(**tree)

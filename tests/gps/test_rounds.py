@@ -1,0 +1,25 @@
+"""What passes from one round of trials to the next, and from one run to its continuation."""
+
+import numpy as np
+from worlds import Point
+
+from gps import local as lc
+from gps import lqr_flm
+from gps.rounds import Rounds
+
+
+def leaves(tree, path=""):
+    for name, value in tree.items():
+        yield from leaves(value, f"{path}/{name}") if isinstance(value, dict) else [(f"{path}/{name}", value)]
+
+
+def test_what_was_frozen_resumes_exactly():
+    config, rng = lqr_flm.Config(iterations=9, samples=3, initial_std=0.1), np.random.default_rng(0)
+    rounds = Rounds(Point(), config)
+    known = rounds.learn(rounds.sample(rng))
+    rounds.adopt(known, lc.improve(known.local, known.dynamics, known.cost, known.epsilon))
+    again = Rounds(Point(), config, rounds.state(7))
+    assert list(again.left) == [8, 9]
+    a, b = dict(leaves(rounds.state(7))), dict(leaves(again.state(7)))
+    assert a.keys() == b.keys()
+    assert all(np.array_equal(a[name], b[name]) for name in a)
