@@ -1,0 +1,34 @@
+"""The tasks, by name; each is built, and its simulator loaded, when it is asked for."""
+
+from importlib import import_module
+from typing import Any
+
+from lqr import InputError
+
+TASKS = {  # the name -> the class, or other callable, that builds it; a user may add to this, a file cannot
+    "reacher": "agents.tasks.reacher:Reacher",
+    "reacher_four": "agents.tasks.reacher:ReacherFour",
+    "pendulum": "agents.tasks.pendulum:Pendulum",
+    "cartpole": "agents.tasks.cartpole:CartPole",
+    "acrobot": "agents.tasks.acrobot:Acrobot",
+    "mountain_car": "agents.tasks.mountain_car:MountainCar",
+    "pusher": "agents.tasks.pusher:Pusher",
+    "inverted_pendulum": "agents.tasks.inverted:InvertedPendulum",
+    "inverted_double_pendulum": "agents.tasks.inverted:InvertedDoublePendulum",
+    "half_cheetah": "agents.tasks.walkers:HalfCheetah",
+    "hopper": "agents.tasks.walkers:Hopper",
+    "swimmer": "agents.tasks.walkers:Swimmer",
+    "walker2d": "agents.tasks.walkers:Walker2d",
+    "ant": "agents.tasks.walkers:Ant",
+}
+
+
+def make_task(name: str, **settings: Any) -> Any:
+    """Builds a task by its name, with its constructor's settings. Raises InputError for an unknown name."""
+    if name not in TASKS:
+        raise InputError(f"unknown task {name!r}; expected one of {', '.join(TASKS)}")
+    module, builder = TASKS[name].split(":")
+    return getattr(import_module(module), builder)(**settings)
+
+
+__all__ = ["TASKS", "make_task"]
