@@ -1,7 +1,7 @@
 """Pendulum swing-up with PILCO's constants: a rod, too heavy for its motor, goes up in several swings and stays.
 
 A uniform rod of 1 kg and 1 m, friction 0.01 Nms/rad, torque within 2.5 Nm, where holding it level takes 4.9 Nm;
-steps of 0.1 s, episodes of 4 s, starting about rest (Deisenroth and Rasmussen 2011; Chatzilygeroudis et al. 2017, Black-DROPS).
+steps of 0.1 s, episodes of 4 s, starting about rest (Deisenroth and Rasmussen 2011; Chatzilygeroudis et al. 2017).
 s = x = [angle (rad), 0 hanging, speed (rad/s)]; the policy sees [cos, sin, speed].
 """
 
