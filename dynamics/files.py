@@ -3,6 +3,7 @@
 What is written goes aside, to the disk, and is then renamed: neither a kill nor a power cut leaves a half of it.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -14,7 +15,9 @@ from typing import Any
 
 from lqr import CheckpointError, StorageError
 
-ASIDE = (".tmp-", ".trash-")  # how names of half-written and of discarded folders begin
+OLD = ".old-"  # how the name of a folder begins while another takes its place
+ASIDE = (".tmp-", ".trash-", OLD)  # how names of half-written and of discarded folders begin
+SPARSE = 1 << 26  # bytes; a larger file of which next to nothing lies on the disk is refused
 
 
 def write_file(path: str | Path, content: bytes) -> None:
@@ -25,21 +28,36 @@ def write_file(path: str | Path, content: bytes) -> None:
         aside.unlink(missing_ok=True)
         _write(aside, content)
         os.replace(aside, path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise _refused(path, error) from None
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it that are missing, known to the disk. Raises StorageError."""
+    try:
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        for one in reversed(missing):
+            one.mkdir(exist_ok=True)
+            flush_folder(one.parent)
+        if not folder.is_dir():
+            raise NotADirectoryError(20, "a file is in the way")
+    except OSError as error:
+        raise _refused(folder, error) from None
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Writes a folder of files as a whole or not at all, in place of one of that name. Raises StorageError."""
     aside = folder.parent / f".tmp-{folder.name}-{os.getpid()}"
+    make_folder(folder.parent)
     try:
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+        aside.mkdir()
         for name, content in contents.items():
             _write(aside / name, content)
-        _flush_folder(aside)
+        flush_folder(aside)
         _put_in_place(aside, folder)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
@@ -51,10 +69,11 @@ def read_json(path: str | Path, limit: int = 1 << 24) -> dict[str, Any]:
     return parse_json(Path(path), read_file(Path(path), limit))
 
 
-def read_file(path: Path, limit: int) -> bytes:
+def read_file(path: Path, limit: int, exactly: int | None = None) -> bytes:
     """Returns the content of a regular file of bounded size; never follows a link, never waits on a pipe.
 
-    Raises CheckpointError.
+    Raises CheckpointError, and before anything is read, where the size is above `limit` or is not `exactly`, or where
+    a large file is a hole.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -64,6 +83,10 @@ def read_file(path: Path, limit: int) -> bytes:
                 raise damaged(path, "is not a regular file")
             if status.st_size > limit:
                 raise damaged(path, f"has {status.st_size} bytes, more than the {limit} allowed")
+            if exactly is not None and status.st_size != exactly:
+                raise damaged(path, f"has {status.st_size} bytes and not the {exactly} that it was written with")
+            if status.st_size > SPARSE and status.st_blocks * 512 < status.st_size // 100:
+                raise damaged(path, f"has {status.st_size} bytes, nearly all of them a hole")
             return file.read(status.st_size)
     except (OSError, ValueError) as error:
         if isinstance(error, CheckpointError):
@@ -90,20 +113,36 @@ def damaged(path: Path, reason: str) -> CheckpointError:
 
 
 def clean_up(folder: str | Path) -> None:
-    """Removes what a killed writer left half-written in a folder."""
-    for entry in Path(folder).iterdir():
-        if entry.name.startswith(ASIDE):
-            discard(entry)
+    """Removes what a killed writer left half-written in a folder, and brings back what it had only moved away.
+
+    Raises StorageError.
+    """
+    folder = Path(folder)
+    try:
+        for entry in sorted(folder.iterdir()):
+            name = re.fullmatch(re.escape(OLD) + r"(.+)-\d+", entry.name)
+            if name and not (folder / name[1]).exists():
+                entry.rename(folder / name[1])
+            elif entry.name.startswith(ASIDE):
+                discard(entry)
+    except OSError as error:
+        raise _refused(folder, error) from None
 
 
 def discard(path: Path) -> None:
-    """Removes a file or a folder; a folder is renamed first, so that no half of it is taken for a whole."""
-    if path.is_symlink() or not path.is_dir():
-        path.unlink(missing_ok=True)
-        return
-    if not path.name.startswith(ASIDE):
-        trash = path.parent / f".trash-{path.name}-{os.getpid()}"
-        path = path.rename(trash)
+    """Removes a file or a folder; a folder is renamed first, so that no half of it is taken for a whole.
+
+    Raises StorageError.
+    """
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+            return
+        if not path.name.startswith(ASIDE):
+            trash = path.parent / f".trash-{path.name}-{os.getpid()}"
+            path = path.rename(trash)
+    except OSError as error:
+        raise _refused(path, error) from None
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -120,7 +159,8 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Brings the names in a folder to the disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -129,9 +169,10 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _put_in_place(aside: Path, folder: Path) -> None:
-    trash = folder.parent / f".trash-{folder.name}-{os.getpid()}"
+    trash = folder.parent / f"{OLD}{folder.name}-{os.getpid()}"
     replaces = folder.exists()
     if replaces:
+        shutil.rmtree(trash, ignore_errors=True)
         os.rename(folder, trash)
     try:
         os.rename(aside, folder)
@@ -139,7 +180,7 @@ def _put_in_place(aside: Path, folder: Path) -> None:
         if replaces:
             os.rename(trash, folder)
         raise
-    _flush_folder(folder.parent)
+    flush_folder(folder.parent)
     if replaces:
         shutil.rmtree(trash, ignore_errors=True)
 

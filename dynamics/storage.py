@@ -20,7 +20,7 @@ from lqr import CheckpointError, InputError, NumericalError
 from .files import damaged, parse_json, read_file, read_json, write_folder
 
 FORMAT = 1  # of the folder; a reader refuses any other
-MAX_BYTES = {"MANIFEST.json": 1 << 16, "meta.json": 1 << 24, "arrays.safetensors": 1 << 32}
+MAX_BYTES = {"MANIFEST.json": 1 << 16, "meta.json": 1 << 22, "arrays.safetensors": 1 << 32}
 DTYPES = {"float64", "float32", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"}
 
 Tree = Mapping[str, Any]
@@ -53,9 +53,11 @@ def load_tree(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise damaged(folder / "MANIFEST.json", f"lists {sorted(manifest)}")
     contents: dict[str, bytes] = {}
     for name, entry in manifest.items():
-        contents[name] = read_file(folder / name, MAX_BYTES[name])
-        if entry != {"bytes": len(contents[name]), "sha256": hashlib.sha256(contents[name]).hexdigest()}:
-            raise damaged(folder / name, "its size or digest is not the manifest's")
+        if not isinstance(entry, dict) or set(entry) != {"bytes", "sha256"} or type(entry["bytes"]) is not int:
+            raise damaged(folder / "MANIFEST.json", f"says of {name} something else than its bytes and sha256")
+        contents[name] = read_file(folder / name, MAX_BYTES[name], entry["bytes"])
+        if entry["sha256"] != hashlib.sha256(contents[name]).hexdigest():
+            raise damaged(folder / name, "its digest is not the manifest's")
     meta = parse_json(folder / "meta.json", contents["meta.json"])
     if meta.get("format") != FORMAT:
         raise CheckpointError(

@@ -25,6 +25,7 @@ class Options:
     seed: int = 0  # of every random number of the run
     out: Path | None = None  # folder for the results; new or empty; None is runs/NAME/DATE-TIME-seedSEED
     resume: Path | None = None  # go on with the run in this folder, with its settings
+    strict_resume: bool = False  # refuse to resume where the last bits could differ, as on another machine
     debug: bool = False  # show the traceback of an error
 
 

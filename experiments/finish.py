@@ -8,7 +8,7 @@ from typing import Any
 
 from agents.saved import build_policy, save_policy
 from dynamics.files import read_json, write_file
-from lqr import CheckpointError
+from lqr import CheckpointError, GPSError
 
 from . import figures, report, video
 from .display import clock, table
@@ -32,7 +32,9 @@ def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
     policy = build_policy(checkpoint.tree.get("policy"), path)
     save_policy(path / "policy", policy, experiment=about["experiment"], task=task.name, seed=about["seed"])
     start = time.perf_counter()
-    result: dict[str, Any] = {"seconds": checkpoint.meta["seconds"], **summarise(path)}
+    kept = ("seconds", "saving", "exact")
+    result: dict[str, Any] = {**{key: checkpoint.meta[key] for key in kept}, **summarise(path)}
+    result["exact_resume"] = result.pop("exact")  # False: a part of the run was on a machine that rounds otherwise
     env_id = getattr(task, "env_id", None) if getattr(policy, "sees", "o") == "o" else None
     if env_id and not stop.asked:
         print(f"grading the policy in {env_id} ...", flush=True)
@@ -40,16 +42,27 @@ def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
         result["still"] = grade_still(env_id)._asdict()
     result["verdict"] = verdict(result)
     skipped = []
-    for make in (lambda: figures.draw(path, task), lambda: video.make_apart(path, task)):
+    for make in (lambda: _draw(path, task), lambda: video.make_apart(path, task, lambda: stop.asked)):
         if not stop.asked and (reason := make()):
             skipped.append(reason)
             warnings.warn(reason, stacklevel=2)
     result |= {"skipped": skipped, "finish_seconds": time.perf_counter() - start}
     if stop.asked:
         return
+    folder.tidy()
     write_file(path / "report.html", report.page(path, about, result).encode())
     write_file(path / RESULT, json.dumps(result, indent=1, allow_nan=False).encode())
     show(path, result)
+
+
+def _draw(path: Path, task: Any) -> str | None:
+    """Draws the figures; a library that cannot draw costs the pictures and not the run. Raises what the disk raises."""
+    try:
+        return figures.draw(path, task)
+    except (GPSError, OSError):
+        raise
+    except Exception as error:
+        return f"figures skipped: {type(error).__name__}: {error}"
 
 
 def show(path: Path, result: dict[str, Any]) -> None:
@@ -64,7 +77,8 @@ def show(path: Path, result: dict[str, Any]) -> None:
     rows += [
         (name, f"{value:.0f}" if value == int(value) else f"{value:.4g}") for name, value in result["figures"].items()
     ]
-    rows += [("time", f"{clock(result['seconds'])} training, {clock(result['finish_seconds'])} grading and pictures")]
+    times = f"{clock(result['seconds'])} training, {clock(result['finish_seconds'])} grading and pictures"
+    rows += [("time", f"{times}; {100 * result['saving'] / max(result['seconds'], 1e-9):.1f} % in checkpoints")]
     rows += [("skipped", reason) for reason in result["skipped"]]
     rows += [
         ("all of it in", f"{path}"),

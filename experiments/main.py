@@ -41,6 +41,8 @@ def main(words: Sequence[str]) -> int:
         if debug:
             with contextlib.suppress(OSError, ValueError):
                 traceback.print_exc()
+        if isinstance(error, MemoryError):
+            error = GPSError(f"got no more memory ({error}); expected enough: take smaller settings")
         known = isinstance(error, (GPSError, OSError))
         complain(str(error) if known else f"{type(error).__name__}: {error} (unexpected; --debug shows where)")
     _close_output()
@@ -58,7 +60,7 @@ def _main(words: Sequence[str]) -> int:
     if options.seed < 0:
         raise InputError(f"seed is {options.seed}; expected 0 or more")
     path = options.resume or options.out or new_path(experiment.name, options.seed)
-    return run(experiment, config, options.seed, path, resume=options.resume is not None)
+    return run(experiment, config, options.seed, path, options.resume is not None, options.strict_resume)
 
 
 def _show_warning(message: Warning | str, *_: object, shown: set[str], **__: object) -> None:

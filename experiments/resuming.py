@@ -82,11 +82,28 @@ def restore_generator(rng: np.random.Generator, state: dict[str, Any], path: Pat
         ) from None
 
 
-def warn_of_other_machine(saved: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
-    """Warns where the last bits may come out differently than in the first part of the run."""
+def same_machine(saved: Mapping[str, Any], mine: Mapping[str, Any], strict: bool = False) -> bool:
+    """Returns whether the last bits will be those of an uninterrupted run; warns where they may not.
+
+    Raises CheckpointError instead of the warning where `strict`.
+    """
     odd = sorted(key for key in {**saved, **mine} if saved.get(key) != mine.get(key))
+    if odd and strict:
+        raise CheckpointError(
+            f"{', '.join(odd)} differ from the run's first part, expected the same: leave out --strict-resume to go on "
+            "with other last bits"
+        )
     if odd:
         warnings.warn(
             f"{', '.join(odd)} differ from the run's first part: it goes on, but not to the same last bits",
             stacklevel=2,
         )
+    return not odd
+
+
+def unfit(error: Exception, path: Path) -> CheckpointError:
+    """Returns the error for a checkpoint whose state a method cannot go on from."""
+    return CheckpointError(
+        f"{path}: got a checkpoint that its method cannot go on from ({type(error).__name__}: {error}); expected the "
+        "state of this experiment: take the whole folder from one place"
+    )

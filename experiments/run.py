@@ -24,4 +24,6 @@ if __name__ == "__main__":
         from experiments.main import main
     except ModuleNotFoundError as missing:
         sys.exit(f"error: {missing.name} is not installed; python -m pip install -c constraints.txt -e .")
+    except KeyboardInterrupt:  # while the libraries are loading
+        sys.exit(130)
     sys.exit(main(sys.argv[1:]))

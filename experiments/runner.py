@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from .command import PROGRAM
 from .display import Display
 from .finish import finish, finished
 from .folder import RunFolder, saved_config
-from .resuming import check_owner, restore_generator, warn_of_other_machine
+from .resuming import check_owner, restore_generator, same_machine, unfit
 from .stopping import Stop
 from .tables import Events, read
 
@@ -40,8 +40,12 @@ def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
     }
 
 
-def run(experiment: Experiment, config: Any, seed: int, path: Path, resume: bool = False) -> int:
-    """Trains, and leaves everything in the folder `path`. Returns the process's exit code: 0, or 128 + a signal."""
+def run(experiment: Experiment, config: Any, seed: int, path: Path, resume: bool = False, strict: bool = False) -> int:
+    """Trains, and leaves everything in the folder `path`. Returns the process's exit code: 0, or 128 + a signal.
+
+    With `strict`, a run of another machine is not resumed: its last bits could differ.
+    """
+    exact = True
     with Stop() as stop, RunFolder(path) as folder:
         about = describe(experiment, config, seed)
         if resume:
@@ -49,11 +53,11 @@ def run(experiment: Experiment, config: Any, seed: int, path: Path, resume: bool
             if finished(path):
                 print(f"{path} is finished already; its report is {path / 'report.html'}")
                 return 0
-            warn_of_other_machine(saved_config(path)["fingerprint"], about["fingerprint"])
+            exact = same_machine(saved_config(path)["fingerprint"], about["fingerprint"], strict)
         task = experiment.task()
         if not resume:
             folder.begin(about)
-        _train(experiment, task, config, seed, folder, stop)
+        _train(experiment, task, config, seed, folder, stop, exact)
         if not stop.asked:
             finish(task, folder, stop)
         if stop.asked:
@@ -62,14 +66,18 @@ def run(experiment: Experiment, config: Any, seed: int, path: Path, resume: bool
         return 0
 
 
-def _train(experiment: Experiment, task: Any, config: Any, seed: int, folder: RunFolder, stop: Stop) -> None:
+def _train(
+    experiment: Experiment, task: Any, config: Any, seed: int, folder: RunFolder, stop: Stop, exact: bool
+) -> None:
     """Runs the iterations that are missing, with a checkpoint after each."""
     rng = np.random.default_rng(seed)
     checkpoint = folder.newest()
-    state, done, before = None, 0, 0.0
+    state, done, before, saving = None, 0, 0.0, 0.0
     if checkpoint:
         check_owner(checkpoint, experiment, config, seed, folder.path)
-        state, done, before = checkpoint.tree["state"], checkpoint.meta["iteration"], checkpoint.meta["seconds"]
+        state, done = checkpoint.tree["state"], checkpoint.meta["iteration"]
+        before, saving = checkpoint.meta["seconds"], checkpoint.meta["saving"]
+        exact &= checkpoint.meta["exact"]
         restore_generator(rng, checkpoint.meta["rng"], folder.path)
     folder.cut_back(checkpoint)
     total = getattr(config, "iterations", None)
@@ -79,7 +87,7 @@ def _train(experiment: Experiment, task: Any, config: Any, seed: int, folder: Ru
     display = Display(f"{experiment.name}, seed {seed}, in {folder.path}", total, done)
     start = last = time.perf_counter()
     try:
-        for iteration in experiment.method.train(task, config, rng, state=state):
+        for iteration in _iterations(experiment.method.train(task, config, rng, state=state), state, folder.path):
             _one_thread()
             now = time.perf_counter()
             row = {"iteration": iteration.number, **iteration.scalars}
@@ -97,9 +105,12 @@ def _train(experiment: Experiment, task: Any, config: Any, seed: int, folder: Ru
                 "seed": seed,
                 "rng": rng.bit_generator.state,
                 "seconds": before + time.perf_counter() - start,
+                "saving": saving,  # seconds that the checkpoints before this one took
+                "exact": exact,
             }
             folder.save(iteration.number, {"state": iteration.state, "policy": iteration.policy.state()}, meta)
             last = time.perf_counter()
+            saving += last - now
             pace = (last - start) / (iteration.number - done)
             left = None if total is None else pace * (total - iteration.number)
             display.iteration(iteration.number, iteration.scalars, before + last - start, left)
@@ -108,6 +119,19 @@ def _train(experiment: Experiment, task: Any, config: Any, seed: int, folder: Ru
     finally:
         display.close()
         events.close()
+
+
+def _iterations(training: Iterator[Iteration], state: Any, path: Path) -> Iterator[Iteration]:
+    """Yields the iterations; what a saved state makes of the first of them is a fault of the state."""
+    try:
+        first = next(training, None)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if state is None:
+            raise
+        raise unfit(error, path) from error
+    if first is not None:
+        yield first
+        yield from training
 
 
 def by_condition(iteration: Iteration) -> list[dict[str, float]]:

@@ -20,7 +20,8 @@ class Stop:
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():
-            self._before = {s: signal.signal(s, self._hear) for s in SIGNALS}
+            heard = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]  # nohup, or a shell's &
+            self._before = {s: signal.signal(s, self._hear) for s in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,11 +3,16 @@
 A run makes it in a process of its own: a broken OpenGL library may end a process, and that must not be the run's.
 """
 
+import contextlib
+import ctypes
 import io
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +23,8 @@ LIMIT = 180  # seconds that the making may take
 ADVICE = "no OpenGL for off-screen pictures: apt-get install --no-install-recommends libegl1 libgl1"
 
 
-def make_apart(path: Path, task: Any) -> str | None:
-    """Makes policy.gif, and policy.mp4 where `av` is installed, in another process.
+def make_apart(path: Path, task: Any, stopped: Callable[[], int] = lambda: 0) -> str | None:
+    """Makes policy.gif, and policy.mp4 where `av` is installed, in another process, until `stopped` says otherwise.
 
     Returns None, or in one line what was skipped and why.
     """
@@ -29,20 +34,34 @@ def make_apart(path: Path, task: Any) -> str | None:
     if not environment.get("MUJOCO_GL") and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(environment):
         environment["MUJOCO_GL"] = "egl"  # read when mujoco is imported
     command = [sys.executable, str(Path(__file__).resolve()), str(path)]
-    how: dict[str, Any] = {
-        "capture_output": True,
-        "text": True,
-        "timeout": LIMIT,
-        "start_new_session": True,
-    }  # Ctrl-C is not for it
-    try:
-        done = subprocess.run(command, env=environment, **how)
-    except subprocess.TimeoutExpired:
-        return f"moving picture skipped: it took more than {LIMIT} s"
-    if done.returncode == 0:
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(  # a session of its own: Ctrl-C is not for it
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+        )
+        end = time.monotonic() + LIMIT
+        try:
+            while process.poll() is None and time.monotonic() < end and not stopped():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.1)
+        finally:
+            if unfinished := process.poll() is None:
+                process.kill()
+                process.wait()
+        said.seek(0)
+        lines = said.read().strip().splitlines()
+    if unfinished:
+        return f"moving picture skipped: it took more than {LIMIT} s" if not stopped() else "moving picture skipped"
+    if process.returncode == 0:
         return None
-    lines = done.stderr.strip().splitlines() or [f"its process ended with {done.returncode}; {ADVICE}"]
+    lines = lines or [f"its process ended with {process.returncode}; {ADVICE}"]
     return f"moving picture skipped: {lines[-1]}"
+
+
+def _die_with_parent() -> None:
+    """Asks the system to end this process when the run that started it is killed, and after LIMIT in any case."""
+    signal.alarm(LIMIT)
+    with contextlib.suppress(OSError, AttributeError):  # on Linux only
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def main(path: Path) -> int:
@@ -160,4 +179,5 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)
     if len(sys.argv) != 2:
         sys.exit("usage: python experiments/video.py RUN")
+    _die_with_parent()
     sys.exit(main(Path(sys.argv[1])))

@@ -1,9 +1,10 @@
 import math
+import os
 
 import pytest
 
 from experiments.tables import Table, read
-from lqr import CheckpointError, InputError
+from lqr import CheckpointError, InputError, StorageError
 
 
 def test_numbers_come_back_to_the_last_bit(tmp_path):
@@ -24,10 +25,38 @@ def test_a_table_is_cut_back_to_where_it_was_and_goes_on(tmp_path):
     assert (tmp_path / "t.csv").read_text() == "a,b\n1,2.0\n4,5.0\n"
 
 
-def test_a_table_that_lost_rows_since_the_checkpoint_is_refused(tmp_path):
-    (tmp_path / "t.csv").write_text("a\n1\n")
-    with pytest.raises(CheckpointError, match="expected 10"):
-        Table(tmp_path / "t.csv").cut(10)
+@pytest.mark.parametrize("change", ["lost", "other", "link", "pipe"])
+def test_a_table_that_was_changed_before_the_mark_is_refused(tmp_path, change):
+    path, kept = tmp_path / "t.csv", tmp_path / "kept.csv"
+    table = Table(path)
+    table.append({"a": 1}, {"a": 2})
+    mark = table.flush()
+    kept.write_bytes(path.read_bytes() + b"years of work")
+    if change == "lost":
+        path.write_text("a\n1\n")
+    elif change == "other":
+        path.write_text("a\n1\n3\n")
+    else:
+        path.unlink()
+        path.symlink_to(kept) if change == "link" else os.mkfifo(path)
+    with pytest.raises((CheckpointError, StorageError), match=r"t\.csv"):
+        Table(path).cut(mark)
+    assert kept.read_bytes().endswith(b"years of work")
+
+
+def test_a_table_of_words_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,two\n")
+    with pytest.raises(CheckpointError, match="two"):
+        read(tmp_path / "t.csv")
+
+
+def test_rows_that_somebody_else_appends_are_seen_at_the_next_checkpoint(tmp_path):
+    table = Table(tmp_path / "t.csv")
+    table.append({"a": 1})
+    with open(tmp_path / "t.csv", "a") as file:
+        file.write("2\n")
+    with pytest.raises(StorageError, match="another program"):
+        table.flush()
 
 
 def test_a_row_with_other_keys_is_refused_with_their_names(tmp_path):

@@ -1,0 +1,219 @@
+"""Runs the toy experiment hundreds of times: a parent that has imported everything forks a child for each run.
+
+What a child executes is `experiments.main.main`, as experiments/run.py does; only the drawing of the figures is
+replaced by files of the same names. It can be told to die, or to be refused by the system, at its n-th operation on
+the run's folder.
+"""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from functools import lru_cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TOY = ROOT / "tests" / "experiments" / "toy.py"
+SAME = ("metrics.csv", "conditions.csv", "policy/arrays.safetensors", "policy/MANIFEST.json")
+SAME += ("trajectories/MANIFEST.json",)
+PLAIN = ("toy", "--seed", "3", "--out", "r")
+
+
+class Parent:
+    """The process that forks the children, one at a time."""
+
+    def __enter__(self):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment |= {"MKL_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+        command = [sys.executable, str(Path(__file__).resolve())]
+        self.process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=environment)
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def start(self, folder, words, sabotage=None):
+        """Starts a run in `folder`; returns its process id. Its output goes to the files out and err there."""
+        order = {"cwd": str(folder), "words": list(map(str, words)), "sabotage": sabotage}
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def wait(self):
+        """Returns the exit code of the run that was started last; minus the signal that killed it."""
+        return int(self.process.stdout.readline())
+
+    def run(self, folder, words, sabotage=None):
+        """Runs to the end; returns the exit code."""
+        self.start(folder, words, sabotage)
+        return self.wait()
+
+
+def check(folder, printed=""):
+    """Raises AssertionError where a killed run broke a promise; returns the number of its newest checkpoint.
+
+    Every published checkpoint is whole, none that was announced is lost, and at most one iteration is.
+    """
+    from dynamics.files import folders_by_number
+    from dynamics.storage import load_tree
+    from experiments.tables import read
+
+    steps = folder / "checkpoints"
+    numbers = [number for number, _ in folders_by_number(steps, "step_")] if steps.is_dir() else []
+    for number in numbers:
+        load_tree(steps / f"step_{number}")
+    newest = max(numbers, default=0)
+    said = [int(line.split()[0].split("/")[0]) for line in printed.splitlines() if "/" in line.split(" elapsed")[0][:9]]
+    assert newest >= max(said, default=0), f"iteration {max(said)} was announced, {newest} is there"
+    rows = folder / "metrics.csv"
+    if rows.exists() and rows.read_bytes().endswith(b"\n"):
+        assert len(read(rows)) <= newest + 1
+    return newest
+
+
+def assert_same(folder, reference, tidy=True):
+    """Raises AssertionError where a finished run differs from the reference in a bit, or left something beside."""
+    for name in SAME:
+        assert (folder / name).read_bytes() == (reference / name).read_bytes(), f"{name} differs"
+    assert (folder / "result.json").exists()
+    left = [path.name for path in folder.rglob(".*")]
+    assert not (left and tidy), f"{left} was left"
+
+
+def printed_by(folder):
+    """Returns the lines of progress in the file `out`, whose first is the title."""
+    path = folder / "out"
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return "\n".join(line for line in lines if line.strip()[:1].isdigit())
+
+
+def again(folder, words):
+    """Returns the words that go on with what a killed run left: --resume, or the first words where nothing began."""
+    return ("--resume", "r") if (folder / "r" / "config.json").exists() else words
+
+
+def fresh(folder):
+    """Empties a folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+class Sabotage:
+    """Kills this process, or refuses, at the n-th operation that changes something under a folder."""
+
+    EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate")
+
+    def __init__(self, under, at, kind="kill", error="ENOSPC", forever=False):
+        self.under, self.left, self.kind, self.forever = os.path.abspath(under), at, kind, forever
+        self.error = getattr(errno, error)
+        self.marker = os.path.join(os.path.dirname(self.under), "hit")
+        self.inside = False
+        self.fsync = os.fsync
+        os.fsync = self._fsync
+        sys.addaudithook(self._hook)
+
+    def _fsync(self, handle):
+        self._count("fsync")
+        return self.fsync(handle)
+
+    def _hook(self, event, arguments):
+        if event not in self.EVENTS or self.inside:
+            return
+        if event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            return
+        path = arguments[0]
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return
+        relative_to_a_folder = event in ("os.remove", "os.rmdir") and arguments[1] not in (-1, None)
+        if relative_to_a_folder or os.path.abspath(os.fsdecode(path)).startswith(self.under):
+            self._count(f"{event} {os.fsdecode(path)}")
+
+    def _count(self, what):
+        self.left -= 1
+        if self.left == 0 or (self.left < 0 and self.forever):
+            self.inside = True
+            with open(self.marker, "a") as marker:
+                marker.write(what + "\n")
+            self.inside = False
+            if self.kind == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise OSError(self.error, os.strerror(self.error))
+
+
+def _serve():
+    """Forks a child for each order on the standard input."""
+    sys.path.insert(0, str(ROOT))
+    spec = spec_from_file_location("toy", TOY)
+    toy = module_from_spec(spec)
+    sys.modules["toy"] = toy
+    spec.loader.exec_module(toy)
+    toy.install()
+    import rich.box
+    import rich.console
+    import rich.progress
+    import rich.table  # noqa: F401
+    import tyro  # noqa: F401
+    from tensorboard.compat.proto import event_pb2  # noqa: F401
+
+    import experiments.runner  # noqa: F401
+    from experiments import figures, versions
+    from experiments.main import main
+
+    figures.draw, versions.dependencies = _cheap_figures, lru_cache(versions.dependencies)
+    versions.dependencies()
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            os.chdir(order["cwd"])
+            for number, name in ((0, os.devnull), (1, "out"), (2, "err")):
+                flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+                os.dup2(os.open(name, flags), number)
+            sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))
+            if order["sabotage"]:
+                Sabotage(**order["sabotage"])
+            code = 70
+            try:
+                code = main(order["words"])
+            finally:
+                os._exit(code)
+        print(pid, flush=True)
+        status = os.waitpid(pid, 0)[1]
+        print(-os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status), flush=True)
+
+
+def _cheap_figures(path, task):
+    from dynamics.files import write_file
+    from dynamics.storage import load_tree
+
+    load_tree(path / "trajectories")
+    (path / "figures").mkdir(exist_ok=True)
+    write_file(path / "figures" / "learning.png", b"a picture")
+
+
+def reference_run(parent, folder):
+    """Makes the uninterrupted run in folder/reference/r; returns that path and how long it took, in seconds."""
+    seconds = []
+    for _ in range(2):
+        fresh(folder / "reference")
+        begun = time.monotonic()
+        assert parent.run(folder / "reference", PLAIN) == 0, (folder / "reference" / "err").read_text()
+        seconds.append(time.monotonic() - begun)
+    return folder / "reference" / "r", min(seconds)
+
+
+def workplace():
+    """Returns a new temporary folder, in memory where there is such a place; to be removed by the caller."""
+    return Path(tempfile.mkdtemp(prefix="faults-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
+
+
+if __name__ == "__main__":
+    _serve()
