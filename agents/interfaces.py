@@ -23,7 +23,11 @@ class Cost(Protocol):
 
 
 class Task(Protocol):
-    """A world that is asked in batches; B simulations live side by side."""
+    """A world that is asked in batches; B simulations live side by side.
+
+    A task may also have `simulator` (see `dynamics.simulator.Simulator`), one step of a model of it from any state, for
+    the prior of that name.
+    """
 
     name: str
     horizon: int  # T, steps of an episode

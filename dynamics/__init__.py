@@ -10,18 +10,27 @@ from .flat import FlatPrior
 from .gmm import GaussianMixturePrior
 from .local import Fit, fit_linear_gaussian
 from .prior import NormalInverseWishart, Prior, log_evidence, posterior
+from .simulator import SimulatorPrior
 
-PRIORS: dict[str, Callable[[], Any]] = {"flat": FlatPrior, "gmm": GaussianMixturePrior}
+PRIORS: dict[str, Callable[[], Any]] = {
+    "flat": FlatPrior,
+    "gmm": GaussianMixturePrior,
+    "simulator": SimulatorPrior,
+}
 """The prior global models by their word; add your own with PRIORS["word"] = factory."""
 
 
-def make_prior(prior: str | Prior) -> Any:
-    """Returns the prior of that word, or a copy of the object; an unknown word is refused with the choices."""
-    if not isinstance(prior, str):
-        return deepcopy(prior)  # a Config may be used twice
-    if prior not in PRIORS:
+def make_prior(prior: str | Prior, task: Any = None) -> Any:
+    """Returns the prior of that word, or a copy of the object; an unknown word is refused with the choices.
+
+    A prior that has a method `attach` is handed the task.
+    """
+    if isinstance(prior, str) and prior not in PRIORS:
         raise InputError(f"prior is {prior!r}; expected one of {', '.join(PRIORS)}")
-    return PRIORS[prior]()
+    made = PRIORS[prior]() if isinstance(prior, str) else deepcopy(prior)  # a Config may be used twice
+    if hasattr(made, "attach"):
+        made.attach(task)
+    return made
 
 
 __all__ = [
@@ -31,6 +40,7 @@ __all__ = [
     "GaussianMixturePrior",
     "NormalInverseWishart",
     "Prior",
+    "SimulatorPrior",
     "fit_linear_gaussian",
     "log_evidence",
     "make_prior",

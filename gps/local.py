@@ -104,9 +104,9 @@ def judge(
     accepted &= ~lost
     best = np.abs(old.predicted) / (2 * np.maximum(short, 1e-4 * (1 + np.abs(old.cost))))
     multiplier = old.multiplier * np.where(accepted, np.where(had, np.clip(best, 0.3, 3.0), 1.0), shrink)
-    data = {name: _choose(accepted, getattr(new, name), getattr(old, name)) for name in ("x", "u", "o", "used", "cost")}
+    data = {name: choose(accepted, getattr(new, name), getattr(old, name)) for name in ("x", "u", "o", "used", "cost")}
     controller = LinearGaussianController(
-        *(_choose(accepted, a, b) for a, b in zip(new.controller, old.controller, strict=True))
+        *(choose(accepted, a, b) for a, b in zip(new.controller, old.controller, strict=True))
     )
     merged = old._replace(
         controller=controller,
@@ -189,7 +189,8 @@ def improve(
     return Proposal(LinearGaussianController(K, k, cov), mean, spread, predicted, epsilon, kl, eta, solved)
 
 
-def _choose(accepted: Array, new: Array, old: Array) -> Array:
+def choose(accepted: Array, new: Array, old: Array) -> Array:
+    """Returns `new` for the conditions that accepted (C,) says, and `old` for the others, (C, ...)."""
     return np.where(accepted.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
 

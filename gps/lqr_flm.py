@@ -6,6 +6,7 @@ sample each controller, fit its dynamics, minimise the expected cost within a KL
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,21 +14,30 @@ from agents.controllers import ControllerPolicy
 from agents.interfaces import Iteration, State, Task
 
 from . import local as lc
+from .rehearsal import rehearse
 from .rounds import Rounds
-from .settings import Local
+from .settings import Local, Rule, not_negative
 
 
 @dataclass(frozen=True)
 class Config(Local):
     """Settings of the trajectory-centric method."""
 
+    rehearsal: int = 0  # iterations in the simulator of that prior, at first and when it is found to be wrong; 0: none
+
+    RULES: ClassVar[dict[str, Rule]] = {"rehearsal": not_negative}
+
 
 def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
     rounds = Rounds(task, config, state)
+    if config.rehearsal and not state:
+        rehearse(train, rounds, rng)
     for number in rounds.left:
         known = rounds.learn(rounds.sample(rng))
         step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon)
         rounds.adopt(known, step)
+        if config.rehearsal and rounds.prior.moved > 0.01:  # what was rehearsed was another world
+            rehearse(train, rounds, rng)
         report = rounds.report(known, step, rng)
         yield Iteration(number, ControllerPolicy(rounds.controller), *report, rounds.state(number))

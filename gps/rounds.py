@@ -41,7 +41,7 @@ class Rounds:
 
     def __init__(self, task: Task, config: Local, state: State | None = None):
         self.task, self.config, self.scale = task, config, lc.action_scale(task)
-        self.prior = make_prior(config.prior)
+        self.prior = make_prior(config.prior, task)
         self.controller = lc.initial_controller(task, config.initial_std)  # to be tried next
         self.old: lc.Local | None = None  # the accepted ones
         first = 1

@@ -1,6 +1,7 @@
 """A MuJoCo model as a task: B simulations of it in one batch, stepped by C++ threads."""
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -67,6 +68,15 @@ class MujocoBatch:
         """Returns the live (B, ...) array of an MjData field."""
         return self._batch.bind(name)
 
+    def scale(self, field: str, index: int | Sequence[int], factor: Array) -> None:
+        """Makes simulation i's entries of an MjModel field those of the model times factor[i], (B,)."""
+        nominal = np.asarray(getattr(self.model, field)[index])
+        self._batch.expand(field)[:, index] = nominal * factor.reshape(-1, *[1] * nominal.ndim)
+
+    def follow(self) -> None:
+        """Computes the constants that follow from the model fields that were scaled."""
+        self._batch.set_const()
+
     def data(self, i: int) -> Any:
         """Returns simulation i as an MjData, for rendering."""
         import mujoco
@@ -83,3 +93,40 @@ class MujocoBatch:
         threads = min(os.cpu_count() or 1, max(1, B // 10))
         self._batches[B] = Batch(self.model, B, nthread=threads)
         return self._batches[B]
+
+
+class OneStep:
+    """One step of a task's model from any state, with its physical parameters scaled: for the prior `simulator`.
+
+    `place(x)` returns (qpos, qvel) of states x (M, dx), and `read(simulations)` returns x again. `parameters` names
+    what may be wrong in the model: fields of mjModel and their indices, which one factor multiplies. `believed` holds
+    factors by which the model at hand differs from the model file, by the parameters' names.
+    """
+
+    def __init__(
+        self,
+        simulations: MujocoBatch,
+        place: Callable[[Array], tuple[Array, Array]],
+        read: Callable[[MujocoBatch], Array],
+        parameters: Mapping[str, Sequence[tuple[str, Any]]],
+        believed: Mapping[str, float] | None = None,
+    ):
+        self._sim, self._place, self._read, self._fields = simulations, place, read, dict(parameters)
+        self.parameters = tuple(parameters)
+        believed = dict(believed or {})
+        if unknown := set(believed) - set(parameters):
+            raise InputError(f"got factors of {', '.join(sorted(unknown))}; expected of {', '.join(parameters)}")
+        self._believed = np.array([believed.get(name, 1.0) for name in parameters])
+
+    def __call__(self, x: Array, u: Array, factors: Array) -> Array:
+        """Returns the states after one step, (M, dx), NaN where the simulation diverged.
+
+        x (M, dx), u (M, du), and `factors` (M, P) on the parameters.
+        """
+        self._sim.start(*self._place(x))
+        for fields, factor in zip(self._fields.values(), (self._believed * factors).T, strict=True):
+            for field, index in fields:
+                self._sim.scale(field, index, factor)
+        self._sim.follow()
+        self._sim.advance(u)
+        return np.where(self._sim.diverged[:, None], np.nan, self._read(self._sim))

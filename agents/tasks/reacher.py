@@ -5,7 +5,9 @@ The physics is that of the XML in the installed gymnasium package. x = [2 joint 
 target's position, the velocities, and fingertip - target (10 numbers).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,11 +18,20 @@ from lqr import InputError, QuadraticCost
 from lqr.costs import Action, WeightedNorm
 
 from ..interfaces import Cost
-from .mujoco_task import MujocoBatch
+from .mujoco_task import MujocoBatch, OneStep
 
 Array = np.ndarray
 
 FINGERTIP, TARGET = 3, 4  # body numbers in reacher.xml
+LINKS = (0.1, 0.11)  # m, in reacher.xml
+PARAMETERS: dict[
+    str, list[tuple[str, Any]]
+] = {  # what may be wrong in a model of the arm; the motors' gear is left out, since only ratios to it matter
+    "mass of link 0": [("body_mass", 1), ("body_inertia", 1)],
+    "mass of link 1": [("body_mass", [2, 3]), ("body_inertia", [2, 3])],
+    "rotor inertia": [("dof_armature", [0, 1])],
+    "damping": [("dof_damping", [0, 1])],
+}
 FOUR_ANGLES = np.array([[0.05, -0.05], [-0.05, 0.05], [0.08, 0.02], [0.0, 0.0]])  # rad
 FOUR_TARGETS = np.array([[0.10, 0.11], [-0.11, 0.10], [-0.09, -0.12], [0.12, -0.09]])  # m
 
@@ -63,19 +74,27 @@ class Reacher:
     plane = (4, 5)
     camera: ClassVar[dict[str, float]] = {"distance": 0.62}  # m above the plane, for pictures
 
-    def __init__(self, conditions: int = 40, layout_seed: int = 20_000):
+    def __init__(self, conditions: int = 40, layout_seed: int = 20_000, believed: Mapping[str, float] | None = None):
+        """`believed` are the factors by which the arm's parameters are wrong in what `simulator` believes."""
         if conditions < 1:
             raise InputError(f"conditions is {conditions}; expected at least 1")
         self.conditions = conditions
         self.angles, self.targets = sample_layout(conditions, np.random.default_rng(layout_seed))
         self.action_low, self.action_high = -np.ones(2), np.ones(2)
         self._sim = MujocoBatch(gymnasium_xml("reacher.xml"), frame_skip=2)
+        self._believed = believed
         self.cost: Cost = ExactCost(_cost(1.0, 1e-40, first=0.0), _cost(1.0, 1e-5, first=0.0))
 
     @property
     def model(self) -> Any:
         """The mujoco.MjModel, for rendering."""
         return self._sim.model
+
+    @cached_property
+    def simulator(self) -> OneStep:
+        """One step from any state, for the prior `simulator`."""
+        sim = MujocoBatch(self._sim.xml_path, self._sim.frame_skip)
+        return OneStep(sim, _place, _state, PARAMETERS, self._believed)
 
     def data(self, i: int) -> Any:
         """Returns simulation i as an MjData, for rendering."""
@@ -89,17 +108,17 @@ class Reacher:
     def start(self, angles: Array, speeds: Array, targets: Array) -> Array:
         """Starts simulations at joint angles (B, 2), velocities (B, 2) and targets (B, 2); returns x (B, 6)."""
         self._sim.start(np.concatenate([angles, targets], 1), np.concatenate([speeds, np.zeros_like(speeds)], 1))
-        return self._x()
+        return _state(self._sim)
 
     def step(self, u: Array) -> Array:
         """Applies torques u (B, 2) in [-1, 1] for 0.02 s; returns x (B, 6)."""
         self._sim.advance(u)
-        return self._x()
+        return _state(self._sim)
 
     def observe(self) -> Array:
         """Returns Gymnasium's observation, (B, 10)."""
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
-        return np.concatenate([np.cos(q[:, :2]), np.sin(q[:, :2]), q[:, 2:], v[:, :2], self._gap()], 1)
+        return np.concatenate([np.cos(q[:, :2]), np.sin(q[:, :2]), q[:, 2:], v[:, :2], _gap(self._sim)], 1)
 
     @property
     def diverged(self) -> Array:
@@ -114,13 +133,6 @@ class Reacher:
         """Returns the final distance of the fingertip to the target (m), (N,)."""
         return {"distance": np.linalg.norm(x[:, -1, 4:6], axis=-1)}
 
-    def _gap(self) -> Array:
-        place = self._sim.field("xpos")
-        return (place[:, FINGERTIP] - place[:, TARGET])[:, :2]
-
-    def _x(self) -> Array:
-        return np.concatenate([self._sim.field("qpos")[:, :2], self._sim.field("qvel")[:, :2], self._gap()], 1)
-
 
 class ReacherFour(Reacher):
     """Four fixed targets, a comparison task: cost sqrt(1e-5 + |fingertip - target|^2) + 0.1 |u|^2 per step."""
@@ -128,8 +140,8 @@ class ReacherFour(Reacher):
     name = "reacher_four"
     env_id = None
 
-    def __init__(self) -> None:
-        super().__init__(conditions=4)
+    def __init__(self, believed: Mapping[str, float] | None = None) -> None:
+        super().__init__(conditions=4, believed=believed)
         self.angles, self.targets = FOUR_ANGLES.copy(), FOUR_TARGETS.copy()
         self.cost = _cost(0.1, 1e-5, first=1.0, last=0.0)  # of x and u at steps 0..T-1
 
@@ -146,6 +158,23 @@ def sample_layout(count: int, rng: np.random.Generator) -> tuple[Array, Array]:
         draw = rng.uniform(-0.2, 0.2, size=(count, 2))
         targets = np.concatenate([targets, draw[np.linalg.norm(draw, axis=1) < 0.2]])
     return angles, targets[:count]
+
+
+def _gap(sim: MujocoBatch) -> Array:
+    place = sim.field("xpos")
+    return (place[:, FINGERTIP] - place[:, TARGET])[:, :2]
+
+
+def _state(sim: MujocoBatch) -> Array:
+    return np.concatenate([sim.field("qpos")[:, :2], sim.field("qvel")[:, :2], _gap(sim)], 1)
+
+
+def _place(x: Array) -> tuple[Array, Array]:
+    """Returns qpos and qvel of states x (M, 6)."""
+    angles, speeds, gap = x[:, :2], x[:, 2:4], x[:, 4:]
+    total = np.cumsum(angles, 1)
+    tip = np.stack([np.cos(total) @ LINKS, np.sin(total) @ LINKS], 1)
+    return np.concatenate([angles, tip - gap], 1), np.concatenate([speeds, np.zeros_like(speeds)], 1)
 
 
 def _cost(control_weight: float, smoothing: float, first: float = 1.0, last: float = 1.0) -> Cost:

@@ -16,6 +16,7 @@ from dynamics.local import MEAN_STRENGTH, condition, weighed
 from lqr import InputError
 
 DX, DU, C, T = 3, 2, 2, 6
+WORDS = [word for word in PRIORS if word != "simulator"]  # that one needs a task, and is tested with its own
 
 
 def system(rng, C=C, T=T, dx=DX, du=DU):
@@ -64,7 +65,7 @@ class Fixed:
         return NormalInverseWishart(np.tile(self.mean, (*lead, 1)), np.broadcast_to(self.cov, (*lead, d, d)), one, one)
 
 
-@pytest.mark.parametrize("word", PRIORS)
+@pytest.mark.parametrize("word", WORDS)
 def test_a_known_linear_system_is_recovered_from_many_samples(word):
     rng = np.random.default_rng(0)
     F, f = system(rng)
@@ -145,7 +146,7 @@ def test_the_strength_that_is_taken_is_the_one_with_the_greatest_evidence():
     assert len({fit.evidence for fit in tried.values()}) == 3
 
 
-@pytest.mark.parametrize("word", PRIORS)
+@pytest.mark.parametrize("word", WORDS)
 @pytest.mark.parametrize("N", [1, 2, 4])
 def test_few_samples_give_a_finite_usable_model(word, N):
     rng = np.random.default_rng(4)
@@ -159,7 +160,7 @@ def test_few_samples_give_a_finite_usable_model(word, N):
     assert held_out_error(fit, x, u) < x[:, :, 1:].std()
 
 
-@pytest.mark.parametrize("word", PRIORS)
+@pytest.mark.parametrize("word", WORDS)
 def test_duplicated_and_constant_columns_do_no_harm(word):
     rng = np.random.default_rng(5)
     F, f = system(rng)
@@ -174,7 +175,7 @@ def test_duplicated_and_constant_columns_do_no_harm(word):
     np.testing.assert_allclose(guess[..., 4], 3.0, atol=0.02)
 
 
-@pytest.mark.parametrize("word", PRIORS)
+@pytest.mark.parametrize("word", WORDS)
 def test_an_action_that_never_moves_does_no_harm(word):
     rng = np.random.default_rng(5)
     F, f = system(rng)
@@ -185,7 +186,7 @@ def test_an_action_that_never_moves_does_no_harm(word):
     assert np.abs(fit.dynamics.F).max() < 50
 
 
-@pytest.mark.parametrize("word", PRIORS)
+@pytest.mark.parametrize("word", WORDS)
 def test_a_weight_of_zero_is_the_same_as_leaving_the_sample_out(word):
     rng = np.random.default_rng(6)
     x, u = simulate(rng, *system(rng), 9)
@@ -216,7 +217,7 @@ def test_samples_that_are_not_used_do_not_pull_the_mixture_elsewhere():
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-@pytest.mark.parametrize("word", PRIORS)
+@pytest.mark.parametrize("word", WORDS)
 def test_the_order_of_the_samples_does_not_matter(word):
     rng = np.random.default_rng(7)
     x, u = simulate(rng, *system(rng), 8)
@@ -229,7 +230,7 @@ def test_the_order_of_the_samples_does_not_matter(word):
         np.testing.assert_allclose(a, b, atol=1e-8)
 
 
-@pytest.mark.parametrize("word", PRIORS)
+@pytest.mark.parametrize("word", WORDS)
 def test_millimetres_instead_of_metres_do_not_change_the_prediction(word):
     rng = np.random.default_rng(8)
     x, u = simulate(rng, *system(rng), 5, noise=0.05)

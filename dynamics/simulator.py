@@ -1,0 +1,172 @@
+"""A simulator whose parameters may be wrong, as a prior for local models: its tangent, and how far its steps miss.
+
+A task offers one step of its own simulator from any state, x' = f(x, u, factors), in which each factor multiplies some
+physical parameter. The prior says x' ~ N(f + its tangent, R), where R is how far f was from what was seen. As trials
+arrive, the factors are identified again:
+
+    minimise over theta = log factors    1/2 sum_i |(x'_i - f(x_i, u_i, e^theta)) / s|^2 + 1/2 |theta / width|^2
+
+with s the residual's own size, found from the fit in turn. This is the mode of the posterior for residuals N(0, s^2)
+and factors that are log-normal about what the simulator says.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from lqr import InputError
+
+from .prior import Array, NormalInverseWishart
+
+
+class Simulator(Protocol):
+    """What a task offers as its attribute `simulator`."""
+
+    parameters: Sequence[str]  # names of the P parameters that may be wrong
+
+    def __call__(self, x: Array, u: Array, factors: Array) -> Array:
+        """Returns the states (M, dx) one step after x (M, dx) under u (M, du), NaN where that failed.
+
+        `factors` (M, P) multiply the parameters.
+        """
+        ...
+
+
+class SimulatorPrior:
+    """The prior `simulator`: the tangent of the task's own simulator at the mean of each step's samples."""
+
+    def __init__(self, identify: bool = True, width: float = 0.7, limit: float = 10.0, window: int = 2000):
+        """`width` is the standard deviation of the log factors, 0.7 for a factor of 2; `limit` bounds the factors.
+
+        The last `window` transitions are kept; `identify` says whether the factors are looked for, or stay 1.
+        """
+        if not width > 0 or not limit > 1 or window < 1:
+            raise InputError(f"got width {width}, limit {limit}, window {window}; expected above 0, above 1, 1 or more")
+        self.identify, self.width, self.limit, self.window = identify, width, limit, window
+        self.simulator: Simulator | None = None
+        self.z: Array | None = None  # (M, d), the window
+        self.theta = np.zeros(0)  # (P,), log factors
+        self.residual = np.zeros((0, 0))  # (dx, dx), second moment of what the simulator misses in one step
+        self.moved = 0.0  # by how much the last update changed the simulator's steps, as a share of their size
+
+    def attach(self, task: Any) -> None:
+        """Takes the task's simulator. Raises InputError where the task has none."""
+        simulator = getattr(task, "simulator", None)
+        if simulator is None:
+            name = getattr(task, "name", type(task).__name__ if task is not None else "none")
+            raise InputError(
+                f"the prior simulator got the task {name}, which has no simulator; expected an attribute `simulator` "
+                "(see dynamics.simulator.Simulator); give it one, or choose another prior"
+            )
+        self.simulator = simulator
+        self.theta = np.zeros(len(simulator.parameters))
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """What the simulator's parameters are multiplied by, by name."""
+        return dict(zip(self._step().parameters, np.exp(self.theta).tolist(), strict=True))
+
+    def step(self, x: Array, u: Array) -> Array:
+        """Returns the states (M, dx) one step after x (M, dx) under u (M, du), as the simulator now believes."""
+        return self._simulate(self.theta, x, u)
+
+    def update(self, x: Array, u: Array, xnext: Array) -> None:
+        """Adds transitions (M, .) to the window and identifies the factors again."""
+        new = np.concatenate([x, u, xnext - x], -1)
+        self.z = new if self.z is None else np.concatenate([self.z, new])[-self.window :]
+        dx, n = x.shape[-1], x.shape[-1] + u.shape[-1]
+        data = self.z[:, :dx], self.z[:, dx:n], self.z[:, n:]
+        before = self._miss(self.theta, *data)
+        if self.identify and len(self.theta):
+            self._identify(*data)
+        miss = self._miss(self.theta, *data)
+        valid = np.isfinite(miss).all(1) & np.isfinite(before).all(1)
+        miss, size = miss[valid], np.maximum(np.sqrt((data[2] ** 2).mean(0)), 1e-9)
+        self.moved = float((np.abs(miss - before[valid]) / size).mean(0).max(initial=0.0)) if len(miss) else 0.0
+        floor = 1e-12 * np.maximum(self.z[:, n:].var(0), 1e-12)
+        self.residual = miss.T @ miss / max(len(miss), 1) + np.diag(floor)
+
+    def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
+        """Returns the prior of each step, from the samples there (C, T, N, .), in the units of all data so far."""
+        assert self.z is not None
+        xu = np.concatenate([x, u], -1).mean(2)
+        lead, n, dx = xu.shape[:2], xu.shape[-1], x.shape[-1]
+        spread = np.maximum(self.z.var(0), 1e-12)[:n]
+        change, G = self._tangent(xu.reshape(-1, n), 1e-3 * np.sqrt(spread), dx)
+        change, G = change.reshape(*lead, dx), G.reshape(*lead, dx, n)
+        Pxx = np.broadcast_to(np.diag(spread), (*lead, n, n))
+        GP = G * spread
+        cov = np.concatenate(
+            [
+                np.concatenate([Pxx, np.swapaxes(GP, -1, -2)], -1),
+                np.concatenate([GP, GP @ np.swapaxes(G, -1, -2) + self.residual], -1),
+            ],
+            -2,
+        )
+        return NormalInverseWishart(np.concatenate([xu, change], -1), cov, np.ones(lead), np.ones(lead))
+
+    def state(self) -> dict[str, Any]:
+        """Returns all that `load_state` needs, as a tree of arrays and numbers."""
+        return {} if self.z is None else {"z": self.z, "theta": self.theta, "residual": self.residual}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes over what `state` returned."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def _step(self) -> Simulator:
+        if self.simulator is None:
+            raise InputError("the prior simulator has no task; expected attach(task), or make_prior(..., task)")
+        return self.simulator
+
+    def _simulate(self, theta: Array, x: Array, u: Array) -> Array:
+        return self._step()(x, u, np.exp(np.broadcast_to(theta, (len(x), theta.shape[-1]))))
+
+    def _miss(self, theta: Array, x: Array, u: Array, change: Array) -> Array:
+        return x + change - self._simulate(theta, x, u)
+
+    def _tangent(self, xu: Array, h: Array, dx: int) -> tuple[Array, Array]:
+        """Returns the change of state (M, dx) and its Jacobian (M, dx, n), by central differences in one batch.
+
+        A step that the simulator cannot take leaves the state as it is.
+        """
+        M, n = xu.shape
+        offsets = np.concatenate([np.zeros((1, n)), np.diag(h), -np.diag(h)])
+        points = (xu[:, None] + offsets).reshape(-1, n)
+        after = self._simulate(self.theta, points[:, :dx], points[:, dx:])
+        change = (after - points[:, :dx]).reshape(M, 2 * n + 1, dx)
+        change = np.where(np.isfinite(change).all((1, 2))[:, None, None], change, 0.0)
+        slope = (change[:, 1 : n + 1] - change[:, n + 1 :]) / (2 * h[:, None])
+        return change[:, 0], np.swapaxes(slope, -1, -2)
+
+    def _identify(self, x: Array, u: Array, change: Array, most: int = 200) -> None:
+        """Moves theta to the mode of its posterior, given at most `most` transitions spread over the window."""
+        from mujoco import minimize
+
+        usable = np.flatnonzero(np.isfinite(self._miss(self.theta, x, u, change)).all(1))
+        if not len(usable):
+            return
+        rows = usable[:: -(-len(usable) // most)]
+        x, u, change = x[rows], u[rows], change[rows]
+        least = 1e-6 * np.maximum(np.sqrt((change**2).mean(0)), 1e-9)
+        M, P = len(x), len(self.theta)
+        bound = np.full(P, np.log(self.limit))
+
+        def residual(thetas: Array) -> Array:  # (P, K) -> (R, K)
+            K = thetas.shape[1]
+            stacked = (np.concatenate([a] * K) for a in (x, u, change))
+            miss = self._miss(np.repeat(thetas.T, len(x), axis=0), *stacked) / size
+            miss = np.where(np.isfinite(miss), miss, 1e6)  # a step that fails is as bad as it gets
+            return np.concatenate([miss.reshape(K, -1).T, thetas / self.width])
+
+        size = np.maximum(np.sqrt((self._miss(self.theta, x, u, change) ** 2).mean(0)), least)
+        for _ in range(10):  # the smaller the miss, the more the data say; P of them may be fitted by chance
+            theta, _ = minimize.least_squares(
+                self.theta, residual, bounds=[-bound, bound], eps=1e-4, xtol=1e-4, max_iter=20, verbose=0
+            )
+            self.theta, before = theta.ravel(), size
+            miss = (self._miss(self.theta, x, u, change) ** 2).sum(0)
+            size = np.maximum(np.sqrt((miss + P * before**2) / (M + P)), least)
+            if (size > 0.9 * before).all():
+                break
