@@ -24,9 +24,16 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
 
 
 def make_task(name: str, **settings: Any) -> Any:
-    """Builds a task by its name, with its constructor's settings. Raises InputError for an unknown name."""
+    """Builds a task by its name, or `gymnasium:ENV_ID`, with its constructor's settings.
+
+    Raises InputError for an unknown name.
+    """
+    if name.startswith("gymnasium:"):
+        from .gymnasium_task import GymnasiumTask
+
+        return GymnasiumTask(name.removeprefix("gymnasium:"), **settings)
     if name not in TASKS:
-        raise InputError(f"unknown task {name!r}; expected one of {', '.join(TASKS)}")
+        raise InputError(f"unknown task {name!r}; expected gymnasium:ENV_ID or one of {', '.join(TASKS)}")
     module, builder = TASKS[name].split(":")
     return getattr(import_module(module), builder)(**settings)
 
