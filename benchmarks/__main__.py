@@ -44,13 +44,18 @@ def problem(dx: int, du: int, T: int, B: int = 1, seed: int = 0) -> tuple[Any, .
 
 
 def measure(function: Callable[[], Any], seconds: float) -> tuple[float, float]:
-    """Returns the least and the median CPU time of one call, in microseconds."""
+    """Returns the least and the median CPU time of one call, in microseconds, over blocks of some milliseconds."""
     function()
-    start, times = time.process_time(), []
+    calls, start, times = 1, time.process_time(), []
     while len(times) < 7 or time.process_time() - start < seconds:
-        before = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - before)
+        before = time.process_time()
+        for _ in range(calls):
+            function()
+        spent = time.process_time() - before
+        if spent < 2e-3:  # too short for the clock of a process: not counted
+            calls *= 2
+        else:
+            times.append(spent / calls)
     return 1e6 * min(times), 1e6 * float(np.median(times))
 
 

@@ -25,8 +25,9 @@ from .errors import (
 )
 from .ilqr import ILQRResult, Progress, ilqr, receding_horizon, shift
 from .infinite import StationaryController, infinite_horizon
-from .kl_constrained import KLResult, minimise_cost_within_kl
+from .kl_constrained import minimise_cost_within_kl
 from .kl_per_step import minimise_cost_within_kl_per_step
+from .lagrangian import KLResult
 from .lqg import Filtered, LinearGaussianObservation, kalman_filter, rts_smoother
 from .passes import backward, expected_cost, forward
 from .tracking import tracking_cost

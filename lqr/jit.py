@@ -1,18 +1,27 @@
 """`@kernel`: numba's compiler with an on-disk cache that may be damaged, stale or unwritable without harm.
 
-Kernels may fuse a multiplication and an addition, and nothing else: NaN and infinity keep their meaning.
+Kernels may fuse a multiplication and an addition, and nothing else: NaN and infinity keep their meaning. A kernel is
+compiled anew when any file of its folder has changed, because numba by itself watches only the file of the kernel.
 """
 
 import contextlib
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from numba import extending, njit
+from numba import njit
 
-part: Any = njit(fastmath={"contract"}, forceinline=True)  # a piece of a kernel of the same file
-intrinsic: Any = extending.intrinsic  # a function written in LLVM's own vectors
+part: Any = njit(fastmath={"contract"}, forceinline=True)  # a piece of a kernel, compiled into it
+shared: Any = njit(fastmath={"contract"})  # a piece that is compiled once and called
+
+
+@lru_cache
+def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Returns what changes with any Python file of the folder."""
+    files = sorted(folder.glob("*.py"))
+    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -23,6 +32,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     except RuntimeError:  # no folder to write to: neither beside the source nor in the home
         return njit(**options)(function)
     cache = compiled._cache
+    cache._cache_file._source_stamp = _stamp(Path(function.__code__.co_filename).parent)
     load = cache.load_overload
 
     def load_or_forget(*arguments: Any) -> Any:

@@ -8,7 +8,8 @@ import numpy as np
 
 from .batching import with_batch
 from .errors import NumericalError
-from .kl_constrained import Best, KLResult, positive, prepare, solve
+from .kl_constrained import positive
+from .lagrangian import Best, KLResult, prepare
 from .types import Array, Gaussian, LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
 
@@ -37,18 +38,19 @@ def minimise_cost_within_kl_per_step(
     active, converged = np.ones(B, bool), np.zeros(B, bool)
     slope, before = np.full((B, T), 1.5), np.full((2, B, T), np.nan)
     raised, reach, safe = np.ones(B), np.full(B, 3.0), np.full((B, T), np.nan)  # safe: had a minimum
-    todo = np.arange(B)
+    todo, weight = np.arange(B), np.zeros((B, T))
     while len(todo) and passes.max() < max_passes:
         at = log_eta[todo]
-        solution = solve(p, todo, np.exp(at))
+        weight[todo] = np.exp(at)
+        kl = p.solve(todo, weight)
         passes[todo] += 1
-        failed = np.isinf(solution.kl).any(-1)
-        gap = np.log(np.maximum(solution.kl, 1e-300)) - np.log(bound[todo] * (1 - 0.5 * tolerance))
-        good = np.all(solution.kl <= bound[todo], axis=-1)
-        best.keep(todo, good, solution, np.exp(at), solution.kl.sum(-1))
+        failed = np.isinf(kl).any(-1)
+        gap = np.log(np.maximum(kl, 1e-300)) - np.log(bound[todo] * (1 - 0.5 * tolerance))
+        good = np.all(kl <= bound[todo], axis=-1)
+        best.keep(todo[good], weight)
         lowest = np.where(p.tau[todo] > 0, np.log(np.maximum(p.tau[todo], 1e-300)) - 16, -69.0)
         idle = at <= lowest + 2.0
-        met = (solution.kl >= bound[todo] * (1 - tolerance)) | idle
+        met = (kl >= bound[todo] * (1 - tolerance)) | idle
         active[todo[good]] = ~idle[good].all(-1)
         converged[todo[good]] = met[good].all(-1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -67,16 +69,16 @@ def minimise_cost_within_kl_per_step(
         todo = todo[~(good & met.all(-1))]
     for b in np.flatnonzero(np.isnan(best.kl)):  # never feasible at once: one common factor makes it so
         for factor in (0.01, 0.1, 1.0, 3.0, 10.0):
-            weight = np.exp(log_eta[[b]] + factor)
-            solution = solve(p, np.array([b]), weight)
+            weight[b] = np.exp(log_eta[b] + factor)
+            kl = p.solve(np.array([b]), weight)
             passes[b] += 1
-            good = np.all(solution.kl <= bound[[b]], axis=-1)
-            best.keep(np.array([b]), good, solution, weight, solution.kl.sum(-1))
+            good = np.all(kl <= bound[[b]], axis=-1)
             if good.all():
+                best.keep(np.array([b]), weight)
                 break
         else:
             raise NumericalError(
                 f"no multipliers tried keep KL within {bound[b].min():.3g} nats of the anchor in problem {b}; "
                 "raise epsilon or the anchor's covariance, or make the cost convex first"
             )
-    return best.result(active, converged, passes)
+    return best.result(active, converged, passes, per_step=True)
