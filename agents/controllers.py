@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from dynamics.storage import check_tree
 from lqr import LinearGaussianController
 
 from .interfaces import Array, State
@@ -35,5 +36,7 @@ class ControllerPolicy:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "ControllerPolicy":
-        """Builds the controllers out of `state()`."""
+        """Builds the controllers out of `state()`. Raises CheckpointError for anything else."""
+        form = {"kind": str, "K": ("C", "T", "du", "dx"), "k": ("C", "T", "du"), "cov": ("C", "T", "du", "du")}
+        check_tree(state, form, "controllers")
         return cls(LinearGaussianController(*(np.asarray(state[name], dtype=float) for name in ("K", "k", "cov"))))

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from lqr import InputError, NumericalError
+from dynamics.storage import check_tree
+from lqr import CheckpointError, InputError, NumericalError
 
 from .interfaces import Array, State
 
@@ -145,18 +146,18 @@ class NeuralPolicy:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "NeuralPolicy":
-        """Builds the policy out of `state()`; raises InputError where the layers do not fit together."""
-        layers = [state["layers"][f"layer{i}"] for i in range(len(state["layers"]))]
-        weights, biases = [np.asarray(layer["W"]) for layer in layers], [np.asarray(layer["b"]) for layer in layers]
-        width = state["centre"].shape[0]
-        for W, b in zip(weights, biases, strict=True):
-            if W.ndim != 2 or b.shape != W.shape[:1] or W.shape[1] != width:
-                raise InputError(f"a layer has shapes {W.shape} and {b.shape}; expected (out, {width}) and (out,)")
-            width = W.shape[0]
-        if state["scale"].shape != state["centre"].shape or state["cov"].shape != (width, width):
-            raise InputError(f"the covariance has shape {state['cov'].shape}; expected ({width}, {width})")
-        if state["low"].shape != (width,) or state["high"].shape != (width,):
-            raise InputError(f"the action limits have shape {state['low'].shape}; expected ({width},)")
+        """Builds the policy out of `state()`; raises CheckpointError where the layers do not fit together."""
+        layers = state["layers"] if isinstance(state.get("layers"), dict) else {}
+        count = len(layers)
+        sizes = [*(f"h{i}" for i in range(count)), "du"]
+        shapes = {f"layer{i}": {"W": (b, a), "b": (b,)} for i, (a, b) in enumerate(pairwise(sizes))}
+        form = {"kind": str, "layers": shapes, "centre": ("h0",), "scale": ("h0",), "cov": ("du", "du")}
+        check_tree(state, form | {"low": ("du",), "high": ("du",)}, "neural policy")
+        if not count or not (state["scale"] > 0).all():
+            raise CheckpointError(
+                f"got a neural policy of {count} layers, scale {state['scale']}; expected more than 0"
+            )
+        weights, biases = ([layers[f"layer{i}"][name] for i in range(count)] for name in ("W", "b"))
         return cls(weights, biases, *(state[name] for name in ("centre", "scale", "cov", "low", "high")))
 
     def _mean_at(self, observation: Array) -> Array:

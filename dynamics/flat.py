@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .prior import Array, NormalInverseWishart
+from .storage import check_tree
 
 
 class FlatPrior:
@@ -33,5 +34,6 @@ class FlatPrior:
         return {"count": self.count, "mean": self.mean, "square": self.square}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` returned."""
+        """Takes over what `state` returned. Raises CheckpointError for anything else."""
+        check_tree(state, {"count": float, "mean": ("d",), "square": ("d",)}, "prior")
         self.count, self.mean, self.square = state["count"], state["mean"], state["square"]

@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .prior import Array, NormalInverseWishart
+from .storage import check_tree
 
 one_thread = threadpool_limits.wrap(limits=1, user_api="blas")  # small products: more threads only wait for each other
 LADDER = (1, 2, 5, 10, 20, 40, 80)  # numbers of components that are tried
@@ -72,7 +73,9 @@ class GaussianMixturePrior:
         return {name: getattr(self, name) for name in names} if self.z is not None else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` returned."""
+        """Takes over what `state` returned. Raises CheckpointError for anything else."""
+        form = {"z": ("M", "d"), "looked_at": int, "weights": ("K",), "means": ("K", "d"), "covs": ("K", "d", "d")}
+        check_tree(state, form | {"centre": ("d",), "scale": ("d",)} if state else {}, "prior")
         for name, value in state.items():
             setattr(self, name, value)
 

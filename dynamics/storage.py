@@ -42,8 +42,8 @@ def save_tree(folder: str | Path, tree: Tree, meta: Tree | None = None, finite: 
     write_folder(folder, {**files, "MANIFEST.json": _to_json(digests)})
 
 
-def load_tree(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the tree and the meta of a folder that `save_tree` wrote.
+def load_tree(folder: str | Path, finite: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the tree and the meta of a folder that `save_tree` wrote, with the same `finite`.
 
     Raises CheckpointError, naming the file and the reason, for everything that is not exactly as it was written.
     """
@@ -65,13 +65,46 @@ def load_tree(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     if set(meta) != {"format", "finite", "tree", "meta"} or not all(type(meta[k]) is dict for k in ("tree", "meta")):
         raise damaged(folder / "meta.json", f"has the keys {sorted(meta)}")
-    arrays = _from_safetensors(
-        folder / "arrays.safetensors", contents["arrays.safetensors"], meta["finite"] is not False
-    )
+    if meta["finite"] is not finite:
+        raise damaged(folder / "meta.json", f"says finite = {meta['finite']!r:.40}, where {finite} was expected")
+    arrays = _from_safetensors(folder / "arrays.safetensors", contents["arrays.safetensors"], finite)
     tree = _join(meta["tree"], arrays, folder / "meta.json")
     if arrays:
         raise damaged(folder / "arrays.safetensors", f"holds arrays that the tree does not name: {sorted(arrays)[:3]}")
     return tree, meta["meta"]
+
+
+def check_tree(tree: Any, expected: Mapping[str, Any], where: str) -> None:
+    """Raises CheckpointError where a tree has other keys, shapes or kinds than expected; `where` is what it names.
+
+    expected: for each key a type, a shape of finite floats, or a mapping again. A letter in a shape stands for one and
+    the same size wherever it is.
+    """
+    _check_tree(tree, expected, where, {})
+
+
+def _check_tree(tree: Any, expected: Mapping[str, Any], where: str, sizes: dict[str, int]) -> None:
+    advice = "it is of another task, method or version"
+    if not isinstance(tree, dict) or set(tree) != set(expected):
+        found = sorted(tree) if isinstance(tree, dict) else type(tree).__name__
+        raise CheckpointError(f"{where}: got {str(found)[:200]}, expected {sorted(expected)}; {advice}")
+    for key, form in expected.items():
+        value = tree[key]
+        if isinstance(form, Mapping):
+            _check_tree(value, form, f"{where}/{key}", sizes)
+        elif isinstance(form, type):
+            if type(value) is not form:
+                raise CheckpointError(f"{where}/{key}: got {value!r:.80}, expected a {form.__name__}; {advice}")
+        else:
+            shape = getattr(value, "shape", ())
+            if len(shape) == len(form):
+                for letter, size in zip(form, shape, strict=True):
+                    if isinstance(letter, str):
+                        sizes.setdefault(letter, size)
+            asked = tuple(sizes.get(size, size) for size in form)
+            if not isinstance(value, np.ndarray) or shape != asked or value.dtype != float:
+                found = f"shape {shape} of {value.dtype}" if isinstance(value, np.ndarray) else repr(value)[:80]
+                raise CheckpointError(f"{where}/{key}: got {found}, expected {asked} of float64; {advice}")
 
 
 def _split(tree: Any, path: str, arrays: dict[str, np.ndarray], finite: bool) -> Any:

@@ -35,7 +35,7 @@ def draw(path: Path, task: Any) -> str | None:
     rows, per = tables.read(path / "metrics.csv"), _cube(tables.read(path / "conditions.csv"))
     metrics = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     try:
-        last = load_tree(path / "trajectories")[0]
+        last = load_tree(path / "trajectories", finite=False)[0]
     except CheckpointError:
         last = {}
     (path / "figures").mkdir(exist_ok=True)

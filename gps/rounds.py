@@ -11,6 +11,7 @@ import numpy as np
 from agents.interfaces import State, Task
 from agents.rollout import Trajectories, rollout
 from dynamics import Fit, make_prior
+from dynamics.storage import check_tree
 from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
 from . import local as lc
@@ -46,6 +47,7 @@ class Rounds:
         self.old: lc.Local | None = None  # the accepted ones
         first = 1
         if state:
+            check_state(state, task)
             self.prior.load_state(state["prior"])
             self.controller, self.old = unfreeze(state["controller"]), lc.Local(**state["local"])
             self.old = self.old._replace(controller=unfreeze(state["local"]["controller"]))
@@ -127,6 +129,17 @@ class Rounds:
 def by_condition(trials: Trajectories, task: Task) -> Array:
     """Returns the states of trials, (C, N, T+1, dx)."""
     return trials.x.reshape(task.conditions, -1, *trials.x.shape[1:])
+
+
+def check_state(state: State, task: Task) -> None:
+    """Raises CheckpointError where a state of `Rounds` does not fit the task."""
+    C, T, dx, du = task.conditions, task.horizon, task.dx, task.du
+    controller = {"K": (C, T, du, dx), "k": (C, T, du), "cov": (C, T, du, du)}
+    trials = {"x": (C, "N", T + 1, dx), "u": (C, "N", T, du), "o": (C, "N", T + 1, task.do), "used": (C, "N", T)}
+    each = {name: (C,) for name in ("cost", "multiplier", "predicted")}
+    local = {"controller": controller, **trials, **each, "trials": int, "steps": int}
+    mine = {key: state.get(key) for key in ("number", "controller", "local")}
+    check_tree(mine, {"number": int, "controller": controller, "local": local}, "state")
 
 
 def unfreeze(tree: dict[str, Any]) -> LinearGaussianController:

@@ -8,6 +8,7 @@ import numpy as np
 from agents.interfaces import State, Task
 from agents.neural_policy import NeuralPolicy
 from agents.rollout import rollout
+from dynamics.storage import check_tree
 from lqr import LinearGaussianController
 
 from . import local as lc
@@ -33,6 +34,10 @@ class Student:
         self.replay: list[Seen] = []  # oldest first
         if state:
             self.policy = NeuralPolicy.from_state(state["policy"])
+            C, T = task.conditions, task.horizon
+            trial_form = {"x": (C, "N", T, task.dx), "o": (C, "N", T, task.do), "used": (C, "N", T)}
+            for name, trial in state["replay"].items():
+                check_tree(trial, trial_form, f"state/replay/{name}")
             self.replay = [Seen(**trial) for _, trial in sorted(state["replay"].items())]
         else:
             spread, limits = std * lc.action_scale(task), (task.action_low, task.action_high)

@@ -5,7 +5,7 @@ import pytest
 
 from agents import load_policy, save_policy
 from agents.neural_policy import NeuralPolicy
-from lqr import InputError, NumericalError
+from lqr import CheckpointError, InputError, NumericalError
 
 DO, DU = 5, 2
 
@@ -194,7 +194,7 @@ def test_limits_are_saved_with_the_policy_and_none_means_none(tmp_path):
         again = load_policy(tmp_path / "policy")
         assert np.array_equal(again.act(o), np.clip(policy.mean(o), low, high))
     state = policy.state() | {"low": np.zeros(3)}
-    with pytest.raises(InputError, match=r"limits have shape \(3,\)"):
+    with pytest.raises(CheckpointError, match=r"low: got shape \(3,\)"):
         NeuralPolicy.from_state(state)
 
 
@@ -214,5 +214,5 @@ def test_a_saved_policy_comes_back_exactly(tmp_path):
 def test_layers_that_do_not_fit_together_are_refused():
     state = make().state()
     state["layers"]["layer1"]["W"] = np.zeros((6, 3))
-    with pytest.raises(InputError, match=r"\(6, 3\)"):
+    with pytest.raises(CheckpointError, match=r"\(6, 3\)"):
         NeuralPolicy.from_state(state)

@@ -70,7 +70,9 @@ def test_what_is_not_finite_is_refused_and_harms_nothing(tmp_path, bad):
 
 def test_nan_is_kept_where_it_is_allowed(tmp_path):
     save_tree(tmp_path / "t", {"a": np.array([np.nan, 1.0])}, finite=False)
-    assert np.isnan(load_tree(tmp_path / "t")[0]["a"][0])
+    assert np.isnan(load_tree(tmp_path / "t", finite=False)[0]["a"][0])
+    with pytest.raises(CheckpointError, match="finite"):
+        load_tree(tmp_path / "t")
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def _cheap_figures(path, task):
     from dynamics.files import write_file
     from dynamics.storage import load_tree
 
-    load_tree(path / "trajectories")
+    load_tree(path / "trajectories", finite=False)
     (path / "figures").mkdir(exist_ok=True)
     write_file(path / "figures" / "learning.png", b"a picture")
 

@@ -1,0 +1,15 @@
+"""Some hundred damaged checkpoints; `python -m tests.faults fuzz --count 10000` does more."""
+
+from fuzz import run_all
+
+
+def test_damaged_and_hostile_checkpoints_give_the_documented_error_and_nothing_else():
+    outcomes = run_all({"policy": 150, "controllers": 100, "run": 120, "state": 30}, seed=1)
+    for target, found in outcomes.items():
+        assert set(found) <= {
+            "CheckpointError",
+            "as it was saved",
+            "signed, of the same form",
+            "signed: a named error later",
+        }
+        assert found["CheckpointError"] > 0.8 * sum(found.values()), target
