@@ -122,8 +122,8 @@ def swing_ups(seconds: float) -> None:
             ", boxed": {"low": -limit, "high": limit},
             ", DDP": {"second_order": True},
         }.items():
-            r = ilqr(dynamics, cost, x0, U, fused=True, **options)
-            ours = measure(lambda p=(dynamics, cost, x0, U), o=options: ilqr(*p, fused=True, **o), seconds)
+            r = ilqr(dynamics, cost, x0, U, **options)
+            ours = measure(lambda p=(dynamics, cost, x0, U), o=options: ilqr(*p, **o), seconds)
             row(f"{name} swing-up{what} us ({r.iterations} iterations, cost {r.cost:.4f})", ours, None, None)
 
 

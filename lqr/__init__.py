@@ -23,13 +23,14 @@ from .errors import (
     SimulationError,
     StorageError,
 )
-from .ilqr import ILQRResult, Progress, ilqr, receding_horizon, shift
+from .ilqr import ILQRResult, Progress, ilqr
 from .infinite import StationaryController, infinite_horizon
 from .kl_constrained import minimise_cost_within_kl
 from .kl_per_step import minimise_cost_within_kl_per_step
 from .lagrangian import KLResult
 from .lqg import Filtered, LinearGaussianObservation, kalman_filter, rts_smoother
 from .passes import backward, expected_cost, forward
+from .receding import receding_horizon, shift
 from .tracking import tracking_cost
 from .types import (
     Gaussian,

@@ -8,7 +8,7 @@ four (Nocedal & Wright 2006, section 17.4).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,26 +16,27 @@ import numpy as np
 from .costs import Cost, stack
 from .errors import InputError
 from .ilqr import ILQRResult, ilqr
-from .types import Array, QuadraticCost
+from .smooth import Dynamics
+from .types import Array, LinearGaussianController, QuadraticCost
 
 Constraint = Callable[[Array, Array], tuple[Array, Array]]
-"""g(X (T+1, dx), U (T, du)) -> values (T+1, m) and Jacobians (T+1, m, n); at step T only x counts."""
+"""g(X (..., T+1, dx), U (..., T, du)) -> values (..., T+1, m), Jacobians (..., T+1, m, n); at step T only x counts."""
 
 
 class ConstrainedResult(NamedTuple):
     """The trajectory, and how well it keeps the constraints."""
 
     solution: ILQRResult  # its cost is that of the augmented Lagrangian
-    cost: float  # without multipliers
-    multipliers: Array  # (T+1, m), not negative
-    violation: float  # the largest g, or 0
-    rounds: int
-    converged: bool  # violation within tolerance, and the last solve converged
+    cost: Array  # (...), without multipliers
+    multipliers: Array  # (..., T+1, m), not negative
+    violation: Array  # (...), the largest g, or 0
+    rounds: Array  # (...)
+    converged: Array  # (...), violation within tolerance, and the last solve converged
 
 
 @dataclass(frozen=True, eq=False)
 class AugmentedLagrangian:
-    """A cost with its constraints added for given multipliers (T+1, m) and penalties rho (T+1, m)."""
+    """A cost with its constraints added for given multipliers and penalties rho, both (..., T+1, m)."""
 
     cost: Cost
     constraint: Constraint
@@ -50,51 +51,75 @@ class AugmentedLagrangian:
         C, c, const = self.cost.expand(X, U)
         values, G = self.constraint(X, U)
         pressed = np.maximum(self.multipliers + self.rho * values, 0.0)
-        extra = np.einsum("tmi,tm,tmj->tij", G, np.where(pressed > 0, self.rho, 0.0), G)
-        gradient, xu = np.einsum("tm,tmi->ti", pressed, G), stack(X, U)
+        extra = np.einsum("...mi,...m,...mj->...ij", G, np.where(pressed > 0, self.rho, 0.0), G)
+        gradient, xu = np.einsum("...m,...mi->...i", pressed, G), stack(X, U)
         linear = gradient - (extra @ xu[..., None])[..., 0]
         offset = ((pressed**2 - self.multipliers**2) / (2 * self.rho)).sum(-1)
         return QuadraticCost(C + extra, c + linear, const + offset - 0.5 * ((gradient + linear) * xu).sum(-1))
 
 
 def constrained_ilqr(
-    dynamics: Callable[[Array, Array], Array],
+    dynamics: Dynamics,
     cost: Cost,
     constraint: Constraint,
-    x0: Array,
-    U: Array,
+    x0: Any,
+    U: Any,
     *,
     rho: float = 10.0,
     violation: float = 1e-6,
     max_rounds: int = 30,
     **options: Any,
 ) -> ConstrainedResult:
-    """Returns a trajectory of locally least cost whose constraints hold within `violation`.
+    """Returns trajectories of locally least cost whose constraints hold within `violation`.
 
-    `constraint` is as in `Constraint`; `options` go to `ilqr`. Check `converged`: an infeasible problem ends after
-    `max_rounds` with the violation it could not remove. Raises InputError for shapes that do not fit.
+    `constraint` is as in `Constraint`; x0 (..., dx), U (..., T, du) and `options` are those of `ilqr`. Each problem of
+    a batch has its own multipliers, penalties and end. Check `converged`: an infeasible problem ends after `max_rounds`
+    with the violation it could not remove. Raises InputError for shapes that do not fit, or rho that is not above 0.
     """
-    T, n = len(U), len(x0) + np.shape(U)[-1]
-    values, G = constraint(np.tile(np.asarray(x0, dtype=float), (T + 1, 1)), np.asarray(U, dtype=float))
-    m = values.shape[-1]
-    if values.shape != (T + 1, m) or G.shape != (T + 1, m, n):
-        raise InputError(
-            f"constraint gave shapes {values.shape} and {G.shape}; expected {(T + 1, m)} and {(T + 1, m, n)}"
-        )
-    problem = AugmentedLagrangian(cost, constraint, np.zeros((T + 1, m)), np.full((T + 1, m), rho))
-    last, worst, rounds = np.inf, np.inf, 0
-    while rounds < max(max_rounds, 1):
-        rounds += 1
-        solution = ilqr(dynamics, problem, x0, U, **options)
-        U = solution.U
+    x0, U = np.asarray(x0, dtype=float), np.asarray(U, dtype=float)
+    if not 0 < rho < np.inf or not violation >= 0:
+        raise InputError(f"rho is {rho}, violation {violation}; expected rho > 0 and violation >= 0")
+    if x0.ndim < 1 or U.ndim < 2:
+        raise InputError(f"x0 has shape {x0.shape}, U {U.shape}; expected (..., dx) and (..., T, du)")
+    lead, (T, du), dx = np.broadcast_shapes(x0.shape[:-1], U.shape[:-2]), U.shape[-2:], x0.shape[-1]
+    x0, U = np.broadcast_to(x0, (*lead, dx)), np.broadcast_to(U, (*lead, T, du))
+    values, G = constraint(np.repeat(x0[..., None, :], T + 1, -2), U)
+    m = values.shape[-1] if values.ndim else 0
+    if values.shape != (*lead, T + 1, m) or G.shape != (*lead, T + 1, m, dx + du):
+        want = f"{(*lead, T + 1, m)} and {(*lead, T + 1, m, dx + du)}"
+        raise InputError(f"constraint gave shapes {values.shape} and {G.shape}; expected {want}")
+    multipliers, penalty = np.zeros((*lead, T + 1, m)), np.full((*lead, T + 1, m), float(rho))
+    worst, last, rounds = np.full(lead, np.inf), np.full(lead, np.inf), np.zeros(lead, int)
+    going, solution = np.ones(lead, bool), None
+    for _ in range(max(max_rounds, 1)):
+        problem = AugmentedLagrangian(cost, constraint, multipliers, penalty)
+        solution = _merge(going, ilqr(dynamics, problem, x0, U, active=going, **options), solution)
+        U, rounds = solution.U, rounds + going
         values = constraint(solution.X, U)[0]
-        worst = max(float(values.max()), 0.0)
-        multipliers = np.maximum(problem.multipliers + problem.rho * values, 0.0)
-        change = float(abs(np.minimum(-values, problem.multipliers / problem.rho)).max())  # complementarity as well
-        if change <= violation:
+        worst = np.maximum(values.max((-1, -2)), 0.0)
+        slack = np.minimum(-values, multipliers / penalty)  # both feasibility and complementarity
+        change = abs(slack).max((-1, -2))
+        going = going & (change > violation)
+        if not going.any():
             break
-        grown = problem.rho * (10.0 if change > 0.25 * last else 1.0)
-        problem = replace(problem, multipliers=multipliers, rho=np.minimum(grown, 1e10))
-        last = change
-    done = worst <= violation and solution.converged
-    return ConstrainedResult(solution, float(cost(solution.X, U).sum()), problem.multipliers, worst, rounds, done)
+        here = going[..., None, None]
+        multipliers = np.where(here, np.maximum(multipliers + penalty * values, 0.0), multipliers)
+        grown = np.minimum(np.where(change > 0.25 * last, 10.0, 1.0)[..., None, None] * penalty, 1e10)
+        penalty, last = np.where(here, grown, penalty), change
+    assert solution is not None
+    total = np.asarray(cost(solution.X, U)).sum(-1)
+    done = (worst <= violation) & solution.converged
+    return ConstrainedResult(solution, total, multipliers, worst[()], rounds[()], done)
+
+
+def _merge(here: Array, new: ILQRResult, old: ILQRResult | None) -> ILQRResult:
+    """Returns the new results where `here`, and the old ones elsewhere."""
+    if old is None:
+        return new
+
+    def pick(a: Any, b: Any) -> Any:
+        return np.where(here.reshape(here.shape + (1,) * (np.ndim(a) - here.ndim)), a, b)[()]
+
+    K = LinearGaussianController(*(pick(a, b) for a, b in zip(new.controller, old.controller, strict=True)))
+    fields = {name: pick(getattr(new, name), getattr(old, name)) for name in ILQRResult._fields if name != "controller"}
+    return ILQRResult(controller=K, **fields)

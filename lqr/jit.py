@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import cfunc, njit
 
 part: Any = njit(fastmath={"contract"}, forceinline=True)  # a piece of a kernel, compiled into it
 shared: Any = njit(fastmath={"contract"})  # a piece that is compiled once and called
@@ -52,3 +52,14 @@ def kernel(function: Callable[..., Any]) -> Any:
 
     cache.load_overload, cache.save_overload = load_or_forget, save_or_go_on
     return compiled
+
+
+def pointer(function: Callable[..., Any], signature: Any, cached: bool = True) -> Any:
+    """Returns a compiled pointer to the function, which a kernel takes as an argument without a new compilation."""
+    make: Any = cfunc(signature, cache=cached, fastmath={"contract"})
+    try:
+        return make(function)
+    except Exception:  # the cache is damaged, or has no folder: compile in this process only
+        if not cached:
+            raise
+        return pointer(function, signature, cached=False)

@@ -7,10 +7,12 @@ from scipy.optimize import lsq_linear, minimize
 from systems import SYSTEMS, quadratic
 
 from lqr import InputError
-from lqr.box_qp import backward_box, backward_with, solve_box_qp
+from lqr.box_qp import solve_box_qp, sweep_with
 from lqr.constrained import constrained_ilqr
 from lqr.costs import Action, Quadratic, WeightedNorm
-from lqr.ilqr import ilqr, receding_horizon, shift
+from lqr.ilqr import ilqr
+from lqr.receding import receding_horizon, shift
+from lqr.sweep import compiled_sweep
 
 
 def total_cost(dynamics, cost, x0, U):
@@ -90,7 +92,7 @@ def test_ddp_needs_fewer_iterations_than_ilqr_and_a_given_hessian_is_used():
     assert given.cost == pytest.approx(newton.cost, rel=1e-8)
 
 
-def test_jacobians_a_fused_solve_and_a_foreign_qp_solver_lead_to_the_same_optimum():
+def test_jacobians_an_uncompiled_solve_and_a_foreign_qp_solver_lead_to_the_same_optimum():
     dynamics, cost, x0, U, limit = SYSTEMS["pendulum"]
     calls = []
 
@@ -106,7 +108,7 @@ def test_jacobians_a_fused_solve_and_a_foreign_qp_solver_lead_to_the_same_optimu
         return x, (x > low) & (x < high)
 
     ours = ilqr(dynamics, cost, x0, U, low=-limit, high=limit)
-    for options in ({"jacobian": jacobian}, {"solve_qp": qp}, {"fused": True}):
+    for options in ({"jacobian": jacobian}, {"solve_qp": qp}, {"callback": lambda p: None}):
         other = ilqr(dynamics, cost, x0, U, low=-limit, high=limit, **options)
         assert other.cost == pytest.approx(ours.cost, rel=1e-6)
     assert calls
@@ -201,11 +203,10 @@ def test_a_state_constraint_binds_with_a_multiplier_and_complementary_slackness(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"U": np.zeros(5)}, "expected finite"),
+        ({"U": np.zeros(5)}, "U has shape"),
         ({"low": 1.0, "high": -1.0}, "low is 1.0, high is -1.0 at step 0"),
-        ({"x0": np.array([np.nan])}, "expected finite"),
+        ({"x0": np.array([np.nan])}, "x0 is nan at index"),
         ({"dynamics": lambda x, u: x * np.inf}, "not finite"),
-        ({"fused": True}, "fused needs"),
     ],
 )
 def test_bad_arguments_of_ilqr_are_named(change, message):
@@ -214,23 +215,34 @@ def test_bad_arguments_of_ilqr_are_named(change, message):
         ilqr(**{**good, **change})
 
 
+def swept(sweep, dynamics, cost, H, low, high, mu):
+    """Returns K, k and the promised change, of a sweep around zero."""
+    T, dx, n = dynamics.F.shape
+    K, k, definite, promise = np.zeros((1, T, n - dx, dx)), np.zeros((1, T, n - dx)), np.ones(1, bool), np.zeros((2, 1))
+    F, C, c = (a[None] for a in (dynamics.F, cost.C, cost.c))
+    U, S, yes = np.zeros_like(k), np.zeros((1, T, n, n)), np.ones(1, bool)
+    sweep(yes, yes, F, H[None], S, C, c, low[None], high[None], U, np.array([mu]), K, k, definite, *promise)
+    assert definite[0]
+    return K[0], k[0], promise[:, 0]
+
+
+@pytest.mark.parametrize("sizes", [(3, 2), (9, 3)])  # compiled for its sizes, and for any
 @pytest.mark.parametrize("second", [0, 3])
-def test_the_boxed_backward_kernel_equals_its_numpy_twin_and_predicts_the_change_of_cost(second):
-    rng = np.random.default_rng(second)
-    dynamics, cost, _ = random_problem(rng, dx=3, du=2, T=6)
-    H = 0.05 * rng.normal(size=(6 if second else 0, 3, 5, 5))
+def test_the_boxed_sweep_equals_its_numpy_twin_and_predicts_the_change_of_cost(second, sizes):
+    rng, (dx, du) = np.random.default_rng(second), sizes
+    n = dx + du
+    dynamics, cost, _ = random_problem(rng, dx=dx, du=du, T=6)
+    H = 0.05 * rng.normal(size=(6 if second else 0, dx, n, n)) / n
     H = H + H.swapaxes(-1, -2)
-    low, high = -rng.uniform(0, 0.5, (6, 2)), rng.uniform(0, 0.5, (6, 2))
-    mine, twin = [(np.zeros((6, 2, 3)), np.zeros((6, 2))) for _ in range(2)]
-    arguments = dynamics.F, H, cost.C, cost.c, low, high, 0.3
-    ours, theirs = backward_box(*arguments, *mine), backward_with(solve_box_qp, *arguments, *twin)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
-    for a, b in zip(mine, twin, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9)
+    low, high = -rng.uniform(0, 0.5, (6, du)), rng.uniform(0, 0.5, (6, du))
+    arguments = dynamics, cost, H, low, high, 0.3
+    ours = swept(compiled_sweep(dx, du), *arguments)
+    for mine, twin in zip(ours, swept(sweep_with(solve_box_qp), *arguments), strict=True):
+        np.testing.assert_allclose(mine, twin, rtol=1e-8, atol=1e-9)
     if not second:  # on a linear-quadratic problem the promise for the whole step is exact
-        x, change = np.zeros(3), 0.0
+        x, change = np.zeros(dx), 0.0
         for t in range(7):
-            xu = np.concatenate([x, mine[1][t] + mine[0][t] @ x if t < 6 else np.zeros(2)])
+            xu = np.concatenate([x, ours[1][t] + ours[0][t] @ x if t < 6 else np.zeros(du)])
             change += 0.5 * xu @ cost.C[t] @ xu + cost.c[t] @ xu
             x = dynamics.F[t] @ xu if t < 6 else x
-        assert change == pytest.approx(ours[1] + ours[2], rel=1e-9)
+        assert change == pytest.approx(ours[2].sum(), rel=1e-9)

@@ -1,0 +1,136 @@
+"""The descent of iLQR and DDP: line search, regularisation and learned curvature, for a batch.
+
+`descend` is one text that runs compiled, with pointers to compiled parts, or as plain Python, with any functions of the
+same shapes; so a solve with the caller's own cost, quadratic solver or callback takes the very same steps. Problems
+go in step with one another, each with its own line search, regularisation and end; one that has ended stays as it is.
+"""
+
+import numpy as np
+
+from .jit import kernel
+
+MU_MIN, MU_MAX, GROWTH = 1e-6, 1e10, 1.6
+RUNNING, STATIONARY, SETTLED, STUCK, STOPPED, FROZEN, UNFIT = range(7)
+
+
+@kernel
+def _learn(b, X, U, F, X_old, U_old, F_old, c, S):
+    """Updates S, the curvature that the dynamics add to Q, from the change of their Jacobians (symmetric rank one).
+
+    S_t approaches sum_i p_i d2f_i, where p is the gradient of the cost-to-go of the present actions.
+    """
+    _, T, dx, n = F.shape
+    p, q, s, r = np.empty(dx), np.empty(n), np.empty(n), np.empty(n)
+    for i in range(dx):
+        p[i] = c[b, T, i]
+    for t in range(T - 1, -1, -1):
+        rs, rr, ss = 0.0, 0.0, 0.0
+        for i in range(n):
+            s[i] = X[b, t, i] - X_old[b, t, i] if i < dx else U[b, t, i - dx] - U_old[b, t, i - dx]
+        for i in range(n):
+            q[i] = c[b, t, i]
+            r[i] = 0.0
+            for m in range(dx):
+                q[i] += F[b, t, m, i] * p[m]
+                r[i] += (F[b, t, m, i] - F_old[b, t, m, i]) * p[m]
+            for j in range(n):
+                r[i] -= S[b, t, i, j] * s[j]
+            rs += r[i] * s[i]
+            rr += r[i] * r[i]
+            ss += s[i] * s[i]
+        if abs(rs) > 1e-6 * np.sqrt(rr * ss) and rs != 0.0:
+            for i in range(n):
+                for j in range(n):
+                    S[b, t, i, j] += r[i] * r[j] / rs
+        for i in range(dx):
+            p[i] = q[i]
+
+
+@kernel
+def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X, U, K, k, low, high, H, secant, most,
+            tolerance, start_mu, status, J, iterations):  # fmt: skip
+    """Improves X, U, K and k in place from U, where status is RUNNING; writes status, J and iterations (B,).
+
+    C0, c0 and const are a quadratic cost, if it is one; H (B, T, dx, n, n) is room for second derivatives, with T = 0
+    where there are none; with `secant` the curvature of the dynamics is learned instead.
+    """
+    B, T, du = U.shape
+    dx = X.shape[2]
+    n = dx + du
+    F, C, c = np.zeros((B, T, dx, n)), np.zeros((B, T + 1, n, n)), np.zeros((B, T + 1, n))
+    Xn, Un, S, X_old, U_old, F_old = X.copy(), U.copy(), np.zeros((B, T, n, n)), X.copy(), U.copy(), np.zeros(F.shape)
+    Kn, kn, active = K.copy(), k.copy(), np.ones(B, np.bool_)
+    w, yes, exact = np.zeros((6, B)), np.zeros((7, B), np.bool_), H.shape[1] > 0
+    alpha, mu, factor, linear, quadratic, trial = w[0], w[1], w[2], w[3], w[4], w[5]
+    definite, fresh, searching, curved, known, stop, rest = yes[0], yes[1], yes[2], yes[3], yes[4], yes[5], yes[6]
+    mu[:] = start_mu
+    roll(active, X, U, Kn, kn, alpha, low, high, Xn, Un)
+    price(active, C0, c0, const, Xn, Un, trial)
+    for b in range(B):
+        X[b], U[b], J[b], iterations[b], factor[b], fresh[b] = Xn[b], Un[b], trial[b], 0, 1.0, True
+        if not np.isfinite(J[b]):
+            status[b] = UNFIT
+    for iteration in range(1, most + 1):
+        going = False
+        for b in range(B):
+            active[b] = status[b] == RUNNING
+            fresh[b] = fresh[b] and active[b]
+            going = going or active[b]
+        if not going:
+            break
+        differentiate(fresh, X, U, F, H)
+        expand(fresh, C0, c0, X, U, C, c)
+        for b in range(B):
+            if secant and fresh[b] and known[b]:
+                _learn(b, X, U, F, X_old, U_old, F_old, c, S)
+            curved[b] = (exact or (secant and known[b])) and not rest[b]
+        sweep(active, curved, F, H, S, C, c, low, high, U, mu, Kn, kn, definite, linear, quadratic)
+        going = False
+        for b in range(B):
+            if not active[b]:
+                continue
+            iterations[b], alpha[b], searching[b] = iteration, 0.0, False
+            if definite[b]:
+                K[b], k[b] = Kn[b], kn[b]
+                if -linear[b] <= tolerance * (abs(J[b]) + tolerance) and mu[b] <= 1e-3:
+                    status[b] = STATIONARY
+                else:
+                    searching[b], alpha[b], going = True, 1.0, True
+        while going:
+            roll(searching, X, U, Kn, kn, alpha, low, high, Xn, Un)
+            price(searching, C0, c0, const, Xn, Un, trial)
+            going = False
+            for b in range(B):
+                if not searching[b]:
+                    continue
+                expected = -(alpha[b] * linear[b] + alpha[b] * alpha[b] * quadratic[b])
+                if np.isfinite(trial[b]) and J[b] - trial[b] > 1e-4 * max(expected, 0.0) and trial[b] < J[b]:
+                    X_old[b], U_old[b], F_old[b], known[b] = X[b], U[b], F[b], True
+                    if J[b] - trial[b] <= tolerance * tolerance * (abs(trial[b]) + tolerance):
+                        status[b] = SETTLED
+                    X[b], U[b], J[b], searching[b] = Xn[b], Un[b], trial[b], False
+                else:
+                    alpha[b] *= 0.5
+                    if alpha[b] < (0.1 if curved[b] else 1e-5):
+                        alpha[b], searching[b] = 0.0, False
+                going = going or searching[b]
+        for b in range(B):
+            if not active[b]:
+                continue
+            fresh[b] = alpha[b] > 0
+            if fresh[b]:
+                factor[b] = min(1 / GROWTH, factor[b] / GROWTH)
+                mu[b] = mu[b] * factor[b] if mu[b] * factor[b] >= MU_MIN else 0.0
+                rest[b] = False
+            elif curved[b] and status[b] == RUNNING:  # not convex enough: one step by the convex part alone
+                rest[b] = True
+            elif status[b] == RUNNING:
+                factor[b] = max(GROWTH, factor[b] * GROWTH)
+                mu[b] = max(MU_MIN, mu[b] * factor[b])
+                if mu[b] > MU_MAX:
+                    good = definite[b] and -linear[b] <= 1e-6 * (abs(J[b]) + tolerance)
+                    status[b] = SETTLED if good else STUCK
+        report(iteration, J, alpha, mu, X, U, stop)
+        for b in range(B):
+            if stop[b] and status[b] == RUNNING:
+                status[b] = STOPPED

@@ -1,0 +1,95 @@
+"""What `ilqr` is given, checked and brought to one batch axis."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .batching import flatten, with_batch
+from .costs import Cost, stack
+from .errors import InputError
+from .types import Array, QuadraticCost
+
+
+class Batch(NamedTuple):
+    """Problems with one batch axis, contiguous float64."""
+
+    lead: tuple[int, ...]  # the axes that it stands for
+    x0: Array  # (B, dx)
+    U: Array  # (B, T, du), a copy
+    low: Array  # (B, T, du)
+    high: Array
+    active: Array  # (B,) bool
+    cost: tuple[Array, Array, Array]  # C (B, T+1, n, n), c, const; empty if the cost is none of these
+
+
+def prepare(cost: Cost | QuadraticCost, x0: Any, U: Any, low: Any, high: Any, active: Any) -> Batch:
+    """Returns the batch. Raises InputError, with name and index, for shapes that do not fit or bad numbers."""
+    x0, U, low, high = (_numbers(n, a) for n, a in (("x0", x0), ("U", U), ("low", low), ("high", high)))
+    going = np.asarray(active, dtype=bool)
+    for name, a, least in (("x0", x0, 1), ("U", U, 2)):
+        if a.ndim < least or a.size == 0:
+            raise InputError(f"{name} has shape {a.shape}; expected x0 (..., dx) and U (..., T, du), T > 0")
+        if not np.isfinite(a).all():
+            at = first(~np.isfinite(a))
+            raise InputError(f"{name} is {a[at]} at index {at} of {a.shape}; expected finite numbers")
+    (T, du), dx, parts = U.shape[-2:], x0.shape[-1], None
+    if isinstance(cost, QuadraticCost):
+        cost_lead, (parts,) = flatten(cost)
+        S, n = parts[1].shape[1:]
+        if (S, n) != (T + 1, dx + du):
+            raise InputError(f"cost has {S} steps of size {n}; expected T + 1 = {T + 1}, dx + du = {dx} + {du}")
+        parts = [a.reshape(*cost_lead, *a.shape[1:]) for a in parts]
+    heads = {"x0": x0.shape[:-1], "U": U.shape[:-2], "low": low.shape[:-2], "high": high.shape[:-2]}
+    heads |= {"active": going.shape, "cost": parts[2].shape[:-1] if parts else ()}
+    try:
+        lead = np.broadcast_shapes(*heads.values())
+    except ValueError as error:
+        raise InputError(f"leading axes do not broadcast: {heads}; make them equal or 1") from error
+    for name, a in (("low", low), ("high", high)):
+        if a.shape[-2:] not in ((), (1,), (du,), (1, 1), (1, du), (T, 1), (T, du)):
+            raise InputError(f"{name} has shape {a.shape}; expected a number, ({du},), ({T}, {du}) or (..., {T}, {du})")
+    low, high = (np.broadcast_to(a, (*lead, T, du)) for a in (low, high))
+    if not (low <= high).all():
+        at = first(~(low <= high))
+        place = f"step {at[-2]}, action {at[-1]}" + (f" of problem {at[:-2]}" if lead else "")
+        raise InputError(f"low is {low[at]}, high is {high[at]} at {place}; expected low <= high")
+    empty = np.zeros((0,) * 4), np.zeros((0,) * 3), np.zeros((0,) * 2)
+    arrays: Any = tuple(with_batch(a, lead, core) for a, core in zip(parts, (3, 2, 1), strict=True)) if parts else empty
+    x0, U, low, high = (with_batch(a, lead, core) for a, core in ((x0, 1), (U, 2), (low, 2), (high, 2)))
+    return Batch(lead, x0, U.copy(), low, high, np.broadcast_to(going, lead).ravel(), arrays)
+
+
+def first(where: Array) -> tuple[int, ...]:
+    """Returns the index of the first True."""
+    return tuple(int(i) for i in np.argwhere(where)[0])
+
+
+def _numbers(name: str, a: Any) -> Array:
+    try:
+        array = np.asarray(a)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"dtype {array.dtype}")
+        return array.astype(float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is no array of real numbers ({error}); expected float64") from error
+
+
+def cost_parts(cost: Cost, lead: tuple[int, ...]) -> tuple[Any, Any]:
+    """Returns expand and price over a cost that is called with the leading axes of the batch."""
+
+    def whole(X: Array, U: Array) -> tuple[Array, Array]:
+        return X.reshape(*lead, *X.shape[1:]), U.reshape(*lead, *U.shape[1:])
+
+    def expand(active, C0, c0, X, U, C, c):
+        if active.any():
+            H, linear, _ = cost.expand(*whole(X, U))
+            H, linear = H.reshape(C.shape), linear.reshape(c.shape)
+            C[active], c[active] = H[active], (linear + (H @ stack(X, U)[..., None])[..., 0])[active]
+
+    def price(active, C0, c0, const, X, U, J):
+        fine = active & np.isfinite(X).all((1, 2))
+        J[active] = np.inf
+        if fine.any():
+            J[fine] = cost(*whole(np.where(fine[:, None, None], X, 0.0), U)).sum(-1).ravel()[fine]
+
+    return expand, price
