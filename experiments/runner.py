@@ -11,6 +11,7 @@ import numpy as np
 
 from agents.interfaces import Iteration
 from dynamics.storage import save_tree
+from lqr import CheckpointError
 
 from . import versions
 from .catalogue import Experiment
@@ -87,7 +88,7 @@ def _train(
     display = Display(f"{experiment.name}, seed {seed}, in {folder.path}", total, done)
     start = last = time.perf_counter()
     try:
-        for iteration in _iterations(experiment.method.train(task, config, rng, state=state), state, folder.path):
+        for iteration in _iterations(experiment.method.train(task, config, rng, state=state), state, done, folder.path):
             _one_thread()
             now = time.perf_counter()
             row = {"iteration": iteration.number, **iteration.scalars}
@@ -121,12 +122,14 @@ def _train(
         events.close()
 
 
-def _iterations(training: Iterator[Iteration], state: Any, path: Path) -> Iterator[Iteration]:
+def _iterations(training: Iterator[Iteration], state: Any, done: int, path: Path) -> Iterator[Iteration]:
     """Yields the iterations; what a saved state makes of the first of them is a fault of the state."""
     try:
         first = next(training, None)
+        if state is not None and (first is None or first.number != done + 1):
+            raise ValueError(f"iteration {first and first.number} follows {done}")
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        if state is None:
+        if state is None or isinstance(error, CheckpointError):
             raise
         raise unfit(error, path) from error
     if first is not None:

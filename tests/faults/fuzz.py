@@ -268,7 +268,7 @@ def load_as_run(folder):
         copy.write_bytes(content)
     state = checkpoint.tree["state"]
     return next(
-        iter(_iterations(experiment.method.train(experiment.task(), config, rng, state=state), state, path))
+        iter(_iterations(experiment.method.train(experiment.task(), config, rng, state=state), state, 5, path))
     ).number
 
 
@@ -282,7 +282,7 @@ def load_as_state(folder):
     state = load_tree(folder)[0]["state"]
     config = badmm.Config(iterations=3, samples=1, policy_steps=2, hidden=(4,))
     training = badmm.train(ReacherFour(), config, np.random.default_rng(0), state=state)
-    return next(iter(_iterations(training, state, folder))).number
+    return next(iter(_iterations(training, state, 2, folder))).number
 
 
 TARGETS = {"policy": load_as_policy, "controllers": load_as_policy, "run": load_as_run, "state": load_as_state}

@@ -1,0 +1,151 @@
+"""A sweep's table is the same however many run at a time, and whoever is killed."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments.folder import CHECKPOINTS
+from experiments.stopping import Stop
+from experiments.sweep import TRIES, start, sweep, write_table
+
+TOY = Path(__file__).resolve().parents[1] / "experiments" / "toy.py"
+COMMAND = [sys.executable, str(TOY), "toy", "--iterations", "4"]
+SEEDS = range(2, 5)
+
+
+def quiet(text):
+    pass
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory):
+    """The table of the seeds, one after the other."""
+    folder = tmp_path_factory.mktemp("serial")
+    ended = sweep(COMMAND, SEEDS, folder, 1, Stop(), say=quiet)
+    assert [(outcome.code, outcome.deaths) for outcome in ended] == [(0, 0)] * 3
+    assert [row["seed"] for row in write_table(folder, SEEDS)] == list(SEEDS)
+    return (folder / "sweep.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_killed_workers_are_replaced_and_the_table_is_that_of_the_serial_sweep(tmp_path, serial):
+    killed = set()
+
+    def launch(words, log):
+        process = start([*words, *(["--pause", "0.1"] if "--resume" not in words else [])], log)
+        if log.name not in killed:  # each seed loses its first worker after its first checkpoint
+            killed.add(log.name)
+            threading.Thread(target=kill_after_a_checkpoint, args=(process, log.with_suffix("") / CHECKPOINTS)).start()
+        return process
+
+    ended = sweep(COMMAND, SEEDS, tmp_path, 2, Stop(), launch, say=quiet)
+    assert [(outcome.code, outcome.deaths) for outcome in ended] == [(0, 1)] * 3
+    write_table(tmp_path, SEEDS)
+    assert (tmp_path / "sweep.csv").read_bytes() == serial
+
+
+def kill_after_a_checkpoint(process, steps):
+    while not list(steps.glob("step_*")) and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+
+
+class Scripted:
+    """A process that ends as it was told."""
+
+    def __init__(self, codes, signals):
+        self.codes, self.signals = codes, signals
+
+    def poll(self):
+        return self.codes.pop(0) if self.codes else None
+
+    def send_signal(self, number):
+        self.signals.append(number)
+        self.codes.append(-number)
+
+
+def scripted(lives):
+    """A launch by which seed s lives the lives[s], each a list of what poll() says."""
+    signals = []
+
+    def launch(words, log):
+        log.write_text("error: got nothing\n")
+        return Scripted(lives[int(log.stem.removeprefix("seed_"))].pop(0), signals)
+
+    return launch, signals
+
+
+def test_a_worker_that_dies_again_and_again_without_a_checkpoint_is_given_up_and_the_others_go_on(tmp_path):
+    launch, _ = scripted({0: [[-9] for _ in range(9)], 1: [[None, 0]]})
+    outcomes = sweep(["run"], range(2), tmp_path, 1, Stop(), launch, say=quiet)
+    assert outcomes == [(0, -9, TRIES), (1, 0, 0)]
+
+
+def test_a_failure_that_would_come_again_is_not_tried_again(tmp_path):
+    launch, _ = scripted({0: [[None, 6]]})
+    said = []
+    assert sweep(["run"], [0], tmp_path, 1, Stop(), launch, say=said.append) == [(0, 6, 0)]
+    assert said == ["seed 0: ended with 6, error: got nothing"]
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path):
+    launch, signals = scripted({0: [[], [0]]})
+    assert sweep(["run"], [0], tmp_path, 1, Stop(), launch, patience=0.05, say=quiet) == [(0, 0, 1)]
+    assert signals == [signal.SIGKILL]
+
+
+def test_a_stop_is_passed_on_and_starts_no_more(tmp_path):
+    stop = Stop()
+    launch, signals = scripted({0: [[]], 1: [[0]]})
+    threading.Timer(0.1, lambda: setattr(stop, "asked", signal.SIGINT)).start()
+    assert sweep(["run"], range(2), tmp_path, 1, stop, launch, say=quiet) == [(0, -15, 0)]
+    assert signals == [signal.SIGTERM]
+
+
+def test_the_command_runs_shows_and_goes_on_where_it_was_and_leaves_nobody_when_it_is_killed(
+    toy_sweep, tmp_path, serial
+):
+    done = toy_sweep("toy", "--seeds", "3", "--first", "2", "--jobs", "2", "--out", "s", "--iterations", "4")
+    assert done.returncode == 0, done.stderr
+    assert "standard deviation" in done.stdout
+    assert (tmp_path / "s" / "sweep.csv").read_bytes() == serial
+    os.remove(tmp_path / "s" / "sweep.csv")
+    again = toy_sweep("toy", "--seeds", "3", "--first", "2", "--jobs", "2", "--out", "s", "--iterations", "4")
+    assert (again.returncode, (tmp_path / "s" / "sweep.csv").read_bytes()) == (0, serial), again.stdout + again.stderr
+
+
+@pytest.fixture
+def toy_sweep(tmp_path):
+    import subprocess
+
+    def run(*words):
+        root = TOY.parents[2]
+        code = f"import sys; sys.path[:0] = [{str(root)!r}, {str(TOY.parent)!r}]; import toy; toy.install(); "
+        code += f"from experiments.sweep import main; sys.exit(main(sys.argv[1:], {str(TOY)!r}))"
+        return subprocess.run(
+            [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, timeout=200
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["tay"], "toy"),
+        (["toy", "--seeds", "0"], "--seeds is 0"),
+        (["toy", "--seed", "3"], "--seeds"),
+        (["toy", "--iteration", "3"], "--iterations"),
+    ],
+)
+def test_what_is_not_understood_is_refused_in_one_line_and_makes_no_folder(toy_sweep, tmp_path, words, named):
+    done = toy_sweep(*words)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert named in line
+    assert os.listdir(tmp_path) == []
