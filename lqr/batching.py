@@ -1,5 +1,9 @@
-"""Leading axes: any number of them is flattened to one batch axis before a kernel, and restored after it."""
+"""Leading axes: any number of them is flattened to one batch axis before a kernel, and restored after it.
 
+On the way every array is checked, once, so that kernels need not.
+"""
+
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,30 +43,60 @@ def flatten(*tuples: Any) -> tuple[tuple[int, ...], list[list[Array]]]:
     Raises InputError, with the name and the index, if shapes do not fit, an entry is not a finite number, or a matrix
     is not symmetric (to 1e-6 of its largest entry) or, for a covariance, not positive semi-definite (to 1e-8).
     """
-    named = [
-        (f"{type(t).__name__}.{name}", axes, _numbers(f"{type(t).__name__}.{name}", a))
-        for t in tuples
-        for name, axes, a in zip(t._fields, AXES[type(t)], t, strict=True)
+    kinds, fields = tuple(type(t) for t in tuples), [a for t in tuples for a in t]
+    for index, a in enumerate(fields):
+        if type(a) is not np.ndarray or a.dtype != np.float64:
+            fields[index] = _numbers(_named_axes(kinds)[index][0], a)
+    lead = _common_lead(kinds, tuple([a.shape for a in fields]))
+    flat = []
+    for (name, axes, matrices, definite), a in zip(_named_axes(kinds), fields, strict=True):
+        whole = own = with_batch(a, lead, len(axes))
+        if a.ndim - len(axes) != len(lead) or a.shape[: len(lead)] != lead:
+            own = with_batch(a, a.shape[: a.ndim - len(axes)], len(axes))
+        if not _well(own, matrices, definite):
+            _explain(name, own, a.shape, matrices, definite)
+        flat.append(whole)
+    rest = iter(flat)
+    return lead, [[next(rest) for _ in t] for t in tuples]
+
+
+@lru_cache
+def _named_axes(kinds: tuple[Any, ...]) -> list[tuple[str, str, bool, bool]]:
+    """Returns, for each field: its name, its axes, and whether it is a symmetric and a definite matrix."""
+    return [
+        (f"{kind.__name__}.{name}", axes, name in SYMMETRIC, SYMMETRIC.get(name, False))
+        for kind in kinds
+        for name, axes in zip(kind._fields, AXES[kind], strict=True)
     ]
+
+
+@lru_cache(maxsize=1024)
+def _common_lead(kinds: tuple[Any, ...], shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    """Returns the leading axes that all fields broadcast to, after a check of their sizes."""
+    named = [(name, axes, shape) for (name, axes, *_), shape in zip(_named_axes(kinds), shapes, strict=True)]
     _check_sizes(named)
     try:
-        lead = np.broadcast_shapes(*(a.shape[: a.ndim - len(axes)] for _, axes, a in named))
+        return np.broadcast_shapes(*(shape[: len(shape) - len(axes)] for _, axes, shape in named))
     except ValueError as error:
-        shapes = {name: a.shape for name, _, a in named}
-        raise InputError(f"leading axes do not broadcast: {shapes}; make them equal or 1") from error
-    for name, _, a in named:
-        definite = SYMMETRIC.get(name.split(".")[1])
-        square = a.shape[-2:] if definite is not None else (1, 1)
-        stack = np.require(a.reshape(-1, *square), requirements=["C", "W"])
-        code, where = _inspect(stack, definite is not None, bool(definite))
-        if code == 1:
-            place = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
-            raise InputError(f"{name} is {a[place]} at index {place}; expected finite numbers")
-        if code > 1:
-            place = tuple(int(i) for i in np.unravel_index(where, a.shape[:-2]))
-            raise InputError(f"{name} at index {place} (batch axes, then the step) is {PROBLEMS[code - 1]}")
-    flat = iter(with_batch(a, lead, len(axes)) for _, axes, a in named)
-    return lead, [[next(flat) for _ in t] for t in tuples]
+        got = {name: shape for name, _, shape in named}
+        raise InputError(f"leading axes do not broadcast: {got}; make them equal or 1") from error
+
+
+def _well(stack: Array, matrices: bool, definite: bool) -> bool:
+    """Are all numbers finite, and all matrices what they should be?"""
+    if matrices:
+        return _inspect(stack.reshape(-1, *stack.shape[-2:]), True, definite)[0] == 0
+    return _finite(stack.reshape(-1).view(np.int64))
+
+
+def _explain(name: str, stack: Array, shape: tuple[int, ...], matrices: bool, definite: bool) -> None:
+    """Raises InputError, with the index in an array of that shape."""
+    if not np.isfinite(stack).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(stack.reshape(shape)))[0])
+        raise InputError(f"{name} is {stack.reshape(shape)[place]} at index {place}; expected finite numbers")
+    code, where = _inspect(stack.reshape(-1, *shape[-2:]), matrices, definite)
+    place = tuple(int(i) for i in np.unravel_index(where, shape[:-2]))
+    raise InputError(f"{name} at index {place} (batch axes, then the step) is {PROBLEMS[code - 1]}")
 
 
 def _numbers(name: str, a: Any) -> Array:
@@ -75,13 +109,13 @@ def _numbers(name: str, a: Any) -> Array:
         raise InputError(f"{name} is no array of real numbers ({error}); expected float64") from error
 
 
-def _check_sizes(named: list[tuple[str, str, Array]]) -> None:
+def _check_sizes(named: list[tuple[str, str, tuple[int, ...]]]) -> None:
     """Raises InputError unless every axis has one size in all the fields."""
     size: dict[str, tuple[int, str]] = {}
-    for name, axes, a in named:
-        if a.ndim < len(axes):
-            raise InputError(f"{name} has shape {a.shape}; expected (..., {', '.join(axes)}) with {MEANING}")
-        for axis, got in zip(axes, a.shape[a.ndim - len(axes) :], strict=True):
+    for name, axes, shape in named:
+        if len(shape) < len(axes):
+            raise InputError(f"{name} has shape {shape}; expected (..., {', '.join(axes)}) with {MEANING}")
+        for axis, got in zip(axes, shape[len(shape) - len(axes) :], strict=True):
             known = {axis: size.get(axis)}
             if "n" in size and "x" in size:
                 known["u"] = (size["n"][0] - size["x"][0], f"{size['n'][1]} and {size['x'][1]}")
@@ -95,51 +129,74 @@ def _check_sizes(named: list[tuple[str, str, Array]]) -> None:
             expected = known.get(axis)
             if got < 1 or (expected is not None and expected[0] != got):
                 want = f"{expected[0]} as in {expected[1]}" if expected else "at least 1"
-                raise InputError(f"{name} has shape {a.shape}: {axis} is {got}; expected {want} ({MEANING})")
+                raise InputError(f"{name} has shape {shape}: {axis} is {got}; expected {want} ({MEANING})")
             size.setdefault(axis, (got, name))
+
+
+@kernel
+def _finite(bits):
+    """Are the float64 whose bits these are all finite? As integers they are compared a vector at a time."""
+    largest = 0
+    for i in range(len(bits)):
+        largest = max(largest, bits[i] & 0x7FF0000000000000)
+    return largest < 0x7FF0000000000000
 
 
 @kernel
 def _inspect(A, matrices, definite):
     """Returns a code, and which matrix: 0 well, 1 not finite, 2 not symmetric, 3 not positive semi-definite."""
     B, d, _ = A.shape
-    L = np.empty((d, d))
+    M, bits, word = np.empty((d, d)), A.view(np.int64), np.empty(1, np.int64)
+    number = word.view(np.float64)
     for b in range(B):
-        largest = 0.0
+        word[0] = 0
         for i in range(d):
+            most = 0
             for j in range(d):
-                if not abs(A[b, i, j]) < np.inf:
-                    return 1, b
-                largest = max(largest, abs(A[b, i, j]))
+                most = max(most, bits[b, i, j] & 0x7FFFFFFFFFFFFFFF)
+            word[0] = max(word[0], most)
+        largest = number[0]
+        if not largest < np.inf:
+            return 1, b
         if not matrices:
             continue
         diagonal = True
         for i in range(d):
             for j in range(i):
-                diagonal = diagonal and A[b, i, j] == 0.0
-                if abs(A[b, i, j] - A[b, j, i]) > 1e-6 * largest:
-                    return 2, b
+                if A[b, i, j] != 0.0 or A[b, j, i] != 0.0:
+                    diagonal = False
+                    if abs(A[b, i, j] - A[b, j, i]) > 1e-6 * largest:
+                        return 2, b
         if not definite or largest == 0.0:
             continue
-        for j in range(d):
-            for i in range(j, d if not diagonal else j + 1):
-                s = A[b, i, j]
-                if not diagonal:
-                    for m in range(j):
-                        s -= L[i, m] * L[j, m]
-                if i > j:
-                    L[i, j] = s / L[j, j]
-                else:
-                    s += 1e-8 * largest
-                    if s < 0.0:
-                        return 3, b
-                    L[j, j] = np.sqrt(s) if s > 0.0 else 1e-300
+        floor = 1e-8 * largest
+        for i in range(d):
+            if A[b, i, i] < -floor:
+                return 3, b
+        if diagonal:
+            continue
+        for i in range(d):
+            for j in range(i, d):
+                M[i, j] = A[b, i, j]
+            M[i, i] += floor
+        for j in range(d):  # elimination by rows, so that the inner loop runs along them
+            pivot = M[j, j]
+            if pivot < 0.0:
+                return 3, b
+            for i in range(j + 1, d):
+                if pivot == 0.0 and M[j, i] != 0.0:
+                    return 3, b
+                factor = M[j, i] / pivot if pivot > 0.0 else 0.0
+                for m in range(i, d):
+                    M[i, m] -= factor * M[j, m]
     return 0, 0
 
 
 def with_batch(a: Array, lead: tuple[int, ...], core: int) -> Array:
     """Broadcasts to the leading axes and flattens them into one; writable, lest kernels are compiled for views too."""
     rest = a.shape[a.ndim - core :]
+    if a.shape == lead + rest and a.dtype == np.float64 and a.flags.c_contiguous and a.flags.writeable:
+        return a.reshape((-1, *rest))
     whole = a if a.shape == lead + rest else np.broadcast_to(a, lead + rest)
     return np.require(whole.reshape((-1, *rest)), dtype=float, requirements=["C", "W"])
 

@@ -56,10 +56,9 @@ class Problem:
 
         `eta` is (B, T). The minimisers stay in `out`; the divergence is infinite where there is no minimum.
         """
-        F, f, _ = self.dynamics
-        C, c, tau = self.augmented
+        (F, f, W), (C, c, tau) = self.dynamics, self.augmented
         _augment(todo, *self.cost[:2], *self.pull, self.tau, eta, C, c, tau)
-        failed = backward_flat(F, f, None, C, c, self.cost[2], tau, self.out, todo)[-1][todo] >= 0
+        failed = backward_flat(F, f, W, C, c, self.cost[2], tau, self.out, todo)[-1][todo] >= 0
         self.kl[todo[failed]] = np.inf
         divergence_flat(todo[~failed], self.out[:3], self.anchor, (*self.dynamics, *self.x0), self.kl)
         kl = self.kl[todo]

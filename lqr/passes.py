@@ -9,11 +9,12 @@ over controllers u ~ N(K x + k, cov). tau = 0 is LQR, tau > 0 is maximum-entropy
 SMALL states and actions run in code compiled for their sizes, others in blocked loops compiled once.
 """
 
+import math
+
 import numpy as np
 
 from .batching import flatten, restore, with_batch
 from .errors import NotPositiveDefinite
-from .jit import kernel
 from .marginals import _divergence, _forward
 from .riccati import _backward
 from .small import _backward_small
@@ -41,7 +42,7 @@ def backward(
     lead, ((F, f, W), (C, c, const)) = flatten(dynamics, cost)
     out = backward_flat(F, f, W, C, c, const, temperatures(temperature, lead, F.shape[1]))
     failed = out[-1]
-    if failed.max() >= 0:
+    if max(failed.tolist()) >= 0:
         b = int(np.argmax(failed >= 0))
         raise NotPositiveDefinite(
             f"Quu at step {failed[b]} of problem {b} is not positive definite, so no minimum exists; "
@@ -70,13 +71,15 @@ def expected_cost(distribution: TrajectoryDistribution, cost: QuadraticCost) -> 
 
 def temperatures(temperature: float | Array, lead: tuple[int, ...], T: int) -> Array:
     """Returns a temperature for each problem and step, (B, T), from a number or (..., T)."""
+    if isinstance(temperature, float | int):
+        return np.full((math.prod(lead), T), float(temperature))
     return with_batch(np.broadcast_to(np.asarray(temperature, dtype=float), (*lead, T)), lead, 1)
 
 
 def backward_flat(
     F: Array,
     f: Array,
-    W: Array | None,
+    W: Array,
     C: Array,
     c: Array,
     const: Array,
@@ -87,7 +90,7 @@ def backward_flat(
     """Returns K, k, cov, V, v, const and, for each problem, the step where Quu is not positive definite, or -1.
 
     Every array has one batch axis. `out` are such arrays, to be written over (those of a first call will do), and
-    `todo` the problems to solve, else all. Without W the constant lacks what the dynamics' noise adds to it.
+    `todo` the problems to solve, else all.
     """
     B, T, dx, n = F.shape
     if out is None:
@@ -95,11 +98,9 @@ def backward_flat(
     if todo is None:
         todo = np.arange(B)
     if n <= SMALL:
-        _backward_small((0,) * dx, (0,) * (n - dx), todo, F, f, C, c, const, tau, *out)
+        _backward_small((0,) * dx, (0,) * (n - dx), todo, F, f, W, C, c, const, tau, *out)
     else:
-        _backward(todo, F, f, C, c, const, tau, *out)
-    if W is not None:
-        _add_noise(todo, W, out[3], out[5])
+        _backward(todo, F, f, W, C, c, const, tau, *out)
     return out
 
 
@@ -135,21 +136,3 @@ def divergence_flat(
         _divergence_small((0,) * dx, (0,) * du, todo, *new, *anchor, *model, kl)
     else:
         _divergence(todo, *new, *anchor, *model, kl)
-
-
-@kernel
-def _add_noise(todo, W, V, s):
-    """Adds 1/2 tr(V W) of all later steps to the constants of the value function."""
-    T, dx = W.shape[1:3]
-    row = np.empty(dx)
-    for b in todo:
-        total = 0.0
-        for t in range(T - 1, -1, -1):
-            for i in range(dx):
-                row[i] = 0.0
-            for i in range(dx):
-                for j in range(dx):
-                    row[j] += V[b, t + 1, i, j] * W[b, t, i, j]
-            for i in range(dx):
-                total += 0.5 * row[i]
-            s[b, t] += total

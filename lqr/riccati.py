@@ -3,7 +3,7 @@
 In homogeneous coordinates z = [x; u; 1] the affine dynamics, the linear and the constant terms are one more row and
 column: with G = [F f; 0 1] and the value 1/2 [x; 1]' V [x; 1], a step is
 
-    Q = [C c; c' 2 const] + G' V G        V = Q_xx - Q_xu Quu^-1 Q_ux        (x here with its 1)
+    Q = [C c; c' 2 const + tr(V W)] + G' V G        V = Q_xx - Q_xu Quu^-1 Q_ux        (x here with its 1)
 
 and the elimination of u gives controller and value at once: Quu = L D L', [K k] = -Quu^-1 Q_ux.
 """
@@ -12,11 +12,11 @@ import numpy as np
 
 from .jit import kernel
 from .products import add_lower_product, mirror, padded, write_product
-from .vectors import add_row, copy_row, scale_row, write_row
+from .vectors import add_dot, add_row, copy_row, scale_row, write_row
 
 
 @kernel
-def _backward(todo, F, f, C, c, const, tau, K, k, cov, V, v, s, failed):
+def _backward(todo, F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
     T, dx, n = F.shape[1:]
     du, x1, n1 = n - dx, dx + 1, n + 1
     wide, tall = padded(n1), padded(x1)
@@ -24,8 +24,10 @@ def _backward(todo, F, f, C, c, const, tau, K, k, cov, V, v, s, failed):
     P = np.zeros((tall + 8, tall))  # V of the next step
     Y, Z, U, L = np.zeros((du, tall)), np.zeros((du, tall)), np.empty((du, du)), np.empty((du, du))
     pivot, E = np.empty(du), np.zeros((du, padded(du)))
+    Wf = W.reshape(-1)
     Ff, Cf, cf, Kf, Vf, vf = F.reshape(-1), C.reshape(-1), c.reshape(-1), K.reshape(-1), V.reshape(-1), v.reshape(-1)
     G[dx, n] = 1.0
+    noise = np.empty((1, 8))
     for b in todo:
         failed[b] = -1
         last = b * (T + 1) + T
@@ -45,7 +47,10 @@ def _backward(todo, F, f, C, c, const, tau, K, k, cov, V, v, s, failed):
             for i in range(n):
                 copy_row(Cf, (now * n + i) * n, Q, i, 0, n)
             copy_row(cf, now * n, Q, n, 0, n)
-            Q[n, n] = 2 * const[b, t]
+            noise[:] = 0.0
+            for i in range(dx):
+                add_dot(P, i, Wf, (here * dx + i) * dx, dx, noise)
+            Q[n, n] = 2 * const[b, t] + noise.sum()
             write_product(P, G, VG, x1, x1, n1)
             add_lower_product(G, VG, Q, x1, n1)
             for i in range(du):

@@ -11,7 +11,7 @@ from .vectors import Emitter, emitted
 
 @emitted
 def step(
-    e: Emitter, xs, us, here, now, problem, t, F, f, C, c, const, tau, K, k, cov, V, v, s, failed
+    e: Emitter, xs, us, here, now, problem, t, F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed
 ) -> None:  # fmt: skip
     """Writes one step: `here` counts it in arrays of T steps, `now` in those of T+1."""
     dx, du = xs.type.count, us.type.count
@@ -32,12 +32,14 @@ def step(
     Fs = [row(F, at_F, i, n) for i in X]
     fs = [number(f, times(here, dx), i) for i in X]
     value = [number(v, at_v, i) for i in X]
+    Vs, at_W = [row(V, at_V, i, dx) for i in X], times(here, dx * dx)
+    noise = e.total(e.sum_of([(Vs[i], row(W, at_W, i, dx)) for i in X]))
     VF, g = [], row(v, at_v, 0, dx)
     for i in X:
         VF.append(e.sum_of([(e.splat(number(V, at_V, i * dx + m), n), Fs[m]) for m in X]))
-        g = e.multiply_add(e.splat(fs[i], dx), row(V, at_V, i, dx), g)
+        g = e.multiply_add(e.splat(fs[i], dx), Vs[i], g)
     g = [b.extract_element(g, e.lane(i)) for i in X]  # V f + v
-    corner = b.fadd(number(const, now), number(s, then))
+    corner = e.multiply_add(e.constant(0.5), noise, b.fadd(number(const, now), number(s, then)))
     for i in X:
         corner = e.multiply_add(b.fmul(e.constant(0.5), b.fadd(g[i], value[i])), fs[i], corner)
     Q = [
@@ -102,9 +104,16 @@ def step(
 
 
 @kernel
-def _backward_small(xs, us, todo, F, f, C, c, const, tau, K, k, cov, V, v, s, failed):
+def _backward_small(xs, us, todo, F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
     T, dx = F.shape[1:3]
-    Ff, ff, Cf, cf, sf = F.reshape(-1), f.reshape(-1), C.reshape(-1), c.reshape(-1), const.reshape(-1)
+    Ff, ff, Wf, Cf, cf, sf = (
+        F.reshape(-1),
+        f.reshape(-1),
+        W.reshape(-1),
+        C.reshape(-1),
+        c.reshape(-1),
+        const.reshape(-1),
+    )
     tf, Kf, kf, Sf = tau.reshape(-1), K.reshape(-1), k.reshape(-1), cov.reshape(-1)
     Vf, vf, of = V.reshape(-1), v.reshape(-1), s.reshape(-1)
     for b in todo:
@@ -116,6 +125,6 @@ def _backward_small(xs, us, todo, F, f, C, c, const, tau, K, k, cov, V, v, s, fa
                 V[b, T, i, j] = C[b, T, i, j]
         for t in range(T - 1, -1, -1):
             here, now = b * T + t, b * (T + 1) + t
-            step(xs, us, here, now, b, t, Ff, ff, Cf, cf, sf, tf, Kf, kf, Sf, Vf, vf, of, failed)
+            step(xs, us, here, now, b, t, Ff, ff, Wf, Cf, cf, sf, tf, Kf, kf, Sf, Vf, vf, of, failed)
             if failed[b] >= 0:
                 break

@@ -214,6 +214,15 @@ def add_row(e: Emitter, scale: Any, A: Any, i: Any, out: Any, j: Any, count: Any
 
 
 @emitted
+def add_dot(e: Emitter, A: Any, i: Any, flat: Any, offset: Any, count: Any, out: Any) -> None:
+    """Adds the products of A[i, :count] and flat[offset:offset+count] to the eight numbers out[0, :8], in turn."""
+    place = e.at(out, 0, 0)
+    with e.range(ir.Constant(INDEX, 0), count, WIDTH) as (m, _):
+        other = e.load_masked(e.at_flat(flat, offset, m), e.masked(e.builder.sub(count, m)))
+        e.store(e.multiply_add(e.load(e.at(A, i, m)), other, e.load(place)), place)
+
+
+@emitted
 def transpose(e: Emitter, A: Any, a: Any, b: Any, out: Any, i: Any, j: Any) -> None:
     """Writes the transpose of A[a:a+8, b:b+8] to out[i:i+8, j:j+8]."""
     rows = [e.load(e.at(A, e.index(a, r), b)) for r in range(WIDTH)]
