@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from problems import joint, random_controller, random_problem
-from scipy.optimize import minimize
+from scipy.optimize import NonlinearConstraint, minimize
 
 from lqr import (
     InputError,
@@ -139,6 +139,115 @@ def test_each_step_keeps_its_own_bound_and_is_stationary(tau, seed):
     z = np.concatenate([r.controller.K.ravel(), r.controller.k.ravel()])
     gradient = [(lagrangian(z + h) - lagrangian(z - h)) / 2e-5 for h in 1e-5 * np.eye(40)]
     np.testing.assert_allclose(gradient, 0.0, atol=1e-4 * (1 + abs(lagrangian(z))))
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.3, 30.0])
+def test_the_bounds_per_step_are_all_met_in_hard_random_problems(tau):
+    sizes = ((3, 2, 5), (2, 4, 6), (1, 1, 6), (9, 3, 4))
+    for seed in range(60):
+        rng = np.random.default_rng(900 + seed)
+        dx, du, T = sizes[seed % 4]
+        dynamics, cost, x0 = random_problem(rng, dx, du, T)
+        if seed % 3 == 1:
+            cost = cost._replace(C=cost.C - 2 * np.eye(dx + du))
+        elif seed % 3 == 2:
+            cost = type(cost)(*(10 ** rng.uniform(-4, 4) * field for field in cost))
+        anchor, epsilon = random_controller(rng, dx, du, T, std=10 ** rng.uniform(-1, 1)), 10 ** rng.uniform(-2, 1.5, T)
+        r = minimise_cost_within_kl_per_step(anchor, dynamics, cost, x0, epsilon, tau)
+        kl = kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0))
+        assert r.converged, seed
+        assert (kl <= epsilon * (1 + 1e-7)).all(), seed
+        assert ((kl >= epsilon * (1 - 1.001e-3)) | (r.eta < 1e-5 * tau)).all(), seed  # complementary slackness
+
+
+def test_a_search_cut_short_says_so_and_keeps_its_bounds():
+    rng = np.random.default_rng(10)
+    dynamics, cost, x0 = random_problem(rng)
+    anchor = random_controller(rng)
+    for solve in (minimise_cost_within_kl, minimise_cost_within_kl_per_step):
+        r = solve(anchor, dynamics, cost, x0, 0.1, eta=1e4, max_passes=2)
+        assert not r.converged
+        assert (kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0)) <= 0.1).all()
+
+
+@pytest.mark.filterwarnings("ignore:delta_grad")  # SciPy's, where it stands still
+def test_the_optimum_of_a_larger_problem_is_that_of_trust_constr():
+    rng = np.random.default_rng(11)
+    dx, du, T, epsilon = 2, 1, 2, 0.5
+    dynamics, cost, x0 = random_problem(rng, dx, du, T)
+    anchor = random_controller(rng, dx, du, T)
+
+    def controller(z):
+        return LinearGaussianController(z[:4].reshape(2, 1, 2), z[4:6].reshape(2, 1), np.exp(z[6:]).reshape(2, 1, 1))
+
+    def divergence(z):
+        p = controller(z)
+        return kl_divergence(p, anchor, forward(p, dynamics, x0)).sum()
+
+    start = np.concatenate([anchor.K.ravel(), anchor.k.ravel(), np.log(anchor.cov.ravel())])
+    found = minimize(
+        lambda z: objective(controller(z), dynamics, cost, x0), start, method="trust-constr",
+        constraints=NonlinearConstraint(divergence, -np.inf, epsilon), options={"gtol": 1e-6, "xtol": 1e-8},
+    )  # fmt: skip
+    r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, tolerance=1e-8)
+    assert objective(r.controller, dynamics, cost, x0) == pytest.approx(found.fun, rel=1e-5)
+    assert float(r.eta) == pytest.approx(float(found.v[0][0]), rel=1e-2)  # the multiplier too
+
+
+def test_an_active_bound_with_entropy_is_told_from_an_inactive_one():
+    rng = np.random.default_rng(12)
+    dynamics, cost, x0 = random_problem(rng)
+    anchor = random_controller(rng)
+    free = minimise_cost_within_kl(anchor, dynamics, cost, x0, 1e6, temperature=1.0)
+    for factor, active in ((0.999, True), (1.001, False)):
+        r = minimise_cost_within_kl(anchor, dynamics, cost, x0, factor * float(free.kl), temperature=1.0)
+        assert bool(r.active) is active
+        assert (r.eta > 0) == active
+        assert active or r.passes <= 2
+
+
+@pytest.mark.parametrize("solve", [minimise_cost_within_kl, minimise_cost_within_kl_per_step])
+@pytest.mark.parametrize("size", [(3, 2, 5), (9, 3, 4)])
+def test_fields_that_do_not_fit_are_named_with_their_place(solve, size):
+    rng = np.random.default_rng(13)
+    dynamics, cost, x0 = random_problem(rng, *size)
+    anchor = random_controller(rng, *size)
+    good = {"anchor": anchor, "dynamics": dynamics, "cost": cost, "x0": x0, "epsilon": 1.0}
+    holed = anchor.K.copy()
+    holed[2, 1, 0] = np.inf
+    skew, negative = cost.C.copy(), x0.cov.copy()
+    skew[3, 0, 1] += 1.0
+    negative[0, 0] = -1.0
+    for name, value, message in (
+        (
+            "anchor",
+            anchor._replace(K=anchor.K[:, :, :-1]),
+            r"expected .* as in LinearGaussianController\.K",
+        ),
+        ("anchor", anchor._replace(K=holed), r"LinearGaussianController\.K is inf at index \(2, 1, 0\)"),
+        ("anchor", anchor._replace(cov=-anchor.cov), r"LinearGaussianController\.cov at index \(0,\).*semi-definite"),
+        ("dynamics", dynamics._replace(f=dynamics.f + 1j), r"LinearGaussianDynamics\.f is no array of real numbers"),
+        ("cost", cost._replace(C=skew), r"QuadraticCost\.C at index \(3,\).*not symmetric; use"),
+        ("cost", cost._replace(const=cost.const[:-1]), r"QuadraticCost\.const has shape"),
+        ("x0", x0._replace(cov=negative), r"Gaussian\.cov at index \(\).*semi-definite; raise"),
+        ("x0", x0._replace(mean=np.zeros((2, 3, size[0]))), None),
+        ("epsilon", -1.0, r"epsilon is -1\.0 at index"),
+    ):
+        if message is None:
+            assert solve(**{**good, name: value}).kl.shape == (2, 3)
+            continue
+        with pytest.raises(InputError, match=message):
+            solve(**{**good, name: value})
+    with pytest.raises(InputError, match="eta is 0"):
+        solve(**good, eta=0.0)
+    with pytest.raises(InputError, match="broadcast"):
+        solve(
+            **{
+                **good,
+                "x0": type(x0)(*(np.stack([a] * 2) for a in x0)),
+                "cost": type(cost)(*(np.stack([a] * 3) for a in cost)),
+            }
+        )
 
 
 @pytest.mark.parametrize("epsilon", [0.0, -1.0, np.nan])
