@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from dynamics import Chart
 from lqr import InputError, LinearGaussianController, SimulationError
 
 from .interfaces import Array, Policy, Task
@@ -33,17 +34,19 @@ def rollout(
     rng: np.random.Generator,
     noise: float = 1.0,
     smoothing: float = 0.0,
+    chart: Chart | None = None,
 ) -> Trajectories:
     """Returns `samples` episodes of each of the `conditions` (C,), N = C * samples, condition by condition.
 
-    `actor` is one linear-Gaussian controller per condition (leading axis C), which sees x, or a policy, which sees o.
+    `actor` is one linear-Gaussian controller per condition (leading axis C), which sees x (or, where there
+    is a chart, the tangent coordinates of x), or a policy, which sees o.
     `noise` scales the controllers' standard deviation; with 0 their mean actions are taken (a policy's, too).
     """
     if samples < 1:
         raise InputError(f"samples is {samples}; expected at least 1")
     where = np.repeat(np.asarray(conditions, dtype=int), samples)
     if isinstance(actor, LinearGaussianController):
-        act = _controllers(actor, samples, rng, noise, smoothing)
+        act = _controllers(actor, samples, rng, noise, smoothing, chart)
     else:
         act = _policy(actor, rng if noise else None)
     return run(task, act, where, rng)
@@ -100,8 +103,14 @@ def _diverged(task: Task, N: int) -> Array:
 
 
 def _controllers(
-    actor: LinearGaussianController, samples: int, rng: np.random.Generator, noise: float, smoothing: float
+    actor: LinearGaussianController,
+    samples: int,
+    rng: np.random.Generator,
+    noise: float,
+    smoothing: float,
+    chart: Chart | None,
 ) -> Act:
+    rows = np.repeat(np.arange(len(actor.k)), samples)
     K, k = (np.repeat(a, samples, axis=0) for a in (actor.K, actor.k))
     spread = np.repeat(np.linalg.cholesky(actor.cov), samples, axis=0)
     draws = rng.standard_normal(k.shape) if noise else np.zeros_like(k)
@@ -109,7 +118,12 @@ def _controllers(
         draws = gaussian_filter1d(draws, smoothing, axis=1, mode="wrap")
         draws /= np.sqrt((gaussian_filter1d(np.eye(k.shape[1])[0], smoothing, mode="wrap") ** 2).sum())
     steps = noise * (spread @ draws[..., None])[..., 0]
-    return lambda x, o, t: (K[:, t] @ x[..., None])[..., 0] + k[:, t] + steps[:, t]
+
+    def act(x: Array, o: Array, t: int) -> Array:
+        seen = x if chart is None else chart.see(x, t, rows)
+        return (K[:, t] @ seen[..., None])[..., 0] + k[:, t] + steps[:, t]
+
+    return act
 
 
 def _policy(policy: Policy, rng: np.random.Generator | None) -> Act:

@@ -6,9 +6,11 @@ from typing import Any
 
 from lqr import InputError
 
+from .chart import Chart, InChart, chart_of
 from .flat import FlatPrior
 from .gmm import GaussianMixturePrior
 from .local import Fit, fit_linear_gaussian
+from .manifold import Manifold
 from .prior import NormalInverseWishart, Prior, log_evidence, posterior
 from .simulator import SimulatorPrior
 
@@ -35,12 +37,16 @@ def make_prior(prior: str | Prior, task: Any = None) -> Any:
 
 __all__ = [
     "PRIORS",
+    "Chart",
     "Fit",
     "FlatPrior",
     "GaussianMixturePrior",
+    "InChart",
+    "Manifold",
     "NormalInverseWishart",
     "Prior",
     "SimulatorPrior",
+    "chart_of",
     "fit_linear_gaussian",
     "log_evidence",
     "make_prior",

@@ -17,7 +17,9 @@ import numpy as np
 
 from lqr import InputError
 
+from .manifold import Manifold
 from .prior import Array, NormalInverseWishart
+from .storage import check_tree
 
 
 class Simulator(Protocol):
@@ -33,6 +35,18 @@ class Simulator(Protocol):
         ...
 
 
+class OnManifold:
+    """A simulator of states on a manifold, as priors see these: in tangent coordinates about the manifold's zero."""
+
+    def __init__(self, simulator: Simulator, manifold: Manifold):
+        self.parameters, self._simulator, self._manifold = simulator.parameters, simulator, manifold
+
+    def __call__(self, x: Array, u: Array, factors: Array) -> Array:
+        """Returns x (M, dim) plus the change, taken in the tangent space of the state itself."""
+        state = self._manifold.retract(self._manifold.zero, x)
+        return x + self._manifold.difference(self._simulator(state, u, factors), state)
+
+
 class SimulatorPrior:
     """The prior `simulator`: the tangent of the task's own simulator at the mean of each step's samples."""
 
@@ -44,7 +58,8 @@ class SimulatorPrior:
         if not width > 0 or not limit > 1 or window < 1:
             raise InputError(f"got width {width}, limit {limit}, window {window}; expected above 0, above 1, 1 or more")
         self.identify, self.width, self.limit, self.window = identify, width, limit, window
-        self.simulator: Simulator | None = None
+        self.simulator: Simulator | None = None  # of what the prior sees
+        self.raw: Any = None  # of the task's states
         self.z: Array | None = None  # (M, d), the window
         self.theta = np.zeros(0)  # (P,), log factors
         self.residual = np.zeros((0, 0))  # (dx, dx), second moment of what the simulator misses in one step
@@ -59,7 +74,8 @@ class SimulatorPrior:
                 f"the prior simulator got the task {name}, which has no simulator; expected an attribute `simulator` "
                 "(see dynamics.simulator.Simulator); give it one, or choose another prior"
             )
-        self.simulator = simulator
+        manifold = getattr(task, "manifold", None)
+        self.raw, self.simulator = simulator, OnManifold(simulator, manifold) if manifold else simulator
         self.theta = np.zeros(len(simulator.parameters))
 
     @property
@@ -68,8 +84,9 @@ class SimulatorPrior:
         return dict(zip(self._step().parameters, np.exp(self.theta).tolist(), strict=True))
 
     def step(self, x: Array, u: Array) -> Array:
-        """Returns the states (M, dx) one step after x (M, dx) under u (M, du), as the simulator now believes."""
-        return self._simulate(self.theta, x, u)
+        """Returns the task's states (M, .) one step after x (M, .) under u (M, du), as the simulator now believes."""
+        self._step()
+        return self.raw(x, u, np.exp(np.tile(self.theta, (len(x), 1))))
 
     def update(self, x: Array, u: Array, xnext: Array) -> None:
         """Adds transitions (M, .) to the window and identifies the factors again."""
@@ -111,7 +128,9 @@ class SimulatorPrior:
         return {} if self.z is None else {"z": self.z, "theta": self.theta, "residual": self.residual}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` returned."""
+        """Takes over what `state` returned. Raises CheckpointError for anything else."""
+        P = len(self.theta)
+        check_tree(state, {"z": ("M", "d"), "theta": (P,), "residual": ("dx", "dx")} if state else {}, "prior")
         for name, value in state.items():
             setattr(self, name, value)
 

@@ -65,7 +65,8 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     policy, bound = student.policy, config.dual_bound * rounds.scale
     for number in rounds.left:
         new = rounds.sample(rng)
-        seen, known = student.see(new), rounds.learn(new)
+        known = rounds.learn(new)
+        seen = student.see(new, known.local.chart)
         teacher = known.local.controller
         for _ in range(config.inner):
             student.distil(teacher, seen, rng, dual.nu, lean_of(dual, teacher.cov, bound))

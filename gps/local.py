@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.interfaces import Cost, Task
 from agents.rollout import Trajectories
-from dynamics import Fit, fit_linear_gaussian
+from dynamics import Chart, Fit, InChart, fit_linear_gaussian
 from lqr import (
     Gaussian,
     LinearGaussianController,
@@ -26,7 +26,10 @@ Array = np.ndarray
 
 
 class Local(NamedTuple):
-    """The accepted controller of each condition, the trials it was judged by, and the step that is due to it."""
+    """The accepted controller of each condition, the trials it was judged by, and the step that is due to it.
+
+    Where a task's states lie on a manifold, x and the controllers are in the tangent coordinates of the chart.
+    """
 
     controller: LinearGaussianController  # leading axis C
     x: Array  # (C, N, T+1, dx)
@@ -38,6 +41,7 @@ class Local(NamedTuple):
     predicted: Array  # (C,), improvement that the model promised for the controller that is tried next
     trials: int  # episodes so far, in all conditions
     steps: int  # steps of the task so far
+    chart: Chart | None = None  # None where states are plain vectors
 
 
 class Proposal(NamedTuple):
@@ -55,9 +59,15 @@ class Proposal(NamedTuple):
 
 def initial_controller(task: Task, std: float) -> LinearGaussianController:
     """Returns controllers with zero mean action; `std` is a share of half the action range."""
-    C, T, dx, du = task.conditions, task.horizon, task.dx, task.du
+    C, T, dx, du = task.conditions, task.horizon, state_dim(task), task.du
     cov = np.diag((std * action_scale(task)) ** 2)
     return LinearGaussianController(np.zeros((C, T, du, dx)), np.zeros((C, T, du)), np.tile(cov, (C, T, 1, 1)))
+
+
+def state_dim(task: Task) -> int:
+    """Returns how many numbers a controller sees: dx, or those of a tangent vector where states lie on a manifold."""
+    manifold = getattr(task, "manifold", None)
+    return task.dx if manifold is None else int(manifold.dim)
 
 
 def action_scale(task: Task) -> Array:
@@ -73,7 +83,9 @@ def with_floor(controller: LinearGaussianController, std: float, scale: Array) -
     return controller._replace(cov=raised * scale[:, None] * scale)
 
 
-def by_condition(trials: Trajectories, controller: LinearGaussianController, multiplier: Array) -> Local:
+def by_condition(
+    trials: Trajectories, controller: LinearGaussianController, multiplier: Array, chart: Chart | None = None
+) -> Local:
     """Returns the trials of these controllers, condition by condition, as the data to go on from."""
     C = len(controller.k)
     x, u, o, cost, length, failed = (a.reshape(C, -1, *a.shape[1:]) for a in trials)
@@ -81,7 +93,29 @@ def by_condition(trials: Trajectories, controller: LinearGaussianController, mul
     valid = np.maximum((~failed).sum(1), 1)
     mean_cost = np.where(failed, 0.0, cost.sum(-1)).sum(1) / valid
     used = used.astype(float)
-    return Local(controller, x, u, o, used, mean_cost, multiplier, np.zeros(C), length.size, int(length.sum()))
+    x = x if chart is None else chart.flat(x)
+    return Local(controller, x, u, o, used, mean_cost, multiplier, np.zeros(C), length.size, int(length.sum()), chart)
+
+
+def in_chart(local: Local, chart: Chart) -> Local:
+    """Returns the same trials, and the same controllers to first order, in another chart of their states."""
+    assert local.chart is not None
+    x = chart.flat(local.chart.curved(local.x))
+    return local._replace(x=x, controller=local.chart.express(local.controller, chart), chart=chart)
+
+
+def recentred(local: Local) -> Local:
+    """Returns the same in the chart about the mean of the trials; plain vectors stay as they are."""
+    if local.chart is None:
+        return local
+    valid = local.used.any(-1)  # (C, N), the trials that did not diverge
+    one = np.take_along_axis(local.x, valid.argmax(1)[:, None, None, None], 1)[:, 0]
+    about = local.chart.moved(
+        one
+    )  # the mean is taken about a trial: about the old reference, trials may lie half a turn off
+    d = about.flat(local.chart.curved(local.x))
+    share = (valid / np.maximum(valid.sum(1, keepdims=True), 1))[..., None, None]
+    return in_chart(local, about.moved((share * d).sum(1)))
 
 
 def judge(
@@ -104,7 +138,9 @@ def judge(
     accepted &= ~lost
     best = np.abs(old.predicted) / (2 * np.maximum(short, 1e-4 * (1 + np.abs(old.cost))))
     multiplier = old.multiplier * np.where(accepted, np.where(had, np.clip(best, 0.3, 3.0), 1.0), shrink)
-    data = {name: choose(accepted, getattr(new, name), getattr(old, name)) for name in ("x", "u", "o", "used", "cost")}
+    data: dict[str, Any] = {
+        name: choose(accepted, getattr(new, name), getattr(old, name)) for name in ("x", "u", "o", "used", "cost")
+    }
     controller = LinearGaussianController(
         *(choose(accepted, a, b) for a, b in zip(new.controller, old.controller, strict=True))
     )
@@ -121,7 +157,8 @@ def judge(
 
 def fit(local: Local, prior: Any) -> Fit:
     """Returns the linear-Gaussian models around the accepted trials."""
-    return fit_linear_gaussian(local.x, local.u, prior, weight=local.used)
+    seen: Any = prior if local.chart is None else InChart(prior, local.chart)
+    return fit_linear_gaussian(local.x, local.u, seen, weight=local.used)
 
 
 def expand(cost: Cost, local: Local) -> QuadraticCost:
@@ -129,7 +166,12 @@ def expand(cost: Cost, local: Local) -> QuadraticCost:
 
     As in the trials, the steps after an episode's end cost nothing.
     """
-    terms = make_convex(cost.expand(local.x, local.u), around=(local.x, local.u))
+    if local.chart is None:
+        terms = cost.expand(local.x, local.u)
+    else:
+        x = local.chart.curved(local.x)
+        terms = local.chart.cost(cost.expand(x, local.u), x, local.u)
+    terms = make_convex(terms, around=(local.x, local.u))
     valid = local.used[..., :1]
     share = np.concatenate([valid, local.used], -1) / np.maximum(valid.sum(1, keepdims=True), 1)  # (C, N, T+1)
     return QuadraticCost(*(np.einsum("cnt,cnt...->ct...", share, a) for a in terms))
@@ -203,4 +245,6 @@ def _pick(value: Any, at: slice) -> Any:
 def transitions(local: Local) -> tuple[Array, Array, Array]:
     """Returns the transitions that took place, (M, dx), (M, du), (M, dx), for a prior to learn from."""
     took_place = local.used > 0
-    return local.x[:, :, :-1][took_place], local.u[took_place], local.x[:, :, 1:][took_place]
+    x = local.x if local.chart is None else local.chart.curved(local.x)
+    found = x[:, :, :-1][took_place], local.u[took_place], x[:, :, 1:][took_place]
+    return found if local.chart is None else local.chart.transitions(*found)

@@ -40,4 +40,4 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         if config.rehearsal and rounds.prior.moved > 0.01:  # what was rehearsed was another world
             rehearse(train, rounds, rng)
         report = rounds.report(known, step, rng)
-        yield Iteration(number, ControllerPolicy(rounds.controller), *report, rounds.state(number))
+        yield Iteration(number, ControllerPolicy(rounds.controller, rounds.chart), *report, rounds.state(number))

@@ -12,10 +12,10 @@ import numpy as np
 
 from agents.interfaces import Task
 from agents.rollout import rollout
-from dynamics import SimulatorPrior
+from dynamics import Chart, SimulatorPrior
 from lqr import InputError, LinearGaussianController
 
-from .local import choose
+from .local import choose, in_chart
 from .rounds import Rounds
 
 Array = np.ndarray
@@ -72,10 +72,15 @@ def rehearse(train: Callable[..., Any], rounds: Rounds, rng: np.random.Generator
     *_, last = train(world, replace(config, iterations=many, **alone), rng)
     found: LinearGaussianController = last.policy.controller
     every = np.arange(task.conditions)
-    trials = [rollout(world, c, every, 1, rng, noise=0.0) for c in (rounds.controller, found)]
+    pair = (rounds.controller, rounds.chart), (found, last.policy.chart)
+    trials = [rollout(world, c, every, 1, rng, noise=0.0, chart=chart) for c, chart in pair]
     now, then = (np.where(t.failed, np.inf, t.cost.sum(-1)) for t in trials)
     pairs = zip(found, rounds.controller, strict=True)
     rounds.controller = LinearGaussianController(*(choose(then < now, a, b) for a, b in pairs))
     if rounds.old:
         promised = np.where(then < now, rounds.old.cost - then, rounds.old.predicted)
         rounds.old = rounds.old._replace(predicted=promised)
+    if rounds.chart:
+        origin = choose(then < now, last.policy.chart.origin, rounds.chart.origin)
+        rounds.chart = Chart(rounds.chart.manifold, origin)
+        rounds.old = rounds.old and in_chart(rounds.old, rounds.chart)

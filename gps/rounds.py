@@ -10,7 +10,7 @@ import numpy as np
 
 from agents.interfaces import State, Task
 from agents.rollout import Trajectories, rollout
-from dynamics import Fit, make_prior
+from dynamics import Chart, Fit, chart_of, make_prior
 from dynamics.storage import check_tree
 from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
@@ -44,21 +44,24 @@ class Rounds:
         self.task, self.config, self.scale = task, config, lc.action_scale(task)
         self.prior = make_prior(config.prior, task)
         self.controller = lc.initial_controller(task, config.initial_std)  # to be tried next
+        self.chart = chart_of(task)  # of the states that they see; None where these are plain vectors
         self.old: lc.Local | None = None  # the accepted ones
         first = 1
         if state:
             check_state(state, task)
             self.prior.load_state(state["prior"])
+            if self.chart:
+                self.chart = Chart(self.chart.manifold, state["origin"])
             self.controller, self.old = unfreeze(state["controller"]), lc.Local(**state["local"])
-            self.old = self.old._replace(controller=unfreeze(state["local"]["controller"]))
+            self.old = self.old._replace(controller=unfreeze(state["local"]["controller"]), chart=self.chart)
             first = int(state["number"]) + 1
         self.left = range(first, config.iterations + 1)
 
     def sample(self, rng: np.random.Generator) -> lc.Local:
         """Returns trials of the controllers, condition by condition; the prior learns from them."""
         every = np.arange(self.task.conditions)
-        self.trials = rollout(self.task, self.controller, every, self.config.samples, rng)
-        new = lc.by_condition(self.trials, self.controller, np.ones(len(every)))
+        self.trials = rollout(self.task, self.controller, every, self.config.samples, rng, chart=self.chart)
+        new = lc.by_condition(self.trials, self.controller, np.ones(len(every)), self.chart)
         self.prior.update(*lc.transitions(new))
         return new
 
@@ -66,6 +69,7 @@ class Rounds:
         """Returns the judgement on the trials, and the models around those that are accepted."""
         promised = self.old.predicted if self.old else np.zeros(len(new.cost))
         local, accepted, actual = lc.judge(self.old, new, self.config.max_kl_step / self.config.kl_step)
+        local = lc.recentred(local)
         fit = lc.fit(local, self.prior)
         cost = lc.expand(self.task.cost, local)
         return Known(local, accepted, promised, actual, fit, cost, self.config.kl_step * local.multiplier)
@@ -77,6 +81,7 @@ class Rounds:
     def adopt(self, known: Known, step: lc.Proposal) -> None:
         """Takes the controllers of a proposal as those to be tried next."""
         self.controller, self.old = self.floored(step), known.local._replace(predicted=step.predicted)
+        self.chart = known.local.chart
 
     def report(
         self, known: Known, step: lc.Proposal, rng: np.random.Generator
@@ -85,7 +90,8 @@ class Rounds:
 
         "predicted" and "actual" are the improvements of the controllers that were just tried.
         """
-        test = rollout(self.task, self.controller, np.arange(self.task.conditions), 1, rng, noise=0.0)
+        every, chart = np.arange(self.task.conditions), known.local.chart
+        test = rollout(self.task, self.controller, every, 1, rng, noise=0.0, chart=self.chart)
         cost, sampled = test.cost.sum(-1), self.trials.cost.sum(-1)[~self.trials.failed]
         scalars = {
             "rollouts": float(known.local.trials),
@@ -109,7 +115,8 @@ class Rounds:
             "cost": cost,
             "predicted": known.promised,
             "actual": known.actual,
-            **{name: getattr(step, name) for name in ("kl", "eta", "epsilon", "mean", "cov")},
+            **{name: getattr(step, name) for name in ("kl", "eta", "epsilon")},
+            **dict(zip(("mean", "cov"), chart.seen(step.mean, step.cov) if chart else step[1:3], strict=True)),
             "x": by_condition(self.trials, self.task),
         }
         return scalars, arrays
@@ -118,7 +125,9 @@ class Rounds:
         """Returns, as a tree, all that a new `Rounds` needs to go on after this iteration."""
         assert self.old is not None
         local = self.old._asdict() | {"controller": self.old.controller._asdict()}
+        chart = local.pop("chart")
         return {
+            **({"origin": chart.origin} if chart else {}),
             "number": number,
             "controller": self.controller._asdict(),
             "prior": self.prior.state(),
@@ -133,13 +142,15 @@ def by_condition(trials: Trajectories, task: Task) -> Array:
 
 def check_state(state: State, task: Task) -> None:
     """Raises CheckpointError where a state of `Rounds` does not fit the task."""
-    C, T, dx, du = task.conditions, task.horizon, task.dx, task.du
+    C, T, dx, du = task.conditions, task.horizon, lc.state_dim(task), task.du
     controller = {"K": (C, T, du, dx), "k": (C, T, du), "cov": (C, T, du, du)}
     trials = {"x": (C, "N", T + 1, dx), "u": (C, "N", T, du), "o": (C, "N", T + 1, task.do), "used": (C, "N", T)}
     each = {name: (C,) for name in ("cost", "multiplier", "predicted")}
     local = {"controller": controller, **trials, **each, "trials": int, "steps": int}
-    mine = {key: state.get(key) for key in ("number", "controller", "local")}
-    check_tree(mine, {"number": int, "controller": controller, "local": local}, "state")
+    form = {"number": int, "controller": controller, "local": local}
+    if getattr(task, "manifold", None):
+        form["origin"] = (C, T + 1, task.dx)
+    check_tree({key: state.get(key) for key in form}, form, "state")
 
 
 def unfreeze(tree: dict[str, Any]) -> LinearGaussianController:

@@ -8,6 +8,7 @@ import numpy as np
 from agents.interfaces import State, Task
 from agents.neural_policy import NeuralPolicy
 from agents.rollout import rollout
+from dynamics import Chart
 from dynamics.storage import check_tree
 from lqr import LinearGaussianController
 
@@ -43,11 +44,13 @@ class Student:
             spread, limits = std * lc.action_scale(task), (task.action_low, task.action_high)
             self.policy = NeuralPolicy.create(task.do, task.du, config.hidden, spread, rng, *limits)
 
-    def see(self, new: lc.Local) -> Seen:
-        """Adds trials to the replay, and returns all that is in it."""
-        one = Seen(new.x[:, :, :-1], new.o[:, :, :-1], new.used)
+    def see(self, new: lc.Local, chart: Chart | None = None) -> Seen:
+        """Adds trials to the replay, and returns all that is in it, in the coordinates of a chart if given."""
+        x = new.x if new.chart is None else new.chart.curved(new.x)
+        one = Seen(x[:, :, :-1], new.o[:, :, :-1], new.used)
         self.replay = [*self.replay, one][-self.config.replay :]
-        return Seen(*(np.concatenate(parts, axis=1) for parts in zip(*self.replay, strict=True)))
+        seen = Seen(*(np.concatenate(parts, axis=1) for parts in zip(*self.replay, strict=True)))
+        return seen if chart is None else seen._replace(x=chart.flat(seen.x))
 
     def linearised(self, seen: Seen) -> LinearGaussianController:
         """Returns the policy as a controller along these trials."""

@@ -28,10 +28,10 @@ class ModelTask:
     conditions: int
     cost: Cost
 
-    def __init__(self, xml_path: str, frame_skip: int, conditions: int, horizon: int):
+    def __init__(self, xml: str, frame_skip: int, conditions: int, horizon: int):
         if conditions < 1 or horizon < 1:
             raise InputError(f"conditions is {conditions}, horizon {horizon}; expected at least 1 each")
-        self._sim = MujocoBatch(xml_path, frame_skip)
+        self._sim = MujocoBatch(xml, frame_skip)
         self.conditions, self.horizon, self.dt = conditions, horizon, self._sim.dt
         self.action_low, self.action_high = self._sim.action_limits
 

@@ -20,8 +20,9 @@ class MujocoBatch:
     counter. `diverged` is True from the step on in which any counter of that simulation rose.
     """
 
-    def __init__(self, xml_path: str, frame_skip: int):
-        self.xml_path, self.frame_skip = xml_path, frame_skip
+    def __init__(self, xml: str, frame_skip: int):
+        """`xml` is the path of a model file, or what would be in one."""
+        self.xml, self.frame_skip = xml, frame_skip
         self._batches: dict[int, Any] = {}
         self.diverged = np.zeros(0, bool)
 
@@ -31,7 +32,8 @@ class MujocoBatch:
         import mujoco
 
         mujoco.set_mju_user_warning(lambda message: None)  # else MuJoCo writes MUJOCO_LOG.TXT where the user stands
-        return mujoco.MjModel.from_xml_path(self.xml_path)
+        written_out = self.xml.lstrip().startswith("<")
+        return mujoco.MjModel.from_xml_string(self.xml) if written_out else mujoco.MjModel.from_xml_path(self.xml)
 
     @property
     def dt(self) -> float:

@@ -93,7 +93,7 @@ class Reacher:
     @cached_property
     def simulator(self) -> OneStep:
         """One step from any state, for the prior `simulator`."""
-        sim = MujocoBatch(self._sim.xml_path, self._sim.frame_skip)
+        sim = MujocoBatch(self._sim.xml, self._sim.frame_skip)
         return OneStep(sim, _place, _state, PARAMETERS, self._believed)
 
     def data(self, i: int) -> Any:

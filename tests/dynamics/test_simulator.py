@@ -187,7 +187,7 @@ def test_a_factor_is_that_of_the_field_in_mujocos_own_model():
     x, u, _ = trials(task, np.random.default_rng(12), 0.2)
     factors = np.array([3.0, 0.5, 2.0, 4.0])
     after = task.simulator(x[100:101], u[100:101], factors[None])[0]
-    model = mujoco.MjModel.from_xml_path(task.simulator._sim.xml_path)
+    model = mujoco.MjModel.from_xml_path(task.simulator._sim.xml)
     for field, index, factor in [("body_mass", 1, 3.0), ("body_mass", 2, 0.5), ("body_mass", 3, 0.5)]:
         getattr(model, field)[index] *= factor
         model.body_inertia[index] *= factor
