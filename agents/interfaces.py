@@ -26,7 +26,7 @@ class Task(Protocol):
     """A world that is asked in batches; B simulations live side by side.
 
     A task may also have `simulator` (see `dynamics.simulator.Simulator`), one step of a model of it from any state, for
-    the prior of that name; and `manifold`, a `dynamics.Manifold`, where its states hold angles that wrap or quaternions.
+    the prior of that name; and `manifold`, a `dynamics.Manifold`, where states hold angles that wrap or quaternions.
     Its cost must then be the same for the same angle and orientation.
     """
 

@@ -1,4 +1,4 @@
-"""A floating body is turned by up to 172 degrees; its orientation is a quaternion, its models are of tangent vectors."""
+"""A floating body is turned by up to 172 degrees; its orientation is a quaternion, its models are of the tangent."""
 
 from agents.tasks.free_body import FreeBody as task
 from gps import lqr_flm as method
