@@ -7,17 +7,28 @@ from typing import Any
 from lqr import InputError
 
 from .chart import Chart, InChart, chart_of
+from .ensemble import Ensemble
 from .flat import FlatPrior
+from .gaussian_process import GaussianProcess
 from .gmm import GaussianMixturePrior
+from .linearised import Linearised
 from .local import Fit, fit_linear_gaussian
 from .manifold import Manifold
+from .model import ChangeModel, Model, Tangent
+from .network import Network
 from .prior import NormalInverseWishart, Prior, log_evidence, posterior
 from .simulator import SimulatorPrior
+
+MODELS: dict[str, type[ChangeModel]] = {"nn": Network, "ensemble": Ensemble, "gp": GaussianProcess}
+"""The global models by their word."""
 
 PRIORS: dict[str, Callable[[], Any]] = {
     "flat": FlatPrior,
     "gmm": GaussianMixturePrior,
     "simulator": SimulatorPrior,
+    "nn": lambda: Linearised(Network()),
+    "ensemble": lambda: Linearised(Ensemble()),
+    "gp": lambda: Linearised(GaussianProcess()),
 }
 """The prior global models by their word; add your own with PRIORS["word"] = factory."""
 
@@ -36,16 +47,24 @@ def make_prior(prior: str | Prior, task: Any = None) -> Any:
 
 
 __all__ = [
+    "MODELS",
     "PRIORS",
+    "ChangeModel",
     "Chart",
+    "Ensemble",
     "Fit",
     "FlatPrior",
     "GaussianMixturePrior",
+    "GaussianProcess",
     "InChart",
+    "Linearised",
     "Manifold",
+    "Model",
+    "Network",
     "NormalInverseWishart",
     "Prior",
     "SimulatorPrior",
+    "Tangent",
     "chart_of",
     "fit_linear_gaussian",
     "log_evidence",

@@ -73,7 +73,7 @@ class Trials:
 class Local(Trials):
     """Settings of a method that fits local models."""
 
-    prior: str = "gmm"  # prior global model: flat, gmm, simulator
+    prior: str = "gmm"  # prior global model: flat, gmm, simulator, nn, ensemble, gp
 
 
 @dataclass(frozen=True)

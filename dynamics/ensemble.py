@@ -1,0 +1,94 @@
+"""A probabilistic ensemble: networks that each predict a mean and a variance, on data drawn with replacement.
+
+Chua, Calandra, McAllister & Levine, Deep Reinforcement Learning in a Handful of Trials using Probabilistic Dynamics
+Models (2018), section 4 and appendix A.1: the variance tells noise, the members' disagreement what is not known.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .model import Array
+from .perceptrons import Params, Perceptrons, one_thread
+
+
+class Ensemble(Perceptrons):
+    """Members whose log-variances stay softly between bounds that are learnt with them."""
+
+    word = "ensemble"
+    heads, bootstrap = 2, True
+    logs = ("high", "low")
+
+    def __init__(
+        self,
+        members: int = 5,
+        hidden: tuple[int, ...] = (64, 64),
+        steps: int = 1000,
+        rate: float = 3e-3,
+        batch: int = 256,
+    ):
+        super().__init__(members, hidden, steps, rate, batch)
+        self.settings["members"] = members
+
+    def members(self, x: Array, u: Array) -> tuple[Array, Array]:
+        """Returns each member's mean of x' and variance of its noise, (E, ..., dx) both."""
+        z, units = self._ask(x, u)
+        mean, var = self._moments(z)
+        shape = (len(mean), *np.shape(x))
+        return x + (units.change + units.spread * mean).reshape(shape), (units.spread**2 * var).reshape(shape)
+
+    def tangents(self, x: Array, u: Array) -> Array:
+        """Returns each member's exact Jacobian of its mean of x', (E, ..., dx, n)."""
+        return self._real(self._tangents(self._ask(x, u)[0]), np.shape(x))
+
+    def sample(self, x: Array, u: Array, rng: np.random.Generator) -> Array:
+        """Returns a draw of x' (..., dx): of a member chosen at random, then of its Gaussian."""
+        mean, var = self.members(x, u)
+        which = rng.integers(len(mean), size=(1, *mean.shape[1:-1], 1))
+        mean, var = (np.take_along_axis(a, which, 0)[0] for a in (mean, var))
+        return mean + np.sqrt(var) * rng.standard_normal(mean.shape)
+
+    def _extra(self, dx: int) -> dict[str, Array]:
+        E = self.members_
+        return {"high": np.full((E, 1, dx), 0.5), "low": np.full((E, 1, dx), -10.0)}
+
+    def _heads(self, params: Params, z: Any) -> tuple[Any, Any]:
+        """Returns means and bounded log-variances, (E, M, dx) each."""
+        from torch.nn.functional import softplus
+
+        mean, log = self._forward(params, z).chunk(2, -1)
+        log = params["high"] - softplus(params["high"] - log)
+        return mean, params["low"] + softplus(log - params["low"])
+
+    def _loss(self, params: Params, z: Any, y: Any) -> Any:
+        """Each term weighed by its standard deviation, held fixed: else a member may call noise what it finds hard.
+
+        Seitzer, Tavakoli, Antic & Martius, On the Pitfalls of Heteroscedastic Uncertainty Estimation (2022), beta 1/2.
+        """
+        terms, log = self._terms(params, z, y)
+        return (terms * (0.5 * log.detach()).exp()).mean((1, 2))
+
+    def _score(self, params: Params, z: Any, y: Any) -> Any:
+        return self._terms(params, z, y)[0].mean((1, 2))
+
+    def _terms(self, params: Params, z: Any, y: Any) -> tuple[Any, Any]:
+        """Returns twice the negative log-likelihoods, less a constant, and the log-variances, (E, M, dx) each."""
+        mean, log = self._heads(params, z)
+        return (mean - y) ** 2 * (-log).exp() + log, log
+
+    def _penalty(self, params: Params) -> Any:
+        return 0.01 * (params["high"] - params["low"]).sum()
+
+    def _moments(self, z: Array) -> tuple[Array, Array]:
+        import torch
+
+        with one_thread(), torch.inference_mode():
+            Z = torch.as_tensor(z, dtype=torch.float32)
+            mean, log = self._heads(self.params, Z.expand(self.members_, -1, -1))
+            return mean.double().numpy(), log.double().exp().numpy()
+
+    def _predict(self, z: Array) -> tuple[Array, Array]:
+        mean, var = self._moments(z)
+        gap = mean - mean.mean(0)
+        cov = np.einsum("emi,emj->mij", gap, gap) / len(mean)
+        return mean.mean(0), cov + var.mean(0)[..., None] * np.eye(mean.shape[-1])

@@ -1,0 +1,238 @@
+"""Perceptrons side by side, each with a linear path beside it, as models of the change of state.
+
+All members are one batch of matrix products. The linear path starts at the least-squares solution and the rest near 0,
+so that a handful of transitions gives a linear model, and what is bent is learnt as the data show it. Training stops
+where transitions that were held out are explained best, for each member by itself.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from lqr import NumericalError
+
+from .model import Array, ChangeModel, Units
+
+Params = dict[str, Any]  # torch tensors of float32: A (E, n, dx), and of layer i W{i} (E, in, out), b{i} (E, 1, out)
+
+
+class Perceptrons(ChangeModel):
+    """What networks share: data held out or drawn once, training, tangents. They add `_loss`, `_judge`, `_predict`."""
+
+    heads = 1  # outputs per coordinate of the state: the mean, and maybe the logarithm of the variance
+    logs: tuple[str, ...] = ()  # parameters that are logarithms of variances, (E, 1, dx)
+    bootstrap = False  # whether each member draws its own training set, with replacement
+
+    def __init__(self, members: int, hidden: tuple[int, ...], steps: int, rate: float, batch: int):
+        super().__init__(hidden=tuple(hidden), steps=steps, rate=rate, batch=batch)
+        self.members_, self.hidden, self.steps, self.rate, self.batch = members, tuple(hidden), steps, rate, batch
+        self.params: Params = {}
+        self.born: Units | None = None  # the units of the data at the last fresh start
+        self.held = np.zeros(0, bool)  # (M,), which transitions are held out
+        self.rows = np.zeros((members, 0), np.int64)  # (E, K), each member's training set
+
+    def _fit(self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator) -> None:
+        import torch
+
+        with one_thread():
+            self._draw(len(z), rng)
+            kept = np.flatnonzero(usual & ~self.held)
+            rows = kept[np.searchsorted(kept, self.rows) % len(kept)]  # the next one stands in for an outlier
+            held = np.flatnonzero(self.held & usual)[-2000:]
+            fresh = before is None or self._outgrown()
+            if fresh:
+                self.born = self.units
+                self.params = self._start(z[rows], y[rows], rng)
+            else:
+                assert before is not None
+                self._rescale(before)
+            if len(held) > 1:
+                Z, Y = (torch.as_tensor(a, dtype=torch.float32) for a in (z, y))
+                self._train(Z, Y, rows, held, (2 if fresh else 1) * self.steps, rng)
+            self._judge(z, y, held)
+
+    def _extra(self, dx: int) -> dict[str, Array]:
+        """Returns further parameters as they start, (E, ...) each."""
+        return {}
+
+    def _penalty(self, params: Params) -> Any:
+        return 0.0
+
+    def _loss(self, params: Params, z: Any, y: Any) -> Any:
+        """Returns the loss of each member, (E,), of inputs (E, M, n) and targets (E, M, dx) or (M, dx)."""
+        raise NotImplementedError
+
+    def _score(self, params: Params, z: Any, y: Any) -> Any:
+        """Returns what the loss is to be on transitions that were held out, (E,)."""
+        return self._loss(params, z, y)
+
+    def _judge(self, z: Array, y: Array, held: Array) -> None:
+        """Looks at the trained network's errors on the rows that were held out."""
+
+    def _draw(self, M: int, rng: np.random.Generator) -> None:
+        """Decides, once for each transition that is new, whether it is held out, and which members see it how often."""
+        if len(self.held) > M:  # other data
+            self.held, self.rows = np.zeros(0, bool), np.zeros((self.members_, 0), np.int64)
+        known, new = len(self.held), M - len(self.held)
+        held = np.zeros(new, bool)
+        held[rng.permutation(new)[: round(new / (5 if M < 200 else 10))]] = True
+        train = known + np.flatnonzero(~held)
+        rows = rng.choice(train, (self.members_, len(train))) if self.bootstrap else train[None]
+        self.held, self.rows = np.concatenate([self.held, held]), np.concatenate([self.rows, rows], 1)
+
+    def _outgrown(self) -> bool:
+        """Returns whether some coordinate spreads twice or half as wide as at the last fresh start."""
+        assert self.units is not None
+        assert self.born is not None
+        if ((self.units.rate == 0) != (self.born.rate == 0)).any():
+            return True
+        both = [(a[a > 0], b[a > 0]) for a, b in zip(self.units[1::2], self.born[1::2], strict=True)]
+        return any((np.abs(np.log(a / b)) > np.log(2)).any() for a, b in both)
+
+    def _start(self, Z: Array, Y: Array, rng: np.random.Generator) -> Params:
+        """Returns new weights for training sets (E, K, n) and (E, K, dx)."""
+        import torch
+
+        E, n, dx = self.members_, Z.shape[2], Y.shape[2]
+        sizes = (n, *self.hidden, self.heads * dx)
+        params: dict[str, Array] = {}
+        for i, (a, b) in enumerate(pairwise(sizes)):
+            params[f"W{i}"], params[f"b{i}"] = rng.standard_normal((E, a, b)) / np.sqrt(a), np.zeros((E, 1, b))
+        params[f"W{len(self.hidden)}"] *= 0.01
+        gram = np.swapaxes(Z, 1, 2) @ Z + 1e-4 * max(Z.shape[1], 1) * np.eye(n)
+        params["A"] = np.linalg.solve(gram, np.swapaxes(Z, 1, 2) @ Y)
+        if self.heads > 1:  # the variance starts at what the linear path leaves
+            left = ((Y - Z @ params["A"]) ** 2).mean(1, keepdims=True) if len(Z[0]) > n else np.ones((E, 1, dx))
+            params[f"b{len(self.hidden)}"][..., dx:] = np.log(np.clip(left, np.exp(-9.0), 1.0))
+        params.update(self._extra(dx))
+        return {name: torch.as_tensor(value, dtype=torch.float32) for name, value in params.items()}
+
+    def _rescale(self, before: Units) -> None:
+        """Says the same function in the new units."""
+        import torch
+
+        assert self.units is not None
+        varies = self.units.rate > 0
+        ratio = np.where(varies, before.rate / np.where(varies, self.units.rate, 1.0), 1.0)
+        shift = (self.units.centre - before.centre) * before.rate  # old input = shift + ratio * new input
+        gain = before.spread / self.units.spread  # new output = gain * old output + offset
+        offset = (before.change - self.units.change) / self.units.spread
+        p = {name: value.double().numpy() for name, value in self.params.items()}
+        W, b, dx = f"W{len(self.hidden)}", f"b{len(self.hidden)}", len(gain)
+        p["b0"] = p["b0"] + shift @ p["W0"][:, None]
+        p["W0"] = ratio[:, None] * p["W0"]
+        p[W][..., :dx] *= gain
+        p[b][..., :dx] = gain * (p[b][..., :dx] + shift @ p["A"][:, None]) + offset
+        p["A"] = ratio[:, None] * p["A"] * gain
+        p = {name: value + 2 * np.log(gain) if name in self.logs else value for name, value in p.items()}
+        if self.heads > 1:
+            p[b][..., dx:] += 2 * np.log(gain)
+        self.params = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in p.items()}
+
+    def _train(self, Z: Any, Y: Any, sets: Array, held: Array, steps: int, rng: np.random.Generator) -> None:
+        """Adam with a rate that falls along a cosine; keeps each member as it was when its held-out loss was least."""
+        import torch
+
+        params = {name: value.clone().requires_grad_() for name, value in self.params.items()}
+        optimiser = torch.optim.Adam(params.values(), lr=self.rate, foreach=True)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        rows, members = torch.as_tensor(sets), torch.arange(self.members_)[:, None]
+        least: Any = None
+        for step in range(steps + 1):
+            if step % 100 == 0 or step == steps:
+                with torch.no_grad():
+                    loss = self._score(params, Z[held].expand(self.members_, -1, -1), Y[held])
+                    if least is None:
+                        least, best = loss, {name: value.detach().clone() for name, value in params.items()}
+                    better = loss < least
+                    least = torch.where(better, loss, least)
+                    for name, value in params.items():
+                        best[name][better] = value.detach()[better]
+            if step < steps:
+                draw = rng.integers(rows.shape[1], size=(self.members_, min(self.batch, rows.shape[1])))
+                batch = rows[members, torch.as_tensor(draw)]
+                optimiser.zero_grad()
+                (self._loss(params, Z[batch], Y[batch]).sum() + self._penalty(params)).backward()
+                optimiser.step()
+                schedule.step()
+        if not torch.isfinite(least).all():
+            raise NumericalError(f"a network's held-out loss became {least.tolist()}; lower its learning rate")
+        self.params = best
+
+    def _forward(self, params: Params, z: Any) -> Any:
+        """Returns the outputs (E, M, heads * dx) for inputs (E, M, n)."""
+        import torch
+
+        h = z
+        for i in range(len(self.hidden)):
+            h = torch.nn.functional.silu(torch.baddbmm(params[f"b{i}"], h, params[f"W{i}"]))
+        h = torch.baddbmm(params[f"b{len(self.hidden)}"], h, params[f"W{len(self.hidden)}"])
+        dx = params["A"].shape[-1]
+        straight = torch.bmm(z, params["A"])
+        return h + straight if self.heads == 1 else torch.cat([h[..., :dx] + straight, h[..., dx:]], -1)
+
+    def _outputs(self, z: Array) -> Array:
+        """Returns the outputs (E, M, heads * dx) for inputs (M, n)."""
+        import torch
+
+        with one_thread(), torch.inference_mode():
+            Z = torch.as_tensor(z, dtype=torch.float32)
+            return self._forward(self.params, Z.expand(self.members_, -1, -1)).double().numpy()
+
+    def _tangents(self, z: Array) -> Array:
+        """Returns each member's exact derivatives of its mean, (E, M, dx, n)."""
+        import torch
+
+        with one_thread(), torch.inference_mode():
+            h = torch.as_tensor(z, dtype=torch.float32).expand(self.members_, -1, -1)
+            J: Any = None  # (E, M, n, width), of the layer's outputs
+            for i in range(len(self.hidden)):
+                W = self.params[f"W{i}"][:, None]
+                a = torch.baddbmm(self.params[f"b{i}"], h, W[:, 0])
+                J = W.expand(-1, len(z), -1, -1) if J is None else J @ W
+                gate = torch.sigmoid(a)
+                J = J * (gate * (1 + a * (1 - gate)))[:, :, None]
+                h = a * gate
+            A = self.params["A"][:, None]
+            J = J @ self.params[f"W{len(self.hidden)}"][:, None, :, : A.shape[-1]] + A
+            return J.transpose(-1, -2).double().numpy()
+
+    def _tangent(self, z: Array) -> Array:
+        return self._tangents(z).mean(0)
+
+    def _state(self) -> dict[str, Any]:
+        assert self.born is not None
+        params = {name: value.double().numpy() for name, value in self.params.items()}
+        rows = {"held": self.held.astype(float), "rows": self.rows.astype(float)}
+        return {"params": params, "born": self.born._asdict(), **rows}
+
+    def _form(self) -> dict[str, Any]:
+        E = self.members_
+        params: dict[str, Any] = {"A": (E, "n", "dx"), **{name: (E, 1, "dx") for name in self.logs}}
+        for i, (a, b) in enumerate(pairwise(("n", *self.hidden, "dx" if self.heads == 1 else "outputs"))):
+            params |= {f"W{i}": (E, a, b), f"b{i}": (E, 1, b)}
+        born = {"centre": ("n",), "rate": ("n",), "change": ("dx",), "spread": ("dx",)}
+        return {"params": params, "born": born, "held": ("M",), "rows": (E, "K")}
+
+    def _load(self, state: dict[str, Any]) -> None:
+        import torch
+
+        self.params = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in state["params"].items()}
+        self.born = Units(**state["born"])
+        self.held, self.rows = state["held"] > 0, state["rows"].astype(np.int64)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Lets torch use one thread: more would only wait for each other, and sum in another order."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
