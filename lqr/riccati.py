@@ -12,7 +12,7 @@ import numpy as np
 
 from .jit import kernel
 from .products import add_lower_product, mirror, padded, write_product
-from .vectors import add_dot, add_row, copy_row, scale_row, write_row
+from .vectors import add_dot, add_row, copy_row, copy_row_ahead, scale_row, write_row
 
 
 @kernel
@@ -42,10 +42,10 @@ def _backward(todo, F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
         for t in range(T - 1, -1, -1):
             here, now = b * T + t, b * (T + 1) + t
             for i in range(dx):  # first, so that the stores have landed before whole vectors are read
-                copy_row(Ff, (here * dx + i) * n, G, i, 0, n)
+                copy_row_ahead(Ff, (here * dx + i) * n, G, i, 0, n, dx * n)
                 G[i, n] = f[b, t, i]
             for i in range(n):
-                copy_row(Cf, (now * n + i) * n, Q, i, 0, n)
+                copy_row_ahead(Cf, (now * n + i) * n, Q, i, 0, n, n * n)
             copy_row(cf, now * n, Q, n, 0, n)
             noise[:] = 0.0
             for i in range(dx):

@@ -133,6 +133,13 @@ class Emitter:
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         self.builder.call(function, [value, pointer, ir.Constant(LANE, 8), mask])
 
+    def prefetch(self, pointer: Any) -> None:
+        """Asks for a cache line; harmless at any address."""
+        pointer = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, LANE, LANE, LANE])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        self.builder.call(function, [pointer, self.lane(0), self.lane(2), self.lane(1)])
+
     def range(self, start: Any, stop: Any, step: int) -> Any:
         """Returns a context with the loop's index."""
         return cgutils.for_range_slice(self.builder, start, stop, ir.Constant(INDEX, step))
@@ -186,6 +193,15 @@ def copy_row(e: Emitter, flat: Any, offset: Any, out: Any, i: Any, j: Any, count
     """Writes flat[offset:offset+count] to out[i, j:], in whole vectors: up to seven zeros follow."""
     with e.range(ir.Constant(INDEX, 0), count, WIDTH) as (m, _):
         mask = e.masked(e.builder.sub(count, m))
+        e.store(e.load_masked(e.at_flat(flat, offset, m), mask), e.at(out, i, e.index(j, m)))
+
+
+@emitted
+def copy_row_ahead(e: Emitter, flat: Any, offset: Any, out: Any, i: Any, j: Any, count: Any, back: Any) -> None:
+    """Does `copy_row`, and asks for flat[offset-back:], which comes next."""
+    with e.range(ir.Constant(INDEX, 0), count, WIDTH) as (m, _):
+        mask = e.masked(e.builder.sub(count, m))
+        e.prefetch(e.at_flat(flat, e.builder.sub(offset, back), m))
         e.store(e.load_masked(e.at_flat(flat, offset, m), mask), e.at(out, i, e.index(j, m)))
 
 
