@@ -21,6 +21,8 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
+from lqr import InputError
+
 from .model import Array, ChangeModel, Units
 
 one_thread = threadpool_limits.wrap(limits=1, user_api="blas")  # small products: more threads only wait for each other
@@ -39,6 +41,9 @@ class GaussianProcess(ChangeModel):
     word = "gp"
 
     def __init__(self, subset: int = 200, inducing: int = 300, most: int = 10_000, iterations: int = 30):
+        if min(subset, inducing, most, iterations) < 1:
+            given = f"subset {subset}, inducing {inducing}, most {most}, iterations {iterations}"
+            raise InputError(f"got {given}; expected whole numbers, 1 or more")
         super().__init__(subset=subset, inducing=inducing, most=most, iterations=iterations)
         self.subset, self.inducing, self.most, self.iterations = subset, inducing, most, iterations
         self.theta = np.zeros((0, 0))  # (dx, n + 3), logs of variance, length scales, slope and noise variance

@@ -89,7 +89,12 @@ class ChangeModel:
         Raises InputError where shapes do not fit or a number is not finite.
         """
         z, y = checked(x, u, xnext)
-        usual, before = ordinary(z, y), self.units
+        before = self.units
+        if before is not None and (len(before.centre), len(before.change)) != (z.shape[1], y.shape[1]):
+            sizes = f"{y.shape[1]} and {z.shape[1] - y.shape[1]}"
+            was = f"{len(before.change)} and {len(before.centre) - len(before.change)}"
+            raise InputError(f"states and actions have {sizes} numbers; expected {was}, as at the first fit")
+        usual = ordinary(z, y)
         self.units = units = Units.of(z[usual], y[usual])
         self._fit((z - units.centre) * units.rate, (y - units.change) / units.spread, usual, before, rng)
 

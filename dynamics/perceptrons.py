@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lqr import NumericalError
+from lqr import CheckpointError, InputError, NumericalError
 
 from .model import Array, ChangeModel, Units
 
@@ -27,6 +27,9 @@ class Perceptrons(ChangeModel):
     bootstrap = False  # whether each member draws its own training set, with replacement
 
     def __init__(self, members: int, hidden: tuple[int, ...], steps: int, rate: float, batch: int):
+        if not hidden or min(members, steps, batch, *hidden) < 1 or not rate > 0:
+            given = f"members {members}, hidden {hidden}, steps {steps}, rate {rate}, batch {batch}"
+            raise InputError(f"got {given}; expected a hidden layer or more, and all numbers above 0")
         super().__init__(hidden=tuple(hidden), steps=steps, rate=rate, batch=batch)
         self.members_, self.hidden, self.steps, self.rate, self.batch = members, tuple(hidden), steps, rate, batch
         self.params: Params = {}
@@ -223,6 +226,8 @@ class Perceptrons(ChangeModel):
         self.params = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in state["params"].items()}
         self.born = Units(**state["born"])
         self.held, self.rows = state["held"] > 0, state["rows"].astype(np.int64)
+        if self.rows.size and not (self.rows.min() >= 0 and self.rows.max() < len(self.held)):
+            raise CheckpointError(f"{self.word}/rows: expected numbers of the {len(self.held)} transitions")
 
 
 @contextmanager

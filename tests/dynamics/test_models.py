@@ -193,6 +193,14 @@ def test_what_a_model_cannot_use_is_refused(word):
     model.fit(x, u, xnext, rng)
     with pytest.raises(InputError, match=r"expected \(..., 3\) and \(..., 2\)"):
         model.predict(x, u[:, :1])
+    with pytest.raises(InputError, match="expected 3 and 2, as at the first fit"):
+        model.fit(x, u[:, :1], xnext, rng)
+
+
+def test_settings_without_sense_are_refused():
+    for make in (partial(Network, hidden=()), partial(Ensemble, members=0), partial(GaussianProcess, inducing=0)):
+        with pytest.raises(InputError, match="expected"):
+            make()
 
 
 @pytest.mark.parametrize("word", MODELS)
