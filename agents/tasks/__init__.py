@@ -22,6 +22,9 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "swimmer": "agents.tasks.walkers:Swimmer",
     "walker2d": "agents.tasks.walkers:Walker2d",
     "ant": "agents.tasks.walkers:Ant",
+    "peg": "agents.tasks.peg:Peg",
+    "peg_nine": "agents.tasks.peg:PegNine",
+    "peg_blind": "agents.tasks.peg:PegBlind",
 }
 
 

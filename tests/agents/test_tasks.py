@@ -1,8 +1,12 @@
 """What every task must do, whatever it is: one test over the table; and the tasks against the Gymnasium they mirror."""
 
+import tomllib
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 from agents.rollout import run
 from agents.tasks import TASKS, make_task
@@ -19,6 +23,8 @@ MIRRORS = {  # task -> what Gymnasium is asked for, and how it is configured
     "inverted_pendulum": ("InvertedPendulum-v5", {}),
     "inverted_double_pendulum": ("InvertedDoublePendulum-v5", {}),
 }
+
+FIXED = ("reacher_four", "peg", "peg_nine", "peg_blind", "gymnasium:Pendulum-v1")  # their starts are always the same
 
 
 @pytest.fixture(params=[*TASKS, "gymnasium:Pendulum-v1"])
@@ -67,7 +73,7 @@ def test_the_same_seed_gives_the_same_episode_and_another_seed_another(task):
         assert np.array_equal(a, b)
         assert np.array_equal(a, c)
     other = play(task, u, where, seed=1)[0]
-    if task.name not in ("reacher_four", "gymnasium:Pendulum-v1"):  # their starts are fixed
+    if task.name not in FIXED:
         assert not np.array_equal(other[:, 0], first[0][:, 0])
 
 
@@ -289,3 +295,65 @@ def test_local_controllers_run_in_every_task(task):
     trials = rollout(task, LinearGaussianController(K, K[..., 0], cov), np.arange(C), 2, np.random.default_rng(0))
     assert trials.x.shape == (2 * C, T + 1, task.dx)
     assert (trials.length == T).all()
+
+
+def in_the_hole(task):
+    """Returns joint angles with which the peg is in each hole, (C, 7), by inverse kinematics."""
+    C, (low, high) = task.conditions, task.model.jnt_range.T
+    rest = task.reset(np.arange(C), np.random.default_rng(0))[0, :7]
+
+    def miss(q, c):
+        task.start(q[None], np.zeros((1, 7)), task.offsets[[c]])
+        return task.gap()[0]
+
+    return np.stack([least_squares(miss, rest, args=(c,), bounds=(low, high)).x for c in range(C)])
+
+
+@pytest.mark.parametrize(("name", "holes"), [("peg", 4), ("peg_nine", 9), ("peg_blind", 4)])
+def test_the_peg_starts_above_its_holes_and_fits_into_each(name, holes):
+    task = make_task(name)
+    assert task.conditions == holes
+    rest = task.reset(np.arange(holes), np.random.default_rng(0))
+    assert (rest[:, 16] > 0.09 + 0.02).all()  # m, the tip over the rim
+    np.testing.assert_allclose(rest[:, 14:16] - rest[:, 14:16].mean(0), -task.offsets, atol=1e-12)
+    q = in_the_hole(task)
+    x = task.start(q, np.zeros_like(q), task.offsets)
+    np.testing.assert_allclose(x[:, 14:20], 0.0, atol=1e-5)
+    for c in range(holes):
+        assert (task._sim.data(c).contact.dist > -1e-3).all()  # m: nothing is inside of something else
+
+
+def test_the_walls_of_the_hole_hold_the_peg():
+    task = make_task("peg")
+    q, u = in_the_hole(task), np.zeros((4, 7))
+    u[:, 0] = 0.05  # of 20 Nm, about the vertical
+    ways = []
+    for away in (0.0, 0.4):  # m, of the block
+        first = task.start(q, np.zeros_like(q), task.offsets + away)
+        for _ in range(15):
+            last = task.step(u)
+        ways.append(np.linalg.norm((last - first)[:, 14:17], axis=1))
+    assert ways[0].max() < 0.03
+    assert ways[1].min() > 0.06
+
+
+def test_the_blind_policy_sees_no_hole():
+    task = make_task("peg_blind")
+    task.reset(np.arange(4), np.random.default_rng(0))
+    o = task.observe()
+    assert np.array_equal(o, np.tile(o[0], (4, 1)))
+
+
+def test_a_hole_out_of_reach_is_refused():
+    with pytest.raises(InputError, match=r"offsets are .*expected pairs of metres within 0.2"):
+        make_task("peg", offsets=[[0.5, 0.0]])
+
+
+def test_the_models_are_packed_with_the_package():
+    root = Path(__file__).resolve().parents[2]
+    setuptools = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packed = set()
+    for package, globs in setuptools["package-data"].items():
+        packed |= {path for pattern in globs for path in (root / package.replace(".", "/")).glob(pattern)}
+    assert {*(root / "agents").rglob("*.xml"), *(root / "dynamics").rglob("*.xml")} <= packed
+    assert root / "agents/tasks/models/peg.xml" in packed
