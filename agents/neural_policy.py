@@ -107,6 +107,7 @@ class NeuralPolicy:
         """
         import torch
 
+        before = self.weights.copy(), self.biases.copy(), self.centre, self.scale
         self._renormalise(o)
         precision = precision / np.trace(precision, axis1=1, axis2=2).mean() * precision.shape[-1]
         X = torch.as_tensor((o - self.centre) / self.scale)
@@ -133,6 +134,7 @@ class NeuralPolicy:
         with torch.no_grad():
             final = float(loss_of(slice(None)))
         if not np.isfinite(final):
+            self.weights, self.biases, self.centre, self.scale = before
             raise NumericalError(f"the policy's loss became {final} in training; lower the learning rate")
         self.weights = [w.detach().numpy() for w in W]
         self.biases = [a.detach().numpy() for a in b]

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from dynamics import Chart
-from lqr import InputError, LinearGaussianController, SimulationError
+from lqr import GPSError, InputError, LinearGaussianController, SimulationError
 
 from .interfaces import Array, Policy, Task
 
@@ -53,23 +53,38 @@ def rollout(
 
 
 def run(task: Task, act: Act, where: Array, rng: np.random.Generator) -> Trajectories:
-    """Runs one episode in each of the conditions `where` (N,) and records it."""
+    """Runs one episode in each of the conditions `where` (N,) and records it.
+
+    Raises SimulationError where the task or the actor gives other shapes than promised, an action that is not finite,
+    or a start that is not, and where every episode diverged; InputError for a cost that cannot be used.
+    """
     N, T = len(where), task.horizon
     x, u, o = np.empty((N, T + 1, task.dx)), np.zeros((N, T, task.du)), np.empty((N, T + 1, task.do))
     length, alive, failed = np.full(N, T), np.ones(N, bool), np.zeros(N, bool)
-    x[:, 0], o[:, 0] = task.reset(where, rng), task.observe()
+    x[:, 0] = _shaped(task.reset(where, rng), (N, task.dx), f"{task.name}.reset")
+    o[:, 0] = _shaped(task.observe(), (N, task.do), f"{task.name}.observe")
+    if not (np.isfinite(x[:, 0]).all() and np.isfinite(o[:, 0]).all()):
+        i = int(np.argmin(np.isfinite(x[:, 0]).all(1) & np.isfinite(o[:, 0]).all(1)))
+        raise SimulationError(
+            f"{task.name}.reset gave condition {where[i]} the state {x[i, 0]} and observation {o[i, 0]}; "
+            "expected finite numbers: check how the task starts"
+        )
     for t in range(T):
-        action = np.clip(act(x[:, t], o[:, t], t), task.action_low, task.action_high)
+        action = _shaped(act(x[:, t], o[:, t], t), (N, task.du), "the actor")
+        action = np.clip(action, task.action_low, task.action_high)
         if not np.isfinite(action[alive]).all():
             i = int(np.argmax(~np.isfinite(action).all(1) & alive))
-            raise SimulationError(f"the action of episode {i} at step {t} is {action[i]}; expected finite numbers")
+            raise SimulationError(
+                f"the action of episode {i} at step {t} is {action[i]}; expected finite numbers: was training healthy?"
+            )
         u[:, t] = np.where(alive[:, None], action, 0.0)
-        after, seen = task.step(u[:, t]), task.observe()
+        after = _shaped(task.step(u[:, t].copy()), (N, task.dx), f"{task.name}.step")
+        seen = _shaped(task.observe(), (N, task.do), f"{task.name}.observe")
         broken = ~(np.isfinite(after).all(1) & np.isfinite(seen).all(1))
         failed |= (broken | _diverged(task, N)) & alive  # what a simulation does after its episode does not count
         x[:, t + 1] = np.where((alive & ~broken)[:, None], after, x[:, t])
         o[:, t + 1] = np.where((alive & ~broken)[:, None], seen, o[:, t])
-        ended = (task.done() | broken) & alive
+        ended = (_shaped(task.done(), (N,), f"{task.name}.done").astype(bool) | broken) & alive
         length[ended] = t + 1
         alive &= ~ended
     if failed.all():
@@ -83,8 +98,32 @@ def run(task: Task, act: Act, where: Array, rng: np.random.Generator) -> Traject
 
 
 def checked_cost(task: Task, x: Array, u: Array) -> Array:
-    """Returns task.cost(x, u); raises InputError if its shape or type is wrong or an entry is not finite."""
-    cost = np.asarray(task.cost(x, u))
+    """Returns task.cost(x, u) of states (N, T+1, dx) and actions (N, T, du), which it may read and not change.
+
+    Raises InputError if its shape or type is wrong, an entry is not finite, it writes to its input, or what it says of
+    the first episode changes when that is asked for alone.
+    """
+    x, u = x.view(), u.view()
+    x.flags.writeable = u.flags.writeable = False
+    cost = _cost(task, x, u)
+    again = _cost(task, x[:1], u[:1])
+    if not np.allclose(again, cost[:1], rtol=1e-6, atol=1e-9 * (1 + np.abs(cost[:1]).max())):
+        raise InputError(
+            f"the cost of {task.name} says {cost[:1].sum()} of an episode among others and {again.sum()} of it alone; "
+            "expected a function of the episode: it must not remember, nor look across episodes"
+        )
+    return cost
+
+
+def _cost(task: Task, x: Array, u: Array) -> Array:
+    try:
+        cost = np.asarray(task.cost(x, u))
+    except ValueError as error:
+        if isinstance(error, GPSError) or "read-only" not in str(error):
+            raise
+        raise InputError(
+            f"the cost of {task.name} writes to its input ({error}); expected it to read only: let it work on a copy"
+        ) from None
     expected = (*x.shape[:-2], task.horizon + 1)
     if cost.shape != expected or cost.dtype.kind not in "fiu":
         raise InputError(
@@ -98,8 +137,18 @@ def checked_cost(task: Task, x: Array, u: Array) -> Array:
     return cost.astype(float)
 
 
+def _shaped(value: Array, shape: tuple[int, ...], what: str) -> Array:
+    """Returns an array of that shape; raises SimulationError for another, lest it be broadcast in silence."""
+    array = np.asarray(value)
+    if array.shape != shape or array.dtype.kind not in "fiub":
+        raise SimulationError(
+            f"{what} gave shape {array.shape} of {array.dtype}; expected {shape}, real: return a row per episode"
+        )
+    return array
+
+
 def _diverged(task: Task, N: int) -> Array:
-    return np.array(getattr(task, "diverged", np.zeros(N, bool)))
+    return _shaped(getattr(task, "diverged", np.zeros(N, bool)), (N,), f"{task.name}.diverged").astype(bool)
 
 
 def _controllers(

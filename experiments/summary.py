@@ -26,6 +26,8 @@ def summarise(path: Path) -> dict[str, Any]:
     if (worst := spike([row.get("policy_cost", math.nan) for row in rows])) is not None:
         found["spike of the policy's cost"] = worst
     found |= {key.replace("_", " "): last[key] for key in ("rollouts", "env_steps") if key in last}
+    if diverged := sum(row.get("diverged", 0.0) for row in rows):
+        found["diverged trials"] = diverged
     key = "policy_cost" if math.isfinite(last.get("policy_cost", math.nan)) else "cost"
     ends = {"first": first.get("cost", math.nan), "last": last.get(key, math.nan)}
     return {

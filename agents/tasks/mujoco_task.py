@@ -55,9 +55,10 @@ class MujocoBatch:
         self.field("qpos")[:], self.field("qvel")[:] = qpos, qvel
         for name in DERIVED:  # an array that is bound after forward() holds zeros until the next step
             self.field(name)
-        self._batch.forward()
         self._warnings = self._batch.warning.copy()
-        self.diverged = np.zeros(B, bool)
+        self._batch.forward()  # answers a start that is NaN or huge by a reset, too
+        self.diverged = (self._batch.warning[..., 1] != self._warnings[..., 1]).any(-1)
+        self._warnings = self._batch.warning.copy()
 
     def advance(self, u: Array) -> None:
         """Applies controls u (B, nu) for one step."""
