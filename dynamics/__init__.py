@@ -7,6 +7,7 @@ from typing import Any
 from lqr import InputError
 
 from .chart import Chart, InChart, chart_of
+from .diagnostics import Diagnostics, Error, diagnose, k_step_error, one_step_error
 from .ensemble import Ensemble
 from .flat import FlatPrior
 from .gaussian_process import GaussianProcess
@@ -16,7 +17,8 @@ from .local import Fit, fit_linear_gaussian
 from .manifold import Manifold
 from .model import ChangeModel, Model, Tangent
 from .network import Network
-from .prior import NormalInverseWishart, Prior, log_evidence, posterior
+from .prior import NormalInverseWishart, Prior, posterior
+from .regression import MatrixNormalInverseWishart, StudentT, draw, log_evidence, predictive, regression
 from .simulator import SimulatorPrior
 
 MODELS: dict[str, type[ChangeModel]] = {"nn": Network, "ensemble": Ensemble, "gp": GaussianProcess}
@@ -51,7 +53,9 @@ __all__ = [
     "PRIORS",
     "ChangeModel",
     "Chart",
+    "Diagnostics",
     "Ensemble",
+    "Error",
     "Fit",
     "FlatPrior",
     "GaussianMixturePrior",
@@ -59,15 +63,23 @@ __all__ = [
     "InChart",
     "Linearised",
     "Manifold",
+    "MatrixNormalInverseWishart",
     "Model",
     "Network",
     "NormalInverseWishart",
     "Prior",
     "SimulatorPrior",
+    "StudentT",
     "Tangent",
     "chart_of",
+    "diagnose",
+    "draw",
     "fit_linear_gaussian",
+    "k_step_error",
     "log_evidence",
     "make_prior",
+    "one_step_error",
     "posterior",
+    "predictive",
+    "regression",
 ]

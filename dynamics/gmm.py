@@ -4,13 +4,13 @@ Each component is a rough linear model of a region. At a time step the component
 the samples there, and their mixture's moments become the prior (Levine & Abbeel 2014, section 4).
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .prior import Array, NormalInverseWishart
+from .mixture import Mixture, features, fit_mixture, log_densities, responsibilities, start
+from .prior import Array, NormalInverseWishart, smallest
 from .storage import check_tree
 
 one_thread = threadpool_limits.wrap(limits=1, user_api="blas")  # small products: more threads only wait for each other
@@ -24,7 +24,7 @@ class GaussianMixturePrior:
     looked at again when the window has grown by half.
     """
 
-    def __init__(self, window: int = 4000, floor: float = 1e-6, em_steps: int = 4):
+    def __init__(self, window: int = 4000, floor: float = 1e-5, em_steps: int = 4):
         self.window, self.floor, self.em_steps = window, floor, em_steps
         self.z: Array | None = None  # (M, d), the window
         self.looked_at = 0  # size of the window at the last choice of the number of components
@@ -36,7 +36,7 @@ class GaussianMixturePrior:
         """Adds transitions (M, .) to the window and refits."""
         new = np.concatenate([x, u, xnext - x], -1)
         self.z = new if self.z is None else np.concatenate([self.z, new])[-self.window :]
-        centre, scale = self.z.mean(0), np.maximum(self.z.std(0), 1e-9)
+        centre, scale = self.z.mean(0), np.sqrt(np.maximum(self.z.var(0), smallest(self.z, x.shape[-1])))
         z = (self.z - centre) / scale
         if len(self.weights):  # express the old mixture in the new units
             self.means = (self.centre + self.scale * self.means - centre) / scale
@@ -47,14 +47,15 @@ class GaussianMixturePrior:
             self.looked_at = len(z)
             self._choose(z)
         else:
-            self._keep(self._fit(z, len(self.weights), warm=True))
+            self._keep(fit_mixture(features(z), self._mixture(), self.em_steps, self.floor))
 
     @one_thread
     def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
         """Returns the prior of each step from the samples there, (C, T, N, .)."""
         z = (np.concatenate([x, u, xnext - x], -1) - self.centre) / self.scale
         C, T, N, d = z.shape
-        weight = self._mixture().predict_proba(z.reshape(-1, d)).reshape(C, T, N, -1).mean(2)
+        share, _ = responsibilities(log_densities(features(z.reshape(-1, d)), self._mixture()))
+        weight = share.reshape(C, T, N, -1).mean(2)
         mean = weight @ self.means
         second = self.covs + self.means[:, :, None] * self.means[:, None, :]
         cov = np.tensordot(weight, second, 1) - mean[..., :, None] * mean[..., None, :]
@@ -65,7 +66,7 @@ class GaussianMixturePrior:
     def log_likelihood(self, x: Array, u: Array, xnext: Array) -> float:
         """Returns the mean log density of transitions (M, .), in nats, in the units given."""
         z = (np.concatenate([x, u, xnext - x], -1) - self.centre) / self.scale
-        return float(self._mixture().score(z) - np.log(self.scale).sum())
+        return float(_score(features(z), self._mixture()).mean() - np.log(self.scale).sum())
 
     def state(self) -> dict[str, Any]:
         """Returns all that `load_state` needs, as a tree of arrays and numbers."""
@@ -85,44 +86,28 @@ class GaussianMixturePrior:
         Every candidate is hedged half and half with a single Gaussian, so that one transition far from all components
         does not decide. One step down is forgiven: a few EM steps do not always show what a rung is worth.
         """
-        held = np.random.default_rng(len(z)).permutation(len(z)) % 5 == 0
+        held, phi = np.random.default_rng(len(z)).permutation(len(z)) % 5 == 0, features(z)
         best, best_score, worse = 1, -np.inf, 0
         if len(z) >= 10:
-            broad = self._fit(z[~held], 1).score_samples(z[held])
+            seen, unseen = phi[~held], phi[held]
+            broad = _score(unseen, self._cold(z[~held], seen, 1, 1))
             for K in (k for k in LADDER if k == 1 or (k >= len(self.weights) // 2 and 10 * k <= len(z))):
-                score = np.logaddexp(self._fit(z[~held], K).score_samples(z[held]), broad).mean()
+                score = np.logaddexp(_score(unseen, self._cold(z[~held], seen, K, self.em_steps)), broad).mean()
                 if score > best_score:
                     best, best_score, worse = K, score, 0
                 elif (worse := worse + 1) == 2:
                     break
-        self._keep(self._fit(z, best, steps=2 * self.em_steps))
+        self._keep(self._cold(z, phi, best, 2 * self.em_steps))
 
-    def _fit(self, z: Array, K: int, warm: bool = False, steps: int | None = None) -> Any:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.mixture import GaussianMixture
+    def _cold(self, z: Array, phi: Array, K: int, steps: int) -> Mixture:
+        return fit_mixture(phi, start(z, phi, K, self.floor, np.random.default_rng(K)), steps, self.floor)
 
-        start = {"init_params": "k-means++", "random_state": K}
-        if warm:
-            start |= {"weights_init": self.weights, "means_init": self.means, "precisions_init": _inverses(self.covs)}
-        z = np.repeat(z, 2, axis=0) if len(z) == 1 else z  # scikit-learn refuses a single transition
-        mixture = GaussianMixture(K, reg_covar=self.floor, max_iter=steps or self.em_steps, tol=1e-3, **start)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a few steps per update are meant
-            return mixture.fit(z)
+    def _keep(self, mixture: Mixture) -> None:
+        self.weights, self.means, self.covs = mixture
 
-    def _keep(self, mixture: Any) -> None:
-        self.weights, self.means, self.covs = mixture.weights_, mixture.means_, mixture.covariances_
-
-    def _mixture(self) -> Any:
-        from sklearn.mixture import GaussianMixture
-
-        mixture = GaussianMixture(len(self.weights))
-        mixture.weights_, mixture.means_, mixture.covariances_ = self.weights, self.means, self.covs
-        half = np.linalg.inv(np.linalg.cholesky(self.covs))
-        mixture.precisions_cholesky_ = np.swapaxes(half, -1, -2)
-        return mixture
+    def _mixture(self) -> Mixture:
+        return Mixture(self.weights, self.means, self.covs)
 
 
-def _inverses(covs: Array) -> Array:
-    half = np.linalg.inv(np.linalg.cholesky(covs))
-    return np.swapaxes(half, -1, -2) @ half
+def _score(phi: Array, mixture: Mixture) -> Array:
+    return responsibilities(log_densities(phi, mixture))[1]

@@ -4,26 +4,29 @@ At each condition and step, the samples of z = [x; u; x' - x] update the prior's
 conditioning its mean and covariance on [x; u] gives x' ~ N(F xu + f, cov) (Levine & Abbeel 2014, section 4).
 """
 
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
-from lqr import InputError, LinearGaussianDynamics
+from lqr import InputError, LinearGaussianDynamics, NumericalError
 
-from .prior import Array, NormalInverseWishart, Prior, log_evidence, posterior
+from .prior import Array, NormalInverseWishart, Prior, posterior, smallest
+from .regression import MatrixNormalInverseWishart, expected, log_multigamma, regression
 
-STRENGTHS = (0.1, 1.0, 10.0)  # pseudo-samples behind the prior's covariance that are tried
+STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # pseudo-samples behind the prior's covariance that are tried
 RESIDUALS = (0.01, 0.1, 1.0)  # shares of the prior's residual variance that are tried
-MEAN_STRENGTH = 0.01  # pseudo-samples behind the prior's mean
+MEAN_SHARE = 0.1  # of the pseudo-samples are behind the prior's mean
 
 
 class Fit(NamedTuple):
     """The point estimate, the posterior it comes from, and what it rests on."""
 
     dynamics: LinearGaussianDynamics  # leading axis C
-    posterior: NormalInverseWishart  # of z = [x; u; x' - x], leading axes (C, T)
-    strength: float  # pseudo-samples of the prior's covariance
+    posterior: MatrixNormalInverseWishart  # of F, f and cov, leading axes (C, T)
+    joint: NormalInverseWishart  # of z = [x; u; x' - x], leading axes (C, T); `posterior` is its conditional
+    samples: Array  # (C, T), how many were used
+    strength: float  # pseudo-samples of the prior's covariance, to be multiplied by the steps' relative strengths
+    share: float  # of the prior's residual variance
     evidence: float  # log p(x' | x, u, prior) per sample, in nats
 
 
@@ -59,21 +62,27 @@ def fit_linear_gaussian(
     scatter = np.swapaxes(gap, -1, -2) @ (z - mean[:, :, None])
     asked = np.where(w[..., None] > 0, z, mean[:, :, None])  # what is not used must not pull the prior elsewhere
     guess = prior.at(asked[..., :dx], asked[..., dx:n], asked[..., :dx] + asked[..., n:])
-    floor = ridge * np.maximum(z[w > 0].var(0), 1e-12)
-    best: tuple[float, float, NormalInverseWishart] | None = None
-    for n0, share in product(STRENGTHS if strength is None else (strength,), RESIDUALS):
-        before = weighed(guess, n0, share, floor, n)
-        after_data = posterior(before, mean, scatter, count)
-        evidence = float(log_evidence(before, after_data, given=n).sum() / max(count.sum(), 1))
-        if best is None or evidence > best[0]:
-            best = (evidence, n0, after_data)
-    assert best is not None
-    return Fit(condition(best[2], dx, n - dx), best[2], best[1], best[0])
+    floor = ridge * np.maximum(z[w > 0].var(0), smallest(z[w > 0], dx))
+    best = (-np.inf, 0.0, 0.0)
+    for share in RESIDUALS:
+        cov = with_share(guess, share, floor, n)
+        for n0 in STRENGTHS if strength is None else (strength,):
+            start = _pseudo(guess, cov, n0 * guess.n0)
+            evidence = _log_evidence(start, posterior(start, mean, scatter, count), n).sum() / max(count.sum(), 1)
+            best = max(best, (float(evidence), n0, share))
+    if not np.isfinite(best[0]):
+        raise NumericalError(
+            "no strength of the prior explains the samples; are its covariances Phi / n0 positive definite?"
+        )
+    evidence, n0, share = best
+    before = _pseudo(guess, with_share(guess, share, floor, n), n0 * guess.n0)
+    joint = posterior(before, mean, scatter, count)
+    post = regression(joint, dx)
+    return Fit(expected(post), post, joint, count, n0, share, evidence)
 
 
-def weighed(guess: NormalInverseWishart, n0: float, share: float, floor: Array, n: int) -> NormalInverseWishart:
-    """Returns the guess with n0 pseudo-samples per unit of its relative strength (C, T), a share of its variance of
-    x' given [x; u], and a floor (d,).
+def with_share(guess: NormalInverseWishart, share: float, floor: Array, n: int) -> Array:
+    """Returns the guess's covariance with a share of its variance of x' given [x; u], and a floor (d,).
 
     A global model's residual is mostly curvature within its regions, which a model of one time step does not have;
     the share lets the data say how much of it is left, without giving up the prior's regression coefficients.
@@ -81,19 +90,26 @@ def weighed(guess: NormalInverseWishart, n0: float, share: float, floor: Array, 
     cov = guess.Phi / guess.n0[..., None, None] + np.diag(floor)
     Pxx, Pxy = cov[..., :n, :n], cov[..., :n, n:]
     explained = np.swapaxes(Pxy, -1, -2) @ np.linalg.solve(Pxx, Pxy)
-    out = cov.copy()
-    out[..., n:, n:] = explained + share * (cov[..., n:, n:] - explained) + np.diag(floor[n:])
-    count = n0 * guess.n0
-    return NormalInverseWishart(guess.mean, count[..., None, None] * out, np.full(count.shape, MEAN_STRENGTH), count)
+    cov[..., n:, n:] = explained + share * (cov[..., n:, n:] - explained) + np.diag(floor[n:])
+    return cov
 
 
-def condition(post: NormalInverseWishart, dx: int, du: int) -> LinearGaussianDynamics:
-    """Returns x' given [x; u] under the posterior's mean and expected covariance."""
-    n = dx + du
-    Pxx, Pxy, Pyy = post.Phi[..., :n, :n], post.Phi[..., :n, n:], post.Phi[..., n:, n:]
-    G = np.swapaxes(np.linalg.solve(Pxx, Pxy), -1, -2)
-    cov = (Pyy - G @ Pxy) / post.n0[..., None, None]
-    f = post.mean[..., n:] - (G @ post.mean[..., :n, None])[..., 0]
-    F = G.copy()
-    F[..., range(dx), range(dx)] += 1.0
-    return LinearGaussianDynamics(F, f, 0.5 * (cov + np.swapaxes(cov, -1, -2)))
+def _pseudo(guess: NormalInverseWishart, cov: Array, n0: Array) -> NormalInverseWishart:
+    return NormalInverseWishart(guess.mean, n0[..., None, None] * cov, MEAN_SHARE * n0, n0)
+
+
+def _log_evidence(prior: NormalInverseWishart, post: NormalInverseWishart, n: int) -> Array:
+    """Returns `regression.log_evidence` (C, T) by two factorisations, without forming the regressions.
+
+    The squares of the last dx pivots of a covariance over [x; u; x' - x] are those of its conditional.
+    """
+    dx, N = prior.mean.shape[-1] - n, post.n0 - prior.n0
+    nu0, nu = prior.n0 + dx + 1, post.n0 + dx + 1
+    before, after = _log_pivots(prior.Phi), _log_pivots(post.Phi)
+    gammas = log_multigamma(0.5 * nu, dx) - log_multigamma(0.5 * nu0, dx) - 0.5 * N * dx * np.log(np.pi)
+    residuals = 0.5 * (nu0 * before[..., n:].sum(-1) - nu * after[..., n:].sum(-1))
+    return gammas + residuals + 0.5 * dx * ((before - after)[..., :n].sum(-1) + np.log(prior.m / post.m))
+
+
+def _log_pivots(matrices: Array) -> Array:
+    return 2 * np.log(np.diagonal(np.linalg.cholesky(matrices), axis1=-2, axis2=-1))

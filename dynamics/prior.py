@@ -1,4 +1,4 @@
-"""A prior over Gaussians in pseudo-samples, its posterior, and how well it explains data.
+"""A prior over Gaussians in pseudo-samples, and its posterior.
 
 Everything is over z = [x; u; x' - x] of one time step, d = dx + du + dx: the change of state, not the next state, so
 that a vanishing regression coefficient means "stays where it is". Murphy, Machine Learning (2012), section 4.6.3.
@@ -7,7 +7,6 @@ that a vanishing regression coefficient means "stays where it is". Murphy, Machi
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from scipy.special import gammaln
 
 Array = np.ndarray
 
@@ -56,31 +55,11 @@ def posterior(prior: NormalInverseWishart, mean: Array, scatter: Array, N: Array
     return NormalInverseWishart(prior.mean + share * gap, 0.5 * (Phi + np.swapaxes(Phi, -1, -2)), m, n0)
 
 
-def log_evidence(prior: NormalInverseWishart, post: NormalInverseWishart, given: int = 0) -> Array:
-    """Returns log p(samples | prior), (...,); with `given` = g, of the coordinates after the first g given those.
+def smallest(z: Array, dx: int) -> Array:
+    """Returns the variance (d,) below which a coordinate of transitions z (M, d) counts as constant.
 
-    The ratio of the normalising constants of posterior and prior (Murphy, Conjugate Bayesian analysis of the Gaussian
-    distribution, 2007); the conditional is the ratio of the joint's and the marginal's.
+    It is a share of the mean square, for a change of state that of the state, so that it does not depend on the units.
     """
-    d = prior.mean.shape[-1]
-    joint = _log_evidence(prior, post, d)
-    return joint - _log_evidence(prior, post, given) if given else joint
-
-
-def _log_evidence(prior: NormalInverseWishart, post: NormalInverseWishart, size: int) -> Array:
-    N = post.n0 - prior.n0
-    nu0, nu = prior.n0 + size + 1, post.n0 + size + 1  # marginalising d - size coordinates lowers nu by as many
-    before = np.linalg.slogdet(prior.Phi[..., :size, :size])[1]
-    after = np.linalg.slogdet(post.Phi[..., :size, :size])[1]
-    gammas = _multigammaln(0.5 * nu, size) - _multigammaln(0.5 * nu0, size)
-    return (
-        -0.5 * N * size * np.log(np.pi)
-        + gammas
-        + 0.5 * (nu0 * before - nu * after)
-        + 0.5 * size * (np.log(prior.m) - np.log(post.m))
-    )
-
-
-def _multigammaln(a: Array, d: int) -> Array:
-    parts = gammaln(np.asarray(a)[..., None] - 0.5 * np.arange(d)).sum(-1)
-    return 0.25 * d * (d - 1) * np.log(np.pi) + parts
+    square = (z**2).mean(0) if len(z) else np.zeros(z.shape[-1])
+    square[-dx:] = np.maximum(square[-dx:], square[:dx])
+    return 1e-20 * np.where(square > 0, square, 1.0)
