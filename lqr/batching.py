@@ -3,6 +3,7 @@
 On the way every array is checked, once, so that kernels need not.
 """
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -37,19 +38,21 @@ PROBLEMS = (
 )
 
 
-def flatten(*tuples: Any) -> tuple[tuple[int, ...], list[list[Array]]]:
+def flatten(*tuples: Any, names: tuple[str, ...] = ()) -> tuple[tuple[int, ...], list[list[Array]]]:
     """Returns the common leading axes, and the fields of each tuple with one batch axis, contiguous float64.
 
     Raises InputError, with the name and the index, if shapes do not fit, an entry is not a finite number, or a matrix
-    is not symmetric (to 1e-6 of its largest entry) or, for a covariance, not positive semi-definite (to 1e-8).
+    is not symmetric (to 1e-6 of its largest entry) or, for a covariance, not positive semi-definite (to 1e-8). `names`
+    are what errors call the tuples, else they have the names of their types.
     """
-    kinds, fields = tuple(type(t) for t in tuples), [a for t in tuples for a in t]
+    kinds, fields = tuple([type(t) for t in tuples]), [a for t in tuples for a in t]
+    axes_of = _named_axes(kinds, names)
     for index, a in enumerate(fields):
         if type(a) is not np.ndarray or a.dtype != np.float64:
-            fields[index] = _numbers(_named_axes(kinds)[index][0], a)
-    lead = _common_lead(kinds, tuple([a.shape for a in fields]))
+            fields[index] = _numbers(axes_of[index][0], a)
+    lead = _common_lead(kinds, names, tuple([a.shape for a in fields]))
     flat = []
-    for (name, axes, matrices, definite), a in zip(_named_axes(kinds), fields, strict=True):
+    for (name, axes, matrices, definite), a in zip(axes_of, fields, strict=True):
         whole = own = with_batch(a, lead, len(axes))
         if a.ndim - len(axes) != len(lead) or a.shape[: len(lead)] != lead:
             own = with_batch(a, a.shape[: a.ndim - len(axes)], len(axes))
@@ -61,19 +64,21 @@ def flatten(*tuples: Any) -> tuple[tuple[int, ...], list[list[Array]]]:
 
 
 @lru_cache
-def _named_axes(kinds: tuple[Any, ...]) -> list[tuple[str, str, bool, bool]]:
+def _named_axes(kinds: tuple[Any, ...], names: tuple[str, ...]) -> list[tuple[str, str, bool, bool]]:
     """Returns, for each field: its name, its axes, and whether it is a symmetric and a definite matrix."""
     return [
-        (f"{kind.__name__}.{name}", axes, name in SYMMETRIC, SYMMETRIC.get(name, False))
-        for kind in kinds
+        (f"{called}.{name}", axes, name in SYMMETRIC, SYMMETRIC.get(name, False))
+        for kind, called in zip(kinds, names or [kind.__name__ for kind in kinds], strict=True)
         for name, axes in zip(kind._fields, AXES[kind], strict=True)
     ]
 
 
 @lru_cache(maxsize=1024)
-def _common_lead(kinds: tuple[Any, ...], shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+def _common_lead(
+    kinds: tuple[Any, ...], names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]
+) -> tuple[int, ...]:
     """Returns the leading axes that all fields broadcast to, after a check of their sizes."""
-    named = [(name, axes, shape) for (name, axes, *_), shape in zip(_named_axes(kinds), shapes, strict=True)]
+    named = [(name, axes, shape) for (name, axes, *_), shape in zip(_named_axes(kinds, names), shapes, strict=True)]
     _check_sizes(named)
     try:
         return np.broadcast_shapes(*(shape[: len(shape) - len(axes)] for _, axes, shape in named))
@@ -199,6 +204,38 @@ def with_batch(a: Array, lead: tuple[int, ...], core: int) -> Array:
         return a.reshape((-1, *rest))
     whole = a if a.shape == lead + rest else np.broadcast_to(a, lead + rest)
     return np.require(whole.reshape((-1, *rest)), dtype=float, requirements=["C", "W"])
+
+
+def temperatures(value: float | Array, lead: tuple[int, ...], T: int, name: str = "temperature") -> Array:
+    """Returns a weight for each problem and step, (B, T), from a number or (..., T).
+
+    Raises InputError where it is not a finite number of at least 0, or has another shape.
+    """
+    if isinstance(value, float | int) and 0 <= value < math.inf:
+        return np.full((math.prod(lead), T), float(value))
+    given = _numbers(name, value)
+    try:
+        flat = with_batch(np.broadcast_to(given, (*lead, T)), lead, 1)
+    except ValueError as error:
+        raise InputError(f"{name} has shape {given.shape}; expected a number or {(*lead, T)}") from error
+    good = np.isfinite(given) & (given >= 0)
+    if not good.all():
+        place = tuple(int(i) for i in np.argwhere(~good)[0])
+        raise InputError(f"{name} is {given[place]} at index {place}; expected finite numbers of at least 0")
+    return flat
+
+
+def positive(name: str, value: float | Array, lead: tuple[int, ...], core: tuple[int, ...] = ()) -> Array:
+    """Returns the argument with one batch axis before `core`. Raises InputError unless all is finite and above 0."""
+    given = _numbers(name, value)
+    good = np.isfinite(given) & (given > 0)
+    if not good.all():
+        place = tuple(int(i) for i in np.argwhere(~good)[0])
+        raise InputError(f"{name} is {given[place]} at index {place}; expected finite numbers above 0")
+    try:
+        return with_batch(np.broadcast_to(given, lead + core), lead, len(core))
+    except ValueError as error:
+        raise InputError(f"{name} has shape {given.shape}; expected a number or {lead + core}") from error
 
 
 def restore(lead: tuple[int, ...], *arrays: Array) -> list[Array]:

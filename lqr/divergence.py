@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .batching import flatten, restore, temperatures
 from .errors import NotPositiveDefinite
 from .types import Array, LinearGaussianController, QuadraticCost, TrajectoryDistribution
 
@@ -12,31 +13,35 @@ def kl_divergence(p: LinearGaussianController, q: LinearGaussianController, unde
     With `under` the marginals of p itself, the sum over steps is the divergence of the whole trajectory distributions,
     because dynamics and initial state are the same in both (Levine & Abbeel 2014, section 3.2).
     """
-    dx, du = p.K.shape[-1], p.k.shape[-1]
-    mean, cov = under.mean[..., :-1, :dx], under.cov[..., :-1, :dx, :dx]
-    precision, logdet_q = inverse(q.cov)
-    _, logdet_p = inverse(p.cov)
-    dK = q.K - p.K
-    gap = (dK @ mean[..., None])[..., 0] + q.k - p.k
-    spread = p.cov + dK @ cov @ np.swapaxes(dK, -1, -2)
-    return 0.5 * (
+    lead, ((K, k, S), (Kq, kq, Sq), (mean, cov)) = flatten(p, q, under, names=("p", "q", "under"))
+    du, dx = K.shape[-2:]
+    mean, cov = mean[:, :-1, :dx], cov[:, :-1, :dx, :dx]
+    (precision, logdet_q), (_, logdet_p) = inverse(Sq, "q.cov"), inverse(S, "p.cov")
+    dK = Kq - K
+    gap = (dK @ mean[..., None])[..., 0] + kq - k
+    spread = S + dK @ cov @ np.swapaxes(dK, -1, -2)
+    kl = 0.5 * (
         np.einsum("...ij,...ji->...", precision, spread)
         + np.einsum("...i,...ij,...j->...", gap, precision, gap)
         - du
         + logdet_q
         - logdet_p
     )
+    return restore(lead, kl)[0]
 
 
 def entropy(controller: LinearGaussianController) -> Array:
-    """Returns the entropy of u given x at each step, (..., T)."""
-    du = controller.k.shape[-1]
-    return 0.5 * (du * (1 + np.log(2 * np.pi)) + inverse(controller.cov)[1])
+    """Returns the entropy of u given x at each step, (..., T). Raises NotPositiveDefinite for a singular covariance."""
+    lead, ((_, k, S),) = flatten(controller)
+    return restore(lead, 0.5 * (k.shape[-1] * (1 + np.log(2 * np.pi)) + inverse(S)[1]))[0]
 
 
 def negative_log_density(controller: LinearGaussianController, weight: float | Array = 1.0) -> QuadraticCost:
     """Returns -weight * log p(u | x) as a quadratic cost with T+1 steps; `weight` is a number or (..., T)."""
-    return expand_log_density(controller, *inverse(controller.cov), weight)
+    lead, (fields,) = flatten(controller)
+    flat = LinearGaussianController(*fields)
+    weight = temperatures(weight, lead, flat.k.shape[1], "weight")
+    return QuadraticCost(*restore(lead, *expand_log_density(flat, *inverse(flat.cov), weight)))
 
 
 def expand_log_density(
@@ -62,14 +67,25 @@ def expand_log_density(
     return QuadraticCost(C, c, const)
 
 
-def inverse(cov: Array) -> tuple[Array, Array]:
-    """Returns the inverses and log-determinants of a stack of covariances."""
+def inverse(cov: Array, name: str = "the controller's cov") -> tuple[Array, Array]:
+    """Returns inverses and log-determinants of covariances (B, T, d, d). Raises NotPositiveDefinite, with the step."""
     try:
         L = np.linalg.cholesky(cov)
-    except np.linalg.LinAlgError as error:
-        raise NotPositiveDefinite("a controller's covariance is singular; give it a floor, such as 1e-6 I") from error
+    except np.linalg.LinAlgError:
+        L = np.array([_cholesky_or_nan(a) for a in cov.reshape(-1, *cov.shape[-2:])]).reshape(cov.shape)
     scale = np.diagonal(L, axis1=-2, axis2=-1)
-    if not (np.isfinite(scale).all() and (scale > 0).all()):
-        raise NotPositiveDefinite("a controller's covariance is singular; give it a floor, such as 1e-6 I")
+    bad = ~(np.isfinite(scale) & (scale > 0)).all(-1)
+    if bad.any():
+        b, t = (int(i) for i in np.argwhere(bad)[0])
+        raise NotPositiveDefinite(
+            f"{name} is singular at step {t} of problem {b}; give it a floor, such as 1e-6 I", batch=b, t=t
+        )
     half = np.linalg.solve(L, np.broadcast_to(np.eye(cov.shape[-1]), cov.shape))
     return np.swapaxes(half, -1, -2) @ half, 2 * np.log(np.diagonal(L, axis1=-2, axis2=-1)).sum(-1)
+
+
+def _cholesky_or_nan(A: Array) -> Array:
+    try:
+        return np.linalg.cholesky(A)
+    except np.linalg.LinAlgError:
+        return np.full_like(A, np.nan)

@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
-from .batching import with_batch
-from .errors import InputError, NumericalError
+from .batching import positive
+from .errors import NumericalError
 from .lagrangian import Best, KLResult, prepare
 from .types import Array, Gaussian, LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
@@ -130,13 +130,3 @@ def interpolate(points: list[tuple[float, float]]) -> float:
     (a, p), (b, q), (c, r) = points
     bent = a * q * r / ((p - q) * (p - r)) + b * p * r / ((q - p) * (q - r)) + c * p * q / ((r - p) * (r - q))
     return bent if abs(bent - x) <= 2 * abs(straight - x) else straight
-
-
-def positive(name: str, value: float | Array, lead: tuple[int, ...], core: int = 0) -> Array:
-    """Returns the argument with one batch axis. Raises InputError unless every number is finite and above 0."""
-    flat = with_batch(np.asarray(value, dtype=float), lead, core)
-    good = np.isfinite(flat) & (flat > 0)
-    if not good.all():
-        where = tuple(int(i) for i in np.argwhere(~good)[0])
-        raise InputError(f"{name} is {flat[where]} at index {where}; expected finite numbers above 0")
-    return flat

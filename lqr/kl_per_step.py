@@ -7,8 +7,9 @@ log KL_t = log epsilon_t for all log eta_t at once, from that slope on.
 
 import numpy as np
 
+from .batching import positive
 from .errors import NumericalError
-from .kl_constrained import TYPICAL_SLOPE, positive
+from .kl_constrained import TYPICAL_SLOPE
 from .lagrangian import Best, KLResult, prepare
 from .types import Array, Gaussian, LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
@@ -34,8 +35,8 @@ def minimise_cost_within_kl_per_step(
     """
     p = prepare(anchor, dynamics, cost, x0, temperature)
     B, T = p.tau.shape
-    bound = positive("epsilon", np.broadcast_to(epsilon, (*p.lead, T)), p.lead, 1)
-    guess = positive("eta", np.broadcast_to(np.asarray(eta, dtype=float), (*p.lead, T)), p.lead, 1)
+    bound = positive("epsilon", epsilon, p.lead, (T,))
+    guess = positive("eta", eta, p.lead, (T,))
     searches = [Multipliers(guess[b], bound[b], p.tau[b], tolerance) for b in range(B)]
     best, weight, passes = Best(p), np.ones((B, T)), np.zeros(B, int)
     todo = np.arange(B)

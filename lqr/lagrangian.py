@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .batching import flatten, restore
+from .batching import flatten, restore, temperatures
 from .divergence import expand_log_density, inverse
 from .jit import kernel
-from .passes import backward_flat, divergence_flat, forward_flat, room, temperatures
+from .passes import backward_flat, divergence_flat, forward_flat, room
 from .types import (
     Array,
     Gaussian,
@@ -43,7 +43,7 @@ class Problem:
         tau: Array,
     ) -> None:
         self.lead, self.dynamics, self.cost, self.x0, self.tau = lead, dynamics, cost, x0, tau
-        precision, logdet = inverse(anchor.cov)
+        precision, logdet = inverse(anchor.cov, "the anchor's cov")
         self.anchor = anchor.K, anchor.k, precision, logdet
         self.pull = expand_log_density(anchor, precision, logdet)[:2]
         B, T, du, dx = anchor.K.shape

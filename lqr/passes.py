@@ -9,11 +9,9 @@ over controllers u ~ N(K x + k, cov). tau = 0 is LQR, tau > 0 is maximum-entropy
 SMALL states and actions run in code compiled for their sizes, others in blocked loops compiled once.
 """
 
-import math
-
 import numpy as np
 
-from .batching import flatten, restore, with_batch
+from .batching import flatten, restore, temperatures
 from .errors import NotPositiveDefinite
 from .marginals import _divergence, _forward
 from .riccati import _backward
@@ -63,17 +61,9 @@ def forward(
 
 def expected_cost(distribution: TrajectoryDistribution, cost: QuadraticCost) -> Array:
     """Returns the exact expected cost of each step, (..., T+1), under the marginals."""
-    mean, cov = distribution
-    C, c, const = cost
+    lead, ((mean, cov), (C, c, const)) = flatten(distribution, cost)
     quadratic = np.einsum("...i,...ij,...j->...", mean, C, mean) + np.einsum("...ij,...ji->...", C, cov)
-    return 0.5 * quadratic + np.einsum("...i,...i->...", c, mean) + const
-
-
-def temperatures(temperature: float | Array, lead: tuple[int, ...], T: int) -> Array:
-    """Returns a temperature for each problem and step, (B, T), from a number or (..., T)."""
-    if isinstance(temperature, float | int):
-        return np.full((math.prod(lead), T), float(temperature))
-    return with_batch(np.broadcast_to(np.asarray(temperature, dtype=float), (*lead, T)), lead, 1)
+    return restore(lead, 0.5 * quadratic + np.einsum("...i,...i->...", c, mean) + const)[0]
 
 
 def backward_flat(

@@ -36,7 +36,7 @@ def step(
     noise = e.total(e.sum_of([(Vs[i], row(W, at_W, i, dx)) for i in X]))
     VF, g = [], row(v, at_v, 0, dx)
     for i in X:
-        VF.append(e.sum_of([(e.splat(number(V, at_V, i * dx + m), n), Fs[m]) for m in X]))
+        VF.append(e.sum_of([(e.splat(number(V, at_V, max(i, m) * dx + min(i, m)), n), Fs[m]) for m in X]))
         g = e.multiply_add(e.splat(fs[i], dx), Vs[i], g)
     g = [b.extract_element(g, e.lane(i)) for i in X]  # V f + v
     corner = e.multiply_add(e.constant(0.5), noise, b.fadd(number(const, now), number(s, then)))

@@ -10,6 +10,7 @@ from lqr import (
     GPSError,
     QuadraticCost,
     backward,
+    entropy,
     expected_cost,
     forward,
     kl_divergence,
@@ -62,6 +63,35 @@ def test_the_backward_pass_is_right_or_says_why_not(size, seed, scale, spread):
     assert expected_cost(marginals, cost).sum() == pytest.approx(promised, abs=1e-8 * (parts + largest))
 
 
+@given(sizes, st.integers(0, 10**6), decades, decades, st.floats(0, 12))
+@often
+def test_marginals_are_finite_symmetric_and_no_covariance_is_negative(size, seed, scale, noise, spread):
+    rng = np.random.default_rng(seed)
+    dynamics, _, x0 = random_problem(rng, *size)
+    values, vectors = 10.0 ** rng.uniform(-spread / 2, spread / 2, size[0]), np.linalg.eigh(x0.cov)[1]
+    P = 10**scale * (vectors * values) @ vectors.T
+    x0 = x0._replace(mean=10 ** (scale / 2) * x0.mean, cov=0.5 * (P + P.T))
+    mean, cov = forward(random_controller(rng, *size, std=10 ** (noise / 2)), dynamics, x0)
+    assert np.isfinite(mean).all()
+    np.testing.assert_allclose(cov, cov.swapaxes(-1, -2), atol=1e-14 * abs(cov).max())
+    assert (np.linalg.eigvalsh(cov)[:, 0] >= -1e-9 * np.linalg.eigvalsh(cov)[:, -1]).all()
+
+
+@given(sizes, st.integers(0, 10**6), st.floats(-4, 4), st.floats(0, 6))
+@often
+def test_a_divergence_is_positive_and_none_from_itself(size, seed, std, spread):
+    rng = np.random.default_rng(seed)
+    dynamics, _, x0 = random_problem(rng, *size)
+    p, q = (random_controller(rng, *size, std=10 ** (std / 2)) for _ in range(2))
+    vectors = np.linalg.eigh(q.cov)[1]
+    cov = (vectors * 10.0 ** (std + rng.uniform(-spread / 2, spread / 2, q.k.shape))[:, None, :]) @ vectors.swapaxes(
+        -1, -2
+    )
+    q, under = q._replace(cov=0.5 * (cov + cov.swapaxes(-1, -2))), forward(p, dynamics, x0)
+    assert (kl_divergence(p, q, under) > 0).all()
+    np.testing.assert_allclose(kl_divergence(q, q, under), 0.0, atol=1e-8)
+
+
 @given(sizes, st.integers(0, 10**6), decades, decades, st.floats(-3, 3), st.floats(0, 12), st.booleans())
 @often
 def test_the_kl_constrained_controller_keeps_its_bound_or_says_why_not(size, seed, scale, std, eps, spread, hollow):
@@ -73,34 +103,40 @@ def test_the_kl_constrained_controller_keeps_its_bound_or_says_why_not(size, see
     cost = QuadraticCost(*(10**scale * field for field in cost))
     cost = cost._replace(C=0.5 * (cost.C + cost.C.swapaxes(-1, -2)))
     anchor = random_controller(rng, *size, std=10 ** (std / 4))
+    tau = 10 ** (scale - 1) if seed % 3 == 0 else 0.0
     try:
-        r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon)
+        r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, tau)
     except GPSError as error:
         assert "epsilon" in str(error) or "anchor" in str(error)  # noqa: PT017
         return
     assert all(np.isfinite(field).all() for field in (*r.controller, *r.distribution, r.eta, r.kl))
     measured = kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0)).sum()
     assert measured <= epsilon * (1 + 1e-5) + 1e-6
-    mine = expected_cost(r.distribution, cost).sum()
+    mine = expected_cost(r.distribution, cost).sum() - tau * entropy(r.controller).sum()
     before = expected_cost(forward(anchor, dynamics, x0), cost)
+    before[-1] -= tau * entropy(anchor).sum()
     assert mine <= before.sum() + 1e-6 * abs(before).max()
     assert r.passes <= 60
 
 
-@given(sizes, st.integers(0, 10**6), decades, st.floats(-2, 2), st.booleans())
-@seldom
-def test_the_bounds_per_step_are_kept_or_the_error_says_why_not(size, seed, scale, eps, hollow):
+@given(sizes, st.integers(0, 10**6), decades, st.floats(-2, 2), st.floats(0, 12), st.booleans(), st.booleans())
+@often
+def test_the_bounds_per_step_are_kept_or_the_error_says_why_not(size, seed, scale, eps, spread, hollow, warm):
     rng, epsilon = np.random.default_rng(seed), 10**eps
     dynamics, cost, x0 = random_problem(rng, *size)
+    cost = conditioned(rng, cost, spread)
     if hollow:
         cost = cost._replace(C=cost.C - 2 * np.eye(size[0] + size[1]))
     cost = QuadraticCost(*(10**scale * field for field in cost))
-    anchor = random_controller(rng, *size)
+    cost = cost._replace(C=0.5 * (cost.C + cost.C.swapaxes(-1, -2)))
+    anchor, tau = random_controller(rng, *size), 10 ** (scale - 1) if warm else 0.0
     try:
-        r = minimise_cost_within_kl_per_step(anchor, dynamics, cost, x0, epsilon, eta=10**scale)
+        r = minimise_cost_within_kl_per_step(anchor, dynamics, cost, x0, epsilon, tau, eta=10**scale)
     except GPSError as error:
         assert "epsilon" in str(error)  # noqa: PT017
         return
+    assert all(np.isfinite(field).all() for field in (*r.controller, *r.distribution, r.eta, r.kl))
+    assert r.passes <= 205
     measured = kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0))
     assert (measured <= epsilon * (1 + 1e-5) + 1e-6).all()
 
