@@ -1,0 +1,171 @@
+"""Trajectories planned in a learned global model, tried, and planned again: iLQG with learned dynamics.
+
+Mitrovic, Klanke and Vijayakumar, Adaptive Optimal Feedback Control with Learned Internal Dynamics Models (2010); with a
+Gaussian process as the model, Pan and Theodorou, Probabilistic Differential Dynamic Programming (2014). Each round
+
+    try the controllers; fit the model to all transitions so far
+    U, K  <-  argmin of the cost under the model's mean, by iLQR within the action limits, from the last plan
+              and from `guesses` random ones; the cheapest is kept
+    u = U + K (x - X) is what is tried next, with noise
+
+Where local models move by a KL step from the trials at hand, here the whole of what is known is used at once: few
+trials are enough where one smooth function explains all of them. The plan trusts the mean of the model: what it does
+not know it finds out by trying.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from agents.controllers import ControllerPolicy
+from agents.interfaces import Iteration, State, Task
+from agents.rollout import Trajectories, rollout
+from dynamics import MODELS
+from lqr import InputError, LinearGaussianController, ilqr
+
+from . import local as lc
+from .settings import Rule, check, count, positive
+
+Array = np.ndarray
+
+
+def whole(value: Any) -> str | None:
+    """A whole number, 0 or more."""
+    return None if isinstance(value, int) and value >= 0 else "a whole number, 0 or more"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of iLQG with learned dynamics."""
+
+    iterations: int = 15  # rounds of trials
+    samples: int = 1  # trials of each condition in each iteration
+    model: str = "gp"  # global model: nn, ensemble, gp
+    plan_iterations: int = 60  # of iLQR, in each round
+    guesses: int = 1  # random action sequences that are improved besides the last plan
+    initial_std: float = 0.3  # exploration at the start, and of the guesses, as a share of half the action range
+    min_std: float = 0.05  # exploration from then on, same unit
+
+    RULES: ClassVar[dict[str, Rule]] = {
+        **{"iterations": count, "samples": count, "plan_iterations": count, "guesses": whole},
+        **{"initial_std": positive, "min_std": positive},
+    }
+
+    def __post_init__(self) -> None:
+        check(self, **self.RULES)
+        if self.model not in MODELS:
+            raise InputError(f"model is {self.model!r}; expected one of {', '.join(MODELS)}")
+
+
+class Plan(NamedTuple):
+    """What is expected of the controllers; leading axis C."""
+
+    controller: LinearGaussianController
+    X: Array  # (C, T+1, dx)
+    U: Array  # (C, T, du)
+    cost: Array  # (C,)
+    converged: Array  # (C,) bool
+
+
+def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+    """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's.
+
+    Raises InputError for a task whose states lie on a manifold.
+    """
+    if getattr(task, "manifold", None):
+        raise InputError(f"{task.name} has states on a manifold; expected a plain vector: choose another method")
+    every, scale = np.arange(task.conditions), lc.action_scale(task)
+    model: Any = MODELS[config.model]()
+    controller = lc.initial_controller(task, config.initial_std)
+    seen, U, episodes, first = None, None, 0, 1
+    if state:
+        controller = LinearGaussianController(**state["controller"])
+        seen, U, episodes, first = (
+            tuple(state["seen"][k] for k in "xuy"),
+            state["U"],
+            state["episodes"],
+            state["number"] + 1,
+        )
+        model.load_state(state["model"])
+    for number in range(first, config.iterations + 1):
+        trials = rollout(task, controller, every, config.samples, rng)
+        new = transitions(trials)
+        seen = new if seen is None else tuple(map(np.concatenate, zip(seen, new, strict=True)))
+        model.fit(*seen, rng)
+        episodes += len(trials.length)
+        guesses = (
+            config.initial_std * scale * rng.standard_normal((task.conditions, config.guesses, task.horizon, task.du))
+        )
+        starts = guesses if U is None else np.concatenate([U[:, None], guesses], 1)
+        made = plan(task, model, starting_at(trials, task), starts, config, scale)
+        controller, U = made.controller, made.U
+        scalars, arrays = report(task, made, trials, episodes, len(seen[0]), rng)
+        frozen = {"number": number, "controller": controller._asdict(), "U": U, "episodes": episodes}
+        frozen |= {"seen": dict(zip("xuy", seen, strict=True)), "model": model.state()}
+        yield Iteration(number, ControllerPolicy(controller), scalars, arrays, frozen)
+
+
+def plan(task: Task, model: Any, x0: Array, starts: Array, config: Config, scale: Array) -> Plan:
+    """Returns the best plan of each condition from x0 (C, dx), of those that iLQR makes of `starts` (C, S, T, du)."""
+    C, S, T, du = starts.shape
+
+    def step(x: Array, u: Array) -> Array:
+        return model.predict(x, u).mean
+
+    def jacobian(X: Array, U: Array) -> Array:
+        return model.linearise(X, U).jacobian
+
+    found = ilqr(
+        step,
+        task.cost,
+        np.repeat(x0[:, None], S, axis=1),
+        np.clip(starts, task.action_low, task.action_high),
+        low=task.action_low,
+        high=task.action_high,
+        jacobian=jacobian,
+        vectorised=True,
+        second_order=False,
+        max_iterations=config.plan_iterations,
+        tolerance=1e-5,
+    )
+    best = np.argmin(found.cost, axis=1)
+    pick = np.arange(C), best
+    cov = np.tile(np.diag((config.min_std * scale) ** 2), (C, T, 1, 1))
+    controller = LinearGaussianController(found.controller.K[pick], found.controller.k[pick], cov)
+    return Plan(controller, found.X[pick], found.U[pick], found.cost[pick], found.converged[pick])
+
+
+def transitions(trials: Trajectories) -> tuple[Array, Array, Array]:
+    """Returns the transitions that took place, (M, dx), (M, du), (M, dx)."""
+    used = (np.arange(trials.u.shape[1]) < trials.length[:, None]) & ~trials.failed[:, None]
+    return trials.x[:, :-1][used], trials.u[used], trials.x[:, 1:][used]
+
+
+def starting_at(trials: Trajectories, task: Task) -> Array:
+    """Returns the mean start of each condition, (C, dx)."""
+    return trials.x[:, 0].reshape(task.conditions, -1, trials.x.shape[-1]).mean(1)
+
+
+def report(
+    task: Task, made: Plan, trials: Trajectories, episodes: int, steps: int, rng: np.random.Generator
+) -> tuple[dict[str, float], dict[str, Array]]:
+    """Returns the metrics row and the arrays for figures, after noise-free trials of the controllers to try next."""
+    test = rollout(task, made.controller, np.arange(task.conditions), 1, rng, noise=0.0)
+    cost = test.cost.sum(-1)
+    scalars = {
+        "rollouts": float(episodes),
+        "env_steps": float(steps),
+        "cost": float(cost.mean()),
+        **{name: float(value.mean()) for name, value in task.metrics(test.x, test.u).items()},
+        "sampled_cost": float(trials.cost.sum(-1)[~trials.failed].mean()),
+        "planned_cost": float(made.cost.mean()),
+        "model_error": float(np.abs(test.x - made.X).mean()),
+        "unsolved": float((~made.converged).sum()),
+        "diverged": float(trials.failed.sum()),
+    }
+    mean = np.concatenate([made.X, np.pad(made.U, ((0, 0), (0, 1), (0, 0)))], -1)
+    spread = np.zeros((*mean.shape, mean.shape[-1]))
+    x = trials.x.reshape(task.conditions, -1, *trials.x.shape[1:])
+    return scalars, {"cost": cost, "x": x, "mean": mean, "cov": spread}
