@@ -129,13 +129,16 @@ def _divergence(todo, K, k, S, Ka, ka, precision, logdet, F, f, W, m0, P0, kl):
                     transpose(D, i, j, Dt, j, i)
             write_product(P, Dt, PD, dx, dx + 1, du)
             write_product(D, Pa, DP, du, dx, du)
-            total[:] = 0.0
+            for j in range(du):
+                total[j] = 0.0
             for i in range(dx):
                 for j in range(du):
                     total[j] += PD[i, j] * DP[i, j]
             for i in range(du):
                 gap[i] = k[b, t, i] - ka[b, t, i] + PD[dx, i]
-            spread = total[:du].sum() + logdet[b, t] - du
+            spread = logdet[b, t] - du
+            for j in range(du):
+                spread += total[j]
             for j in range(du):
                 for i in range(j, du):
                     a = S[b, t, i, j]

@@ -47,10 +47,13 @@ def _backward(todo, F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
             for i in range(n):
                 copy_row_ahead(Cf, (now * n + i) * n, Q, i, 0, n, n * n)
             copy_row(cf, now * n, Q, n, 0, n)
-            noise[:] = 0.0
+            for i in range(8):
+                noise[0, i] = 0.0
             for i in range(dx):
                 add_dot(P, i, Wf, (here * dx + i) * dx, dx, noise)
-            Q[n, n] = 2 * const[b, t] + noise.sum()
+            Q[n, n] = 2 * const[b, t]
+            for i in range(8):
+                Q[n, n] += noise[0, i]
             write_product(P, G, VG, x1, x1, n1)
             add_lower_product(G, VG, Q, x1, n1)
             for i in range(du):

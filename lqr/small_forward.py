@@ -115,8 +115,10 @@ def _forward_small(xs, us, K, k, S, F, f, W, m0, P0, mean, cov):
     Kf, kf, Sf, Ff, ff = K.reshape(-1), k.reshape(-1), S.reshape(-1), F.reshape(-1), f.reshape(-1)
     Wf, meanf, covf, P, m = W.reshape(-1), mean.reshape(-1), cov.reshape(-1), np.empty(dx * dx), np.empty(dx)
     for b in range(B):
-        P[:] = P0[b].reshape(-1)
-        m[:] = m0[b]
+        for i in range(dx):  # not as slices, whose compilation takes seconds
+            m[i] = m0[b, i]
+            for j in range(dx):
+                P[i * dx + j] = P0[b, i, j]
         for t in range(T):
             mark(xs, us, b * T + t, b * (T + 1) + t, Kf, kf, Sf, P, m, meanf, covf)
             advance(xs, us, b * T + t, Kf, kf, Sf, Ff, ff, Wf, P, m)
@@ -133,8 +135,10 @@ def _divergence_small(xs, us, todo, K, k, S, Ka, ka, precision, logdet, F, f, W,
     Kaf, kaf, Pf, lf, klf = Ka.reshape(-1), ka.reshape(-1), precision.reshape(-1), logdet.reshape(-1), kl.reshape(-1)
     P, m = np.empty(dx * dx), np.empty(dx)
     for b in todo:
-        P[:] = P0[b].reshape(-1)
-        m[:] = m0[b]
+        for i in range(dx):  # not as slices, whose compilation takes seconds
+            m[i] = m0[b, i]
+            for j in range(dx):
+                P[i * dx + j] = P0[b, i, j]
         for t in range(T):
             diverge(xs, us, b * T + t, Kf, kf, Sf, Kaf, kaf, Pf, lf, P, m, klf)
             advance(xs, us, b * T + t, Kf, kf, Sf, Ff, ff, Wf, P, m)
