@@ -17,6 +17,7 @@ from .local import Fit, fit_linear_gaussian
 from .manifold import Manifold
 from .model import ChangeModel, Model, Tangent
 from .network import Network
+from .previous import PreviousPrior
 from .prior import NormalInverseWishart, Prior, posterior
 from .regression import MatrixNormalInverseWishart, StudentT, draw, log_evidence, predictive, regression
 from .simulator import SimulatorPrior
@@ -27,6 +28,7 @@ MODELS: dict[str, type[ChangeModel]] = {"nn": Network, "ensemble": Ensemble, "gp
 PRIORS: dict[str, Callable[[], Any]] = {
     "flat": FlatPrior,
     "gmm": GaussianMixturePrior,
+    "previous": PreviousPrior,
     "simulator": SimulatorPrior,
     "nn": lambda: Linearised(Network()),
     "ensemble": lambda: Linearised(Ensemble()),
@@ -67,6 +69,7 @@ __all__ = [
     "Model",
     "Network",
     "NormalInverseWishart",
+    "PreviousPrior",
     "Prior",
     "SimulatorPrior",
     "StudentT",
