@@ -20,7 +20,7 @@ from .network import Network
 from .previous import PreviousPrior
 from .prior import NormalInverseWishart, Prior, posterior
 from .regression import MatrixNormalInverseWishart, StudentT, draw, log_evidence, predictive, regression
-from .simulator import SimulatorPrior
+from .simulator import IdentifiedSimulator, SimulatorPrior
 
 MODELS: dict[str, type[ChangeModel]] = {"nn": Network, "ensemble": Ensemble, "gp": GaussianProcess}
 """The global models by their word."""
@@ -62,6 +62,7 @@ __all__ = [
     "FlatPrior",
     "GaussianMixturePrior",
     "GaussianProcess",
+    "IdentifiedSimulator",
     "InChart",
     "Linearised",
     "Manifold",

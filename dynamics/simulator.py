@@ -15,10 +15,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lqr import InputError
+from lqr import Gaussian, InputError
 
+from .linearised import Linearised
 from .manifold import Manifold
-from .prior import Array, NormalInverseWishart
+from .model import Array, Tangent
 from .storage import check_tree
 
 
@@ -47,23 +48,23 @@ class OnManifold:
         return x + self._manifold.difference(self._simulator(state, u, factors), state)
 
 
-class SimulatorPrior:
-    """The prior `simulator`: the tangent of the task's own simulator at the mean of each step's samples."""
+class IdentifiedSimulator:
+    """A task's own simulator as a model of x', with factors on its parameters that are found from the transitions."""
 
     def __init__(self, identify: bool = True, width: float = 0.7, limit: float = 10.0, window: int = 2000):
         """`width` is the standard deviation of the log factors, 0.7 for a factor of 2; `limit` bounds the factors.
 
-        The last `window` transitions are kept; `identify` says whether the factors are looked for, or stay 1.
+        The last `window` transitions count; `identify` says whether the factors are looked for, or stay 1.
         """
         if not width > 0 or not limit > 1 or window < 1:
             raise InputError(f"got width {width}, limit {limit}, window {window}; expected above 0, above 1, 1 or more")
         self.identify, self.width, self.limit, self.window = identify, width, limit, window
-        self.simulator: Simulator | None = None  # of what the prior sees
+        self.simulator: Simulator | None = None  # of what the model sees
         self.raw: Any = None  # of the task's states
-        self.z: Array | None = None  # (M, d), the window
         self.theta = np.zeros(0)  # (P,), log factors
+        self.spread = np.zeros(0)  # (n,), standard deviation of [x; u] in the window
         self.residual = np.zeros((0, 0))  # (dx, dx), second moment of what the simulator misses in one step
-        self.moved = 0.0  # by how much the last update changed the simulator's steps, as a share of their size
+        self.moved = 0.0  # by how much the last fit changed the simulator's steps, as a share of their size
 
     def attach(self, task: Any) -> None:
         """Takes the task's simulator. Raises InputError where the task has none."""
@@ -81,83 +82,77 @@ class SimulatorPrior:
     @property
     def factors(self) -> dict[str, float]:
         """What the simulator's parameters are multiplied by, by name."""
-        return dict(zip(self._step().parameters, np.exp(self.theta).tolist(), strict=True))
+        return dict(zip(self._attached().parameters, np.exp(self.theta).tolist(), strict=True))
 
     def step(self, x: Array, u: Array) -> Array:
         """Returns the task's states (M, .) one step after x (M, .) under u (M, du), as the simulator now believes."""
-        self._step()
+        self._attached()
         return self.raw(x, u, np.exp(np.tile(self.theta, (len(x), 1))))
 
-    def update(self, x: Array, u: Array, xnext: Array) -> None:
-        """Adds transitions (M, .) to the window and identifies the factors again."""
-        new = np.concatenate([x, u, xnext - x], -1)
-        self.z = new if self.z is None else np.concatenate([self.z, new])[-self.window :]
-        dx, n = x.shape[-1], x.shape[-1] + u.shape[-1]
-        data = self.z[:, :dx], self.z[:, dx:n], self.z[:, n:]
-        before = self._miss(self.theta, *data)
+    def fit(self, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
+        """Identifies the factors from transitions (M, dx), (M, du), (M, dx), and how far the simulator then is off."""
+        x, u, xnext = (a[-self.window :] for a in (x, u, xnext))
+        change = xnext - x
+        self.spread = np.sqrt(np.maximum(np.concatenate([x, u], -1).var(0), 1e-12))
+        before = self._miss(self.theta, x, u, change)
         if self.identify and len(self.theta):
-            self._identify(*data)
-        miss = self._miss(self.theta, *data)
+            self._identify(x, u, change)
+        miss = self._miss(self.theta, x, u, change)
         valid = np.isfinite(miss).all(1) & np.isfinite(before).all(1)
-        miss, size = miss[valid], np.maximum(np.sqrt((data[2] ** 2).mean(0)), 1e-9)
+        miss, size = miss[valid], np.maximum(np.sqrt((change**2).mean(0)), 1e-9)
         self.moved = float((np.abs(miss - before[valid]) / size).mean(0).max(initial=0.0)) if len(miss) else 0.0
-        floor = 1e-12 * np.maximum(self.z[:, n:].var(0), 1e-12)
+        floor = 1e-12 * np.maximum(change.var(0), 1e-12)
         self.residual = miss.T @ miss / max(len(miss), 1) + np.diag(floor)
 
-    def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
-        """Returns the prior of each step, from the samples there (C, T, N, .), in the units of all data so far."""
-        assert self.z is not None
-        xu = np.concatenate([x, u], -1).mean(2)
-        lead, n, dx = xu.shape[:2], xu.shape[-1], x.shape[-1]
-        spread = np.maximum(self.z.var(0), 1e-12)[:n]
-        change, G = self._tangent(xu.reshape(-1, n), 1e-3 * np.sqrt(spread), dx)
-        change, G = change.reshape(*lead, dx), G.reshape(*lead, dx, n)
-        Pxx = np.broadcast_to(np.diag(spread), (*lead, n, n))
-        GP = G * spread
-        cov = np.concatenate(
-            [
-                np.concatenate([Pxx, np.swapaxes(GP, -1, -2)], -1),
-                np.concatenate([GP, GP @ np.swapaxes(G, -1, -2) + self.residual], -1),
-            ],
-            -2,
-        )
-        return NormalInverseWishart(np.concatenate([xu, change], -1), cov, np.ones(lead), np.ones(lead))
+    def predict(self, x: Array, u: Array) -> Gaussian:
+        """Returns x' (..., dx) as simulated, and the second moment of what the simulator misses (..., dx, dx)."""
+        x = np.asarray(x, dtype=float)
+        after = self._simulate(self.theta, x.reshape(-1, x.shape[-1]), np.reshape(u, (-1, np.shape(u)[-1])))
+        return Gaussian(after.reshape(x.shape), np.broadcast_to(self.residual, (*x.shape, x.shape[-1])))
+
+    def sample(self, x: Array, u: Array, rng: np.random.Generator) -> Array:
+        """Returns a draw of x' (..., dx)."""
+        mean = self.predict(x, u).mean
+        return mean + rng.standard_normal(mean.shape) @ np.linalg.cholesky(self.residual).T
+
+    def linearise(self, x: Array, u: Array) -> Tangent:
+        """Returns the tangent of the simulator by central differences, in one batch.
+
+        A step that the simulator cannot take leaves the state as it is.
+        """
+        dx = x.shape[-1]
+        xu = np.concatenate([x, u], -1)
+        n, h = xu.shape[-1], 1e-3 * self.spread
+        points = (xu.reshape(-1, 1, n) + np.concatenate([np.zeros((1, n)), np.diag(h), -np.diag(h)])).reshape(-1, n)
+        after = self._simulate(self.theta, points[:, :dx], points[:, dx:])
+        change = (after - points[:, :dx]).reshape(-1, 2 * n + 1, dx)
+        change = np.where(np.isfinite(change).all((1, 2))[:, None, None], change, 0.0)
+        slope = np.swapaxes((change[:, 1 : n + 1] - change[:, n + 1 :]) / (2 * h[:, None]), -1, -2)
+        slope[..., range(dx), range(dx)] += 1.0
+        noise = np.broadcast_to(self.residual, (*x.shape, dx))
+        return Tangent(x + change[:, 0].reshape(x.shape), slope.reshape(*x.shape, n), noise)
 
     def state(self) -> dict[str, Any]:
         """Returns all that `load_state` needs, as a tree of arrays and numbers."""
-        return {} if self.z is None else {"z": self.z, "theta": self.theta, "residual": self.residual}
+        return {"theta": self.theta, "spread": self.spread, "residual": self.residual} if len(self.spread) else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned. Raises CheckpointError for anything else."""
-        P = len(self.theta)
-        check_tree(state, {"z": ("M", "d"), "theta": (P,), "residual": ("dx", "dx")} if state else {}, "prior")
+        form = {"theta": (len(self.theta),), "spread": ("n",), "residual": ("dx", "dx")}
+        check_tree(state, form if state else {}, "simulator")
         for name, value in state.items():
             setattr(self, name, value)
 
-    def _step(self) -> Simulator:
+    def _attached(self) -> Simulator:
         if self.simulator is None:
             raise InputError("the prior simulator has no task; expected attach(task), or make_prior(..., task)")
         return self.simulator
 
     def _simulate(self, theta: Array, x: Array, u: Array) -> Array:
-        return self._step()(x, u, np.exp(np.broadcast_to(theta, (len(x), theta.shape[-1]))))
+        return self._attached()(x, u, np.exp(np.broadcast_to(theta, (len(x), theta.shape[-1]))))
 
     def _miss(self, theta: Array, x: Array, u: Array, change: Array) -> Array:
         return x + change - self._simulate(theta, x, u)
-
-    def _tangent(self, xu: Array, h: Array, dx: int) -> tuple[Array, Array]:
-        """Returns the change of state (M, dx) and its Jacobian (M, dx, n), by central differences in one batch.
-
-        A step that the simulator cannot take leaves the state as it is.
-        """
-        M, n = xu.shape
-        offsets = np.concatenate([np.zeros((1, n)), np.diag(h), -np.diag(h)])
-        points = (xu[:, None] + offsets).reshape(-1, n)
-        after = self._simulate(self.theta, points[:, :dx], points[:, dx:])
-        change = (after - points[:, :dx]).reshape(M, 2 * n + 1, dx)
-        change = np.where(np.isfinite(change).all((1, 2))[:, None, None], change, 0.0)
-        slope = (change[:, 1 : n + 1] - change[:, n + 1 :]) / (2 * h[:, None])
-        return change[:, 0], np.swapaxes(slope, -1, -2)
 
     def _identify(self, x: Array, u: Array, change: Array, most: int = 200) -> None:
         """Moves theta to the mode of its posterior, given at most `most` transitions spread over the window."""
@@ -189,3 +184,17 @@ class SimulatorPrior:
             size = np.maximum(np.sqrt((miss + P * before**2) / (M + P)), least)
             if (size > 0.9 * before).all():
                 break
+
+
+class SimulatorPrior(Linearised):
+    """The prior `simulator`: the tangent of the task's own simulator at the mean of each step's samples."""
+
+    model: IdentifiedSimulator
+
+    def __init__(self, identify: bool = True, width: float = 0.7, limit: float = 10.0, window: int = 2000):
+        """See `IdentifiedSimulator`."""
+        super().__init__(IdentifiedSimulator(identify, width, limit, window))
+
+    def attach(self, task: Any) -> None:
+        """Takes the task's simulator. Raises InputError where the task has none."""
+        self.model.attach(task)

@@ -37,7 +37,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         known = rounds.learn(rounds.sample(rng))
         step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon)
         rounds.adopt(known, step)
-        if config.rehearsal and rounds.prior.moved > 0.01:  # what was rehearsed was another world
+        if config.rehearsal and rounds.prior.model.moved > 0.01:  # what was rehearsed was another world
             rehearse(train, rounds, rng)
         report = rounds.report(known, step, rng)
         yield Iteration(number, ControllerPolicy(rounds.controller, rounds.chart), *report, rounds.state(number))

@@ -35,7 +35,7 @@ class Imagined:
 
     def __call__(self, x: Array, u: Array, factors: Array) -> Array:
         """Returns the states one step after x (M, dx) under u (M, du)."""
-        return self._prior.step(x, u)
+        return self._prior.model.step(x, u)
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Starts as the task does."""
@@ -44,7 +44,7 @@ class Imagined:
 
     def step(self, u: Array) -> Array:
         """Returns the states x (B, dx) where the simulator goes, NaN where it fails."""
-        self._x = self._prior.step(self._x, u)
+        self._x = self._prior.model.step(self._x, u)
         return self._x
 
     def observe(self) -> Array:

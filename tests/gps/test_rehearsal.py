@@ -36,7 +36,7 @@ def test_a_right_simulator_gives_the_optimum_after_the_first_trial():
 def test_a_wrong_one_is_found_out_by_the_first_trial_and_rehearsed_again():
     first = run(Known(0.3))[0]
     assert first.arrays["cost"] == pytest.approx(Point().optimum(), rel=0.01)
-    assert np.exp(first.state["prior"]["theta"]) == pytest.approx([1 / 0.3], rel=1e-3)
+    assert np.exp(first.state["prior"]["model"]["theta"]) == pytest.approx([1 / 0.3], rel=1e-3)
     fixed = run(Known(0.3), prior=SimulatorPrior(identify=False))[0]
     assert (fixed.arrays["cost"] > 1.02 * first.arrays["cost"]).all()
 
