@@ -106,7 +106,8 @@ class MbblCartPole(MbblTask):
 class MbblMountainCar(MountainCar):
     """Gymnasium's MountainCarContinuous without an end; the reward is the car's place."""
 
-    name, env_id = "mbbl_mountain_car", None
+    name = "mbbl_mountain_car"
+    env_id = None
 
     def __init__(self, conditions: int = 1):
         super().__init__(conditions, horizon=201)
