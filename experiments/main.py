@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from lqr import CheckpointError, GPSError, InputError, NumericalError, SimulationError, StorageError
@@ -26,14 +26,14 @@ EXIT_CODES = (  # the first class that fits decides
 )
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs what the words ask for, and returns the exit code: 0 done, 2 settings, 3 checkpoint, 4 busy, 5 files,
-    6 numbers or simulation, 128 + a signal when stopped, 1 anything else."""
+def main(words: Sequence[str], do: Callable[[Sequence[str]], int] | None = None) -> int:
+    """Runs what the words ask for, by default an experiment, and returns the exit code: 0 done, 2 settings,
+    3 checkpoint, 4 busy, 5 files, 6 numbers or simulation, 128 + a signal when stopped, 1 anything else."""
     debug = "--debug" in words
     try:
         with contextlib.redirect_stdout(Unbreakable(sys.stdout)), warnings.catch_warnings():  # type: ignore[type-var]
             warnings.showwarning = partial(_show_warning, shown=set())
-            code = _main(words)
+            code = (do or _main)(words)
     except KeyboardInterrupt:
         code = 130
     except Exception as error:

@@ -1,0 +1,126 @@
+"""The comparison of priors: one command, one table, one figure; what is there is not done twice."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.tasks.reacher import ReacherFour
+from dynamics import make_prior
+from experiments.comparison import cost_at, read_rows, table
+from experiments.recorded import assess, judged, record
+from gps import local as lc
+from gps import lqr_flm
+from lqr import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def compare(*words, cwd):
+    """Runs the command as a person does, and returns the finished process."""
+    command = [sys.executable, str(ROOT / "experiments" / "compare_priors.py"), *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The folder of a small comparison, and what it printed."""
+    folder = tmp_path_factory.mktemp("compared")
+    words = ("reacher_four_local", "--priors", "flat", "gmm", "--iterations", 3, "--out", "c")
+    result = compare(*words, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return folder, words, result.stdout
+
+
+def test_one_command_leaves_both_tables_and_the_figure(done):
+    folder, _, printed = done
+    rows = read_rows(folder / "c" / "models.csv")
+    assert [(row["prior"], row["iteration"]) for row in rows] == [(w, i) for w in ("flat", "gmm") for i in (1, 2, 3)]
+    learned = read_rows(folder / "c" / "learning.csv")
+    assert {(row["prior"], row["seed"]) for row in learned} == {("flat", 0), ("gmm", 0)}
+    assert len(learned) == 6
+    assert (folder / "c" / "priors.png").read_bytes().startswith(b"\x89PNG")
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_a_mixture_predicts_unseen_trials_better_than_no_prior(done):
+    rows = read_rows(done[0] / "c" / "models.csv")
+    error = {word: np.mean([r["one_step"] for r in rows if r["prior"] == word]) for word in ("flat", "gmm")}
+    assert error["gmm"] < 0.7 * error["flat"] < 0.7
+
+
+def test_what_is_there_is_not_done_again(done):
+    folder, words, _ = done
+    files = {path: path.read_bytes() for path in (folder / "c").glob("*.csv")}
+    again = compare(*words, cwd=folder)
+    assert again.returncode == 0
+    assert "recording" not in again.stdout
+    assert "learning with" not in again.stdout
+    assert {path: path.read_bytes() for path in (folder / "c").glob("*.csv")} == files
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("reacher_four_local", "--priors", "gm", "--out", "d"), 2, "did you mean gmm"),
+        (("reacher_fou_local",), 2, "reacher_four_local"),
+        (("reacher_four_local", "--priors", "gmm", "--held-out", 0, "--out", "d"), 2, "held-out is 0"),
+        (("reacher_four_local", "--priors", "gmm", "--iterations", 3, "--out", "c"), 3, "differs in priors"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_one_line(done, words, code, said):
+    result = compare(*words, cwd=done[0])
+    assert result.returncode == code
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_trials_a_model_is_judged_by_are_not_those_it_has_seen():
+    one = next(record(ReacherFour(), lqr_flm, lqr_flm.Config(), 0, held_out=3))
+    assert one.seen.x.shape[:2] == (4, 2)
+    assert one.held_out.x.shape[:2] == (4, 3)
+    same = np.isclose(one.seen.x[:, :, None], one.held_out.x[:, None]).all((-1, -2))
+    assert not same.any()
+
+
+def test_the_zero_model_is_the_unit_of_the_errors():
+    recorded = list(record(ReacherFour(), lqr_flm, lqr_flm.Config(iterations=2), 1, held_out=4))
+    row = list(assess("gmm", ReacherFour(), recorded))[-1]
+    assert 0 < row["one_step"] < 1
+    assert 0 < row["k_step"] < 1
+    assert row["rollouts"] == 16
+    assert 0 < row["coverage_50"] < row["coverage_90"] < row["coverage_99"] <= 1
+    with pytest.raises(InputError, match="expected one of"):
+        list(assess("nothing", ReacherFour(), recorded))
+
+
+def test_the_cost_at_a_number_of_trials_is_the_last_one_within_it():
+    rows = [{"prior": "a", "seed": s, "rollouts": n, "cost": 10 * s + 1 / n} for s in (1, 2) for n in (50, 96, 104)]
+    assert cost_at(rows, "a", 100) == [10 + 1 / 96, 20 + 1 / 96]
+    assert cost_at(rows, "b", 100) == []
+    keys = ("one_step", "k_step", "log_likelihood", "coverage_50", "coverage_90", "coverage_99", "fit_ms")
+    lines = table(("a",), [{"prior": "a", **dict.fromkeys(keys, 0.5)}], rows)
+    assert "cost@100" in lines[0]
+    assert lines[1].endswith(f"{15 + 1 / 96:.2f}")
+
+
+def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
+    rng = np.random.default_rng(0)
+    F, T = np.array([[1.0, 0.1, 0.0], [-0.1, 0.9, 0.2]]), 12
+
+    def trials(count):
+        x, u = np.empty((2, count, T + 1, 2)), rng.standard_normal((2, count, T, 1))
+        x[:, :, 0] = rng.standard_normal((2, count, 2))
+        for t in range(T):
+            xu = np.concatenate([x[:, :, t], u[:, :, t]], -1)
+            x[:, :, t + 1] = xu @ F.T + 0.05 * rng.standard_normal((2, count, 2))
+        blank = lc.initial_controller(ReacherFour(), 0.1)
+        return lc.Local(blank, x, u, x, np.ones(u.shape[:3]), np.zeros(2), np.ones(2), np.zeros(2), count, T)
+
+    seen, prior = trials(60), make_prior("flat")
+    prior.update(*lc.transitions(seen))
+    row = judged(lc.fit(seen, prior), trials(400))
+    np.testing.assert_allclose([row[f"coverage_{p}"] for p in (50, 90, 99)], (0.5, 0.9, 0.99), atol=0.04)
+    assert row["one_step"] < 1
