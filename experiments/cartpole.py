@@ -3,4 +3,4 @@
 from agents.tasks.cartpole import CartPole as task
 from gps import ilqg_ld as method
 
-config = method.Config(iterations=10, guesses=4)
+config = method.Config(iterations=12)

@@ -109,7 +109,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
 
 def plan(task: Task, model: Any, x0: Array, starts: Array, config: Config, scale: Array) -> Plan:
     """Returns the best plan of each condition from x0 (C, dx), of those that iLQR makes of `starts` (C, S, T, du)."""
-    C, S, T, _ = starts.shape
+    C, S, T = starts.shape[:3]
 
     def step(x: Array, u: Array) -> Array:
         return model.predict(x, u).mean

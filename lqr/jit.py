@@ -1,10 +1,16 @@
-"""`@kernel`: numba's compiler with an on-disk cache that may be damaged, stale or unwritable without harm.
+"""`@kernel`: numba's compiler with an on-disk cache that may be damaged, stale, unwritable or strange without harm.
 
 Kernels may fuse a multiplication and an addition, and nothing else: NaN and infinity keep their meaning. A kernel is
-compiled anew when any file of its folder has changed, because numba by itself watches only the file of the kernel.
+compiled anew when the content of any file of its folder has changed; numba by itself watches only the date and the
+size of the kernel's own file. What the cache holds runs as it stands, so its files carry digests, and a folder that
+anybody may write to is not used.
 """
 
 import contextlib
+import hashlib
+import json
+import os
+import time
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -12,16 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from numba import cfunc, njit
+from numba.core.ccallback import CFunc
 
 part: Any = njit(fastmath={"contract"}, forceinline=True)  # a piece of a kernel, compiled into it
 shared: Any = njit(fastmath={"contract"})  # a piece that is compiled once and called
-
-
-@lru_cache
-def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Returns what changes with any Python file of the folder."""
-    files = sorted(folder.glob("*.py"))
-    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -31,35 +31,85 @@ def kernel(function: Callable[..., Any]) -> Any:
         compiled = njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to write to: neither beside the source nor in the home
         return njit(**options)(function)
-    cache = compiled._cache
-    cache._cache_file._source_stamp = _stamp(Path(function.__code__.co_filename).parent)
-    load = cache.load_overload
-
-    def load_or_forget(*arguments: Any) -> Any:
-        try:
-            return load(*arguments)
-        except Exception as error:
-            warnings.warn(f"numba's cache of {function.__name__} is damaged ({error!r}); compiling anew", stacklevel=2)
-            for path in Path(cache.cache_path).glob(f"*.{function.__name__}-*.nb?"):
-                path.unlink(missing_ok=True)
-            return None
-
-    save = cache.save_overload
-
-    def save_or_go_on(*arguments: Any) -> None:
-        with contextlib.suppress(OSError):  # a full or read-only disk costs time at the next start, and nothing else
-            save(*arguments)
-
-    cache.load_overload, cache.save_overload = load_or_forget, save_or_go_on
+    if not _private(Path(compiled._cache.cache_path)):
+        return njit(**options)(function)
+    _guard(compiled._cache, function)
     return compiled
 
 
 def pointer(function: Callable[..., Any], signature: Any, cached: bool = True) -> Any:
     """Returns a compiled pointer to the function, which a kernel takes as an argument without a new compilation."""
-    make: Any = cfunc(signature, cache=cached, fastmath={"contract"})
-    try:
-        return make(function)
-    except Exception:  # the cache is damaged, or has no folder: compile in this process only
-        if not cached:
-            raise
-        return pointer(function, signature, cached=False)
+    if cached:
+        made: Any = CFunc(function, (signature.args, signature.return_type), {}, {"fastmath": {"contract"}})
+        with contextlib.suppress(RuntimeError):  # no folder to write to
+            made.enable_caching()
+            if _private(Path(made._cache.cache_path)):
+                _guard(made._cache, function)
+                made.compile()
+                return made
+    return cfunc(signature, fastmath={"contract"})(function)
+
+
+def _guard(cache: Any, function: Callable[..., Any]) -> None:
+    """Makes a cache forget what is stale or damaged, and go on where the disk refuses."""
+    cache._cache_file._source_stamp = _stamp(Path(function.__code__.co_filename).parent)
+    folder, name = Path(cache.cache_path), Path(cache._cache_file._index_name).stem
+    sums = folder / f"{name}.sums"
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_or_forget(*arguments: Any) -> Any:
+        try:
+            if not _as_saved(folder, name, sums):
+                raise ValueError("its digests are others")
+            return load(*arguments) if sums.exists() else None
+        except Exception as error:
+            warnings.warn(f"numba's cache of {function.__name__} is damaged ({error!r}); compiling anew", stacklevel=2)
+            with contextlib.suppress(OSError):
+                for path in folder.glob(f"{name}*.nb?"):
+                    path.unlink(missing_ok=True)
+            return None
+
+    def save_or_go_on(*arguments: Any) -> None:
+        with contextlib.suppress(OSError):  # a full or read-only disk costs time at the next start, and nothing else
+            save(*arguments)
+            aside = folder / f"{name}.{os.getpid()}.tmp"
+            aside.write_text(json.dumps(_digests(folder, name)))
+            aside.replace(sums)
+
+    cache.load_overload, cache.save_overload = load_or_forget, save_or_go_on
+
+
+def _as_saved(folder: Path, name: str, sums: Path) -> bool:
+    """Returns whether the files are as they were saved; another process may be saving them at this moment."""
+    if not sums.exists():  # nothing was saved, or by another version
+        return True
+    if _digests(folder, name) != json.loads(sums.read_text()):
+        time.sleep(0.1)
+        return _digests(folder, name) == json.loads(sums.read_text())
+    return True
+
+
+def _digests(folder: Path, name: str) -> dict[str, str]:
+    """Returns the digest of each file that numba keeps for a function."""
+    return {path.name: _digest(path) for path in sorted(folder.glob(f"{name}*.nb?"))}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@lru_cache
+def _stamp(folder: Path) -> tuple[tuple[str, str], ...]:
+    """Returns what changes with any Python file of the folder."""
+    return tuple((path.name, _digest(path)) for path in sorted(folder.glob("*.py")))
+
+
+@lru_cache
+def _private(folder: Path) -> bool:
+    """Returns whether only its owner and group may write to a folder; else warns, as its content could be anybody's."""
+    if not folder.stat().st_mode & 0o002:
+        return True
+    warnings.warn(
+        f"anybody may write to {folder}: numba's cache is not used; chmod o-w it, or set NUMBA_CACHE_DIR", stacklevel=2
+    )
+    return False

@@ -22,7 +22,8 @@ class MountainCar(EquationTask):
     An episode's end is worth reaching: the steps that are left cost nothing. `metrics` counts Gymnasium's return.
     """
 
-    name, env_id = "mountain_car", "MountainCarContinuous-v0"
+    name = "mountain_car"
+    env_id: str | None = "MountainCarContinuous-v0"
     dt = 1.0
     dx, du, do = 2, 1, 2
     action_low, action_high = np.array([-1.0]), np.array([1.0])

@@ -20,7 +20,7 @@ def main(words):
     environment = {**os.environ, "FAULTS_EXAMPLES": str(asked.examples)}
     done = subprocess.run(command, env=environment, cwd=tests.parents[2], capture_output=True, text=True)
     tried = [int(number) for number in re.findall(r"during generate phase.*?- (\d+) passing", done.stdout, re.DOTALL)]
-    found = re.findall(r"(\d+) passing examples, (\d+) failing", done.stdout)
+    found = re.findall(r"(\d+) passing, (\d+) failing", done.stdout)
     passing, failing = (sum(int(pair[i]) for pair in found) for i in (0, 1))
     print(f"{len(found) or len(tried)} properties, {passing} examples passed, {failing} failed")
     if done.returncode:

@@ -1,0 +1,180 @@
+"""Five environments of Benchmarking Model-Based Reinforcement Learning (Wang et al. 2019), as its tables define them.
+
+They differ from Gymnasium's: a reward is that of the state that a step starts from, nothing ends an episode, and an
+action in [-1, 1] is turned into what the environment takes. Its pendulum is rewarded for hanging down. x holds the
+cosines and sines in which the reward is linear or quadratic, so that the cost, the negated reward, has an exact
+expansion.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from lqr.costs import Action, Quadratic, WeightedNorm
+
+from .acrobot import Acrobot
+from .equations import EquationTask
+from .model_task import ModelTask
+from .mountain_car import MountainCar
+from .reacher import gymnasium_xml
+
+Array = np.ndarray
+
+
+def before_each_step(horizon: int) -> Array:
+    """Returns weights (horizon+1,) of the states that a step starts from: all but the last."""
+    return np.r_[np.ones(horizon), 0.0]
+
+
+class MbblTask(EquationTask):
+    """One action within [-1, 1], and the return as the measure."""
+
+    du, horizon = 1, 201
+    action_low, action_high = -np.ones(1), np.ones(1)
+
+    def metrics(self, x: Array, u: Array) -> dict[str, Array]:
+        """Returns the return, (N,)."""
+        return {"return": -self.cost(x, u).sum(-1)}
+
+
+class MbblPendulum(MbblTask):
+    """s = [angle, 0 upright, speed]; x = o = [cos, sin, speed]; a torque of 2 u on a rod of 1 kg and 1 m.
+
+    The reward is -(cos + 0.1 |sin| + 0.1 speed^2 + 0.001 torque^2): it is best to hang.
+    """
+
+    name, dt, dx, do = "mbbl_pendulum", 0.05, 3, 3
+
+    def __init__(self, conditions: int = 1):
+        super().__init__(conditions)
+        ramp = before_each_step(self.horizon)
+        place = Quadratic(np.diag([0.0, 0.0, 0.2]), np.array([1.0, 0.0, 0.0]), ramp=ramp)
+        self.cost = place + WeightedNorm([0.0, 1.0, 0.0], l1=0.1, l2=0.0, alpha=1e-6, ramp=ramp) + Action(0.008)
+
+    def starts(self, conditions: Array, rng: np.random.Generator) -> Array:
+        """Returns any angle, and a speed within 1 rad/s."""
+        return rng.uniform([-np.pi, -1.0], [np.pi, 1.0], size=(len(conditions), 2))
+
+    def advance(self, s: Array, u: Array) -> Array:
+        """Returns s one step later, by Euler's method, the speed first."""
+        speed = s[..., 1] + (15.0 * np.sin(s[..., 0]) + 3.0 * 2.0 * u[..., 0]) * self.dt
+        speed = np.clip(speed, -8.0, 8.0)
+        return np.stack([s[..., 0] + speed * self.dt, speed], -1)
+
+    def states(self, s: Array) -> Array:
+        """Returns cosine, sine and speed."""
+        return np.stack([np.cos(s[..., 0]), np.sin(s[..., 0]), s[..., 1]], -1)
+
+    see = states
+
+
+class MbblCartPole(MbblTask):
+    """Gymnasium's CartPole without an end, pushed by 10 N to the side of u; x = [s, cosine], o = s = [cart, its speed,
+    angle, 0 upright, its speed]. The reward is cos(angle) - 0.01 cart^2."""
+
+    name, dt, dx, do = "mbbl_cartpole", 0.02, 5, 4
+
+    def __init__(self, conditions: int = 1):
+        super().__init__(conditions)
+        C, c = np.diag([0.02, 0, 0, 0, 0]), np.array([0, 0, 0, 0, -1.0])
+        self.cost = Quadratic(C, c, ramp=before_each_step(self.horizon))
+
+    def starts(self, conditions: Array, rng: np.random.Generator) -> Array:
+        """Returns states within 0.05 of upright rest."""
+        return rng.uniform(-0.05, 0.05, size=(len(conditions), 4))
+
+    def advance(self, s: Array, u: Array) -> Array:
+        """Returns s one step later, by Euler's method (Barto, Sutton and Anderson 1983)."""
+        speed, angle, spin = s[..., 1], s[..., 2], s[..., 3]
+        sin, cos = np.sin(angle), np.cos(angle)
+        force = np.where(u[..., 0] > 0, 10.0, -10.0)
+        push = (force + 0.05 * spin**2 * sin) / 1.1  # pole of 0.1 kg, half a metre to its middle; cart of 1 kg
+        bend = (9.8 * sin - cos * push) / (0.5 * (4.0 / 3.0 - 0.1 * cos**2 / 1.1))
+        rate = np.stack([speed, push - 0.05 * bend * cos / 1.1, spin, bend], -1)
+        after = s + self.dt * rate
+        return np.where(np.isfinite(u), after, np.nan)
+
+    def states(self, s: Array) -> Array:
+        """Returns s and the cosine of the angle."""
+        return np.concatenate([s, np.cos(s[..., 2:3])], -1)
+
+    def see(self, s: Array) -> Array:
+        """Returns a copy of s."""
+        return s.copy()
+
+
+class MbblMountainCar(MountainCar):
+    """Gymnasium's MountainCarContinuous without an end; the reward is the car's place."""
+
+    name = "mbbl_mountain_car"
+    env_id = None
+
+    def __init__(self, conditions: int = 1):
+        super().__init__(conditions, horizon=201)
+        self.cost = Quadratic(np.zeros((2, 2)), np.array([-1.0, 0.0]), ramp=before_each_step(self.horizon))
+
+    def ended(self, s: Array) -> Array:
+        """Returns that nobody has."""
+        return np.zeros(len(s), bool)
+
+    def metrics(self, x: Array, u: Array) -> dict[str, Array]:
+        """Returns the return, (N,)."""
+        return {"return": -self.cost(x, u).sum(-1)}
+
+
+class MbblAcrobot(Acrobot):
+    """Gymnasium's Acrobot without an end; u below -1/3 is a torque of -1 Nm, above 1/3 of 1 Nm, else 0.
+
+    x = o = [cos, sin of the shoulder, cos, sin of the elbow, speeds]; the reward is the tip's height.
+    """
+
+    name, dx, horizon = "mbbl_acrobot", 6, 201
+
+    def __init__(self, conditions: int = 1):
+        super().__init__(conditions)
+        C, c = np.zeros((6, 6)), np.array([1.0, 0, 0, 0, 0, 0])  # cos a + cos(a + b)
+        C[0, 2] = C[2, 0] = 1.0
+        C[1, 3] = C[3, 1] = -1.0
+        self.cost = Quadratic(C, c, ramp=before_each_step(self.horizon))
+
+    def advance(self, s: Array, u: Array) -> Array:
+        """Returns s one step later."""
+        torque = np.where(np.isfinite(u), np.sign(u) * (np.abs(u) > 1.0 / 3.0), np.nan)
+        return super().advance(s, torque)
+
+    def states(self, s: Array) -> Array:
+        """Returns Gymnasium's observation."""
+        return self.see(s)
+
+    def metrics(self, x: Array, u: Array) -> dict[str, Array]:
+        """Returns the return, (N,)."""
+        return {"return": -self.cost(x, u).sum(-1)}
+
+
+class MbblInvertedPendulum(ModelTask):
+    """Gymnasium's InvertedPendulum without an end, pushed by at most a third of its motor; the reward is -angle^2."""
+
+    name = "mbbl_inverted_pendulum"
+    dx, du, do = 4, 1, 4
+
+    def __init__(self, conditions: int = 1):
+        super().__init__(gymnasium_xml("inverted_pendulum.xml"), 2, conditions, 101)
+        self.action_low, self.action_high = -np.ones(1), np.ones(1)
+        self.cost: Any = Quadratic(np.diag([0.0, 2.0, 0.0, 0.0]), ramp=before_each_step(self.horizon))
+
+    def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Returns positions and speeds, uniform within 0.01."""
+        draw = rng.uniform(-0.01, 0.01, size=(2, len(conditions), 2))
+        return draw[0], draw[1]
+
+    def states(self) -> Array:
+        """Returns x (B, 4)."""
+        return np.concatenate([self._sim.field("qpos"), self._sim.field("qvel")], 1)
+
+    def observe(self) -> Array:
+        """Returns x (B, 4)."""
+        return self.states()
+
+    def metrics(self, x: Array, u: Array) -> dict[str, Array]:
+        """Returns the return, (N,)."""
+        return {"return": -self.cost(x, u).sum(-1)}
