@@ -18,13 +18,14 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
-from lqr import Gaussian, LinearGaussianController, LinearGaussianDynamics, QuadraticCost, backward, ilqr
+from lqr import Gaussian, LinearGaussianController, LinearGaussianDynamics, QuadraticCost, backward
 from lqr import minimise_cost_within_kl as kl_solve
 from lqr.passes import backward_flat
 
 from .peers import crocoddyl_backward
 from .problems import measure, problem
-from .systems import SYSTEMS
+from .swing_ups import growth as batches
+from .swing_ups import rows as swing_up_rows
 
 SIZES = ((4, 2, 50), (10, 2, 50), (26, 7, 100), (50, 12, 100))
 REFERENCE_KL_MS = {4: 51.0, 10: 50.0, 26: 160.0, 50: 375.0}  # published, Python 2 code
@@ -92,15 +93,8 @@ def kl(seconds: float) -> None:
 
 
 def swing_ups(seconds: float) -> None:
-    for name, (dynamics, cost, x0, U, limit) in SYSTEMS.items():
-        for what, options in {
-            "": {},
-            ", boxed": {"low": -limit, "high": limit},
-            ", DDP": {"second_order": True},
-        }.items():
-            r = ilqr(dynamics, cost, x0, U, **options)
-            ours = measure(lambda p=(dynamics, cost, x0, U), o=options: ilqr(*p, **o), seconds)
-            row(f"{name} swing-up{what} us ({r.iterations} iterations, cost {r.cost:.4f})", ours, None, None)
+    swing_up_rows(measure, row, seconds)
+    batches()
 
 
 FIRST = """
@@ -121,6 +115,14 @@ for dx, du, T in ((4, 2, 50), (26, 7, 100)):
         call()
         print(f"first {what} ({dx},{du},{T})", time.process_time() - start, sep="|")
 """
+SOLVE = """
+import time
+from lqr import ilqr
+from benchmarks.systems import SYSTEMS
+s, start = SYSTEMS["pendulum"], time.process_time()
+ilqr(s.dynamics, s.cost, s.x0, s.U)
+print("first iLQR solve, pendulum", time.process_time() - start, sep="|")
+"""
 LOAD = "import time; t = time.process_time(); import lqr; print('import lqr', time.process_time() - t, sep='|')"
 
 
@@ -128,7 +130,7 @@ def starts() -> None:
     """Prints the CPU seconds of first calls in fresh processes: with an empty cache of kernels, and with a full one."""
     with tempfile.TemporaryDirectory() as cache:
         env = {**os.environ, "NUMBA_CACHE_DIR": cache}
-        for state, code in (("cold", FIRST), ("cached", FIRST), ("", LOAD)):
+        for state, code in (("cold", FIRST), ("cached", FIRST), ("cold", SOLVE), ("cached", SOLVE), ("", LOAD)):
             done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
             for line in done.stdout.splitlines():
                 what, seconds = line.split("|")

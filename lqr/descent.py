@@ -10,6 +10,8 @@ import numpy as np
 from .jit import kernel
 
 MU_MIN, MU_MAX, GROWTH = 1e-6, 1e10, 1.6
+PAUSE = 7  # steps at most without the curvature of the dynamics, after it made a step fail
+SLOW = 0.3  # learned curvature is tried where a step gains more than this part of what the last one gained
 RUNNING, STATIONARY, SETTLED, STUCK, STOPPED, FROZEN, UNFIT = range(7)
 
 
@@ -60,9 +62,10 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
     F, C, c = np.zeros((B, T, dx, n)), np.zeros((B, T + 1, n, n)), np.zeros((B, T + 1, n))
     Xn, Un, S, X_old, U_old, F_old = X.copy(), U.copy(), np.zeros((B, T, n, n)), X.copy(), U.copy(), np.zeros(F.shape)
     Kn, kn, active = K.copy(), k.copy(), np.ones(B, np.bool_)
-    w, yes, exact = np.zeros((6, B)), np.zeros((7, B), np.bool_), H.shape[1] > 0
-    alpha, mu, factor, linear, quadratic, trial = w[0], w[1], w[2], w[3], w[4], w[5]
-    definite, fresh, searching, curved, known, stop, rest = yes[0], yes[1], yes[2], yes[3], yes[4], yes[5], yes[6]
+    w, yes, exact = np.zeros((7, B)), np.zeros((7, B), np.bool_), H.shape[1] > 0
+    alpha, mu, factor, linear, quadratic, trial, gain = w[0], w[1], w[2], w[3], w[4], w[5], w[6]
+    definite, fresh, searching, curved, known, stop, slow = yes[0], yes[1], yes[2], yes[3], yes[4], yes[5], yes[6]
+    rest, pause = np.zeros(B, np.int64), np.zeros(B, np.int64)
     mu[:] = start_mu
     roll(active, X, U, Kn, kn, alpha, low, high, Xn, Un)
     price(active, C0, c0, const, Xn, Un, trial)
@@ -83,7 +86,7 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
         for b in range(B):
             if secant and fresh[b] and known[b]:
                 _learn(b, X, U, F, X_old, U_old, F_old, c, S)
-            curved[b] = (exact or (secant and known[b])) and not rest[b]
+            curved[b] = (exact or (secant and slow[b])) and rest[b] == 0
         sweep(active, curved, F, H, S, C, c, low, high, U, mu, Kn, kn, definite, linear, quadratic)
         going = False
         for b in range(B):
@@ -105,8 +108,10 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
                     continue
                 expected = -(alpha[b] * linear[b] + alpha[b] * alpha[b] * quadratic[b])
                 if np.isfinite(trial[b]) and J[b] - trial[b] > 1e-4 * max(expected, 0.0) and trial[b] < J[b]:
-                    X_old[b], U_old[b], F_old[b], known[b] = X[b], U[b], F[b], True
-                    if J[b] - trial[b] <= tolerance * tolerance * (abs(trial[b]) + tolerance):
+                    X_old[b], U_old[b], F_old[b] = X[b], U[b], F[b]
+                    slow[b] = curved[b] or J[b] - trial[b] > SLOW * gain[b] > 0.0
+                    gain[b], known[b] = J[b] - trial[b], known[b] or slow[b]
+                    if gain[b] <= tolerance * tolerance * (abs(trial[b]) + tolerance):
                         status[b] = SETTLED
                     X[b], U[b], J[b], searching[b] = Xn[b], Un[b], trial[b], False
                 else:
@@ -121,9 +126,11 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
             if fresh[b]:
                 factor[b] = min(1 / GROWTH, factor[b] / GROWTH)
                 mu[b] = mu[b] * factor[b] if mu[b] * factor[b] >= MU_MIN else 0.0
-                rest[b] = False
-            elif curved[b] and status[b] == RUNNING:  # not convex enough: one step by the convex part alone
-                rest[b] = True
+                rest[b] = max(rest[b] - 1, 0)
+                pause[b] = 0 if curved[b] else pause[b]
+            elif curved[b] and status[b] == RUNNING:  # not convex enough: some steps by the convex part alone
+                pause[b] = min(2 * pause[b] + 1, PAUSE)
+                rest[b] = pause[b]
             elif status[b] == RUNNING:
                 factor[b] = max(GROWTH, factor[b] * GROWTH)
                 mu[b] = max(MU_MIN, mu[b] * factor[b])

@@ -125,10 +125,11 @@ def ilqr(
 
 def _reporter(callback: Callable[[Progress], Any] | None, lead: tuple[int, ...]) -> Any:
     def report(iteration, J, step, mu, X, U, stop):
-        if callback is not None:
-            arrays = (a.reshape((*lead, *a.shape[1:])).copy()[()] for a in (J, step, mu, X, U))
-            stop |= np.broadcast_to(
-                np.asarray(callback(Progress(iteration, *arrays)) or False, dtype=bool), lead
-            ).ravel()
+        if callback is None:
+            return
+        arrays = (a.reshape((*lead, *a.shape[1:])).copy()[()] for a in (J, step, mu, X, U))
+        answer = callback(Progress(iteration, *arrays))
+        if answer is not None:
+            stop |= np.broadcast_to(np.asarray(answer, dtype=bool), lead).ravel()
 
     return report

@@ -1,6 +1,6 @@
 """Infinite-horizon LQR: the limit of the backward pass for constant problems, by the algebraic Riccati equation."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_discrete_are
@@ -12,32 +12,55 @@ from .types import Array
 class StationaryController(NamedTuple):
     """u = K x, the value 1/2 x'Vx, and the average cost per step that the noise causes for ever."""
 
-    K: Array  # (du, dx)
-    V: Array  # (dx, dx)
-    average_cost: float  # 1/2 tr(V cov)
+    K: Array  # (..., du, dx)
+    V: Array  # (..., dx, dx)
+    average_cost: Array  # (...), 1/2 tr(V cov)
 
 
-def infinite_horizon(F: Array, C: Array, cov: Array | None = None) -> StationaryController:
-    """Returns the stationary optimum for x' ~ N(F xu, cov) and cost 1/2 xu'C xu, with F (dx, n) and C (n, n).
+def infinite_horizon(F: Any, C: Any, cov: Any = None) -> StationaryController:
+    """Returns the stationary optima for x' ~ N(F xu, cov) and cost 1/2 xu'C xu, with F (..., dx, n) and C (..., n, n).
 
-    Raises InputError for shapes that do not fit, NotPositiveDefinite if the action block of C is not positive definite,
+    cov (..., dx, dx) is zero where it is None. Raises InputError for shapes that do not fit, a number that is not
+    finite or a C that is not symmetric; NotPositiveDefinite if the action block of C is not positive definite;
     NumericalError if no stabilising solution exists: an unstable mode that actions do not reach, or the cost not see.
     """
     F, C = np.asarray(F, dtype=float), np.asarray(C, dtype=float)
-    if F.ndim != 2 or C.shape != (F.shape[1],) * 2 or F.shape[1] <= F.shape[0]:
-        raise InputError(f"F has shape {F.shape}, C {C.shape}; expected (dx, n) and (n, n) with n = dx + du")
-    if not (np.isfinite(F).all() and np.isfinite(C).all()):
-        raise InputError("F or C has an entry that is not finite; expected finite numbers")
+    if F.ndim < 2 or C.ndim < 2 or C.shape[-2:] != (F.shape[-1],) * 2 or F.shape[-1] <= F.shape[-2]:
+        raise InputError(f"F has shape {F.shape}, C {C.shape}; expected (..., dx, n) and (..., n, n) with n = dx + du")
+    dx, n = F.shape[-2:]
+    noise = np.zeros((dx, dx)) if cov is None else np.asarray(cov, dtype=float)
+    for name, a in (("F", F), ("C", C), ("cov", noise)):
+        if not np.isfinite(a).all():
+            at = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
+            raise InputError(f"{name} is {a[at]} at index {at}; expected finite numbers")
+        if name != "F" and np.any(abs(a - np.swapaxes(a, -1, -2)) > 1e-6 * abs(a).max()):
+            raise InputError(f"{name} is not symmetric; use 0.5 * ({name} + {name}')")
+    try:
+        lead = np.broadcast_shapes(F.shape[:-2], C.shape[:-2], noise.shape[:-2])
+        noise = np.broadcast_to(noise, (*lead, dx, dx))
+    except ValueError as error:
+        raise InputError(
+            f"F {F.shape}, C {C.shape} and cov {noise.shape} do not fit; expected the same axes"
+        ) from error
+    F, C = np.broadcast_to(F, (*lead, dx, n)), np.broadcast_to(C, (*lead, n, n))
+    K, V = np.zeros((*lead, n - dx, dx)), np.zeros((*lead, dx, dx))
+    for b in np.ndindex(lead):
+        K[b], V[b] = _stationary(F[b], C[b], f" of problem {b}" if lead else "")
+    return StationaryController(K, V, 0.5 * np.einsum("...ij,...ji->...", V, noise)[()])
+
+
+def _stationary(F: Array, C: Array, which: str) -> tuple[Array, Array]:
     dx = len(F)
     A, B, Q, R, N = F[:, :dx], F[:, dx:], C[:dx, :dx], C[dx:, dx:], C[:dx, dx:]
     if not np.linalg.eigvalsh(0.5 * (R + R.T)).min() > 0:
-        raise NotPositiveDefinite("the action block of C is not positive definite; raise the cost of actions")
+        raise NotPositiveDefinite(f"the action block of C{which} is not positive definite; raise the cost of actions")
     try:
         V = solve_discrete_are(A, B, Q, R, s=N)
     except (np.linalg.LinAlgError, ValueError) as error:
-        raise NumericalError(f"no stabilising solution ({error}); can actions reach every unstable mode?") from error
+        raise NumericalError(
+            f"no stabilising solution{which} ({error}); can actions reach every unstable mode?"
+        ) from error
     K = -np.linalg.solve(R + B.T @ V @ B, B.T @ V @ A + N.T)
     if not np.abs(np.linalg.eigvals(A + B @ K)).max() < 1:
-        raise NumericalError("the closed loop is not stable; does the cost see every unstable mode?")
-    noise = np.zeros((dx, dx)) if cov is None else np.asarray(cov, dtype=float)
-    return StationaryController(K, 0.5 * (V + V.T), float(0.5 * np.trace(V @ noise)))
+        raise NumericalError(f"the closed loop{which} is not stable; does the cost see every unstable mode?")
+    return K, 0.5 * (V + V.T)

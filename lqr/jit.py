@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from numba import cfunc, njit
+from numba import cfunc, njit, types
 from numba.core.ccallback import CFunc
 
 part: Any = njit(fastmath={"contract"}, forceinline=True)  # a piece of a kernel, compiled into it
@@ -37,8 +37,22 @@ def kernel(function: Callable[..., Any]) -> Any:
     return compiled
 
 
-def pointer(function: Callable[..., Any], signature: Any, cached: bool = True) -> Any:
-    """Returns a compiled pointer to the function, which a kernel takes as an argument without a new compilation."""
+class Pointer:
+    """A compiled function that a kernel takes as an argument without being compiled anew.
+
+    Numba knows such functions itself, but looks up the type at each call, for ten microseconds.
+    """
+
+    def __init__(self, function: Any, signature: Any):
+        self.function, self._numba_type_ = function, types.FunctionType(signature)
+
+    def __wrapper_address__(self) -> int:
+        """Returns where the compiled function is (numba's protocol)."""
+        return int(self.function.address)
+
+
+def pointer(function: Callable[..., Any], signature: Any, cached: bool = True) -> Pointer:
+    """Returns the function compiled for a signature, from the cache on disk if `cached` and it can be had."""
     if cached:
         made: Any = CFunc(function, (signature.args, signature.return_type), {}, {"fastmath": {"contract"}})
         with contextlib.suppress(RuntimeError):  # no folder to write to
@@ -46,8 +60,8 @@ def pointer(function: Callable[..., Any], signature: Any, cached: bool = True) -
             if _private(Path(made._cache.cache_path)):
                 _guard(made._cache, function)
                 made.compile()
-                return made
-    return cfunc(signature, fastmath={"contract"})(function)
+                return Pointer(made, signature)
+    return Pointer(cfunc(signature, fastmath={"contract"})(function), signature)
 
 
 def _guard(cache: Any, function: Callable[..., Any]) -> None:

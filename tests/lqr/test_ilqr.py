@@ -49,7 +49,7 @@ def test_a_linear_quadratic_problem_is_solved_in_one_step(seed):
 @pytest.mark.parametrize("second_order", [False, True])
 @pytest.mark.parametrize("boxed", [False, True])
 def test_swing_ups_arrive_and_are_stationary_within_their_limits(name, second_order, boxed):
-    dynamics, cost, x0, U, limit = SYSTEMS[name]
+    dynamics, _, cost, x0, U, limit = SYSTEMS[name]
     limit = limit if boxed else np.inf
     r = ilqr(dynamics, cost, x0, U, low=-limit, high=limit, second_order=second_order)
     assert r.converged, r.status
@@ -66,7 +66,7 @@ def test_swing_ups_arrive_and_are_stationary_within_their_limits(name, second_or
 
 
 def test_the_pendulum_costs_what_a_general_optimiser_finds():
-    dynamics, cost, x0, U, limit = SYSTEMS["pendulum"]
+    dynamics, _, cost, x0, U, limit = SYSTEMS["pendulum"]
     r = ilqr(dynamics, cost, x0, U, low=-limit, high=limit, second_order=True)
     best = minimize(
         lambda u: total_cost(dynamics, cost, x0, u[:, None]), r.U[:, 0] + 0.1 * np.sin(np.arange(60)),
@@ -77,7 +77,7 @@ def test_the_pendulum_costs_what_a_general_optimiser_finds():
 
 
 def test_ddp_needs_fewer_iterations_than_ilqr_and_a_given_hessian_is_used():
-    dynamics, cost, x0, U, _ = SYSTEMS["pendulum"]
+    dynamics, _, cost, x0, U, _ = SYSTEMS["pendulum"]
     plain, newton = (ilqr(dynamics, cost, x0, U, second_order=s) for s in (False, True))
     assert newton.iterations < 0.5 * plain.iterations
 
@@ -93,7 +93,7 @@ def test_ddp_needs_fewer_iterations_than_ilqr_and_a_given_hessian_is_used():
 
 
 def test_jacobians_an_uncompiled_solve_and_a_foreign_qp_solver_lead_to_the_same_optimum():
-    dynamics, cost, x0, U, limit = SYSTEMS["pendulum"]
+    dynamics, _, cost, x0, U, limit = SYSTEMS["pendulum"]
     calls = []
 
     def jacobian(X, _):
@@ -133,7 +133,7 @@ def test_a_box_qp_without_a_minimum_is_refused():
 
 
 def test_a_warm_start_at_the_optimum_ends_at_once_and_the_controller_follows_the_plan():
-    dynamics, cost, x0, U, _ = SYSTEMS["arm"]
+    dynamics, _, cost, x0, U, _ = SYSTEMS["arm"]
     r = ilqr(dynamics, cost, x0, U)
     again = ilqr(dynamics, cost, x0, r.U)
     assert again.iterations <= 5
@@ -145,7 +145,7 @@ def test_a_warm_start_at_the_optimum_ends_at_once_and_the_controller_follows_the
 
 
 def test_a_callback_sees_falling_costs_and_can_stop():
-    dynamics, cost, x0, U, _ = SYSTEMS["arm"]
+    dynamics, _, cost, x0, U, _ = SYSTEMS["arm"]
     seen = []
     r = ilqr(dynamics, cost, x0, U, callback=lambda p: seen.append(p) or len(seen) == 4)
     assert [p.iteration for p in seen] == [1, 2, 3, 4]

@@ -107,6 +107,26 @@ def test_an_unreachable_unstable_mode_and_free_actions_are_refused():
         infinite_horizon(np.array([[1.0, 1.0]]), np.diag([1.0, 0.0]))
 
 
+def test_infinite_horizons_of_a_batch_are_those_of_its_members_and_bad_input_is_named():
+    rng = np.random.default_rng(5)
+    F = np.concatenate([np.eye(2) * 0.9 + 0.1 * rng.normal(size=(2, 3, 2, 2)), rng.normal(size=(2, 3, 2, 1))], -1)
+    together = infinite_horizon(F, np.eye(3), cov=0.1 * np.eye(2))
+    assert together.average_cost.shape == (2, 3)
+    alone = infinite_horizon(F[1, 2], np.eye(3), cov=0.1 * np.eye(2))
+    for a, b in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(a[1, 2], b)
+    with pytest.raises(InputError, match="C is not symmetric"):
+        infinite_horizon(F, np.triu(np.ones((3, 3))) + np.eye(3))
+    with pytest.raises(InputError, match=r"F is nan at index \(0,"):
+        infinite_horizon(F * np.nan, np.eye(3))
+    with pytest.raises(InputError, match="do not fit"):
+        infinite_horizon(F, np.eye(3), cov=np.eye(3))
+    bad = np.tile(np.eye(3), (3, 1, 1))
+    bad[2, 2, 2] = -1.0
+    with pytest.raises(NotPositiveDefinite, match=r"of problem \(0, 2\)"):
+        infinite_horizon(F, bad)
+
+
 def test_tracking_costs_the_distance_and_a_reachable_reference_is_followed_exactly():
     rng = np.random.default_rng(4)
     dynamics, _, x0 = random_problem(rng, DX, DU, T)
