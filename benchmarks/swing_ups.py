@@ -99,7 +99,7 @@ def rows(measure: Callable[..., tuple[float, float]], row: Callable[..., None], 
             )  # fmt: skip
             row(
                 f"{name} swing-up to cost {bound:.4f} us", measure(lambda s=ours, n=n: s(n), seconds),
-                measure(lambda s=theirs, m=m: s(m), seconds), (MUST, AIM[name]), f"crocoddyl C++, {n} and {m} iterations",
+                measure(lambda s=theirs, m=m: s(m), seconds), (MUST, AIM[name]), f"crocoddyl C++, {n}, {m} iterations",
             )  # fmt: skip
             row(
                 "  ... until each stops by itself", measure(ours, seconds),
