@@ -101,7 +101,7 @@ def _explain(name: str, stack: Array, shape: tuple[int, ...], matrices: bool, de
         raise InputError(f"{name} is {stack.reshape(shape)[place]} at index {place}; expected finite numbers")
     code, where = _inspect(stack.reshape(-1, *shape[-2:]), matrices, definite)
     place = tuple(int(i) for i in np.unravel_index(where, shape[:-2]))
-    raise InputError(f"{name} at index {place} (batch axes, then the step) is {PROBLEMS[code - 1]}")
+    raise InputError(f"{name} at index {place} (batch axes, then the step) is not as expected: {PROBLEMS[code - 1]}")
 
 
 def _numbers(name: str, a: Any) -> Array:

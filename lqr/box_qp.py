@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, NotPositiveDefinite
 from .sweep import box_qp
 from .types import Array
 
@@ -20,7 +20,8 @@ def solve_box_qp(H: Array, g: Array, low: Array, high: Array) -> tuple[Array, Ar
     """Returns the minimiser within the box, and which coordinates are off its faces, by projected Newton steps.
 
     Raises InputError for shapes that do not fit, a number that is not finite (limits may be infinite), an H that is not
-    symmetric or limits that cross; numpy.linalg.LinAlgError if H is not positive definite on the free coordinates.
+    symmetric or limits that cross; NotPositiveDefinite, which is a LinAlgError,
+    if H is not positive definite on the free coordinates.
     """
     H, g, low, high = (np.ascontiguousarray(a, dtype=float) for a in (H, g, low, high))
     d = len(g)
@@ -37,7 +38,7 @@ def solve_box_qp(H: Array, g: Array, low: Array, high: Array) -> tuple[Array, Ar
         raise InputError(f"low is {low[i]}, high is {high[i]} at index {i}; expected low <= high")
     x, free, room = np.clip(np.zeros(d), low, high), np.ones(d, np.bool_), np.zeros((3, d))
     if not box_qp(H, g, low, high, x, free, np.zeros((d, d)), *room):
-        raise np.linalg.LinAlgError("H is not positive definite on the free coordinates")
+        raise NotPositiveDefinite("H is not positive definite on the free coordinates; add to its diagonal")
     return x, free
 
 

@@ -1,5 +1,7 @@
 """The exceptions of the whole library: few classes; each message says what was got, expected, and the remedy."""
 
+import numpy as np
+
 
 class GPSError(Exception):
     """Base of every error that this library raises on purpose."""
@@ -13,7 +15,7 @@ class NumericalError(GPSError, ArithmeticError):
     """A computation cannot go on: a matrix is not definite, a number is not finite, a bound cannot be met."""
 
 
-class NotPositiveDefinite(NumericalError):
+class NotPositiveDefinite(NumericalError, np.linalg.LinAlgError):
     """A matrix that must be positive definite is not; `batch` and `t` say where."""
 
     def __init__(self, message: str, batch: int = 0, t: int = 0):
