@@ -25,12 +25,12 @@ import numpy as np
 
 from agents.interfaces import Iteration, State, Task
 from agents.neural_policy import NeuralPolicy
-from lqr import LinearGaussianController, TrajectoryDistribution, kl_divergence, negative_log_density
+from lqr import LinearGaussianController, TrajectoryDistribution, negative_log_density
 
 from . import local as lc
 from .rounds import Rounds
 from .settings import Local, Neural, Rule, count, not_negative, positive
-from .student import Student
+from .student import Student, compare
 
 Array = np.ndarray
 
@@ -102,16 +102,6 @@ def start(controller: LinearGaussianController, nu: float) -> Dual:
 def lean_of(dual: Dual, cov: Array, bound: Array) -> Array:
     """Returns y = S lambda / nu, (C, T, du), within the bound (du,); S is (du, du) or (C, T, du, du)."""
     return np.clip((cov @ dual.lam[..., None])[..., 0] / dual.nu[..., None], -bound, bound)
-
-
-def compare(
-    student: LinearGaussianController, teacher: LinearGaussianController, under: TrajectoryDistribution
-) -> tuple[Array, Array]:
-    """Returns the gap of the mean actions, policy - controller, (C, T, du), and KL(p || pi) per step, (C, T)."""
-    dx = student.K.shape[-1]
-    mean = under.mean[:, :-1, :dx, None]
-    gap = ((student.K - teacher.K) @ mean)[..., 0] + student.k - teacher.k
-    return gap, kl_divergence(teacher, student, under)
 
 
 def update_dual(dual: Dual, gap: Array, disagreement: Array, cov: Array, rate: float) -> Dual:

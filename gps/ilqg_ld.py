@@ -26,14 +26,9 @@ from dynamics import MODELS
 from lqr import InputError, LinearGaussianController, ilqr
 
 from . import local as lc
-from .settings import Rule, check, count, positive
+from .settings import Rule, check, count, positive, whole
 
 Array = np.ndarray
-
-
-def whole(value: Any) -> str | None:
-    """A whole number, 0 or more."""
-    return None if isinstance(value, int) and value >= 0 else "a whole number, 0 or more"
 
 
 @dataclass(frozen=True)

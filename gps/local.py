@@ -41,6 +41,7 @@ class Local(NamedTuple):
     predicted: Array  # (C,), improvement that the model promised for the controller that is tried next
     trials: int  # episodes so far, in all conditions
     steps: int  # steps of the task so far
+    lead: Array  # (C,), model's cost of what is judged, where it is not `controller`, minus that of `controller`
     chart: Chart | None = None  # None where states are plain vectors
 
 
@@ -94,7 +95,8 @@ def by_condition(
     mean_cost = np.where(failed, 0.0, cost.sum(-1)).sum(1) / valid
     used = used.astype(float)
     x = x if chart is None else chart.flat(x)
-    return Local(controller, x, u, o, used, mean_cost, multiplier, np.zeros(C), length.size, int(length.sum()), chart)
+    counts = length.size, int(length.sum())
+    return Local(controller, x, u, o, used, mean_cost, multiplier, np.zeros(C), *counts, np.zeros(C), chart)
 
 
 def in_chart(local: Local, chart: Chart) -> Local:
@@ -119,7 +121,7 @@ def recentred(local: Local) -> Local:
 
 
 def judge(
-    old: Local | None, new: Local, most: float = 30.0, slack: float = 1.5, shrink: float = 0.3
+    old: Local | None, new: Local, most: float = 30.0, slack: float = 1.5, shrink: float = 0.3, refuse: bool = True
 ) -> tuple[Local, Array, Array]:
     """Returns the trials to go on from, which conditions accepted the new controller, and the actual improvement.
 
@@ -128,19 +130,19 @@ def judge(
     step `shrink` as large. Otherwise the step grows or shrinks as Levine, Finn et al. (2016), appendix, propose:
     with the improvement modelled as linear promise minus quadratic error, the best step is promise / (2 error). The
     multiplier never exceeds `most`. Trials that all diverged are refused, and whatever follows such trials is accepted.
+    Without `refuse` all other trials are accepted.
     """
     if old is None:
         return new, np.ones(len(new.cost), bool), np.zeros(len(new.cost))
     lost, had = ~new.used.any((1, 2)), old.used.any((1, 2))  # every trial diverged now; not every one did before
     actual = np.where(had & ~lost, old.cost - new.cost, 0.0)
     short = old.predicted - actual
-    accepted = (short <= slack * np.abs(old.predicted) + 0.02 * np.abs(old.cost)) | ~had
+    accepted = (short <= slack * np.abs(old.predicted) + 0.02 * np.abs(old.cost)) | ~had | (not refuse)
     accepted &= ~lost
     best = np.abs(old.predicted) / (2 * np.maximum(short, 1e-4 * (1 + np.abs(old.cost))))
     multiplier = old.multiplier * np.where(accepted, np.where(had, np.clip(best, 0.3, 3.0), 1.0), shrink)
-    data: dict[str, Any] = {
-        name: choose(accepted, getattr(new, name), getattr(old, name)) for name in ("x", "u", "o", "used", "cost")
-    }
+    names = ("x", "u", "o", "used", "cost", "lead")
+    data: dict[str, Any] = {name: choose(accepted, getattr(new, name), getattr(old, name)) for name in names}
     controller = LinearGaussianController(
         *(choose(accepted, a, b) for a, b in zip(new.controller, old.controller, strict=True))
     )
@@ -229,6 +231,13 @@ def improve(
         gain = expected_cost(_pick(before, at), _pick(cost, at)) - expected_cost(result.distribution, _pick(cost, at))
         predicted[at] = gain.sum(-1)
     return Proposal(LinearGaussianController(K, k, cov), mean, spread, predicted, epsilon, kl, eta, solved)
+
+
+def model_cost(
+    controller: LinearGaussianController, dynamics: LinearGaussianDynamics, cost: QuadraticCost, x0: Gaussian
+) -> Array:
+    """Returns the expected cost of controllers under a model, (C,)."""
+    return expected_cost(forward(controller, dynamics, x0), cost).sum(-1)
 
 
 def choose(accepted: Array, new: Array, old: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.interfaces import State, Task
+from agents.interfaces import Policy, State, Task
 from agents.rollout import Trajectories, rollout
 from dynamics import Chart, Fit, chart_of, make_prior
 from dynamics.storage import check_tree
@@ -57,18 +57,23 @@ class Rounds:
             first = int(state["number"]) + 1
         self.left = range(first, config.iterations + 1)
 
-    def sample(self, rng: np.random.Generator) -> lc.Local:
-        """Returns trials of the controllers, condition by condition; the prior learns from them."""
-        every = np.arange(self.task.conditions)
-        self.trials = rollout(self.task, self.controller, every, self.config.samples, rng, chart=self.chart)
+    def sample(self, rng: np.random.Generator, policy: Policy | None = None) -> lc.Local:
+        """Returns trials of the controllers, or of a policy, condition by condition; the prior learns from them."""
+        every, actor = np.arange(self.task.conditions), policy or self.controller
+        self.trials = rollout(self.task, actor, every, self.config.samples, rng, chart=self.chart)
         new = lc.by_condition(self.trials, self.controller, np.ones(len(every)), self.chart)
         self.prior.update(*lc.transitions(new))
         return new
 
-    def learn(self, new: lc.Local) -> Known:
-        """Returns the judgement on the trials, and the models around those that are accepted."""
+    def model(self, local: lc.Local) -> tuple[LinearGaussianDynamics, QuadraticCost]:
+        """Returns the models around these trials, and the expansion of the cost there."""
+        return lc.fit(local, self.prior).dynamics, lc.expand(self.task.cost, local)
+
+    def learn(self, new: lc.Local, refuse: bool = True) -> Known:
+        """Returns the judgement on the trials, and the models around those that are accepted; see `local.judge`."""
         promised = self.old.predicted if self.old else np.zeros(len(new.cost))
-        local, accepted, actual = lc.judge(self.old, new, self.config.max_kl_step / self.config.kl_step)
+        most = self.config.max_kl_step / self.config.kl_step
+        local, accepted, actual = lc.judge(self.old, new, most, refuse=refuse)
         local = lc.recentred(local)
         fit = lc.fit(local, self.prior)
         cost = lc.expand(self.task.cost, local)
@@ -80,8 +85,8 @@ class Rounds:
 
     def adopt(self, known: Known, step: lc.Proposal) -> None:
         """Takes the controllers of a proposal as those to be tried next."""
-        self.controller, self.old = self.floored(step), known.local._replace(predicted=step.predicted)
-        self.chart = known.local.chart
+        self.controller, self.chart = self.floored(step), known.local.chart
+        self.old = known.local._replace(predicted=step.predicted + known.local.lead)
 
     def report(
         self, known: Known, step: lc.Proposal, rng: np.random.Generator
@@ -145,7 +150,7 @@ def check_state(state: State, task: Task) -> None:
     C, T, dx, du = task.conditions, task.horizon, lc.state_dim(task), task.du
     controller = {"K": (C, T, du, dx), "k": (C, T, du), "cov": (C, T, du, du)}
     trials = {"x": (C, "N", T + 1, dx), "u": (C, "N", T, du), "o": (C, "N", T + 1, task.do), "used": (C, "N", T)}
-    each = {name: (C,) for name in ("cost", "multiplier", "predicted")}
+    each = {name: (C,) for name in ("cost", "multiplier", "predicted", "lead")}
     local = {"controller": controller, **trials, **each, "trials": int, "steps": int}
     form = {"number": int, "controller": controller, "local": local}
     if getattr(task, "manifold", None):

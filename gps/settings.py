@@ -24,6 +24,11 @@ def count(value: Any) -> str | None:
     return None if isinstance(value, int) and value >= 1 else "a whole number, 1 or more"
 
 
+def whole(value: Any) -> str | None:
+    """A whole number, 0 or more."""
+    return None if isinstance(value, int) and value >= 0 else "a whole number, 0 or more"
+
+
 def counts(value: Any) -> str | None:
     """Whole numbers, each 1 or more."""
     return None if all(count(v) is None for v in value) else "whole numbers, each 1 or more"
@@ -32,6 +37,11 @@ def counts(value: Any) -> str | None:
 def not_negative(value: Any) -> str | None:
     """A finite number, 0 or above."""
     return None if math.isfinite(value) and value >= 0 else "a finite number, 0 or above"
+
+
+def one_of(*words: str) -> Rule:
+    """Returns the rule for a field that takes one of these words."""
+    return lambda value: None if value in words else f"one of {', '.join(words)}"
 
 
 def check(config: Any, **rules: Any) -> None:

@@ -10,10 +10,10 @@ from agents.neural_policy import NeuralPolicy
 from agents.rollout import rollout
 from dynamics import Chart
 from dynamics.storage import check_tree
-from lqr import LinearGaussianController
+from lqr import LinearGaussianController, TrajectoryDistribution, kl_divergence
 
 from . import local as lc
-from .linearise import linearise
+from .linearise import linearise, slopes
 from .settings import Neural
 
 Array = np.ndarray
@@ -49,12 +49,16 @@ class Student:
         x = new.x if new.chart is None else new.chart.curved(new.x)
         one = Seen(x[:, :, :-1], new.o[:, :, :-1], new.used)
         self.replay = [*self.replay, one][-self.config.replay :]
+        return self.seen(chart)
+
+    def seen(self, chart: Chart | None = None) -> Seen:
+        """Returns all that is in the replay, in the coordinates of a chart if given."""
         seen = Seen(*(np.concatenate(parts, axis=1) for parts in zip(*self.replay, strict=True)))
         return seen if chart is None else seen._replace(x=chart.flat(seen.x))
 
-    def linearised(self, seen: Seen) -> LinearGaussianController:
-        """Returns the policy as a controller along these trials."""
-        return linearise(seen.x, self.policy.mean(seen.o), self.policy.cov, seen.used)
+    def linearised(self, seen: Seen, **how: Any) -> LinearGaussianController:
+        """Returns the policy as a controller along these trials; `how` are arguments of `linearise`."""
+        return linearise(seen.x, self.policy.mean(seen.o), self.policy.cov, seen.used, **how)
 
     def distil(
         self,
@@ -86,6 +90,24 @@ class Student:
             yield f"{i:03d}", trial._asdict()
 
 
+def with_neighbours(seen: Seen, copies: int, spread: float, rng: np.random.Generator) -> Seen:
+    """Adds states near those seen, `copies` for each, so that a policy learns its teachers' feedback as well.
+
+    A state is moved by `spread` times the deviation from the mean of another trial of that condition within eight
+    steps, and its observation by as much to first order. For observations that are smooth in the state.
+    """
+    (_, N, T, _), G = seen.x.shape, slopes(*seen)
+    total = np.maximum(seen.used.sum(1), 1e-12)[:, None, :, None]
+    deviation = seen.used[..., None] * (seen.x - (seen.used[..., None] * seen.x).sum(1, keepdims=True) / total)
+    x, o = [seen.x], [seen.o]
+    for _ in range(copies):
+        trial, lag = rng.integers(N, size=(N, 1)), rng.integers(-8, 9, size=(N, 1))
+        step = spread * deviation[:, trial, np.clip(np.arange(T) + lag, 0, T - 1)]
+        x.append(seen.x + step)
+        o.append(seen.o + np.einsum("ctij,cntj->cnti", G, step))
+    return Seen(*(np.concatenate(parts, axis=1) for parts in (x, o, [seen.used] * (copies + 1))))
+
+
 def distil(
     policy: NeuralPolicy,
     teacher: LinearGaussianController,
@@ -109,3 +131,13 @@ def distil(
     rows = seen.used > 0
     policy.cov = np.linalg.inv(precision.mean((0, 1)))
     return policy.fit(seen.o[rows], target[rows], weight[rows], rng, steps, rate=rate)
+
+
+def compare(
+    student: LinearGaussianController, teacher: LinearGaussianController, under: TrajectoryDistribution
+) -> tuple[Array, Array]:
+    """Returns the gap of the mean actions, policy - controller, (C, T, du), and KL(p || pi) per step, (C, T)."""
+    dx = student.K.shape[-1]
+    mean = under.mean[:, :-1, :dx, None]
+    gap = ((student.K - teacher.K) @ mean)[..., 0] + student.k - teacher.k
+    return gap, kl_divergence(teacher, student, under)

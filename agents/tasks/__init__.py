@@ -8,6 +8,7 @@ from lqr import InputError
 TASKS = {  # the name -> the class, or other callable, that builds it; a user may add to this, a file cannot
     "reacher": "agents.tasks.reacher:Reacher",
     "reacher_four": "agents.tasks.reacher:ReacherFour",
+    "point_mass": "agents.tasks.point_mass:PointMass",
     "wrapping_pendulum": "agents.tasks.wrapping:WrappingPendulum",
     "free_body": "agents.tasks.free_body:FreeBody",
     "pendulum": "agents.tasks.pendulum:Pendulum",

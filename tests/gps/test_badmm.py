@@ -2,33 +2,16 @@
 
 import numpy as np
 import pytest
-from worlds import controllers, linear_world, local_of, mean_action_cost
+from worlds import Exact, controllers, linear_world, local_of, mean_action_cost
 
 from gps import local as lc
-from gps.badmm import Dual, compare, lean_of, update_dual
+from gps.badmm import Dual, lean_of, update_dual
 from gps.linearise import linearise
-from gps.student import Seen, distil
+from gps.student import Seen, compare, distil
 from lqr import Gaussian, LinearGaussianController, TrajectoryDistribution, forward, negative_log_density
 
 C, T, DX, DU = 2, 4, 3, 2
 FREE = np.full(DU, np.inf)  # no bound on the lean
-
-
-class Table:
-    """A policy linear in its observation, u = o B, whose weighted regression is solved exactly."""
-
-    def __init__(self, do):
-        self.B, self.cov = np.zeros((do, DU)), np.eye(DU)
-
-    def mean(self, o):
-        return o @ self.B
-
-    def fit(self, o, target, weight, rng, steps, rate):
-        left = np.einsum("mi,mab,mj->iajb", o, weight, o)
-        right = np.einsum("mi,mab,mb->ia", o, weight, target)
-        size = o.shape[1] * DU
-        self.B = np.linalg.lstsq(left.reshape(size, size), right.reshape(size), rcond=None)[0].reshape(-1, DU)
-        return 0.0
 
 
 def regress(policy, teacher, dual, bound, seen, rng):
@@ -48,7 +31,7 @@ def test_without_multipliers_the_policy_goes_to_the_controllers():
     rng = np.random.default_rng(0)
     teacher, data = controllers(rng), seen(np.random.default_rng(1))
     onehot = np.broadcast_to(np.eye(C * T).reshape(C, 1, T, C * T), (C, 5, T, C * T))
-    policy = Table(C * T)
+    policy = Exact(C * T, DU)
     regress(policy, teacher, duals(), FREE, (data[0], onehot, data[2]), rng)
     means = np.einsum("ctij,cntj->cnti", teacher.K, data[0]).mean(1) + teacher.k
     np.testing.assert_allclose(policy.B.reshape(C, T, DU), means, atol=1e-9)
@@ -59,7 +42,7 @@ def test_where_controllers_disagree_the_policy_weighs_them_by_nu_and_precision()
     teacher = controllers(rng)
     x, _, w = seen(rng, N=1)
     nu = rng.uniform(0.2, 3.0, size=(C, T))
-    policy = Table(1)
+    policy = Exact(1, DU)
     regress(policy, teacher, Dual(np.zeros((C, T, DU)), nu), FREE, (x, np.ones((C, 1, T, 1)), w), rng)
     P = nu[..., None, None] * np.linalg.inv(teacher.cov)
     means = np.einsum("ctij,ctj->cti", teacher.K, x[:, 0]) + teacher.k
@@ -73,7 +56,7 @@ def test_the_policys_mean_minimises_its_half_of_the_lagrangian():
     teacher = controllers(rng)
     x, _, w = seen(rng, N=1)
     dual = Dual(rng.normal(size=(C, T, DU)), rng.uniform(0.5, 2, size=(C, T)))
-    policy = Table(1)
+    policy = Exact(1, DU)
     regress(policy, teacher, dual, FREE, (x, np.ones((C, 1, T, 1)), w), rng)
     means = np.einsum("ctij,ctj->cti", teacher.K, x[:, 0]) + teacher.k
     precision = np.linalg.inv(teacher.cov)
@@ -89,7 +72,7 @@ def test_the_policys_mean_minimises_its_half_of_the_lagrangian():
 
 def test_the_policys_covariance_minimises_its_divergence_from_the_controllers():
     rng = np.random.default_rng(4)
-    teacher, policy = controllers(rng), Table(1)
+    teacher, policy = controllers(rng), Exact(1, DU)
     x, _, w = seen(rng, N=1)
     regress(policy, teacher, duals(), FREE, (x, np.ones((C, 1, T, 1)), w), rng)
     precision = np.linalg.inv(teacher.cov)
@@ -110,7 +93,7 @@ def test_states_that_were_not_used_do_not_teach():
     teacher, (x, _, w) = controllers(rng), seen(np.random.default_rng(1))
     w[:, 3:] = 0
     poison = np.where(w[..., None] > 0, x, 1e6)
-    a, b = Table(DX), Table(DX)
+    a, b = Exact(DX, DU), Exact(DX, DU)
     regress(a, teacher, duals(), FREE, (poison, poison, w), rng)
     regress(b, teacher, duals(), FREE, (x[:, :3], x[:, :3], w[:, :3]), rng)
     np.testing.assert_allclose(a.B, b.B, atol=1e-12)
@@ -133,7 +116,7 @@ def test_a_positive_multiplier_lifts_the_controllers_and_lowers_the_policy():
         extra = negative_log_density(student._replace(k=student.k + lean), dual.nu)
         step = lc.improve(local, dynamics, cost, np.full(C, 1e6), extra, dual.nu)
         means.append(step.mean[:, :-1, DX:])
-        policy = Table(C * T)
+        policy = Exact(C * T, DU)
         onehot = np.broadcast_to(np.eye(C * T).reshape(C, 1, T, C * T), (C, 2, T, C * T))
         regress(policy, old, dual, FREE, (local.x[:, :, :-1], onehot, local.used), rng)
         tables.append(policy.B.reshape(C, T, DU))
@@ -227,7 +210,7 @@ def alternate(features, steps, rate=1.0, nu=3.0, seed=12, even=False):
     rng = np.random.default_rng(seed)
     dynamics, cost, x0 = linear_world(rng)
     x0 = Gaussian(x0.mean, 1e-12 * x0.cov)
-    teacher, policy, dual = controllers(rng), Table(features.shape[-1]), duals(nu=nu)
+    teacher, policy, dual = controllers(rng), Exact(features.shape[-1], DU), duals(nu=nu)
     o, w, gaps = features[:, None], np.ones((C, 1, T)), []
     start = local_of(teacher, np.tile(x0.mean[:, None, None], (1, 1, T + 1, 1)), np.zeros((C, 1, T, DU)))
     mean = forward(teacher, dynamics, x0).mean

@@ -5,14 +5,17 @@ import pytest
 from worlds import Point
 
 from agents.rollout import rollout
+from agents.tasks.point_mass import PointMass
 from agents.tasks.reacher import ReacherFour
 from dynamics.storage import load_tree, save_tree
-from gps import badmm, lqr_flm
+from experiments import point_mass
+from gps import badmm, lqr_flm, mdgps
 from lqr import InputError
 
 SMALL = {
     lqr_flm: lqr_flm.Config(iterations=4, samples=3, initial_std=0.1),
     badmm: badmm.Config(iterations=4, samples=3, initial_std=0.1, policy_steps=30, hidden=(8,), replay=2),
+    mdgps: mdgps.Config(iterations=4, samples=3, initial_std=0.1, policy_steps=150, hidden=(8,), replay=2),
 }
 METHODS = pytest.mark.parametrize("method", SMALL, ids=lambda method: method.__name__)
 
@@ -27,6 +30,14 @@ def test_local_controllers_reach_the_optimum_of_a_pushed_point():
     still = 0.5 * 2.0 * (Point.targets**2).sum(1) * 16  # the cost of doing nothing
     assert results[-1].arrays["cost"] == pytest.approx(best, rel=0.005)  # the start's velocities vary a little
     assert (best < 0.4 * still).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 5])
+def test_sixty_trials_reach_the_optimum_within_half_a_percent(seed):
+    last = list(lqr_flm.train(PointMass(), point_mass.config, np.random.default_rng(seed)))[-1]
+    assert last.scalars["rollouts"] == 60
+    assert last.arrays["cost"] == pytest.approx(PointMass().optimum(), rel=0.005)
 
 
 @pytest.mark.slow
@@ -86,7 +97,7 @@ def test_a_resumed_run_is_bit_identical_to_one_that_was_never_stopped(method, ma
         assert [it.number for it in rest] == list(range(stop + 1, 5))
         assert [it.scalars for it in rest] == [it.scalars for it in whole[stop:]]
         x = np.random.default_rng(1).normal(size=(make().conditions, make().do))
-        if method is badmm:
+        if method is not lqr_flm:
             assert np.array_equal(rest[-1].policy.act(x), whole[-1].policy.act(x))
 
 

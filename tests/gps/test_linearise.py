@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gps.linearise import linearise
+from gps.linearise import linearise, slopes
 
 C, N, T, DX, DU = 2, 6, 8, 3, 2
 
@@ -93,3 +93,35 @@ def test_fewer_samples_than_states_stay_finite(N):
     out = linearise(x, np.tanh(x[..., :DU]), np.eye(DU), np.ones((C, N, T)))
     assert np.isfinite(out.K).all()
     assert np.abs(out.K).max() < 3
+
+
+def test_the_last_trials_say_where_the_controller_passes_and_all_of_them_its_gains():
+    rng, x = np.random.default_rng(6), states()
+    A = rng.normal(size=(DU, DX))
+    u = x @ A.T
+    u[:, :4] += 3.0  # what the policy did before
+    weight = np.ones((C, N, T))
+    weight[1, 4, 2] = 0
+    weight[0, 4:, 5] = 0  # none of the last ones took place: all count
+    out = linearise(x, u, np.eye(DU), weight, latest=2)
+    plain = linearise(x, u, np.eye(DU), weight)
+    np.testing.assert_allclose(out.K, plain.K, atol=1e-12)
+    for c, t, rows in ((0, 0, [4, 5]), (1, 2, [5])):
+        passes = out.K[c, t] @ x[c, rows, t].mean(0) + out.k[c, t]
+        np.testing.assert_allclose(passes, u[c, rows, t].mean(0), atol=1e-9)
+    np.testing.assert_allclose(out.k[0, 5], plain.k[0, 5], atol=1e-12)
+
+
+def test_the_slopes_of_a_linear_observation_are_recovered_even_where_a_step_is_poorly_explored():
+    rng, x = np.random.default_rng(7), states(spread=1e-3)
+    A = rng.normal(size=(C, 4, DX))
+    o = np.einsum("cij,cntj->cnti", A, x) + 2.0
+    G = slopes(x, o, np.ones((C, N, T)))
+    np.testing.assert_allclose(G, np.broadcast_to(A[:, None], G.shape), atol=1e-4)
+
+
+def test_the_slopes_of_a_curved_observation_follow_the_trajectory():
+    t = np.linspace(0, 3, 40)
+    x = t[None, None, :, None] + 0.05 * np.random.default_rng(8).normal(size=(1, 6, 40, 1))
+    G = slopes(x, np.sin(x), np.ones((1, 6, 40)), reach=2)
+    np.testing.assert_allclose(G[0, :, 0, 0], np.cos(t), atol=0.15)

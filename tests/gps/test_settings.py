@@ -2,13 +2,14 @@ import dataclasses
 
 import pytest
 
-from gps import badmm, lqr_flm
+from gps import badmm, lqr_flm, mdgps
 from gps.settings import check
 from lqr import InputError
 
+METHODS = (lqr_flm, badmm, mdgps)
 NUMBERS = [
     (method, field.name)
-    for method in (lqr_flm, badmm)
+    for method in METHODS
     for field in dataclasses.fields(method.Config)
     if field.type in ("int", "float", int, float)
 ]
@@ -23,20 +24,20 @@ def test_a_number_out_of_range_is_refused_with_the_fields_name(method, field, va
 
 @pytest.mark.parametrize(("method", "field"), NUMBERS, ids=lambda v: getattr(v, "__name__", v))
 def test_zero_is_taken_only_where_it_means_something(method, field):
-    if field in ("dual_rate", "dual_bound"):
+    if field in ("dual_rate", "dual_bound", "neighbours", "rehearsal"):
         assert getattr(method.Config(**{field: 0}), field) == 0
     else:
         with pytest.raises(InputError, match=f"^{field} is 0"):
             method.Config(**{field: 0})
 
 
-@pytest.mark.parametrize("method", [lqr_flm, badmm])
+@pytest.mark.parametrize("method", METHODS)
 def test_an_unknown_prior_is_refused_with_the_choices(method):
     with pytest.raises(InputError, match="prior is 'gm'; expected one of flat, gmm"):
         method.Config(prior="gm")
 
 
-@pytest.mark.parametrize("method", [lqr_flm, badmm])
+@pytest.mark.parametrize("method", METHODS)
 def test_the_defaults_are_valid_and_frozen(method):
     config = method.Config()
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -58,7 +59,13 @@ def test_a_layer_without_units_is_refused(hidden):
         badmm.Config(hidden=hidden)
 
 
-@pytest.mark.parametrize("method", [badmm, lqr_flm])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_first_step_above_the_largest_is_refused(method):
     with pytest.raises(InputError, match="kl_step is 50"):
         method.Config(kl_step=50.0, max_kl_step=1.0)
+
+
+@pytest.mark.parametrize(("field", "words"), [("sampling", "on, off"), ("step_rule", "classic, global")])
+def test_an_unknown_word_is_refused_with_the_choices(field, words):
+    with pytest.raises(InputError, match=f"{field} is 'both'; expected one of {words}"):
+        mdgps.Config(**{field: "both"})

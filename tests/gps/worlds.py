@@ -53,6 +53,23 @@ class Point:
         return np.array(costs)
 
 
+class Exact:
+    """A policy linear in its observation, u = o B, whose weighted regression is solved exactly."""
+
+    def __init__(self, do, du):
+        self.B, self.cov = np.zeros((do, du)), np.eye(du)
+
+    def mean(self, o):
+        return o @ self.B
+
+    def fit(self, o, target, weight, rng, steps, rate):
+        left = np.einsum("mi,mab,mj->iajb", o, weight, o)
+        right = np.einsum("mi,mab,mb->ia", o, weight, target)
+        size = self.B.size
+        self.B = np.linalg.lstsq(left.reshape(size, size), right.reshape(size), rcond=None)[0].reshape(self.B.shape)
+        return 0.0
+
+
 def linear_world(rng, C=2, T=4, dx=3, du=2):
     """Returns dynamics, a convex cost with cross and linear terms, and x0, for C conditions."""
     n = dx + du
@@ -121,4 +138,6 @@ def local_of(controller, x, u, cost=0.0, used=None, **fields):
     C, N, T = u.shape[:3]
     used = np.ones((C, N, T)) if used is None else used
     cost = np.broadcast_to(np.asarray(cost, dtype=float), (C,))
-    return Local(controller, x, u, x, used, cost, np.ones(C), np.zeros(C), C * N, C * N * T)._replace(**fields)
+    return Local(controller, x, u, x, used, cost, np.ones(C), np.zeros(C), C * N, C * N * T, np.zeros(C))._replace(
+        **fields
+    )

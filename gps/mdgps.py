@@ -1,0 +1,101 @@
+"""Guided policy search as approximate mirror descent: every step starts from the policy itself, so that none is wasted.
+
+Montgomery and Levine, Guided Policy Search via Approximate Mirror Descent (2016), algorithm 2. Each iteration
+
+    trials       of the policy (on-policy) or of the last controllers (off-policy); models fitted to them
+    anchor       pi_bar <-  the policy linearised along each condition's trials
+    C-step       p      <-  argmin E_p [cost]   subject to   KL(p || pi_bar) <= epsilon, in each condition
+    S-step       pi     <-  argmin sum KL(pi || p), a weighted regression over all conditions
+    epsilon      <-  epsilon * promise / (2 (promise - actual improvement)), section 4.2
+
+The step rule compares the costs of the controllers, p ("classic"), or of the policy, pi_bar ("global"), which counts
+what the S-step loses, too. Costs of what was not itself tried are those of what was, plus the difference of the two
+under the models.
+
+Where this departs from the paper: the S-step also sees states near the trials, because a policy that imitates the
+actions alone loses the controllers' feedback, and the next anchor starts without it. No trials are refused, however
+much they fall short of the promise: a policy cannot go back in one condition alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from agents.interfaces import Iteration, State, Task
+from agents.neural_policy import NeuralPolicy
+from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost, TrajectoryDistribution
+
+from . import local as lc
+from .rounds import Rounds
+from .settings import Local, Neural, Rule, one_of, positive, whole
+from .student import Student, compare, with_neighbours
+
+Array = np.ndarray
+LINES = {"reach": 5, "strength": 0.01}  # of the linearisation
+
+
+@dataclass(frozen=True)
+class Config(Neural, Local):
+    """Settings of guided policy search by mirror descent."""
+
+    iterations: int = 16  # rounds of trials
+    samples: int = 3  # trials of each condition in each iteration
+    initial_std: float = 0.1  # exploration at the start, as a share of half the action range
+    min_std: float = 0.1  # exploration never falls below this, same unit
+    sampling: str = "on"  # whose trials: on (the policy's) or off (the controllers')
+    step_rule: str = "global"  # whose costs set the step: classic (the controllers') or global (the policy's)
+
+    neighbours: int = 4  # states near each one seen that the regression sees, too; 0 for none
+    neighbour_spread: float = 2.0  # how far they lie, as a multiple of the trials' deviations from each other
+
+    RULES: ClassVar[dict[str, Rule]] = {
+        **{"sampling": one_of("on", "off"), "step_rule": one_of("classic", "global")},
+        **{"neighbours": whole, "neighbour_spread": positive},
+    }
+
+
+def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+    """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
+    rounds, student = Rounds(task, config, state), Student(task, config, config.initial_std, rng, state)
+    on_policy, by_policy = config.sampling == "on", config.step_rule == "global"
+    for number in rounds.left:
+        new = rounds.sample(rng, student.policy if on_policy else None)
+        seen = student.see(new, new.chart)
+        pi, p = student.linearised(seen, **LINES, latest=config.samples), rounds.controller
+        new = new._replace(controller=pi)
+        if not (on_policy and by_policy):
+            new = priced(new, pi if on_policy else p, pi if by_policy else p, *rounds.model(new))
+        known = rounds.learn(new, refuse=False)
+        step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon)
+        seen = student.seen(known.local.chart)
+        near = with_neighbours(seen, config.neighbours, config.neighbour_spread, rng)
+        loss = student.distil(rounds.floored(step), near, rng)
+        rounds.adopt(known, step)
+
+        scalars, arrays = rounds.report(known, step, rng)
+        shown, pictures = student.report(rng)
+        after = student.linearised(seen, **LINES)
+        gap, kl = compare(after, rounds.controller, TrajectoryDistribution(step.mean, step.cov))
+        scalars |= shown | {
+            "policy_kl": float(kl.sum(-1).mean()),
+            "policy_gap": float(np.sqrt((gap**2).mean())),
+            "policy_loss": loss,
+        }
+        frozen = rounds.state(number) | student.state()
+        policy = NeuralPolicy.from_state(frozen["policy"])
+        yield Iteration(number, policy, scalars, arrays | pictures, frozen)
+
+
+def priced(
+    new: lc.Local,
+    tried: LinearGaussianController,
+    judged: LinearGaussianController,
+    dynamics: LinearGaussianDynamics,
+    cost: QuadraticCost,
+) -> lc.Local:
+    """Returns trials of `tried` as those by which `judged` is judged, in steps that start from new.controller."""
+    x0 = lc.start(new)
+    ours, theirs, base = (lc.model_cost(c, dynamics, cost, x0) for c in (judged, tried, new.controller))
+    return new._replace(cost=new.cost + ours - theirs, lead=ours - base)
