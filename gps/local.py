@@ -20,7 +20,7 @@ from lqr import (
     forward,
     minimise_cost_within_kl,
 )
-from lqr.costs import make_convex
+from lqr.expansion import make_convex
 
 Array = np.ndarray
 

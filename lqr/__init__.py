@@ -2,17 +2,7 @@
 
 from .box_qp import solve_box_qp
 from .constrained import ConstrainedResult, constrained_ilqr
-from .costs import (
-    Action,
-    ActionLimits,
-    Cost,
-    Lorentzian,
-    Quadratic,
-    StateLimits,
-    Sum,
-    WeightedNorm,
-    make_convex,
-)
+from .costs import Action, ActionLimits, Lorentzian, Quadratic, StateLimits, WeightedNorm
 from .divergence import entropy, kl_divergence, negative_log_density
 from .errors import (
     CheckpointError,
@@ -23,6 +13,7 @@ from .errors import (
     SimulationError,
     StorageError,
 )
+from .expansion import Cost, make_convex
 from .ilqr import ILQRResult, Progress, ilqr
 from .infinite import StationaryController, infinite_horizon
 from .kl_constrained import minimise_cost_within_kl
@@ -31,6 +22,7 @@ from .lagrangian import KLResult
 from .lqg import Filtered, LinearGaussianObservation, kalman_filter, rts_smoother
 from .passes import backward, expected_cost, forward
 from .receding import receding_horizon, shift
+from .terms import Sum
 from .tracking import tracking_cost
 from .types import (
     Gaussian,

@@ -49,7 +49,7 @@ def flatten(*tuples: Any, names: tuple[str, ...] = ()) -> tuple[tuple[int, ...],
     axes_of = _named_axes(kinds, names)
     for index, a in enumerate(fields):
         if type(a) is not np.ndarray or a.dtype != np.float64:
-            fields[index] = _numbers(axes_of[index][0], a)
+            fields[index] = numbers(axes_of[index][0], a)
     lead = _common_lead(kinds, names, tuple([a.shape for a in fields]))
     flat = []
     for (name, axes, matrices, definite), a in zip(axes_of, fields, strict=True):
@@ -104,7 +104,8 @@ def _explain(name: str, stack: Array, shape: tuple[int, ...], matrices: bool, de
     raise InputError(f"{name} at index {place} (batch axes, then the step) is not as expected: {PROBLEMS[code - 1]}")
 
 
-def _numbers(name: str, a: Any) -> Array:
+def numbers(name: str, a: Any) -> Array:
+    """Returns the argument as float64. Raises InputError unless it is an array of real numbers."""
     try:
         array = np.asarray(a)
         if array.dtype.kind not in "fiub":
@@ -112,6 +113,27 @@ def _numbers(name: str, a: Any) -> Array:
         return array.astype(float, copy=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} is no array of real numbers ({error}); expected float64") from error
+
+
+def finite(name: str, a: Any) -> Array:
+    """Returns the argument as float64. Raises InputError, with the index, unless all numbers are finite."""
+    array = numbers(name, a)
+    good = np.isfinite(array)
+    if not good.all():
+        place = tuple(int(i) for i in np.argwhere(~good)[0])
+        raise InputError(f"{name} is {array[place]} at index {place}; expected finite numbers")
+    return array
+
+
+def symmetric(name: str, a: Any, definite: bool = False) -> Array:
+    """Returns matrices (..., d, d) as float64. Raises InputError, with the index, for what `flatten` refuses too."""
+    array = numbers(name, a)
+    if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.size == 0:
+        raise InputError(f"{name} has shape {array.shape}; expected square matrices (..., d, d)")
+    own = with_batch(array, array.shape[:-2], 2)
+    if not _well(own, True, definite):
+        _explain(name, own, array.shape, True, definite)
+    return array
 
 
 def _check_sizes(named: list[tuple[str, str, tuple[int, ...]]]) -> None:
@@ -213,7 +235,7 @@ def temperatures(value: float | Array, lead: tuple[int, ...], T: int, name: str 
     """
     if isinstance(value, float | int) and 0 <= value < math.inf:
         return np.full((math.prod(lead), T), float(value))
-    given = _numbers(name, value)
+    given = numbers(name, value)
     try:
         flat = with_batch(np.broadcast_to(given, (*lead, T)), lead, 1)
     except ValueError as error:
@@ -227,7 +249,7 @@ def temperatures(value: float | Array, lead: tuple[int, ...], T: int, name: str 
 
 def positive(name: str, value: float | Array, lead: tuple[int, ...], core: tuple[int, ...] = ()) -> Array:
     """Returns the argument with one batch axis before `core`. Raises InputError unless all is finite and above 0."""
-    given = _numbers(name, value)
+    given = numbers(name, value)
     good = np.isfinite(given) & (given > 0)
     if not good.all():
         place = tuple(int(i) for i in np.argwhere(~good)[0])

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .costs import Cost, stack
 from .errors import InputError
+from .expansion import Cost, stack
 from .ilqr import ILQRResult, ilqr
 from .smooth import Dynamics
 from .types import Array, LinearGaussianController, QuadraticCost

@@ -8,70 +8,26 @@ A term is a frozen dataclass with two methods:
 There is no action at step T, so whatever depends on u is zero there. Terms add up with `+`. A `ramp` weighs the steps:
 "constant", "linear" (t/T), "quadratic" ((t/T)^2), "final" (step T only), or an array of T+1 weights. Norms are those of
 Levine & Abbeel 2014 (section 5): quadratic far from the target for speed, sharp near it for accuracy.
+
+A term whose numbers are not finite or have the wrong sign raises InputError when it is made; shapes that do not fit
+those of X and U raise it when the term meets them.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from .batching import numbers
 from .errors import InputError
-from .types import Array, QuadraticCost
-
-RAMPS: dict[str, Callable[[Array], Array]] = {  # of s = t/T in [0, 1]
-    "constant": np.ones_like,
-    "linear": lambda s: s,
-    "quadratic": lambda s: s**2,
-    "final": lambda s: (s == 1.0).astype(float),
-}
-
-
-class Cost(Protocol):
-    """What every cost term offers, and what a user's own cost needs."""
-
-    def __call__(self, X: Array, U: Array) -> Array: ...
-
-    def expand(self, X: Array, U: Array) -> QuadraticCost: ...
-
-
-def ramp_weights(ramp: str | Any, T: int) -> Array:
-    """Returns the weight of each of the steps 0..T, (..., T+1). Raises InputError for an unknown ramp."""
-    if isinstance(ramp, str):
-        if ramp not in RAMPS:
-            raise InputError(f"ramp is {ramp!r}; expected one of {', '.join(RAMPS)}, or an array of T+1 weights")
-        return RAMPS[ramp](np.linspace(0.0, 1.0, T + 1))
-    weights = np.asarray(ramp, dtype=float)
-    if weights.shape[-1:] != (T + 1,) or not np.isfinite(weights).all():
-        raise InputError(f"ramp has shape {weights.shape}; expected {T + 1} finite weights, one for each step 0..T")
-    return weights
+from .expansion import stack
+from .terms import Parts, Separable, Term, fitted
+from .types import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Sum:
-    """The sum of several terms."""
-
-    terms: tuple[Cost, ...]
-
-    def __call__(self, X: Array, U: Array) -> Array:
-        return sum((term(X, U) for term in self.terms), start=np.zeros(np.shape(X)[:-1]))
-
-    def expand(self, X: Array, U: Array) -> QuadraticCost:
-        parts = [term.expand(X, U) for term in self.terms]
-        return QuadraticCost(*(reduce(np.add, fields) for fields in zip(*parts, strict=True)))
-
-    def __add__(self, other: Cost) -> "Sum":
-        return _add(self, other)
-
-
-def _add(a: Cost, b: Cost) -> Sum:
-    """Returns a + b as one flat sum."""
-    return Sum(tuple(t for term in (a, b) for t in (term.terms if isinstance(term, Sum) else (term,))))
-
-
-@dataclass(frozen=True, eq=False)
-class Quadratic:
+class Quadratic(Term):
     """ramp_t * (1/2 xu' C xu + c' xu + const), or of x alone where C is (dx, dx).
 
     C (n, n) or (dx, dx), c likewise, each with optional leading axes such as (T+1,); C counts by its symmetric part.
@@ -81,34 +37,71 @@ class Quadratic:
     c: Any = 0.0
     const: Any = 0.0
     ramp: Any = "constant"
-    __add__ = _add
+    _least = (("C", None), ("c", None), ("const", None))
 
-    def __call__(self, X: Array, U: Array) -> Array:
-        return self._derivatives(X, U)[0]
+    def _value(self, X: Array, U: Array) -> Array:
+        z, H, g = self._fields(X, U)
+        return np.einsum("...i,...i->...", 0.5 * (H @ z[..., None])[..., 0] + g, z) + self.const
 
-    def expand(self, X: Array, U: Array) -> QuadraticCost:
-        return _absolute(self._derivatives(X, U), X, U)
-
-    def _derivatives(self, X: Array, U: Array) -> tuple[Array, Array, Array]:
-        xu, dx = stack(X, U), np.shape(X)[-1]
-        C, c = np.asarray(self.C, dtype=float), np.asarray(self.c, dtype=float)
-        d = C.shape[-1] if C.ndim >= 2 else 0
-        if C.shape[-2:] != (d, d) or d not in (dx, xu.shape[-1]):
-            raise InputError(
-                f"C has shape {C.shape}; expected (..., n, n) or (..., dx, dx), n = {xu.shape[-1]}, dx = {dx}"
-            )
-        H, g = np.zeros((*xu.shape, xu.shape[-1])), np.zeros(xu.shape)
-        H[..., :d, :d] = 0.5 * (C + np.swapaxes(C, -1, -2))
+    def _parts(self, X: Array, U: Array) -> Parts:
+        (z, C, c), dx, n = self._fields(X, U), X.shape[-1], X.shape[-1] + U.shape[-1]
+        d, H, g = z.shape[-1], np.zeros((*X.shape[:-1], n, n)), np.zeros((*X.shape[:-1], n))
+        H[..., :d, :d], g[..., :d] = C, c
         H[..., -1, dx:, :] = H[..., -1, :, dx:] = 0.0
-        g[..., :d] = c
         g[..., -1, dx:] = 0.0
-        Hz = (H @ xu[..., None])[..., 0]
-        value = np.einsum("...i,...i->...", 0.5 * Hz + g, xu) + self.const
-        return _weighted(self.ramp, value, g + Hz, H)
+        Hz = (H[..., :d, :d] @ z[..., None])[..., 0]
+        value = np.einsum("...i,...i->...", 0.5 * Hz + g[..., :d], z) + self.const
+        g[..., :d] += Hz
+        return value, g, H
+
+    def _fields(self, X: Array, U: Array) -> Parts:
+        """Returns the vectors z that count, x or xu, and the symmetric C and c, broadcast to their steps."""
+        C, d, dx = np.asarray(self.C, dtype=float), np.shape(self.C)[-1:], X.shape[-1]
+        n = dx + U.shape[-1]
+        if C.shape[-2:] != (*d, *d) or d not in ((dx,), (n,)):
+            raise InputError(f"C has shape {C.shape}; expected (..., n, n) or (..., dx, dx), n = {n}, dx = {dx}")
+        z = X if d == (dx,) else stack(X, U)
+        fitted("const", self.const, z.shape[:-1])
+        C = fitted("C", C, (*z.shape, *d))
+        return z, 0.5 * (C + np.swapaxes(C, -1, -2)), fitted("c", self.c, z.shape)
+
+
+class _Radial(Term):
+    """ramp_t * phi(s) with s = sum_i weights_i (x_i - target_i)^2; `_profile` gives phi and its derivatives."""
+
+    weights: Any
+    alpha: float
+    target: Any
+    _least = (("weights", 0.0), ("l1", 0.0), ("l2", 0.0), ("alpha", 0.0), ("target", None))
+
+    def _profile(self, s: Array) -> Parts:
+        raise NotImplementedError
+
+    def _value(self, X: Array, U: Array) -> Array:
+        w, d = self._weights(X), X - fitted("target", self.target, X.shape)
+        return self._profile((w * d**2).sum(-1))[0]
+
+    def _parts(self, X: Array, U: Array) -> Parts:
+        w, d, dx = self._weights(X), X - fitted("target", self.target, X.shape), X.shape[-1]
+        if not self.alpha > 0:
+            raise InputError("alpha is 0, where derivatives at the target do not exist; expected alpha > 0")
+        wd, (value, slope, curvature) = w * d, self._profile((w * d**2).sum(-1))
+        n, i = dx + U.shape[-1], np.arange(dx)
+        g, H = np.zeros((*X.shape[:-1], n)), np.zeros((*X.shape[:-1], n, n))
+        g[..., :dx] = 2 * slope[..., None] * wd
+        H[..., :dx, :dx] = 4 * curvature[..., None, None] * wd[..., :, None] * wd[..., None, :]
+        H[..., i, i] += 2 * slope[..., None] * w
+        return value, g, H
+
+    def _weights(self, X: Array) -> Array:
+        w = np.asarray(self.weights, dtype=float)
+        if w.shape not in ((), X.shape[-1:]):
+            raise InputError(f"weights have shape {w.shape}; expected a number or dx = {X.shape[-1]} numbers")
+        return w
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedNorm:
+class WeightedNorm(_Radial):
     """ramp_t * (l2/2 s + l1 sqrt(alpha + s)) with s = sum_i weights_i (x_i - target_i)^2.
 
     weights (dx,), not negative; target (dx,), (T+1, dx) or (..., T+1, dx). Convex.
@@ -120,24 +113,16 @@ class WeightedNorm:
     alpha: float = 1e-5  # in units of s; its square root is the width of the sharp bottom
     target: Any = 0.0
     ramp: Any = "constant"
-    __add__ = _add
 
-    def __call__(self, X: Array, U: Array) -> Array:
-        return self._derivatives(X, U)[0]
-
-    def expand(self, X: Array, U: Array) -> QuadraticCost:
-        return _absolute(self._derivatives(X, U), X, U)
-
-    def _derivatives(self, X: Array, U: Array) -> tuple[Array, Array, Array]:
-        s = _square(self.weights, self.target, X)[0]
+    def _profile(self, s: Array) -> Parts:
         r = np.sqrt(self.alpha + s)
-        slope, curvature = 0.5 * self.l2 + 0.5 * self.l1 / r, -0.25 * self.l1 / r**3
-        value = 0.5 * self.l2 * s + self.l1 * r
-        return _radial(self.weights, self.target, self.ramp, X, U, value, slope, curvature)
+        with np.errstate(divide="ignore", invalid="ignore"):  # alpha = 0 has values alone
+            slope, curvature = 0.5 * self.l2 + 0.5 * self.l1 / r, -0.25 * self.l1 / r**3
+        return 0.5 * self.l2 * s + self.l1 * r, slope, curvature
 
 
 @dataclass(frozen=True, eq=False)
-class Lorentzian:
+class Lorentzian(_Radial):
     """ramp_t * (l2/2 s + l1/2 log(alpha + s)) with s = sum_i weights_i (x_i - target_i)^2.
 
     Shapes as in WeightedNorm. Not convex away from the target: see `make_convex`.
@@ -146,48 +131,55 @@ class Lorentzian:
     weights: Any
     l1: float = 1.0
     l2: float = 1.0
-    alpha: float = 1e-5  # in units of s
+    alpha: float = 1e-5  # in units of s, above 0
     target: Any = 0.0
     ramp: Any = "constant"
-    __add__ = _add
 
-    def __call__(self, X: Array, U: Array) -> Array:
-        return self._derivatives(X, U)[0]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.alpha > 0:
+            raise InputError(f"alpha is {self.alpha}; expected a number above 0")
 
-    def expand(self, X: Array, U: Array) -> QuadraticCost:
-        return _absolute(self._derivatives(X, U), X, U)
-
-    def _derivatives(self, X: Array, U: Array) -> tuple[Array, Array, Array]:
-        s = _square(self.weights, self.target, X)[0]
+    def _profile(self, s: Array) -> Parts:
         a = self.alpha + s
         slope, curvature = 0.5 * self.l2 + 0.5 * self.l1 / a, -0.5 * self.l1 / a**2
-        value = 0.5 * self.l2 * s + 0.5 * self.l1 * np.log(a)
-        return _radial(self.weights, self.target, self.ramp, X, U, value, slope, curvature)
+        return 0.5 * self.l2 * s + 0.5 * self.l1 * np.log(a), slope, curvature
 
 
 @dataclass(frozen=True, eq=False)
-class Action:
+class Action(Separable):
     """ramp_t * 1/2 sum_i weights_i (u_i - target_i)^2; weights a number or (du,), target likewise or (..., T, du)."""
 
     weights: Any
     target: Any = 0.0
     ramp: Any = "constant"
-    __add__ = _add
+    _least = (("weights", None), ("target", None))
 
-    def __call__(self, X: Array, U: Array) -> Array:
-        return self._derivatives(X, U)[0]
+    def _terms(self, z: Array) -> Parts:
+        d, w = z - fitted("target", self.target, z.shape), fitted("weights", self.weights, z.shape)
+        return 0.5 * w * d**2, w * d, w
 
-    def expand(self, X: Array, U: Array) -> QuadraticCost:
-        return _absolute(self._derivatives(X, U), X, U)
 
-    def _derivatives(self, X: Array, U: Array) -> tuple[Array, Array, Array]:
-        d = np.asarray(U, dtype=float) - self.target
-        w = np.broadcast_to(np.asarray(self.weights, dtype=float), d.shape)
-        return _weighted(self.ramp, *_separable(X, (0.5 * w * d**2, w * d, w), actions=True))
+class _Limits(Separable):
+    """weight times the `barrier` of each coordinate."""
+
+    low: Any
+    high: Any
+    weight: Any
+    margin: Any
+    _least = (("weight", 0.0), ("margin", 0.0))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ordered(self.low, self.high, self.margin)
+
+    def _terms(self, z: Array) -> Iterable[Array]:
+        weight, *limits = (fitted(name, getattr(self, name), z.shape) for name in ("weight", "low", "high", "margin"))
+        return (weight * p for p in barrier(z, *limits))
 
 
 @dataclass(frozen=True, eq=False)
-class StateLimits:
+class StateLimits(_Limits):
     """weight * sum_i of a smooth barrier that is zero inside [low + margin, high - margin] and quadratic outside.
 
     low, high (dx,) with infinities where there is no limit; margin > 0 in the units of x. See `barrier`.
@@ -198,21 +190,11 @@ class StateLimits:
     weight: Any = 1.0
     margin: Any = 0.1
     ramp: Any = "constant"
-    __add__ = _add
-
-    def __call__(self, X: Array, U: Array) -> Array:
-        return self._derivatives(X, U)[0]
-
-    def expand(self, X: Array, U: Array) -> QuadraticCost:
-        return _absolute(self._derivatives(X, U), X, U)
-
-    def _derivatives(self, X: Array, U: Array) -> tuple[Array, Array, Array]:
-        parts = (self.weight * p for p in barrier(np.asarray(X, dtype=float), self.low, self.high, self.margin))
-        return _weighted(self.ramp, *_separable(U, parts, actions=False))
+    _of_actions = False
 
 
 @dataclass(frozen=True, eq=False)
-class ActionLimits:
+class ActionLimits(_Limits):
     """The same barrier on actions: low, high (du,); margin > 0 in the units of u."""
 
     low: Any
@@ -220,28 +202,15 @@ class ActionLimits:
     weight: Any = 1.0
     margin: Any = 0.1
     ramp: Any = "constant"
-    __add__ = _add
-
-    def __call__(self, X: Array, U: Array) -> Array:
-        return self._derivatives(X, U)[0]
-
-    def expand(self, X: Array, U: Array) -> QuadraticCost:
-        return _absolute(self._derivatives(X, U), X, U)
-
-    def _derivatives(self, X: Array, U: Array) -> tuple[Array, Array, Array]:
-        parts = (self.weight * p for p in barrier(np.asarray(U, dtype=float), self.low, self.high, self.margin))
-        return _weighted(self.ramp, *_separable(X, parts, actions=True))
 
 
-def barrier(z: Array, low: Any, high: Any, margin: Any) -> tuple[Array, Array, Array]:
+def barrier(z: Array, low: Any, high: Any, margin: Any) -> Parts:
     """Returns value, slope and curvature of a twice continuously differentiable one-sided parabola on both sides.
 
     With e the depth beyond `high - margin` (or below `low + margin`): 0 for e <= 0, e^3 / (6 margin) up to the limit
     itself, and from there on the parabola e^2/2 - e margin/2 + margin^2/6, whose curvature is 1.
     """
-    m = np.asarray(margin, dtype=float)
-    if not np.all(m > 0) or not np.all(np.asarray(low) <= np.asarray(high)):
-        raise InputError(f"got low {low}, high {high}, margin {margin}; expected low <= high and margin > 0")
+    low, high, m = _ordered(low, high, margin)
     parts = []
     for side, limit in ((1.0, high), (-1.0, low)):
         e = np.maximum(side * (z - limit) + m, 0.0)
@@ -253,86 +222,8 @@ def barrier(z: Array, low: Any, high: Any, margin: Any) -> tuple[Array, Array, A
     return a + b, da + db, dda + ddb
 
 
-def make_convex(cost: QuadraticCost, floor: float = 0.0, around: Any = None) -> QuadraticCost:
-    """Returns the cost with every eigenvalue of C raised to at least `floor` (the nearest such C).
-
-    `around` is a trajectory (X, U) at which value and gradient shall stay as they were; without it, that is xu = 0.
-    """
-    C, c, const = (np.asarray(a, dtype=float) for a in cost)
-    values: Array
-    values, vectors = np.linalg.eigh(0.5 * (C + np.swapaxes(C, -1, -2)))
-    raised = (vectors * np.fmax(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
-    raised = np.where(
-        np.all(values >= floor, axis=-1, keepdims=True)[..., None], C, 0.5 * (raised + np.swapaxes(raised, -1, -2))
-    )
-    if around is not None:
-        xu = stack(*around)
-        shift = ((raised - C) @ xu[..., None])[..., 0]
-        c, const = c - shift, const + 0.5 * np.einsum("...i,...i->...", shift, xu)
-    return QuadraticCost(raised, c, const)
-
-
-def stack(X: Array, U: Array) -> Array:
-    """Returns xu (..., T+1, n), whose actions at step T are zero. Raises InputError where the shapes do not fit."""
-    X, U = np.asarray(X, dtype=float), np.asarray(U, dtype=float)
-    if X.ndim < 2 or U.ndim < 2 or X.shape[-2] != U.shape[-2] + 1 or X.shape[:-2] != U.shape[:-2]:
-        raise InputError(f"X has shape {X.shape} and U {U.shape}; expected (..., T+1, dx) and (..., T, du)")
-    xu = np.zeros((*X.shape[:-1], X.shape[-1] + U.shape[-1]))
-    xu[..., : X.shape[-1]] = X
-    xu[..., :-1, X.shape[-1] :] = U
-    return xu
-
-
-def _square(weights: Any, target: Any, X: Array) -> tuple[Array, Array]:
-    """Returns s = sum w d^2 and w d, after checking the shapes."""
-    X, w, goal = np.asarray(X, dtype=float), np.asarray(weights, dtype=float), np.asarray(target, dtype=float)
-    if w.shape not in ((), X.shape[-1:]) or (w < 0).any():
-        raise InputError(
-            f"weights have shape {w.shape}, least {w.min()}; expected dx = {X.shape[-1]} numbers, none below 0"
-        )
-    try:
-        d = X - np.broadcast_to(goal, X.shape)
-    except ValueError as error:
-        raise InputError(f"target has shape {goal.shape}; expected (dx,) or (T+1, dx) for X of {X.shape}") from error
-    return (w * d**2).sum(-1), w * d
-
-
-def _radial(
-    weights: Any, target: Any, ramp: Any, X: Array, U: Array, value: Array, slope: Array, curvature: Array
-) -> Any:
-    """Returns value, gradient and Hessian of ramp * phi(s), given phi, phi' and phi''."""
-    wd = _square(weights, target, X)[1]
-    xu, dx = stack(X, U), wd.shape[-1]
-    g, H = np.zeros(xu.shape), np.zeros((*xu.shape, xu.shape[-1]))
-    g[..., :dx] = 2 * slope[..., None] * wd
-    H[..., :dx, :dx] = 4 * curvature[..., None, None] * wd[..., :, None] * wd[..., None, :]
-    i = np.arange(dx)
-    H[..., i, i] += 2 * slope[..., None] * np.asarray(weights, dtype=float)
-    return _weighted(ramp, value, g, H)
-
-
-def _separable(other: Array, parts: Any, actions: bool) -> tuple[Array, Array, Array]:
-    """Returns value, gradient and Hessian of a sum over coordinates, of x or of u, padded to xu and T+1 steps."""
-    value, slope, curvature = parts
-    lead, T = value.shape[:-2], value.shape[-2] - (not actions)
-    d, n = value.shape[-1], value.shape[-1] + np.shape(other)[-1]
-    total, g, H = np.zeros((*lead, T + 1)), np.zeros((*lead, T + 1, n)), np.zeros((*lead, T + 1, n, n))
-    steps, first = (slice(0, T), n - d) if actions else (slice(0, T + 1), 0)
-    i = np.arange(first, first + d)
-    total[..., steps] = value.sum(-1)
-    g[..., steps, first : first + d] = slope
-    H[..., steps, i, i] = curvature
-    return total, g, H
-
-
-def _weighted(ramp: Any, value: Array, g: Array, H: Array) -> tuple[Array, Array, Array]:
-    w = ramp_weights(ramp, value.shape[-1] - 1)
-    return w * value, w[..., None] * g, w[..., None, None] * H
-
-
-def _absolute(derivatives: tuple[Array, Array, Array], X: Array, U: Array) -> QuadraticCost:
-    """Returns the expansion in xu itself, from value, gradient and Hessian at the trajectory."""
-    value, g, H = derivatives
-    xu = stack(X, U)
-    c = g - (H @ xu[..., None])[..., 0]
-    return QuadraticCost(H, c, value - 0.5 * np.einsum("...i,...i->...", g + c, xu))
+def _ordered(low: Any, high: Any, margin: Any) -> Parts:
+    low, high, m = numbers("low", low), numbers("high", high), numbers("margin", margin)
+    if not np.all(m > 0) or not np.all(low <= high):
+        raise InputError(f"got low {low}, high {high}, margin {m}; expected low <= high and margin > 0")
+    return low, high, m

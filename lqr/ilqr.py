@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .box_qp import BoxQP, sweep_with
-from .costs import Cost
 from .descent import FROZEN, RUNNING, SETTLED, STATIONARY, UNFIT, descend
 from .errors import InputError
+from .expansion import Cost
 from .ilqr_inputs import cost_parts, first, prepare
 from .smooth import Dynamics, check, compiled, is_compiled, parts
 from .sweep import compiled_parts, compiled_sweep, expand_quadratic, price_quadratic

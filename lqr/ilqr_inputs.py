@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .batching import flatten, with_batch
-from .costs import Cost, stack
+from .batching import finite, flatten, numbers, with_batch
 from .errors import InputError
+from .expansion import Cost, stack
 from .types import Array, QuadraticCost
 
 
@@ -24,14 +24,11 @@ class Batch(NamedTuple):
 
 def prepare(cost: Cost | QuadraticCost, x0: Any, U: Any, low: Any, high: Any, active: Any) -> Batch:
     """Returns the batch. Raises InputError, with name and index, for shapes that do not fit or bad numbers."""
-    x0, U, low, high = (_numbers(n, a) for n, a in (("x0", x0), ("U", U), ("low", low), ("high", high)))
+    x0, U, low, high = finite("x0", x0), finite("U", U), numbers("low", low), numbers("high", high)
     going = np.asarray(active, dtype=bool)
     for name, a, least in (("x0", x0, 1), ("U", U, 2)):
         if a.ndim < least or a.size == 0:
             raise InputError(f"{name} has shape {a.shape}; expected x0 (..., dx) and U (..., T, du), T > 0")
-        if not np.isfinite(a).all():
-            at = first(~np.isfinite(a))
-            raise InputError(f"{name} is {a[at]} at index {at} of {a.shape}; expected finite numbers")
     (T, du), dx, parts = U.shape[-2:], x0.shape[-1], None
     if isinstance(cost, QuadraticCost):
         cost_lead, (parts,) = flatten(cost)
@@ -62,16 +59,6 @@ def prepare(cost: Cost | QuadraticCost, x0: Any, U: Any, low: Any, high: Any, ac
 def first(where: Array) -> tuple[int, ...]:
     """Returns the index of the first True."""
     return tuple(int(i) for i in np.argwhere(where)[0])
-
-
-def _numbers(name: str, a: Any) -> Array:
-    try:
-        array = np.asarray(a)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"dtype {array.dtype}")
-        return array.astype(float)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is no array of real numbers ({error}); expected float64") from error
 
 
 def cost_parts(cost: Cost, lead: tuple[int, ...]) -> tuple[Any, Any]:

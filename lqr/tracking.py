@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from .costs import Quadratic, stack
+from .costs import Quadratic
 from .errors import InputError
+from .expansion import stack
 from .types import Array, QuadraticCost
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from dynamics import Manifold
 from lqr import Action, QuadraticCost, WeightedNorm
-from lqr.costs import ramp_weights, stack
+from lqr.expansion import ramp_weights, stack
 
 from .model_task import ModelTask
 from .mujoco_task import MujocoBatch, OneStep

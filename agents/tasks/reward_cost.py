@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from lqr import QuadraticCost
-from lqr.costs import stack
+from lqr.expansion import stack
 
 Array = np.ndarray
 

@@ -11,7 +11,7 @@ import numpy as np
 from dynamics import Manifold
 from dynamics.manifold import wrapped
 from lqr import Action, QuadraticCost, WeightedNorm
-from lqr.costs import ramp_weights, stack
+from lqr.expansion import ramp_weights, stack
 
 from .pendulum import Pendulum
 

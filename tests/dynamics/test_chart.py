@@ -5,7 +5,7 @@ import pytest
 
 from dynamics import Chart, InChart, Manifold, NormalInverseWishart, chart_of, fit_linear_gaussian
 from lqr import Action, LinearGaussianController, QuadraticCost, WeightedNorm
-from lqr.costs import stack
+from lqr.expansion import stack
 
 SPACE = Manifold("real", "quaternion", "angle")
 C, N, T, DU = 2, 3, 4, 2

@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from lqr import InputError
-from lqr.costs import (
+from lqr import (
     Action,
     ActionLimits,
+    InputError,
     Lorentzian,
     Quadratic,
     StateLimits,
     Sum,
     WeightedNorm,
-    barrier,
     make_convex,
-    ramp_weights,
 )
+from lqr.costs import barrier
+from lqr.expansion import ramp_weights
 from lqr.types import QuadraticCost
 
 N, T, DX, DU = 2, 4, 3, 2
@@ -137,8 +137,39 @@ def test_adding_sums_gives_one_flat_sum():
         (lambda: StateLimits(1.0, -1.0)(X, U), "low <= high"),
         (lambda: StateLimits(-1.0, 1.0, margin=0.0)(X, U), "margin > 0"),
         (lambda: Action(1.0).expand(X[:, :-1], U), "T\\+1"),
+        (lambda: Action(1.0)(X[:, :-1], U), "T\\+1"),
+        (lambda: Action([1.0, np.nan]), r"weights is nan at index \(1,\)"),
+        (lambda: Action(1.0, target=np.zeros(3))(X, U), "target has shape"),
+        (lambda: Action(np.ones(3)).expand(X, U), "weights has shape"),
+        (lambda: WeightedNorm(["a"]), "weights is no array of real numbers"),
+        (lambda: WeightedNorm(1.0, target=np.array([0.0, np.inf, 0.0])), r"target is inf at index \(1,\)"),
+        (lambda: WeightedNorm(1.0, l1=-1.0), "l1 holds -1.0; expected none below 0"),
+        (lambda: WeightedNorm(1.0, l1=1.0, alpha=0.0).expand(X, U), "alpha is 0"),
+        (lambda: WeightedNorm(1.0, ramp=[1.0, np.nan]), r"ramp is nan at index \(1,\)"),
+        (lambda: Lorentzian(1.0, alpha=0.0), "alpha is 0.0; expected a number above 0"),
+        (lambda: Lorentzian(np.ones(2)).expand(X, U), "weights have shape"),
+        (lambda: Quadratic(np.eye(DX) * np.nan), r"C is nan at index \(0, 0\)"),
+        (lambda: Quadratic(np.eye(DX), np.ones(2))(X, U), "c has shape"),
+        (lambda: Quadratic(np.eye(DX), const=np.ones(2))(X, U), "const has shape"),
+        (lambda: Quadratic(np.tile(np.eye(DX), (T, 1, 1))).expand(X, U), "C has shape"),
+        (lambda: Quadratic(1.0)(X, U), "C has shape"),
+        (lambda: StateLimits(np.nan, 1.0), "low <= high"),
+        (lambda: StateLimits(-np.ones(2), 1.0)(X, U), "low has shape"),
+        (lambda: ActionLimits(-1.0, 1.0, weight=-1.0), "weight holds -1.0"),
+        (lambda: ActionLimits(-1.0, 1.0, weight=np.inf), "weight is inf"),
+        (
+            lambda: make_convex(QuadraticCost(np.full((2, 1, 1), np.nan), np.zeros((2, 1)), np.zeros(2))),
+            "cost.C is nan",
+        ),
     ],
 )
 def test_bad_terms_say_what_is_wrong(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_values_alone_are_those_of_the_expansion_to_the_last_digits(name):
+    term = TERMS[name]
+    xu = np.concatenate([X, np.concatenate([U, np.zeros((N, 1, DU))], 1)], -1)
+    np.testing.assert_allclose(term(X, U), model(term.expand(X, U), xu), rtol=1e-12, atol=1e-12)
