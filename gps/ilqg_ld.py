@@ -4,8 +4,9 @@ Mitrovic, Klanke and Vijayakumar, Adaptive Optimal Feedback Control with Learned
 Gaussian process as the model, Pan and Theodorou, Probabilistic Differential Dynamic Programming (2014). Each round
 
     try the controllers; fit the model to all transitions so far
-    U, K  <-  argmin of the cost under the model's mean, by iLQR within the action limits, from the last plan
-              and from `guesses` random ones; the cheapest is kept
+    U, K  <-  argmin of the cost under the model's mean, by iLQR within the action limits, from what the last
+              controllers do in the new model, what those of its tangent at the start do, and from `guesses` random
+              actions; the cheapest is kept
     u = U + K (x - X) is what is tried next, with noise
 
 Where local models move by a KL step from the trials at hand, here the whole of what is known is used at once: few
@@ -23,7 +24,8 @@ from agents.controllers import ControllerPolicy
 from agents.interfaces import Iteration, State, Task
 from agents.rollout import Trajectories, rollout
 from dynamics import MODELS
-from lqr import InputError, LinearGaussianController, ilqr
+from lqr import InputError, LinearGaussianController, LinearGaussianDynamics, backward, ilqr
+from lqr.costs import make_convex
 
 from . import local as lc
 from .settings import Rule, check, count, positive, whole
@@ -39,7 +41,7 @@ class Config:
     samples: int = 1  # trials of each condition in each iteration
     model: str = "gp"  # global model: nn, ensemble, gp
     plan_iterations: int = 60  # of iLQR, in each round
-    guesses: int = 1  # random action sequences that are improved besides the last plan
+    guesses: int = 1  # random action sequences that are improved besides the likely ones
     initial_std: float = 0.3  # exploration at the start, and of the guesses, as a share of half the action range
     min_std: float = 0.05  # exploration from then on, same unit
 
@@ -74,15 +76,11 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     every, scale = np.arange(task.conditions), lc.action_scale(task)
     model: Any = MODELS[config.model]()
     controller = lc.initial_controller(task, config.initial_std)
-    seen, U, episodes, first = None, None, 0, 1
+    seen, episodes, first = None, 0, 1
     if state:
         controller = LinearGaussianController(**state["controller"])
-        seen, U, episodes, first = (
-            tuple(state["seen"][k] for k in "xuy"),
-            state["U"],
-            state["episodes"],
-            state["number"] + 1,
-        )
+        seen = tuple(state["seen"][k] for k in "xuy")
+        episodes, first = state["episodes"], state["number"] + 1
         model.load_state(state["model"])
     for number in range(first, config.iterations + 1):
         trials = rollout(task, controller, every, config.samples, rng)
@@ -93,11 +91,13 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         guesses = (
             config.initial_std * scale * rng.standard_normal((task.conditions, config.guesses, task.horizon, task.du))
         )
-        starts = guesses if U is None else np.concatenate([U[:, None], guesses], 1)
-        made = plan(task, model, starting_at(trials, task), starts, config, scale)
-        controller, U = made.controller, made.U
+        x0 = starting_at(trials, task)
+        likely = [imagine(task, model, c, x0)[:, None] for c in (controller, hold(task, model, x0))]
+        starts = np.concatenate([*likely, guesses], 1)
+        made = plan(task, model, x0, starts, config, scale)
+        controller = made.controller
         scalars, arrays = report(task, made, trials, episodes, len(seen[0]), rng)
-        frozen = {"number": number, "controller": controller._asdict(), "U": U, "episodes": episodes}
+        frozen = {"number": number, "controller": controller._asdict(), "episodes": episodes}
         frozen |= {"seen": dict(zip("xuy", seen, strict=True)), "model": model.state()}
         yield Iteration(number, ControllerPolicy(controller), scalars, arrays, frozen)
 
@@ -130,6 +130,28 @@ def plan(task: Task, model: Any, x0: Array, starts: Array, config: Config, scale
     cov = np.tile(np.diag((config.min_std * scale) ** 2), (C, T, 1, 1))
     controller = LinearGaussianController(found.controller.K[pick], found.controller.k[pick], cov)
     return Plan(controller, found.X[pick], found.U[pick], found.cost[pick], found.converged[pick])
+
+
+def hold(task: Task, model: Any, x0: Array) -> LinearGaussianController:
+    """Returns what would be optimal if the world were the model's tangent at the starts x0 (C, dx) everywhere."""
+    C, T, du = len(x0), task.horizon, task.du
+    still = np.clip(np.zeros((C, du)), task.action_low, task.action_high)
+    mean, jacobian, noise = model.linearise(x0, still)
+    f = mean - (jacobian @ np.concatenate([x0, still], 1)[..., None])[..., 0]
+    every = tuple(np.repeat(a[:, None], T, axis=1) for a in (jacobian, f, noise))
+    X, U = np.repeat(x0[:, None], T + 1, axis=1), np.repeat(still[:, None], T, axis=1)
+    cost = make_convex(task.cost.expand(X, U), floor=1e-6, around=(X, U))
+    return backward(LinearGaussianDynamics(*every), cost)[0]
+
+
+def imagine(task: Task, model: Any, controller: LinearGaussianController, x0: Array) -> Array:
+    """Returns the actions (C, T, du) that the controllers take, without noise, in the model's world from x0 (C, dx)."""
+    x, U = x0, np.empty(controller.k.shape)
+    for t in range(U.shape[1]):
+        mean = (controller.K[:, t] @ x[..., None])[..., 0] + controller.k[:, t]
+        U[:, t] = np.clip(mean, task.action_low, task.action_high)
+        x = model.predict(x, U[:, t]).mean
+    return U
 
 
 def transitions(trials: Trajectories) -> tuple[Array, Array, Array]:
