@@ -138,10 +138,10 @@ def hold(task: Task, model: Any, x0: Array) -> LinearGaussianController:
     still = np.clip(np.zeros((C, du)), task.action_low, task.action_high)
     mean, jacobian, noise = model.linearise(x0, still)
     f = mean - (jacobian @ np.concatenate([x0, still], 1)[..., None])[..., 0]
-    every = tuple(np.repeat(a[:, None], T, axis=1) for a in (jacobian, f, noise))
+    F, f, noise = (np.repeat(a[:, None], T, axis=1) for a in (jacobian, f, noise))
     X, U = np.repeat(x0[:, None], T + 1, axis=1), np.repeat(still[:, None], T, axis=1)
     cost = make_convex(task.cost.expand(X, U), floor=1e-6, around=(X, U))
-    return backward(LinearGaussianDynamics(*every), cost)[0]
+    return backward(LinearGaussianDynamics(F, f, noise), cost)[0]
 
 
 def imagine(task: Task, model: Any, controller: LinearGaussianController, x0: Array) -> Array:
