@@ -25,7 +25,7 @@ from agents.interfaces import Iteration, State, Task
 from agents.rollout import Trajectories, rollout
 from dynamics import MODELS
 from lqr import InputError, LinearGaussianController, LinearGaussianDynamics, backward, ilqr
-from lqr.costs import make_convex
+from lqr.expansion import make_convex
 
 from . import local as lc
 from .settings import Rule, check, count, positive, whole
@@ -147,7 +147,7 @@ def hold(task: Task, model: Any, x0: Array) -> LinearGaussianController:
 def imagine(task: Task, model: Any, controller: LinearGaussianController, x0: Array) -> Array:
     """Returns the actions (C, T, du) that the controllers take, without noise, in the model's world from x0 (C, dx)."""
     x, U = x0, np.empty(controller.k.shape)
-    for t in range(U.shape[1]):
+    for t in range(task.horizon):
         mean = (controller.K[:, t] @ x[..., None])[..., 0] + controller.k[:, t]
         U[:, t] = np.clip(mean, task.action_low, task.action_high)
         x = model.predict(x, U[:, t]).mean
