@@ -19,7 +19,7 @@ from .infinite import StationaryController, infinite_horizon
 from .kl_constrained import minimise_cost_within_kl
 from .kl_per_step import minimise_cost_within_kl_per_step
 from .lagrangian import KLResult
-from .lqg import Filtered, LinearGaussianObservation, kalman_filter, rts_smoother
+from .lqg import Filtered, kalman_filter, rts_smoother
 from .passes import backward, expected_cost, forward
 from .receding import receding_horizon, shift
 from .terms import Sum
@@ -28,6 +28,7 @@ from .types import (
     Gaussian,
     LinearGaussianController,
     LinearGaussianDynamics,
+    LinearGaussianObservation,
     QuadraticCost,
     QuadraticValue,
     TrajectoryDistribution,

@@ -16,6 +16,7 @@ from .types import (
     Gaussian,
     LinearGaussianController,
     LinearGaussianDynamics,
+    LinearGaussianObservation,
     QuadraticCost,
     QuadraticValue,
     TrajectoryDistribution,
@@ -25,12 +26,13 @@ AXES = {  # S = T + 1 and n = x + u; what is not named here is a batch axis
     Gaussian: ("x", "xx"),
     LinearGaussianController: ("Tux", "Tu", "Tuu"),
     LinearGaussianDynamics: ("Txn", "Tx", "Txx"),
+    LinearGaussianObservation: ("Sox", "So", "Soo"),
     QuadraticCost: ("Snn", "Sn", "S"),
     QuadraticValue: ("Sxx", "Sx", "S"),
     TrajectoryDistribution: ("Sn", "Snn"),
 }
 SYMMETRIC = {"V": False, "C": False, "cov": True}  # and must it be positive semi-definite?
-MEANING = "T steps, S = T+1, x states, u actions, n = x+u"
+MEANING = "T steps, S = T+1, x states, u actions, n = x+u, o observations"
 PROBLEMS = (
     "",
     "not symmetric; use 0.5 * (A + A')",
@@ -101,7 +103,8 @@ def _explain(name: str, stack: Array, shape: tuple[int, ...], matrices: bool, de
         raise InputError(f"{name} is {stack.reshape(shape)[place]} at index {place}; expected finite numbers")
     code, where = _inspect(stack.reshape(-1, *shape[-2:]), matrices, definite)
     place = tuple(int(i) for i in np.unravel_index(where, shape[:-2]))
-    raise InputError(f"{name} at index {place} (batch axes, then the step) is not as expected: {PROBLEMS[code - 1]}")
+    which = f" at index {place} (batch axes, then the step)" if place else ""
+    raise InputError(f"{name}{which} is not as expected: {PROBLEMS[code - 1]}")
 
 
 def numbers(name: str, a: Any) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .batching import finite, numbers, symmetric
 from .errors import InputError, NotPositiveDefinite
 from .sweep import box_qp
 from .types import Array
@@ -23,16 +24,11 @@ def solve_box_qp(H: Array, g: Array, low: Array, high: Array) -> tuple[Array, Ar
     symmetric or limits that cross; NotPositiveDefinite, which is a LinAlgError,
     if H is not positive definite on the free coordinates.
     """
-    H, g, low, high = (np.ascontiguousarray(a, dtype=float) for a in (H, g, low, high))
-    d = len(g)
-    if g.shape != (d,) or H.shape != (d, d) or low.shape != (d,) or high.shape != (d,):
+    H, g = np.ascontiguousarray(symmetric("H", H)), np.ascontiguousarray(finite("g", g))
+    low, high = np.ascontiguousarray(numbers("low", low)), np.ascontiguousarray(numbers("high", high))
+    d = len(H)
+    if H.shape != (d, d) or g.shape != (d,) or low.shape != (d,) or high.shape != (d,):
         raise InputError(f"H {H.shape}, g {g.shape}, low {low.shape}, high {high.shape}; expected (d, d) and (d,)")
-    for name, a in (("H", H), ("g", g)):
-        if not np.isfinite(a).all():
-            place = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
-            raise InputError(f"{name} is {a[place]} at index {place}; expected finite numbers")
-    if abs(H - H.T).max() > 1e-6 * abs(H).max():
-        raise InputError("H is not symmetric; use 0.5 * (H + H')")
     if not (low <= high).all():
         i = int(np.argmax(~(low <= high)))
         raise InputError(f"low is {low[i]}, high is {high[i]} at index {i}; expected low <= high")

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import solve_discrete_are
 
+from .batching import finite, symmetric
 from .errors import InputError, NotPositiveDefinite, NumericalError
 from .types import Array
 
@@ -24,17 +25,11 @@ def infinite_horizon(F: Any, C: Any, cov: Any = None) -> StationaryController:
     finite or a C that is not symmetric; NotPositiveDefinite if the action block of C is not positive definite;
     NumericalError if no stabilising solution exists: an unstable mode that actions do not reach, or the cost not see.
     """
-    F, C = np.asarray(F, dtype=float), np.asarray(C, dtype=float)
+    F, C = finite("F", F), symmetric("C", C)
     if F.ndim < 2 or C.ndim < 2 or C.shape[-2:] != (F.shape[-1],) * 2 or F.shape[-1] <= F.shape[-2]:
         raise InputError(f"F has shape {F.shape}, C {C.shape}; expected (..., dx, n) and (..., n, n) with n = dx + du")
     dx, n = F.shape[-2:]
-    noise = np.zeros((dx, dx)) if cov is None else np.asarray(cov, dtype=float)
-    for name, a in (("F", F), ("C", C), ("cov", noise)):
-        if not np.isfinite(a).all():
-            at = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
-            raise InputError(f"{name} is {a[at]} at index {at}; expected finite numbers")
-        if name != "F" and np.any(abs(a - np.swapaxes(a, -1, -2)) > 1e-6 * abs(a).max()):
-            raise InputError(f"{name} is not symmetric; use 0.5 * ({name} + {name}')")
+    noise = np.zeros((dx, dx)) if cov is None else symmetric("cov", cov, definite=True)
     try:
         lead = np.broadcast_shapes(F.shape[:-2], C.shape[:-2], noise.shape[:-2])
         noise = np.broadcast_to(noise, (*lead, dx, dx))

@@ -9,16 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .batching import finite, flatten, numbers, restore
 from .errors import InputError, NotPositiveDefinite
-from .types import Array, Gaussian, LinearGaussianDynamics
-
-
-class LinearGaussianObservation(NamedTuple):
-    """o ~ N(H x + h, cov)."""
-
-    H: Array  # (..., T+1, do, dx)
-    h: Array  # (..., T+1, do)
-    cov: Array  # (..., T+1, do, do)
+from .types import Array, Gaussian, LinearGaussianDynamics, LinearGaussianObservation
 
 
 class Filtered(NamedTuple):
@@ -36,20 +29,28 @@ def kalman_filter(
     """Returns the beliefs p(x_t | o_0..o_t, u), for actions U (..., T, du) and observations O (..., T+1, do).
 
     A row of O with a NaN is a missing observation. Updates are in Joseph's form, which keeps covariances positive.
-    Raises InputError for shapes that do not fit, NotPositiveDefinite where an observation has a singular covariance.
+    Raises InputError, with name and index, for shapes that do not fit, entries that are not finite numbers, and
+    covariances that are not symmetric and positive semi-definite; NotPositiveDefinite, with the step, where the
+    covariance of an observation is singular.
     """
-    F, f, W = (np.asarray(a, dtype=float) for a in dynamics)
-    H, h, R = (np.asarray(a, dtype=float) for a in observation)
-    U, O = np.asarray(U, dtype=float), np.asarray(O, dtype=float)
+    axes, (model, sensor, start) = flatten(dynamics, observation, x0, names=("dynamics", "observation", "x0"))
+    (F, f, W), (H, h, R), (m, P) = restore(axes, *model), restore(axes, *sensor), restore(axes, *start)
     T, dx, n = F.shape[-3:]
     do = H.shape[-2]
-    if U.shape[-2:] != (T, n - dx) or O.shape[-2:] != (T + 1, do) or H.shape[-3:] != (T + 1, do, dx):
+    U, O = finite("U", U), numbers("O", O)
+    if U.shape[-2:] != (T, n - dx) or O.shape[-2:] != (T + 1, do):
         raise InputError(
-            f"U has shape {U.shape}, O {O.shape}, H {H.shape}; expected (..., {T}, {n - dx}), (..., {T + 1}, do) and "
-            f"(..., {T + 1}, do, {dx}) for dynamics with T = {T}, dx = {dx}, du = {n - dx}"
+            f"U has shape {U.shape}, O {O.shape}; expected (..., {T}, {n - dx}) and (..., {T + 1}, {do}) "
+            f"for dynamics with T = {T}, du = {n - dx} and observations with do = {do}"
         )
-    m, P = (np.asarray(a, dtype=float) for a in x0)
-    lead = np.broadcast_shapes(F.shape[:-3], H.shape[:-3], m.shape[:-1], U.shape[:-2], O.shape[:-2])
+    if np.isinf(O).any():
+        place = tuple(int(i) for i in np.argwhere(np.isinf(O))[0])
+        raise InputError(f"O is {O[place]} at index {place}; expected finite numbers, or NaN for what is missing")
+    try:
+        lead = np.broadcast_shapes(axes, U.shape[:-2], O.shape[:-2])
+    except ValueError as error:
+        got = f"{axes}, U {U.shape[:-2]}, O {O.shape[:-2]}"
+        raise InputError(f"leading axes do not broadcast: dynamics {got}; make them equal or 1") from error
     m, P = np.broadcast_to(m, (*lead, dx)), np.broadcast_to(P, (*lead, dx, dx))
     before: tuple[list[Array], list[Array]] = ([], [])
     after: tuple[list[Array], list[Array]] = ([], [])
@@ -67,7 +68,10 @@ def kalman_filter(
         try:
             L = np.linalg.cholesky(S)
         except np.linalg.LinAlgError as error:
-            raise NotPositiveDefinite(f"the observation at step {t} has a singular covariance; raise R", t=t) from error
+            b = int(np.argmax(np.linalg.eigvalsh(S).min(-1) <= 0))
+            raise NotPositiveDefinite(
+                f"the observation at step {t} of problem {b} has a singular covariance; raise observation.cov", b, t
+            ) from error
         gain = _T(np.linalg.solve(S, Ht @ P)) * seen[..., None, None]
         surprise = np.where(seen[..., None], O[..., t, :] - (Ht @ m[..., None])[..., 0] - h[..., t, :], 0.0)
         white = np.linalg.solve(L, surprise[..., None])[..., 0]
@@ -88,15 +92,25 @@ def kalman_filter(
 def rts_smoother(dynamics: LinearGaussianDynamics, filtered: Filtered) -> Gaussian:
     """Returns the beliefs p(x_t | all observations): mean (..., T+1, dx), cov (..., T+1, dx, dx).
 
-    Uses pseudo-inverses, so noise-free dynamics are allowed.
+    Uses pseudo-inverses, so noise-free dynamics are allowed. Raises InputError, with name and index, for shapes that
+    do not fit, entries that are not finite numbers, and covariances that are not symmetric and positive semi-definite.
     """
-    F, dx = np.asarray(dynamics.F, dtype=float), filtered.mean.shape[-1]
-    mean, cov = filtered.mean.copy(), filtered.cov.copy()
-    for t in range(F.shape[-3] - 1, -1, -1):
-        ahead = filtered.predicted.cov[..., t + 1, :, :]
-        P, A = filtered.cov[..., t, :, :], F[..., t, :, :dx]
+    lead, ((F, _, _),) = flatten(dynamics, names=("dynamics",))
+    (F,), (T, dx) = restore(lead, F), F.shape[1:3]
+    after = Gaussian(filtered.mean, filtered.cov)  # steps are batch axes here
+    steps, pairs = flatten(after, filtered.predicted, names=("filtered", "filtered.predicted"))
+    mean, cov, ahead_mean, ahead_cov = (a for pair in pairs for a in restore(steps, *pair))
+    fits = steps[-1:] == (T + 1,) and mean.shape[-1] == dx and len(lead) < len(steps)
+    if not fits or any(a not in (1, b) for a, b in zip(lead[::-1], steps[-2::-1], strict=False)):
+        raise InputError(
+            f"filtered.mean has shape {np.shape(filtered.mean)}; expected {(*lead, T + 1, dx)}, as dynamics have "
+            f"T = {T}, dx = {dx}"
+        )
+    mean, cov = mean.copy(), cov.copy()
+    for t in range(T - 1, -1, -1):
+        ahead, P, A = ahead_cov[..., t + 1, :, :], cov[..., t, :, :], F[..., t, :, :dx]
         G = P @ _T(A) @ np.linalg.pinv(ahead, hermitian=True)
-        mean[..., t, :] += (G @ (mean[..., t + 1, :] - filtered.predicted.mean[..., t + 1, :])[..., None])[..., 0]
+        mean[..., t, :] += (G @ (mean[..., t + 1, :] - ahead_mean[..., t + 1, :])[..., None])[..., 0]
         cov[..., t, :, :] = _symmetric(P + G @ (cov[..., t + 1, :, :] - ahead) @ _T(G))
     return Gaussian(mean, cov)
 

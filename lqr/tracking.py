@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .costs import Quadratic
+from .batching import finite, symmetric
 from .errors import InputError
 from .expansion import stack
 from .types import Array, QuadraticCost
@@ -15,22 +15,23 @@ def tracking_cost(X: Array, U: Array, Q: Any, R: Any, Q_final: Any = None) -> Qu
 
     X (..., T+1, dx), U (..., T, du); Q (dx, dx) and R (du, du), each with optional leading axes up to T+1 and T.
     With `backward` it gives the tracking controller, whatever the dynamics; the reference need not obey them.
-    Raises InputError for shapes that do not fit.
+    Raises InputError, with name and index, for shapes that do not fit, entries that are not finite numbers, and
+    weights that are not symmetric and positive semi-definite.
     """
-    xu = stack(X, U)
+    xu = stack(finite("X", X), finite("U", U))
     *lead, S, n = xu.shape
     dx = np.shape(X)[-1]
     C = np.zeros((*lead, S, n, n))
-    try:
-        C[..., :dx, :dx] = Q
-        C[..., :-1, dx:, dx:] = R
-        if Q_final is not None:
-            C[..., -1, :dx, :dx] = Q_final
-    except ValueError as error:
-        raise InputError(
-            f"Q has shape {np.shape(Q)}, R {np.shape(R)}, Q_final {np.shape(Q_final)}; expected ({dx}, {dx}) for x "
-            f"and ({n - dx}, {n - dx}) for u"
-        ) from error
-    centred = Quadratic(C).expand(np.zeros_like(X, dtype=float), np.zeros_like(U, dtype=float)).C
-    c = -(centred @ xu[..., None])[..., 0]
-    return QuadraticCost(centred, c, -0.5 * np.einsum("...i,...i->...", c, xu))
+    blocks = [("Q", Q, C[..., :dx, :dx]), ("R", R, C[..., :-1, dx:, dx:])]
+    if Q_final is not None:
+        blocks.append(("Q_final", Q_final, C[..., -1, :dx, :dx]))
+    for name, weights, block in blocks:
+        given = symmetric(name, weights, definite=True)
+        try:
+            block[:] = np.broadcast_to(0.5 * (given + np.swapaxes(given, -1, -2)), block.shape)
+        except ValueError as error:
+            raise InputError(
+                f"{name} has shape {given.shape}; expected {block.shape[-2:]}, or what broadcasts to {block.shape}"
+            ) from error
+    c = -(C @ xu[..., None])[..., 0]
+    return QuadraticCost(C, c, -0.5 * np.einsum("...i,...i->...", c, xu))

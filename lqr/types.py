@@ -34,6 +34,14 @@ class LinearGaussianDynamics(NamedTuple):
     cov: Array  # (..., T, dx, dx)
 
 
+class LinearGaussianObservation(NamedTuple):
+    """o ~ N(H x + h, cov)."""
+
+    H: Array  # (..., T+1, do, dx)
+    h: Array  # (..., T+1, do)
+    cov: Array  # (..., T+1, do, do)
+
+
 class QuadraticCost(NamedTuple):
     """1/2 xu' C xu + c' xu + const at each step; at step T only the state's block counts."""
 

@@ -115,7 +115,7 @@ def test_infinite_horizons_of_a_batch_are_those_of_its_members_and_bad_input_is_
     alone = infinite_horizon(F[1, 2], np.eye(3), cov=0.1 * np.eye(2))
     for a, b in zip(together, alone, strict=True):
         np.testing.assert_array_equal(a[1, 2], b)
-    with pytest.raises(InputError, match="C is not symmetric"):
+    with pytest.raises(InputError, match="C is not as expected: not symmetric"):
         infinite_horizon(F, np.triu(np.ones((3, 3))) + np.eye(3))
     with pytest.raises(InputError, match=r"F is nan at index \(0,"):
         infinite_horizon(F * np.nan, np.eye(3))
@@ -142,3 +142,80 @@ def test_tracking_costs_the_distance_and_a_reachable_reference_is_followed_exact
     np.testing.assert_allclose(expected_cost(away, cost), [1.6] * T + [15.0], rtol=1e-9)
     with pytest.raises(InputError, match="Q has shape"):
         tracking_cost(X, U, np.eye(2), np.eye(DU))
+
+
+def spoiled(problem, position, field, index, value):
+    """Returns the arguments of the filter with one entry changed, of a tuple's field or of an array."""
+    changed = list(problem)
+    a = np.array(getattr(changed[position], field) if field else changed[position])
+    a[index] = value
+    changed[position] = changed[position]._replace(**{field: a}) if field else a
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("position", "field", "index", "value", "message"),
+    [
+        (0, "F", (1, 2, 0, 0), np.nan, r"dynamics\.F is nan at index \(1, 2, 0, 0\)"),
+        (0, "cov", (0, 3, 0, 1), 9.0, r"dynamics\.cov at index \(0, 3\).*not symmetric"),
+        (0, "cov", (1, 3), -np.eye(DX), r"dynamics\.cov at index \(1, 3\).*not positive semi-definite"),
+        (1, "H", (0, 5, 1, 2), np.inf, r"observation\.H is inf at index \(0, 5, 1, 2\)"),
+        (1, "cov", (1, 5, 0, 1), 2.0, r"observation\.cov at index \(1, 5\).*not symmetric"),
+        (1, "cov", (1, 4), -np.eye(DO), r"observation\.cov at index \(1, 4\).*not positive semi-definite"),
+        (2, "cov", (0,), -np.eye(DX), r"x0\.cov at index \(0,\).*not positive semi-definite"),
+        (3, None, (0, 1, 1), np.nan, r"U is nan at index \(0, 1, 1\)"),
+        (4, None, (1, 2, 0), np.inf, r"O is inf at index \(1, 2, 0\).*NaN for what is missing"),
+    ],
+)
+def test_a_filter_names_the_bad_entry(position, field, index, value, message):
+    problem = observed(np.random.default_rng(6), lead=(2,))
+    with pytest.raises(InputError, match=message):
+        kalman_filter(*spoiled(problem, position, field, index, value))
+
+
+def test_a_filter_and_a_smoother_name_shapes_that_do_not_fit():
+    dynamics, observation, x0, U, O = observed(np.random.default_rng(7), lead=(2,))
+    filtered = kalman_filter(dynamics, observation, x0, U, O)
+    with pytest.raises(InputError, match=r"observation\.H has shape .* x is 2; expected 3"):
+        kalman_filter(dynamics, observation._replace(H=observation.H[..., :2]), x0, U, O)
+    with pytest.raises(InputError, match=r"observation\.h has shape .* S is 5; expected 6"):
+        kalman_filter(dynamics, observation._replace(h=observation.h[:, :T]), x0, U, O)
+    with pytest.raises(InputError, match="leading axes do not broadcast"):
+        kalman_filter(dynamics, observation, x0, U, np.zeros((3, T + 1, DO)))
+    with pytest.raises(InputError, match=r"O .* expected"):
+        kalman_filter(dynamics, observation, x0, U, O[..., :1])
+    with pytest.raises(InputError, match="O is no array of real numbers"):
+        kalman_filter(dynamics, observation, x0, U, "O")
+    shorter = LinearGaussianDynamics(*(a[:, 1:] for a in dynamics))
+    with pytest.raises(InputError, match=r"filtered\.mean has shape \(2, 6, 3\); expected \(2, 5, 3\)"):
+        rts_smoother(shorter, filtered)
+    with pytest.raises(InputError, match=r"filtered\.mean has shape"):
+        rts_smoother(LinearGaussianDynamics(*(np.stack([a] * 3) for a in dynamics)), filtered)
+    bad = filtered.cov.copy()
+    bad[1, 4] = -np.eye(DX)
+    with pytest.raises(InputError, match=r"filtered\.cov at index \(1, 4\).*not positive semi-definite"):
+        rts_smoother(dynamics, filtered._replace(cov=bad))
+    early = filtered.predicted._replace(mean=filtered.predicted.mean * np.nan)
+    with pytest.raises(InputError, match=r"filtered\.predicted\.mean is nan at index \(0, 0, 0\)"):
+        rts_smoother(dynamics, filtered._replace(predicted=early))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"X": np.full((T + 1, DX), np.nan)}, r"X is nan at index \(0, 0\)"),
+        ({"U": np.zeros((T + 1, DU))}, r"X has shape \(6, 3\) and U \(6, 2\)"),
+        ({"Q": np.triu(np.ones((DX, DX)))}, "Q is not as expected: not symmetric"),
+        ({"Q": "heavy"}, "Q is no array of real numbers"),
+        ({"Q_final": -np.eye(DX)}, "Q_final is not as expected: not positive semi-definite"),
+        ({"Q_final": np.eye(2)}, r"Q_final has shape \(2, 2\); expected \(3, 3\)"),
+        ({"R": np.stack([np.eye(DU)] * (T - 1) + [-np.eye(DU)])}, r"R at index \(4,\).*not positive semi-definite"),
+        ({"R": np.full((DU, DU), np.inf)}, r"R is inf at index \(0, 0\)"),
+        ({"R": np.ones(DU)}, r"R has shape \(2,\); expected square matrices"),
+        ({"R": np.stack([np.eye(DU)] * (T + 1))}, r"R has shape \(6, 2, 2\); expected \(2, 2\), or .* \(5, 2, 2\)"),
+    ],
+)
+def test_a_tracking_cost_names_what_is_wrong(change, message):
+    good = {"X": np.zeros((T + 1, DX)), "U": np.zeros((T, DU)), "Q": np.eye(DX), "R": np.eye(DU)}
+    with pytest.raises(InputError, match=message):
+        tracking_cost(**(good | change))
