@@ -38,13 +38,19 @@ PRIORS: dict[str, Callable[[], Any]] = {
 
 
 def make_prior(prior: str | Prior, task: Any = None) -> Any:
-    """Returns the prior of that word, or a copy of the object; an unknown word is refused with the choices.
+    """Returns the prior of that word, or a copy of the object, as a Config may be used twice.
 
-    A prior that has a method `attach` is handed the task.
+    A prior that has a method `attach` is handed the task. Raises InputError for an unknown word, with the choices, and
+    for an object that is no `Prior`.
     """
     if isinstance(prior, str) and prior not in PRIORS:
         raise InputError(f"prior is {prior!r}; expected one of {', '.join(PRIORS)}")
-    made = PRIORS[prior]() if isinstance(prior, str) else deepcopy(prior)  # a Config may be used twice
+    made = PRIORS[prior]() if isinstance(prior, str) else deepcopy(prior)
+    missing = [name for name in ("update", "at", "state", "load_state") if not hasattr(made, name)]
+    if missing or isinstance(made, type):
+        what = f"{prior!r:.80}, a class" if isinstance(made, type) else f"{prior!r:.80} without {', '.join(missing)}"
+        hint = "Linearised(model) makes a prior of a model" if hasattr(made, "linearise") else "see dynamics.Prior"
+        raise InputError(f"got the prior {what}; expected one of {', '.join(PRIORS)} or an object; {hint}")
     if hasattr(made, "attach"):
         made.attach(task)
     return made

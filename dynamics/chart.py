@@ -82,7 +82,7 @@ class Chart:
         size, dim = self.manifold.size, self.manifold.dim
         x = self.manifold.retract(self.origin, mean[..., :dim])
         P = np.zeros((*mean.shape[:-1], mean.shape[-1] - dim + size, mean.shape[-1]))
-        P[..., :size, :dim] = self.manifold.embedding(x)
+        P[..., :size, :dim] = self.manifold.embedding(x) @ np.linalg.inv(self.manifold.jacobian(x, self.origin))
         P[..., size:, dim:] = np.eye(mean.shape[-1] - dim)
         return np.concatenate([x, mean[..., dim:]], -1), P @ cov @ np.swapaxes(P, -1, -2)
 

@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 from lqr import InputError, LinearGaussianDynamics
 
-from .local import Fit
+from .local import Fit, checked_weight
 from .prior import Array
 from .regression import StudentT, predictive
 
@@ -34,13 +34,17 @@ class Diagnostics(NamedTuple):
     condition: Array  # (C, T), condition number of the scatter of [x; u], each coordinate in units of its own spread
 
 
-def diagnose(fit: Fit, x: Array, u: Array, k: int = 10) -> Diagnostics:
-    """Returns the diagnostics of a fit on held-out trials x (C, N, T+1, dx), u (C, N, T, du). Raises InputError."""
+def diagnose(fit: Fit, x: Array, u: Array, k: int = 10, weight: Array | None = None) -> Diagnostics:
+    """Returns the diagnostics of a fit on held-out trials x (C, N, T+1, dx), u (C, N, T, du).
+
+    `weight` (C, N, T) is 0 for the steps that do not count, such as those after an episode's end. Raises InputError.
+    """
+    x, u, counts = _checked(fit.dynamics, x, u, weight)
     ahead = predictive(fit.posterior, x[:, :, :-1], u)
     return Diagnostics(
-        float(log_density(ahead, x[:, :, 1:]).mean()),
-        one_step_error(fit.dynamics, x, u),
-        k_step_error(fit.dynamics, x, u, k),
+        float(log_density(ahead, x[:, :, 1:])[counts].mean()),
+        one_step_error(fit.dynamics, x, u, weight),
+        k_step_error(fit.dynamics, x, u, k, weight),
         k,
         fit.joint.n0 - fit.samples,
         fit.samples,
@@ -48,29 +52,54 @@ def diagnose(fit: Fit, x: Array, u: Array, k: int = 10) -> Diagnostics:
     )
 
 
-def one_step_error(dynamics: LinearGaussianDynamics, x: Array, u: Array) -> Error:
-    """Returns the error of x' from the true x and u, x (C, N, T+1, dx), u (C, N, T, du)."""
-    return k_step_error(dynamics, x, u, 1)
+def one_step_error(dynamics: LinearGaussianDynamics, x: Array, u: Array, weight: Array | None = None) -> Error:
+    """Returns the error of x' from the true x and u, x (C, N, T+1, dx), u (C, N, T, du), weight (C, N, T)."""
+    return k_step_error(dynamics, x, u, 1, weight)
 
 
-def k_step_error(dynamics: LinearGaussianDynamics, x: Array, u: Array, k: int) -> Error:
+def k_step_error(dynamics: LinearGaussianDynamics, x: Array, u: Array, k: int, weight: Array | None = None) -> Error:
     """Returns the error k steps ahead, under the actions that were taken, from every step that has k more after it.
 
-    Raises InputError where the trials are shorter than k, or of another shape than the models.
+    Where a weight (C, N, T) is 0, no prediction goes through that step. Raises InputError where no trial has k steps
+    in a row, the trials are of another shape than the models, or a number that counts is not finite.
     """
-    C, T, dx, _ = dynamics.F.shape
-    if x.ndim != 4 or x.shape[::2] != (C, T + 1) or u.shape[:3] != (C, x.shape[1], T) or x.shape[3] != dx:
-        raise InputError(f"x has shape {x.shape}, u {u.shape}; expected ({C}, N, {T + 1}, {dx}) and ({C}, N, {T}, du)")
-    if not 1 <= k <= T:
-        raise InputError(f"k is {k}; expected 1 to {T}, the steps of the trials")
-    starts = T - k + 1
+    x, u, counts = _checked(dynamics, x, u, weight)
+    T = u.shape[2]
+    longest = next((w for w in range(T, 0, -1) if _rows(counts, w).any()), 0)
+    if not 1 <= k <= longest:
+        raise InputError(f"k is {k}; expected 1 to {longest}, the steps of the trials")
+    starts, inside = T - k + 1, _rows(counts, k)
     ahead = x[:, :, :starts]
     for i in range(k):
         xu = np.concatenate([ahead, u[:, :, i : i + starts]], -1)
         F, f = dynamics.F[:, i : i + starts], dynamics.f[:, None, i : i + starts]
         ahead = np.einsum("ctij,cntj->cnti", F, xu) + f
     truth = x[:, :, k:]
-    return Error(*(float(np.sqrt(((guess - truth) ** 2).mean())) for guess in (ahead, x[:, :, :starts])))
+    return Error(*(float(np.sqrt(((guess - truth)[inside] ** 2).mean())) for guess in (ahead, x[:, :, :starts])))
+
+
+def _rows(counts: Array, k: int) -> Array:
+    """Returns where k steps in a row count, (C, N, T - k + 1)."""
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(counts, k, axis=2).all(-1))
+
+
+def _checked(dynamics: LinearGaussianDynamics, x: Array, u: Array, weight: Array | None) -> tuple[Array, Array, Array]:
+    """Returns x and u, 0 where no step that counts needs them, and which steps count, (C, N, T). Raises InputError."""
+    x, u = np.asarray(x, dtype=float), np.asarray(u, dtype=float)
+    C, T, dx, n = dynamics.F.shape
+    N = x.shape[1] if x.ndim == 4 else 0
+    if N < 1 or x.shape != (C, N, T + 1, dx) or u.shape != (C, N, T, n - dx):
+        wanted = f"({C}, N, {T + 1}, {dx}) and ({C}, N, {T}, {n - dx}), N >= 1"
+        raise InputError(f"x has shape {x.shape}, u {u.shape}; expected {wanted}")
+    counts = checked_weight(weight, u.shape[:3]) > 0
+    if not counts.any():
+        raise InputError("no step of the trials has a weight above 0; expected at least one to judge by")
+    needed = np.zeros(x.shape[:3], bool)
+    needed[:, :, :-1] |= counts
+    needed[:, :, 1:] |= counts
+    if not (np.isfinite(x[needed]).all() and np.isfinite(u[counts]).all()):
+        raise InputError("x or u holds a number that is not finite; give those steps the weight 0")
+    return np.where(needed[..., None], x, 0.0), np.where(counts[..., None], u, 0.0), counts
 
 
 def log_density(p: StudentT, x: Array) -> Array:

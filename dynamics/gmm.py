@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .mixture import Mixture, features, fit_mixture, log_densities, responsibilities, start
-from .prior import Array, NormalInverseWishart, smallest
+from .prior import Array, NormalInverseWishart, asked, learnt, smallest
 from .storage import check_tree
 
 one_thread = threadpool_limits.wrap(limits=1, user_api="blas")  # small products: more threads only wait for each other
@@ -34,7 +34,7 @@ class GaussianMixturePrior:
     @one_thread
     def update(self, x: Array, u: Array, xnext: Array) -> None:
         """Adds transitions (M, .) to the window and refits."""
-        new = np.concatenate([x, u, xnext - x], -1)
+        new = learnt(x, u, xnext, len(self.centre))
         self.z = new if self.z is None else np.concatenate([self.z, new])[-self.window :]
         centre, scale = self.z.mean(0), np.sqrt(np.maximum(self.z.var(0), smallest(self.z, x.shape[-1])))
         z = (self.z - centre) / scale
@@ -52,7 +52,7 @@ class GaussianMixturePrior:
     @one_thread
     def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
         """Returns the prior of each step from the samples there, (C, T, N, .)."""
-        z = (np.concatenate([x, u, xnext - x], -1) - self.centre) / self.scale
+        z = (asked(x, u, xnext, len(self.centre)) - self.centre) / self.scale
         C, T, N, d = z.shape
         share, _ = responsibilities(log_densities(features(z.reshape(-1, d)), self._mixture()))
         weight = share.reshape(C, T, N, -1).mean(2)
@@ -65,7 +65,7 @@ class GaussianMixturePrior:
 
     def log_likelihood(self, x: Array, u: Array, xnext: Array) -> float:
         """Returns the mean log density of transitions (M, .), in nats, in the units given."""
-        z = (np.concatenate([x, u, xnext - x], -1) - self.centre) / self.scale
+        z = (asked(x, u, xnext, len(self.centre)) - self.centre) / self.scale
         return float(_score(features(z), self._mixture()).mean() - np.log(self.scale).sum())
 
     def state(self) -> dict[str, Any]:

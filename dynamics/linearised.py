@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .model import Array, Model
-from .prior import NormalInverseWishart
+from .prior import NormalInverseWishart, asked, learnt
 from .storage import check_tree
 
 
@@ -25,6 +25,7 @@ class Linearised:
     def update(self, x: Array, u: Array, xnext: Array) -> None:
         """Adds transitions (M, .) and fits the model to all of them."""
         old = self.seen
+        learnt(x, u, xnext, 0 if old is None else 2 * old[0].shape[1] + old[1].shape[1])
         if old is not None:
             x, u, xnext = (np.concatenate(pair) for pair in zip(old, (x, u, xnext), strict=True))
         self.seen = x, u, xnext
@@ -33,7 +34,7 @@ class Linearised:
 
     def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
         """Returns the prior of each step, (C, T), linearised at the mean of the samples there, (C, T, N, .)."""
-        assert self.seen is not None
+        asked(x, u, xnext, 0 if self.seen is None else 2 * self.seen[0].shape[1] + self.seen[1].shape[1])
         dx = x.shape[-1]
         x, u = x.mean(2), u.mean(2)
         mean, jacobian, noise = self.model.linearise(x, u)

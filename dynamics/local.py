@@ -45,30 +45,44 @@ def fit_linear_gaussian(
     pseudo-samples, multiplied at each step by the prior's relative strength there; where it is None, the value under
     which the changes of state are most probable is taken, and with it the share of the prior's residual variance.
     `ridge` is relative to each coordinate's variance.
+
+    Raises InputError for shapes that do not fit and numbers without sense, NumericalError where the prior's covariances
+    are not positive definite.
     """
     x, u = np.asarray(x, dtype=float), np.asarray(u, dtype=float)
-    if x.ndim != 4 or u.ndim != 4 or x.shape[:2] != u.shape[:2] or x.shape[2] != u.shape[2] + 1 or x.shape[1] < 1:
-        raise InputError(f"x has shape {x.shape}, u {u.shape}; expected (C, N, T+1, dx) and (C, N, T, du), N >= 1")
+    if x.ndim != 4 or u.ndim != 4 or x.shape[:2] != u.shape[:2] or x.shape[2] != u.shape[2] + 1 or u[..., :1].size < 1:
+        raise InputError(
+            f"x has shape {x.shape}, u {u.shape}; expected (C, N, T+1, dx) and (C, N, T, du), C, N, T >= 1"
+        )
+    if strength is not None and not (np.isfinite(strength) and strength > 0):
+        raise InputError(f"strength is {strength!r}; expected pseudo-samples, a finite number above 0, or None")
+    if not (np.isfinite(ridge) and ridge >= 0):
+        raise InputError(f"ridge is {ridge!r}; expected a finite number, 0 or above")
     dx, n = x.shape[-1], x.shape[-1] + u.shape[-1]
     now, act, after = (np.swapaxes(a, 1, 2) for a in (x[:, :, :-1], u, x[:, :, 1:]))  # (C, T, N, .)
     z = np.concatenate([now, act, after - now], -1)
-    w = np.ones(z.shape[:-1]) if weight is None else np.swapaxes(np.asarray(weight, dtype=float), 1, 2)
+    w = np.swapaxes(checked_weight(weight, u.shape[:3]), 1, 2)
+    if not (w > 0).any():
+        raise InputError("no step has a weight above 0; expected at least one to learn from")
     if not np.isfinite(z[w > 0]).all():
         raise InputError("x or u holds a number that is not finite; give those steps the weight 0")
     z = np.where(w[..., None] > 0, z, 0.0)
     count = w.sum(-1)
-    mean = (w[..., None] * z).sum(2) / np.maximum(count, 1)[..., None]
+    mean = (w[..., None] * z).sum(2) / np.where(count > 0, count, 1.0)[..., None]
     gap = (z - mean[:, :, None]) * w[..., None]
     scatter = np.swapaxes(gap, -1, -2) @ (z - mean[:, :, None])
     asked = np.where(w[..., None] > 0, z, mean[:, :, None])  # what is not used must not pull the prior elsewhere
     guess = prior.at(asked[..., :dx], asked[..., dx:n], asked[..., :dx] + asked[..., n:])
+    _check_guess(guess, mean.shape, prior)
     floor = ridge * np.maximum(z[w > 0].var(0), smallest(z[w > 0], dx))
     best = (-np.inf, 0.0, 0.0)
     for share in RESIDUALS:
-        cov = with_share(guess, share, floor, n)
         for n0 in STRENGTHS if strength is None else (strength,):
-            start = _pseudo(guess, cov, n0 * guess.n0)
-            evidence = _log_evidence(start, posterior(start, mean, scatter, count), n).sum() / max(count.sum(), 1)
+            try:
+                start = _pseudo(guess, with_share(guess, share, floor, n), n0 * guess.n0)
+                evidence = _log_evidence(start, posterior(start, mean, scatter, count), n).sum() / count.sum()
+            except np.linalg.LinAlgError:  # singular, or not positive definite
+                continue
             best = max(best, (float(evidence), n0, share))
     if not np.isfinite(best[0]):
         raise NumericalError(
@@ -79,6 +93,31 @@ def fit_linear_gaussian(
     joint = posterior(before, mean, scatter, count)
     post = regression(joint, dx)
     return Fit(expected(post), post, joint, count, n0, share, evidence)
+
+
+def checked_weight(weight: Array | None, shape: tuple[int, ...]) -> Array:
+    """Returns the weights of steps, of this shape (C, N, T); None is 1 for all. Raises InputError."""
+    if weight is None:
+        return np.ones(shape)
+    weight = np.asarray(weight, dtype=float)
+    if weight.shape != shape or not (np.isfinite(weight) & (weight >= 0)).all():
+        got = f"a weight of shape {weight.shape}, values {np.unique(weight)[:3]}" if weight.size else "no weights"
+        raise InputError(f"got {got}; expected one number for each step, {shape}, finite and not below 0")
+    return weight
+
+
+def _check_guess(guess: NormalInverseWishart, shape: tuple[int, ...], prior: Prior) -> None:
+    """Raises InputError where what a prior says is not of the shape (C, T, d) of the means, or not finite."""
+    found = [np.shape(a) for a in (guess.mean, guess.Phi, guess.n0)]
+    wanted = [shape, (*shape, shape[-1]), shape[:-1]]
+    if found != wanted:
+        raise InputError(
+            f"the prior {type(prior).__name__} gives mean, Phi, n0 of shapes {found}; expected {wanted} for the trials"
+        )
+    if not all(np.isfinite(a).all() for a in (guess.mean, guess.Phi, guess.n0)) or not (guess.n0 > 0).all():
+        raise InputError(
+            f"the prior {type(prior).__name__} gives a number that is not finite, or n0 <= 0; what has it learnt from?"
+        )
 
 
 def with_share(guess: NormalInverseWishart, share: float, floor: Array, n: int) -> Array:

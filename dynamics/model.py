@@ -11,6 +11,7 @@ import numpy as np
 
 from lqr import CheckpointError, Gaussian, InputError
 
+from .prior import checked
 from .storage import check_tree, load_tree, save_tree
 
 Array = np.ndarray
@@ -181,16 +182,6 @@ class ChangeModel:
 
     def _load(self, state: dict[str, Any]) -> None:
         raise NotImplementedError
-
-
-def checked(x: Array, u: Array, xnext: Array) -> tuple[Array, Array]:
-    """Returns the inputs [x; u] (M, n) and the changes of state (M, dx) of transitions. Raises InputError."""
-    x, u, xnext = (np.asarray(a, dtype=float) for a in (x, u, xnext))
-    if x.ndim != 2 or u.ndim != 2 or x.shape != xnext.shape or len(x) != len(u) or not len(x):
-        raise InputError(f"got shapes {x.shape}, {u.shape}, {xnext.shape}; expected (M, dx), (M, du), (M, dx), M >= 1")
-    if not (np.isfinite(x).all() and np.isfinite(u).all() and np.isfinite(xnext).all()):
-        raise InputError("a transition holds a number that is not finite; leave such transitions out")
-    return np.concatenate([x, u], 1), xnext - x
 
 
 def ordinary(z: Array, y: Array) -> Array:

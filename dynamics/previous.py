@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .prior import Array, NormalInverseWishart, smallest
+from .prior import Array, NormalInverseWishart, asked, learnt, smallest
 from .storage import check_tree
 
 
@@ -30,12 +30,12 @@ class PreviousPrior:
 
     def update(self, x: Array, u: Array, xnext: Array) -> None:
         """Adds transitions (M, .) to the window."""
-        new = np.concatenate([x, u, xnext - x], -1)
+        new = learnt(x, u, xnext, self.z.shape[1])
         self.z = np.concatenate([self.z, new])[-self.window :] if len(self.z) else new[-self.window :]
 
     def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
         """Returns the prior of each step from the samples of earlier calls; remembers these, (C, T, N, .)."""
-        now, lead, dx = np.concatenate([x, u, xnext - x], -1), x.shape[:2], x.shape[-1]
+        now, lead, dx = asked(x, u, xnext, self.z.shape[1]), x.shape[:2], x.shape[-1]
         if self.past.shape[1:] != now.shape:
             self.past = np.zeros((0, *now.shape))  # other trials than before: begin anew
         known = np.concatenate([now[None], self.past])

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from lqr import InputError
+
 Array = np.ndarray
 
 
@@ -43,6 +45,33 @@ class Prior(Protocol):
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned."""
         ...
+
+
+def checked(x: Array, u: Array, xnext: Array) -> tuple[Array, Array]:
+    """Returns the inputs [x; u] (M, n) and the changes of state (M, dx) of transitions. Raises InputError."""
+    x, u, xnext = (np.asarray(a, dtype=float) for a in (x, u, xnext))
+    if x.ndim != 2 or u.ndim != 2 or x.shape != xnext.shape or len(x) != len(u) or not len(x):
+        raise InputError(f"got shapes {x.shape}, {u.shape}, {xnext.shape}; expected (M, dx), (M, du), (M, dx), M >= 1")
+    if not (np.isfinite(x).all() and np.isfinite(u).all() and np.isfinite(xnext).all()):
+        raise InputError("a transition holds a number that is not finite; leave such transitions out")
+    return np.concatenate([x, u], 1), xnext - x
+
+
+def learnt(x: Array, u: Array, xnext: Array, d: int) -> Array:
+    """Returns transitions (M, .) as z (M, d); d is that of those before, 0 at first. Raises InputError."""
+    z = np.concatenate(checked(x, u, xnext), 1)
+    if d not in (0, z.shape[1]):
+        raise InputError(f"transitions [x; u; x' - x] have {z.shape[1]} numbers; expected {d}, as those before")
+    return z
+
+
+def asked(x: Array, u: Array, xnext: Array, d: int) -> Array:
+    """Returns the samples (C, T, N, .) that a prior is asked about as z (C, T, N, d). Raises InputError."""
+    z = np.concatenate([x, u, xnext - x], -1)
+    if z.shape[-1] != d:
+        seen = f"{d}, as those it has seen" if d else "none: the prior has seen nothing; update it first"
+        raise InputError(f"samples [x; u; x' - x] have {z.shape[-1]} numbers; expected {seen}")
+    return z
 
 
 def posterior(prior: NormalInverseWishart, mean: Array, scatter: Array, N: Array) -> NormalInverseWishart:

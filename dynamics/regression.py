@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaln
 
-from lqr import LinearGaussianDynamics
+from lqr import InputError, LinearGaussianDynamics
 
 from .prior import Array, NormalInverseWishart
 
@@ -75,8 +75,13 @@ def predictive(post: MatrixNormalInverseWishart, x: Array, u: Array) -> StudentT
     """Returns the distribution of x' at x (C, N, T, dx), u (C, N, T, du), noise and ignorance of the model included.
 
     `post` has the leading axes (C, T), the result (C, N, T). It is wider where [x; u] is far from what was seen.
+    Raises InputError for other shapes.
     """
-    dx, xu = x.shape[-1], np.swapaxes(np.concatenate([x, u], -1), 1, 2)  # (C, T, N, n)
+    C, T, dx, n = post.F.shape
+    if x.ndim != 4 or x.shape[::2] != (C, T) or x.shape[3] != dx or u.shape != (*x.shape[:3], n - dx):
+        wanted = f"({C}, N, {T}, {dx}) and ({C}, N, {T}, {n - dx})"
+        raise InputError(f"x has shape {x.shape}, u {u.shape}; expected {wanted}; leave out the last state")
+    xu = np.swapaxes(np.concatenate([x, u], -1), 1, 2)  # (C, T, N, n)
     location = xu @ np.swapaxes(post.F, -1, -2) + post.f[..., None, :]
     gap = xu - post.centre[..., None, :]
     far = (gap * np.swapaxes(np.linalg.solve(post.S, np.swapaxes(gap, -1, -2)), -1, -2)).sum(-1)

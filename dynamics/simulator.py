@@ -134,11 +134,13 @@ class IdentifiedSimulator:
 
     def state(self) -> dict[str, Any]:
         """Returns all that `load_state` needs, as a tree of arrays and numbers."""
-        return {"theta": self.theta, "spread": self.spread, "residual": self.residual} if len(self.spread) else {}
+        return (
+            {name: getattr(self, name) for name in ("theta", "spread", "residual", "moved")} if len(self.spread) else {}
+        )
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned. Raises CheckpointError for anything else."""
-        form = {"theta": (len(self.theta),), "spread": ("n",), "residual": ("dx", "dx")}
+        form = {"theta": (len(self.theta),), "spread": ("n",), "residual": ("dx", "dx"), "moved": float}
         check_tree(state, form if state else {}, "simulator")
         for name, value in state.items():
             setattr(self, name, value)

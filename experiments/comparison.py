@@ -105,7 +105,7 @@ def judged(plan: Plan, experiment: catalogue.Experiment, config: Any) -> list[di
     rows: list[dict[str, Any]] = []
     for word in plan.priors:
         start = time.perf_counter()
-        rows += assess(word, task, recorded)
+        rows += assess(word, task, recorded, config.prior_strength)
         print(f"  {word:<12} judged on them in {time.perf_counter() - start:.1f} s", flush=True)
     return rows
 

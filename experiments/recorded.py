@@ -35,13 +35,13 @@ def record(task: Any, method: Any, config: Any, seed: int, held_out: int) -> Ite
         yield Recorded(*(lc.by_condition(trials, controller, np.ones(len(every)), chart) for trials in ran))
 
 
-def assess(word: str, task: Any, recorded: list[Recorded]) -> Iterator[dict[str, Any]]:
+def assess(word: str, task: Any, recorded: list[Recorded], strength: float | None = None) -> Iterator[dict[str, Any]]:
     """Yields, for each iteration, how the local models under this prior do on the trials they have not seen."""
     prior, trials = make_prior(word, task), 0
     for number, (seen, unseen) in enumerate(recorded, 1):
         start = time.process_time()
         prior.update(*lc.transitions(seen))
-        fit = lc.fit(seen, prior)
+        fit = lc.fit(seen, prior, strength)
         seconds = time.process_time() - start
         trials += seen.x.shape[0] * seen.x.shape[1]
         yield {
@@ -56,7 +56,8 @@ def assess(word: str, task: Any, recorded: list[Recorded]) -> Iterator[dict[str,
 def judged(fit: Fit, unseen: lc.Local) -> dict[str, float]:
     """Returns the errors of one and of several steps as shares of those of x' = x, the log likelihood in nats per
     transition, and the shares of coordinates within the intervals of each level."""
-    found = diagnose(fit, unseen.x, unseen.u, min(STEPS, unseen.u.shape[2]))
+    counts = unseen.used > 0  # an episode may end early, or not have taken place
+    found = diagnose(fit, unseen.x, unseen.u, min(STEPS, int(counts.sum(-1).max())), weight=unseen.used)
     ahead = predictive(fit.posterior, unseen.x[:, :, :-1], unseen.u)
     gap = np.abs(unseen.x[:, :, 1:] - ahead.location)
     spread = np.sqrt(np.diagonal(ahead.scale, axis1=-2, axis2=-1))
@@ -65,5 +66,5 @@ def judged(fit: Fit, unseen: lc.Local) -> dict[str, float]:
         "one_step": found.one_step.model / found.one_step.zero,
         "k_step": found.k_step.model / found.k_step.zero,
         "log_likelihood": found.log_likelihood,
-        **{f"coverage_{p}": float((gap <= wide[p]).mean()) for p in LEVELS},
+        **{f"coverage_{p}": float((gap <= wide[p])[counts].mean()) for p in LEVELS},
     }

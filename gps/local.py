@@ -157,10 +157,10 @@ def judge(
     return merged, accepted, actual
 
 
-def fit(local: Local, prior: Any) -> Fit:
-    """Returns the linear-Gaussian models around the accepted trials."""
+def fit(local: Local, prior: Any, strength: float | None = None) -> Fit:
+    """Returns the linear-Gaussian models around the accepted trials; `strength` as in `fit_linear_gaussian`."""
     seen: Any = prior if local.chart is None else InChart(prior, local.chart)
-    return fit_linear_gaussian(local.x, local.u, seen, weight=local.used)
+    return fit_linear_gaussian(local.x, local.u, seen, weight=local.used, strength=strength)
 
 
 def expand(cost: Cost, local: Local) -> QuadraticCost:

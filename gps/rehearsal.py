@@ -68,7 +68,8 @@ def rehearse(train: Callable[..., Any], rounds: Rounds, rng: np.random.Generator
         raise InputError(f"got a rehearsal with the prior {type(prior).__name__}; expected the prior simulator")
     world: Any = Imagined(task, prior)
     many = config.rehearsal  # type: ignore[attr-defined]
-    alone: dict[str, Any] = {"rehearsal": 0, "samples": 1, "prior": SimulatorPrior(identify=False)}
+    exact = {"prior": SimulatorPrior(identify=False), "prior_strength": None}  # that prior is the imagined world
+    alone: dict[str, Any] = {"rehearsal": 0, "samples": 1, **exact}
     *_, last = train(world, replace(config, iterations=many, **alone), rng)
     found: LinearGaussianController = last.policy.controller
     every = np.arange(task.conditions)

@@ -75,7 +75,7 @@ class Rounds:
         most = self.config.max_kl_step / self.config.kl_step
         local, accepted, actual = lc.judge(self.old, new, most, refuse=refuse)
         local = lc.recentred(local)
-        fit = lc.fit(local, self.prior)
+        fit = lc.fit(local, self.prior, self.config.prior_strength)
         cost = lc.expand(self.task.cost, local)
         return Known(local, accepted, promised, actual, fit, cost, self.config.kl_step * local.multiplier)
 

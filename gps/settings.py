@@ -19,6 +19,11 @@ def positive(value: Any) -> str | None:
     return None if math.isfinite(value) and value > 0 else "a finite number above 0"
 
 
+def positive_or_none(value: Any) -> str | None:
+    """A finite number above 0, or None."""
+    return None if value is None or positive(value) is None else "a finite number above 0, or None"
+
+
 def count(value: Any) -> str | None:
     """A whole number, 1 or more."""
     return None if isinstance(value, int) and value >= 1 else "a whole number, 1 or more"
@@ -83,7 +88,10 @@ class Trials:
 class Local(Trials):
     """Settings of a method that fits local models."""
 
-    prior: str = "gmm"  # prior global model: flat, gmm, simulator, nn, ensemble, gp
+    prior: str = "gmm"  # prior global model: flat, gmm, previous, simulator, nn, ensemble, gp
+    prior_strength: float | None = None  # pseudo-samples behind the prior; None lets the data choose
+
+    RULES: ClassVar[dict[str, Rule]] = {"prior_strength": positive_or_none}
 
 
 @dataclass(frozen=True)

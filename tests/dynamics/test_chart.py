@@ -204,12 +204,21 @@ def test_what_a_prior_learns_from_changes_by_the_shorter_way():
 def test_moments_are_shown_in_the_numbers_of_the_state():
     rng, chart, _, _ = some(8)
     mean = np.concatenate([0.3 * rng.normal(size=(C, T + 1, SPACE.dim)), rng.normal(size=(C, T + 1, DU))], -1)
-    cov = np.tile(1e-6 * np.eye(SPACE.dim + DU), (C, T + 1, 1, 1))
+    half = 1e-3 * rng.normal(size=(C, T + 1, SPACE.dim + DU, SPACE.dim + DU))
+    cov = half @ np.swapaxes(half, -1, -2)
     place, spread = chart.seen(mean, cov)
     np.testing.assert_allclose(
         SPACE.difference(place[..., : SPACE.size], chart.origin), mean[..., : SPACE.dim], atol=1e-9
     )
-    np.testing.assert_allclose(np.trace(spread[0, 0]), 1e-6 * (2 + 3 / 4 + DU))  # |dq| = angle / 2
+    by = np.eye(SPACE.dim + DU)[:, : SPACE.dim]
+    ends = [
+        SPACE.retract(chart.origin[..., None, :], mean[..., None, : SPACE.dim] + step * by) for step in (1e-4, -1e-4)
+    ]
+    slope = np.swapaxes(ends[0] - ends[1], -1, -2) / 2e-4  # of the numbers in x by [d; u]
+    slope = np.concatenate(
+        [slope, np.broadcast_to(np.eye(SPACE.dim + DU)[SPACE.dim :], (C, T + 1, DU, by.shape[0]))], 2
+    )
+    np.testing.assert_allclose(spread, slope @ cov @ np.swapaxes(slope, -1, -2), atol=1e-12)
 
 
 def test_a_task_without_a_manifold_has_no_chart():

@@ -77,3 +77,79 @@ def test_more_steps_than_there_are_is_refused(k):
 def test_trials_of_another_shape_are_refused():
     with pytest.raises(InputError, match=r"expected \(1, N, 4, 1\)"):
         one_step_error(doubling(), np.zeros((2, 1, 4, 1)), np.zeros((2, 1, 3, 1)))
+
+
+def random_models(rng, C=2, T=6, dx=2, du=1):
+    return LinearGaussianDynamics(
+        rng.normal(size=(C, T, dx, dx + du)), rng.normal(size=(C, T, dx)), np.zeros((C, T, dx, dx))
+    )
+
+
+def episodes(rng, lengths, C=2, T=6, dx=2, du=1):
+    """Trials that end early; what stands after the end is no number."""
+    N = len(lengths)
+    x, u, weight = rng.normal(size=(C, N, T + 1, dx)), rng.normal(size=(C, N, T, du)), np.zeros((C, N, T))
+    for i, length in enumerate(lengths):
+        x[:, i, length + 1 :], u[:, i, length:] = np.nan, np.nan
+        weight[:, i, :length] = 1
+    return x, u, weight
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_no_prediction_goes_through_a_step_of_weight_zero(k):
+    rng = np.random.default_rng(2)
+    models, lengths = random_models(rng), (6, 4, 1, 0)
+    x, u, weight = episodes(rng, lengths)
+    weight[0, 0, 2], x[0, 0, 2] = 0, 7.0  # a gap in the middle of a trial
+    errors, nothing = [], []
+    for c in range(2):
+        for i, length in enumerate(lengths):
+            for t in range(length - k + 1):
+                if (c, i) == (0, 0) and t <= 2 < t + k:
+                    continue
+                guess = x[c, i, t]
+                for s in range(t, t + k):
+                    guess = models.F[c, s] @ np.concatenate([guess, u[c, i, s]]) + models.f[c, s]
+                errors.append((guess - x[c, i, t + k]) ** 2)
+                nothing.append((x[c, i, t] - x[c, i, t + k]) ** 2)
+    found = k_step_error(models, x, u, k, weight)
+    assert found.model == pytest.approx(np.sqrt(np.mean(errors)))
+    assert found.zero == pytest.approx(np.sqrt(np.mean(nothing)))
+
+
+def test_what_comes_after_an_episodes_end_does_not_change_the_diagnostics():
+    rng = np.random.default_rng(3)
+    x, u, weight = episodes(rng, (3, 6, 2))
+    prior = FlatPrior()
+    prior.update(x[0, :2, 0], u[0, :2, 0], x[0, :2, 1])
+    fit = fit_linear_gaussian(x, u, prior, weight=weight, strength=1.0)
+    found = diagnose(fit, x, u, 2, weight)
+    other_x, other_u = np.where(np.isnan(x), 1e6, x), np.where(np.isnan(u), -1e6, u)
+    again = diagnose(fit, other_x, other_u, 2, weight)
+    assert (found.log_likelihood, found.one_step, found.k_step) == (again.log_likelihood, again.one_step, again.k_step)
+    densities = []
+    for c in range(2):
+        for i, length in enumerate((3, 6, 2)):
+            p = predictive(fit.posterior, other_x[:, :, :-1], other_u)
+            for t in range(length):
+                peer = multivariate_t(p.location[c, i, t], p.scale[c, i, t], df=p.df[c, i, t])
+                densities.append(peer.logpdf(x[c, i, t + 1]))
+    assert found.log_likelihood == pytest.approx(np.mean(densities))
+
+
+@pytest.mark.parametrize(
+    ("change", "k", "said"),
+    [
+        (lambda x, u, w: (x, u, w), 4, "k is 4; expected 1 to 3"),
+        (lambda x, u, w: (x, u, w[:, :, :-1]), 1, "weight of shape"),
+        (lambda x, u, w: (x, u, -w), 1, "not below 0"),
+        (lambda x, u, w: (x, u, 0 * w), 1, "no step"),
+        (lambda x, u, w: (x, u, None), 1, "not finite"),
+        (lambda x, u, w: (x, u[..., 0], w), 1, "u has shape|, u "),
+    ],
+)
+def test_weights_and_trials_without_sense_are_refused(change, k, said):
+    rng = np.random.default_rng(4)
+    x, u, weight = change(*episodes(rng, (3, 2)))
+    with pytest.raises(InputError, match=said):
+        k_step_error(random_models(rng), x, u, k, weight)

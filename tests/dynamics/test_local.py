@@ -5,7 +5,10 @@ import pytest
 
 from dynamics import (
     PRIORS,
+    Ensemble,
     FlatPrior,
+    Linearised,
+    Network,
     NormalInverseWishart,
     fit_linear_gaussian,
     log_evidence,
@@ -14,10 +17,17 @@ from dynamics import (
     regression,
 )
 from dynamics.local import MEAN_SHARE, STRENGTHS, with_share
-from lqr import InputError
+from lqr import InputError, NumericalError
 
 DX, DU, C, T = 3, 2, 2, 6
 WORDS = [word for word in PRIORS if word != "simulator"]  # that one needs a task, and is tested with its own
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Networks that are small and trained for a short time: for what does not depend on how well they learn."""
+    monkeypatch.setitem(PRIORS, "nn", lambda: Linearised(Network(hidden=(16,), steps=60)))
+    monkeypatch.setitem(PRIORS, "ensemble", lambda: Linearised(Ensemble(hidden=(16,), steps=60)))
 
 
 def system(rng, C=C, T=T, dx=DX, du=DU):
@@ -148,6 +158,7 @@ def test_the_strength_that_is_taken_is_the_one_with_the_greatest_evidence():
     assert len({fit.evidence for fit in tried.values()}) == len(STRENGTHS)
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("word", WORDS)
 @pytest.mark.parametrize("N", [1, 2, 4])
 def test_few_samples_give_a_finite_usable_model(word, N):
@@ -162,6 +173,7 @@ def test_few_samples_give_a_finite_usable_model(word, N):
     assert held_out_error(fit, x, u) < x[:, :, 1:].std()
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("word", WORDS)
 def test_duplicated_and_constant_columns_do_no_harm(word):
     rng = np.random.default_rng(5)
@@ -177,6 +189,7 @@ def test_duplicated_and_constant_columns_do_no_harm(word):
     np.testing.assert_allclose(guess[..., 4], 3.0, atol=0.02)
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("word", WORDS)
 def test_an_action_that_never_moves_does_no_harm(word):
     rng = np.random.default_rng(5)
@@ -188,6 +201,7 @@ def test_an_action_that_never_moves_does_no_harm(word):
     assert np.abs(fit.dynamics.F).max() < 50
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("word", WORDS)
 def test_a_weight_of_zero_is_the_same_as_leaving_the_sample_out(word):
     rng = np.random.default_rng(6)
@@ -219,6 +233,7 @@ def test_samples_that_are_not_used_do_not_pull_the_mixture_elsewhere():
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("word", WORDS)
 def test_the_order_of_the_samples_does_not_matter(word):
     rng = np.random.default_rng(7)
@@ -345,3 +360,58 @@ def test_arguments_are_not_changed():
     fit_linear_gaussian(x, u, prior, weight=np.ones((C, 3, T)))
     assert np.array_equal(x, kept[0])
     assert np.array_equal(u, kept[1])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"strength": 0.0}, "strength is 0.0; expected"),
+        ({"strength": np.nan}, "strength is nan; expected"),
+        ({"ridge": -1.0}, "ridge is -1.0; expected"),
+        ({"weight": np.ones((C, T, 3))}, "weight of shape"),
+        ({"weight": -np.ones((C, 3, T))}, "not below 0"),
+        ({"weight": np.zeros((C, 3, T))}, "no step has a weight"),
+    ],
+)
+def test_numbers_without_sense_are_refused(options, said):
+    rng = np.random.default_rng(16)
+    x, u = simulate(rng, *system(rng), 3)
+    with pytest.raises(InputError, match=said):
+        fit_linear_gaussian(x, u, learned("flat", x, u), **options)
+
+
+def test_a_weight_between_zero_and_one_counts_as_a_share_of_a_sample():
+    rng = np.random.default_rng(17)
+    x, u = simulate(rng, *system(rng), 3, noise=0.3)
+    d = 2 * DX + DU
+    prior = Fixed(np.ones(d), np.eye(d))
+    twice = fit_linear_gaussian(*(np.concatenate([a, a], 1) for a in (x, u)), prior, np.full((C, 6, T), 0.1), 1.0)
+    once = fit_linear_gaussian(x, u, prior, np.full((C, 3, T), 0.2), 1.0)
+    for a, b in zip(once.dynamics, twice.dynamics, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+    np.testing.assert_allclose(once.samples, 0.6)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_prior_that_has_seen_nothing_or_something_else_says_so(word):
+    rng = np.random.default_rng(18)
+    x, u = simulate(rng, *system(rng), 3)
+    with pytest.raises(InputError, match="update it first"):
+        fit_linear_gaussian(x, u, make_prior(word))
+    for bad in (np.nan, np.inf):
+        with pytest.raises(InputError, match="not finite"):
+            make_prior(word).update(np.full((2, DX), bad), np.zeros((2, DU)), np.zeros((2, DX)))
+    with pytest.raises(InputError, match="M >= 1"):
+        make_prior(word).update(np.zeros((0, DX)), np.zeros((0, DU)), np.zeros((0, DX)))
+
+
+def test_a_users_prior_that_answers_nonsense_is_named():
+    rng = np.random.default_rng(19)
+    x, u = simulate(rng, *system(rng), 3)
+    d = 2 * DX + DU
+    with pytest.raises(InputError, match="prior Fixed gives mean, Phi, n0 of shapes"):
+        fit_linear_gaussian(x, u, Fixed(np.zeros(3), np.eye(3)))
+    with pytest.raises(InputError, match="prior Fixed gives a number that is not finite"):
+        fit_linear_gaussian(x, u, Fixed(np.zeros(d), np.full((d, d), np.nan)))
+    with pytest.raises(NumericalError, match="positive definite"):
+        fit_linear_gaussian(x, u, Fixed(np.zeros(d), -np.eye(d)))

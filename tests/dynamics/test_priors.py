@@ -129,6 +129,26 @@ def test_a_prior_object_is_copied_so_that_two_trainings_do_not_share_what_they_l
     assert (mine.count, prior.count) == (3, 0)
 
 
+@pytest.mark.parametrize("word", PRIORS)
+def test_transitions_of_another_size_are_refused(word):
+    data = transitions(np.random.default_rng(16), 60)
+    prior = make_prior(word, World())
+    prior.update(*data)
+    with pytest.raises(InputError, match="expected 5, as those before"):
+        prior.update(np.zeros((3, 3)), np.zeros((3, 1)), np.zeros((3, 3)))
+    with pytest.raises(InputError, match="expected 5, as those it has seen"):
+        prior.at(np.zeros((1, 1, 3, 3)), np.zeros((1, 1, 3, 1)), np.zeros((1, 1, 3, 3)))
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [(3, "without update, at"), (FlatPrior, "a class"), (Network(), r"Linearised\(model\) makes a prior of a model")],
+)
+def test_an_object_that_is_no_prior_is_refused(thing, said):
+    with pytest.raises(InputError, match=said):
+        make_prior(thing)
+
+
 def test_every_word_makes_a_new_prior_each_time():
     for word in PRIORS:
         assert make_prior(word, World()) is not make_prior(word, World())
@@ -264,6 +284,19 @@ def test_the_flat_prior_is_the_running_mean_and_variance_without_correlations():
     guess = at(prior, x, u, xnext)
     np.testing.assert_allclose(guess.mean, np.broadcast_to(z.mean(0), (2, 3, D)), atol=1e-12)
     np.testing.assert_allclose(guess.Phi, np.broadcast_to(np.diag(z.var(0)), (2, 3, D, D)), atol=1e-10)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_the_flat_prior_knows_no_units_and_sees_a_small_spread_far_from_zero(unit):
+    rng = np.random.default_rng(17)
+    x, u, xnext = transitions(rng, 40)
+    x, xnext = (1e7 + x) * unit, (1e7 + xnext) * unit
+    prior = FlatPrior()
+    for part in (slice(0, 15), slice(15, 40)):
+        prior.update(x[part], u[part], xnext[part])
+    z = np.concatenate([x, u, xnext - x], -1)
+    guess = at(prior, x, u, xnext)
+    np.testing.assert_allclose(np.diagonal(guess.Phi[0, 0]), z.var(0), rtol=1e-6)
 
 
 def test_the_mixture_predicts_better_than_the_flat_prior_from_five_samples():

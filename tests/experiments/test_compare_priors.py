@@ -124,3 +124,18 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
     row = judged(lc.fit(seen, prior), trials(400))
     np.testing.assert_allclose([row[f"coverage_{p}"] for p in (50, 90, 99)], (0.5, 0.9, 0.99), atol=0.04)
     assert row["one_step"] < 1
+
+
+def test_what_comes_after_an_episodes_end_is_not_judged():
+    one = next(record(ReacherFour(), lqr_flm, lqr_flm.Config(), 2, held_out=3))
+    prior = make_prior("gmm")
+    prior.update(*lc.transitions(one.seen))
+    fit, unseen = lc.fit(one.seen, prior), one.held_out
+    used = unseen.used.copy()
+    used[:, 1, 20:] = used[:, 2] = 0  # one episode ends early, one did not take place
+    x = unseen.x.copy()
+    x[:, 1, 21:] = x[:, 2] = 100.0
+    ended, whole = judged(fit, unseen._replace(x=x, used=used)), judged(fit, unseen)
+    assert ended == judged(fit, unseen._replace(used=used))
+    assert ended["one_step"] == pytest.approx(whole["one_step"], rel=0.5)
+    assert judged(fit, unseen._replace(used=used * (np.arange(used.shape[2]) < 4)))["k_step"] < 1  # 4 steps, not 10

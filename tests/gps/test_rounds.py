@@ -23,3 +23,16 @@ def test_what_was_frozen_resumes_exactly():
     a, b = dict(leaves(rounds.state(7))), dict(leaves(again.state(7)))
     assert a.keys() == b.keys()
     assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_the_prior_weighs_what_the_config_says_and_otherwise_what_the_data_say():
+    def first(strength):
+        config = lqr_flm.Config(iterations=1, samples=3, initial_std=0.1, prior_strength=strength)
+        rounds = Rounds(Point(), config)
+        return rounds.learn(rounds.sample(np.random.default_rng(0))).fit
+
+    asked, free = first(7.0), first(None)
+    assert asked.strength == 7.0
+    np.testing.assert_allclose(asked.joint.n0 - asked.samples, 7.0)
+    assert free.strength != 7.0
+    assert free.evidence > asked.evidence

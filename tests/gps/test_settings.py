@@ -69,3 +69,12 @@ def test_a_first_step_above_the_largest_is_refused(method):
 def test_an_unknown_word_is_refused_with_the_choices(field, words):
     with pytest.raises(InputError, match=f"{field} is 'both'; expected one of {words}"):
         mdgps.Config(**{field: "both"})
+
+
+@pytest.mark.parametrize("method", [lqr_flm, badmm])
+def test_the_strength_of_the_prior_is_a_number_above_zero_or_left_to_the_data(method):
+    assert method.Config().prior_strength is None
+    assert method.Config(prior_strength=3.5).prior_strength == 3.5
+    for value in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=f"prior_strength is {value}; expected a finite number above 0, or None"):
+            method.Config(prior_strength=value)
