@@ -67,7 +67,7 @@ class Rounds:
 
     def model(self, local: lc.Local) -> tuple[LinearGaussianDynamics, QuadraticCost]:
         """Returns the models around these trials, and the expansion of the cost there."""
-        return lc.fit(local, self.prior).dynamics, lc.expand(self.task.cost, local)
+        return lc.fit(local, self.prior, self.config.prior_strength).dynamics, lc.expand(self.task.cost, local)
 
     def learn(self, new: lc.Local, refuse: bool = True) -> Known:
         """Returns the judgement on the trials, and the models around those that are accepted; see `local.judge`."""
