@@ -16,8 +16,10 @@ from lqr import (
     LinearGaussianDynamics,
     NumericalError,
     QuadraticCost,
+    TrajectoryDistribution,
     expected_cost,
     forward,
+    kl_divergence,
     minimise_cost_within_kl,
 )
 from lqr.expansion import make_convex
@@ -231,6 +233,28 @@ def improve(
         gain = expected_cost(_pick(before, at), _pick(cost, at)) - expected_cost(result.distribution, _pick(cost, at))
         predicted[at] = gain.sum(-1)
     return Proposal(LinearGaussianController(K, k, cov), mean, spread, predicted, epsilon, kl, eta, solved)
+
+
+def trial_costs(cost: Cost, local: Local) -> Array:
+    """Returns the cost of each step of the accepted trials, (C, N, T+1), 0 after an episode's end."""
+    x = local.x if local.chart is None else local.chart.curved(local.x)
+    return cost(x, local.u) * np.concatenate([local.used[..., :1], local.used], -1)
+
+
+def propose(
+    local: Local,
+    controller: LinearGaussianController,
+    dynamics: LinearGaussianDynamics,
+    cost: QuadraticCost,
+    epsilon: Array,
+    eta: Array,
+) -> Proposal:
+    """Returns controllers that were found without the model, with what the model says of them."""
+    x0 = start(local)
+    mean, cov = forward(controller, dynamics, x0)
+    kl = kl_divergence(controller, local.controller, TrajectoryDistribution(mean, cov)).sum(-1)
+    gain = model_cost(local.controller, dynamics, cost, x0) - model_cost(controller, dynamics, cost, x0)
+    return Proposal(controller, mean, cov, gain, epsilon, kl, eta, np.ones(len(kl), bool))
 
 
 def model_cost(

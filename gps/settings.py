@@ -74,8 +74,10 @@ class Trials:
     max_kl_step: float = 200.0  # nats per trajectory, the largest step
     initial_std: float = 0.01  # exploration at the start, as a share of half the action range
     min_std: float = 0.01  # exploration never falls below this, same unit
+    smoothing: float = 0.0  # steps over which the controllers' noise is smoothed; 0: white
 
     RULES: ClassVar[dict[str, Rule]] = {
+        "smoothing": not_negative,
         **{"iterations": count, "samples": count, "kl_step": positive, "max_kl_step": positive},
         **{"initial_std": positive, "min_std": positive},
     }

@@ -9,6 +9,7 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "reacher": "agents.tasks.reacher:Reacher",
     "reacher_four": "agents.tasks.reacher:ReacherFour",
     "point_mass": "agents.tasks.point_mass:PointMass",
+    "disc": "agents.tasks.disc:Disc",
     "wrapping_pendulum": "agents.tasks.wrapping:WrappingPendulum",
     "free_body": "agents.tasks.free_body:FreeBody",
     "pendulum": "agents.tasks.pendulum:Pendulum",
