@@ -33,9 +33,11 @@ def peer_library() -> Any:
     found = importlib.util.find_spec("crocoddyl")
     if found is None or found.origin is None:
         return "crocoddyl is not installed"
-    prefix = next((p / "cmeel.prefix" for p in Path(found.origin).parents if (p / "cmeel.prefix").exists()), None)
+    parents = Path(found.origin).parents
+    places = [p if p.name == "cmeel.prefix" else p / "cmeel.prefix" for p in parents]
+    prefix = next((p for p in places if p.is_dir()), None)
     if prefix is None:
-        prefix = next(p for p in Path(found.origin).parents if p.name == "cmeel.prefix")
+        return "crocoddyl did not come from PyPI, and so not with its headers"
     places = [os.environ.get("EIGEN_INCLUDE", ""), str(prefix / "include" / "eigen3"), "/usr/include/eigen3"]
     eigen = next((p for p in places if p and (Path(p) / "Eigen" / "Core").exists()), None)
     if shutil.which("g++") is None or eigen is None:
@@ -115,7 +117,7 @@ def rows(measure: Callable[..., tuple[float, float]], row: Callable[..., None], 
         }.items():
             r = ours(**options)
             mine = measure(lambda s=ours, o=options: s(**o), seconds)
-            row(f"  ... {what} ({r.iterations} it., cost {r.cost:.4f})", mine, None, None)
+            row(f"{name}, {what} us", mine, None, None, f"cost {r.cost:.6f}, {r.iterations} iterations")
 
 
 def growth() -> None:

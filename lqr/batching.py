@@ -93,7 +93,12 @@ def _well(stack: Array, matrices: bool, definite: bool) -> bool:
     """Are all numbers finite, and all matrices what they should be?"""
     if matrices:
         return _inspect(stack.reshape(-1, *stack.shape[-2:]), True, definite)[0] == 0
-    return _finite(stack.reshape(-1).view(np.int64))
+    return finite(stack)
+
+
+def finite(a: Array) -> bool:
+    """Are all numbers of a contiguous float64 array finite?"""
+    return _finite(a.reshape(-1).view(np.int64))
 
 
 def _explain(name: str, stack: Array, shape: tuple[int, ...], matrices: bool, definite: bool) -> None:

@@ -84,7 +84,7 @@ class Search:
         self.target = math.log(bound) + math.log1p(-0.5 * tolerance)
         self.low, self.high = -math.inf, math.inf  # KL too large at low, small enough at high
         self.points: list[tuple[float, float]] = []  # log eta and log KL - target, the last three
-        self.reach, self.widths = 4.0, [math.inf] * 3
+        self.least, self.reach, self.widths = 0.05, 4.0, [math.inf] * 3  # moves while there is no bracket
         self.done = self.idle = False
 
     def report(self, kl: float) -> None:
@@ -106,8 +106,8 @@ class Search:
         guess = interpolate(self.points) if self.points else math.nan
         if math.isinf(self.low) or math.isinf(self.high):  # no bracket yet
             move = guess - self.at if solved else 0.5 * self.reach
-            move = min(max(move if above else -move, 0.05), self.reach)
-            self.reach *= 2
+            move = min(max(move if above else -move, self.least), self.reach)
+            self.least, self.reach = 2 * self.least, 2 * self.reach  # far from the anchor log KL is almost flat
             return self.at + move if above else self.at - move
         width = self.high - self.low
         self.widths = [*self.widths[1:], width]
@@ -123,7 +123,7 @@ def interpolate(points: list[tuple[float, float]]) -> float:
     if len(points) > 1:
         before, gap_before = points[-2]
         slope = (gap - gap_before) / (x - before) if x != before else slope
-        slope = slope if -8.0 < slope < -0.1 else -TYPICAL_SLOPE
+        slope = slope if -8.0 < slope < -0.01 else -TYPICAL_SLOPE
     straight = x - gap / slope
     if len(points) < 3 or len({g for _, g in points}) < 3:
         return straight

@@ -14,6 +14,7 @@ from .lagrangian import Best, KLResult, prepare
 from .types import Array, Gaussian, LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
 LOWEST, HIGHEST = -69.0, 69.0  # of log eta
+FAINT = 1e-13  # nats; a smaller divergence is rounding, from which no slope is learned
 
 
 def minimise_cost_within_kl_per_step(
@@ -72,6 +73,7 @@ class Multipliers:
         self.at = np.clip(np.log(eta), self.lowest, HIGHEST)
         self.bound, self.tolerance = bound, tolerance
         self.target = np.log(bound * (1 - 0.5 * tolerance))
+        self.least = np.minimum(FAINT, 1e-3 * bound)
         self.base, self.gap = self.at, np.full(len(bound), np.nan)  # where it stands, and log KL - target there
         self.inverse = -np.eye(len(bound)) / TYPICAL_SLOPE  # of the Jacobian of the gap
         self.floor = np.where(
@@ -89,7 +91,7 @@ class Multipliers:
             else:
                 self._retreat()
             return False
-        gap = np.log(np.maximum(kl, 1e-300)) - self.target
+        gap = np.log(np.maximum(kl, self.least)) - self.target
         idle = (self.at <= self.lowest) & (gap < 0)
         self.bounced |= (self.at <= self.lowest) & (gap > 0)
         good = bool((kl <= self.bound).all())
@@ -111,7 +113,8 @@ class Multipliers:
 
     def _learn(self, gap: Array) -> None:
         """Broyden's update of the inverse Jacobian, from the move since `base`."""
-        free = (self.at > self.lowest) & (self.base > self.lowest)
+        faint = np.log(self.least) - self.target
+        free = (self.at > self.lowest) & (self.base > self.lowest) & (gap > faint) & (self.gap > faint)
         move, change = np.where(free, self.at - self.base, 0.0), np.where(free, gap - self.gap, 0.0)
         if np.isnan(change).any() or not move.any():
             return

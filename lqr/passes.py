@@ -11,8 +11,8 @@ SMALL states and actions run in code compiled for their sizes, others in blocked
 
 import numpy as np
 
-from .batching import flatten, restore, temperatures
-from .errors import NotPositiveDefinite
+from .batching import finite, flatten, restore, temperatures
+from .errors import NotPositiveDefinite, NumericalError
 from .marginals import _divergence, _forward
 from .riccati import _backward
 from .small import _backward_small
@@ -54,7 +54,10 @@ def backward(
 def forward(
     controller: LinearGaussianController, dynamics: LinearGaussianDynamics, x0: Gaussian
 ) -> TrajectoryDistribution:
-    """Returns the marginals of [x; u] under the controller, from x0 on."""
+    """Returns the marginals of [x; u] under the controller, from x0 on.
+
+    Raises NumericalError, with the step, where they grow beyond all numbers.
+    """
     lead, (ours, model, start) = flatten(controller, dynamics, x0)
     return TrajectoryDistribution(*restore(lead, *forward_flat(*ours, *model, *start)))
 
@@ -103,13 +106,20 @@ def room(B: int, T: int, dx: int, du: int) -> tuple[Array, ...]:
 def forward_flat(
     K: Array, k: Array, S: Array, F: Array, f: Array, W: Array, m0: Array, P0: Array
 ) -> tuple[Array, Array]:
-    """Returns the means (B, T+1, n) and covariances (B, T+1, n, n) of xu."""
+    """Returns the means (B, T+1, n) and covariances (B, T+1, n, n) of xu. Raises NumericalError where they overflow."""
     B, T, dx, n = F.shape
     mean, cov = np.zeros((B, T + 1, n)), np.zeros((B, T + 1, n, n))
     if n <= SMALL:
         _forward_small((0,) * dx, (0,) * (n - dx), K, k, S, F, f, W, m0, P0, mean, cov)
     else:
         _forward(K, k, S, F, f, W, m0, P0, mean, cov)
+    for word, field in (("mean", mean), ("covariance", cov)):
+        if not finite(field):
+            b, t = (int(i) for i in np.argwhere(~np.isfinite(field))[0][:2])
+            raise NumericalError(
+                f"the {word} of the trajectory overflows at step {t} of problem {b}; "
+                "the closed loop is unstable: shorten the horizon, or check the controller's K and the dynamics' F"
+            )
     return mean, cov
 
 

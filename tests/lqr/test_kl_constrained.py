@@ -160,6 +160,33 @@ def test_the_bounds_per_step_are_all_met_in_hard_random_problems(tau):
         assert ((kl >= epsilon * (1 - 1.001e-3)) | (r.eta < 1e-5 * tau)).all(), seed  # complementary slackness
 
 
+def test_a_search_that_starts_far_away_where_the_divergence_is_flat_arrives_in_few_passes():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        size = ((1, 1, 1), (2, 4, 6), (9, 3, 4))[seed % 3]
+        dynamics, cost, x0 = random_problem(rng, *size)
+        anchor, epsilon = random_controller(rng, *size), 10 ** rng.uniform(-3, 2.5)
+        for eta in (1e-14, 1.0, 1e14):
+            r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, eta=eta)
+            assert r.converged, (seed, eta)
+            assert r.passes <= 20, (seed, eta)
+
+
+def test_bounds_per_step_are_met_from_a_first_guess_where_the_divergence_is_all_rounding():
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        size = ((1, 3, 4), (3, 2, 5), (9, 3, 4))[seed % 3]
+        dynamics, cost, x0 = random_problem(rng, *size)
+        anchor, epsilon = random_controller(rng, *size), 10 ** rng.uniform(-2, 1.5, size[2])
+        for eta in (1e-14, 1e14):
+            r = minimise_cost_within_kl_per_step(anchor, dynamics, cost, x0, epsilon, eta=eta)
+            kl = kl_divergence(r.controller, anchor, r.distribution)
+            assert r.converged, (seed, eta)
+            assert r.passes <= 100, (seed, eta)
+            np.testing.assert_array_less(kl, epsilon * (1 + 1e-7))
+            np.testing.assert_array_less(epsilon * (1 - 1.001e-3), kl)
+
+
 def test_a_search_cut_short_says_so_and_keeps_its_bounds():
     rng = np.random.default_rng(10)
     dynamics, cost, x0 = random_problem(rng)

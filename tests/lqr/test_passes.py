@@ -10,6 +10,7 @@ from lqr import (
     InputError,
     LinearGaussianDynamics,
     NotPositiveDefinite,
+    NumericalError,
     QuadraticCost,
     backward,
     entropy,
@@ -240,6 +241,16 @@ def test_costs_divergences_and_entropies_name_what_does_not_fit():
             function(p._replace(cov=-p.cov))
     with pytest.raises(InputError, match="weight is -1"):
         negative_log_density(p, -1.0)
+
+
+@pytest.mark.parametrize("size", [(3, 2, 40), (9, 3, 40)])
+def test_marginals_that_overflow_are_named_with_the_step(size):
+    rng = np.random.default_rng(16)
+    dynamics, _, x0 = random_problem(rng, *size, lead=(2,))
+    controller = random_controller(rng, *size, lead=(2,))
+    controller.K[1] *= 1e30
+    with pytest.raises(NumericalError, match=r"overflows at step \d+ of problem 1; the closed loop is unstable"):
+        forward(controller, dynamics, x0)
 
 
 def test_forward_refuses_a_covariance_that_is_none():
