@@ -93,10 +93,10 @@ def _well(stack: Array, matrices: bool, definite: bool) -> bool:
     """Are all numbers finite, and all matrices what they should be?"""
     if matrices:
         return _inspect(stack.reshape(-1, *stack.shape[-2:]), True, definite)[0] == 0
-    return finite(stack)
+    return all_finite(stack)
 
 
-def finite(a: Array) -> bool:
+def all_finite(a: Array) -> bool:
     """Are all numbers of a contiguous float64 array finite?"""
     return _finite(a.reshape(-1).view(np.int64))
 

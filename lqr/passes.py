@@ -11,7 +11,7 @@ SMALL states and actions run in code compiled for their sizes, others in blocked
 
 import numpy as np
 
-from .batching import finite, flatten, restore, temperatures
+from .batching import all_finite, flatten, restore, temperatures
 from .errors import NotPositiveDefinite, NumericalError
 from .marginals import _divergence, _forward
 from .riccati import _backward
@@ -114,7 +114,7 @@ def forward_flat(
     else:
         _forward(K, k, S, F, f, W, m0, P0, mean, cov)
     for word, field in (("mean", mean), ("covariance", cov)):
-        if not finite(field):
+        if not all_finite(field):
             b, t = (int(i) for i in np.argwhere(~np.isfinite(field))[0][:2])
             raise NumericalError(
                 f"the {word} of the trajectory overflows at step {t} of problem {b}; "
