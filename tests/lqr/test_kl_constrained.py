@@ -256,7 +256,7 @@ def test_fields_that_do_not_fit_are_named_with_their_place(solve, size):
         ("dynamics", dynamics._replace(f=dynamics.f + 1j), r"LinearGaussianDynamics\.f is no array of real numbers"),
         ("cost", cost._replace(C=skew), r"QuadraticCost\.C at index \(3,\).*not symmetric; use"),
         ("cost", cost._replace(const=cost.const[:-1]), r"QuadraticCost\.const has shape"),
-        ("x0", x0._replace(cov=negative), r"Gaussian\.cov at index \(\).*semi-definite; raise"),
+        ("x0", x0._replace(cov=negative), r"Gaussian\.cov is not as expected: not positive semi-definite; raise"),
         ("x0", x0._replace(mean=np.zeros((2, 3, size[0]))), None),
         ("epsilon", -1.0, r"epsilon is -1\.0 at index"),
     ):
