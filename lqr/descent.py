@@ -49,6 +49,23 @@ def _learn(b, X, U, F, X_old, U_old, F_old, c, S):
 
 
 @kernel
+def _take(b, new, out):
+    """Copies problem b of three axes. (Numba's own copies of slices take seconds to compile, for their messages.)"""
+    for t in range(out.shape[1]):
+        for i in range(out.shape[2]):
+            out[b, t, i] = new[b, t, i]
+
+
+@kernel
+def _take_matrices(b, new, out):
+    """Copies problem b of four axes."""
+    for t in range(out.shape[1]):
+        for i in range(out.shape[2]):
+            for j in range(out.shape[3]):
+                out[b, t, i, j] = new[b, t, i, j]
+
+
+@kernel
 def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X, U, K, k, low, high, H, secant, most,
             tolerance, start_mu, status, J, iterations):  # fmt: skip
     """Improves X, U, K and k in place from U, where status is RUNNING; writes status, J and iterations (B,).
@@ -59,18 +76,24 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
     B, T, du = U.shape
     dx = X.shape[2]
     n = dx + du
-    F, C, c = np.zeros((B, T, dx, n)), np.zeros((B, T + 1, n, n)), np.zeros((B, T + 1, n))
-    Xn, Un, S, X_old, U_old, F_old = X.copy(), U.copy(), np.zeros((B, T, n, n)), X.copy(), U.copy(), np.zeros(F.shape)
-    Kn, kn, active = K.copy(), k.copy(), np.ones(B, np.bool_)
-    w, yes, exact = np.zeros((7, B)), np.zeros((7, B), np.bool_), H.shape[1] > 0
+    F, F_old, S = np.zeros((B, T, dx, n)), np.zeros((B, T, dx, n)), np.zeros((B, T, n, n))
+    C, c, Kn, kn = np.zeros((B, T + 1, n, n)), np.zeros((B, T + 1, n)), np.zeros(K.shape), np.zeros(U.shape)
+    Xn, X_old, Un, U_old = np.zeros(X.shape), np.zeros(X.shape), np.zeros(U.shape), np.zeros(U.shape)
+    w, yes, exact = np.zeros((7, B)), np.zeros((8, B), np.bool_), H.shape[1] > 0
     alpha, mu, factor, linear, quadratic, trial, gain = w[0], w[1], w[2], w[3], w[4], w[5], w[6]
     definite, fresh, searching, curved, known, stop, slow = yes[0], yes[1], yes[2], yes[3], yes[4], yes[5], yes[6]
+    active = yes[7]
     rest, pause = np.zeros(B, np.int64), np.zeros(B, np.int64)
-    mu[:] = start_mu
+    for b in range(B):
+        active[b], mu[b] = True, start_mu
+        for i in range(dx):
+            Xn[b, 0, i] = X[b, 0, i]
     roll(active, X, U, Kn, kn, alpha, low, high, Xn, Un)
     price(active, C0, c0, const, Xn, Un, trial)
     for b in range(B):
-        X[b], U[b], J[b], iterations[b], factor[b], fresh[b] = Xn[b], Un[b], trial[b], 0, 1.0, True
+        _take(b, Xn, X)
+        _take(b, Un, U)
+        J[b], iterations[b], factor[b], fresh[b] = trial[b], 0, 1.0, True
         if not np.isfinite(J[b]):
             status[b] = UNFIT
     for iteration in range(1, most + 1):
@@ -94,7 +117,8 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
                 continue
             iterations[b], alpha[b], searching[b] = iteration, 0.0, False
             if definite[b]:
-                K[b], k[b] = Kn[b], kn[b]
+                _take_matrices(b, Kn, K)
+                _take(b, kn, k)
                 if -linear[b] <= tolerance * (abs(J[b]) + tolerance) and mu[b] <= 1e-3:
                     status[b] = STATIONARY
                 else:
@@ -108,12 +132,17 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
                     continue
                 expected = -(alpha[b] * linear[b] + alpha[b] * alpha[b] * quadratic[b])
                 if np.isfinite(trial[b]) and J[b] - trial[b] > 1e-4 * max(expected, 0.0) and trial[b] < J[b]:
-                    X_old[b], U_old[b], F_old[b] = X[b], U[b], F[b]
+                    if secant:
+                        _take(b, X, X_old)
+                        _take(b, U, U_old)
+                        _take_matrices(b, F, F_old)
                     slow[b] = curved[b] or J[b] - trial[b] > SLOW * gain[b] > 0.0
                     gain[b], known[b] = J[b] - trial[b], known[b] or slow[b]
                     if gain[b] <= tolerance * tolerance * (abs(trial[b]) + tolerance):
                         status[b] = SETTLED
-                    X[b], U[b], J[b], searching[b] = Xn[b], Un[b], trial[b], False
+                    _take(b, Xn, X)
+                    _take(b, Un, U)
+                    J[b], searching[b] = trial[b], False
                 else:
                     alpha[b] *= 0.5
                     if alpha[b] < (0.1 if curved[b] else 1e-5):

@@ -103,7 +103,7 @@ def ilqr(
     native = is_compiled(dynamics) and isinstance(cost, QuadraticCost)
     native = native and not (vectorised or hessian or solve_qp or callback)
     if native and (jacobian is None or (is_compiled(jacobian) and not exact)):
-        descend(*compiled(dynamics, jacobian, True), *compiled_parts(dx, du), *rest)
+        descend(*compiled(dynamics, jacobian, True, exact), *compiled_parts(dx, du), *rest)
     else:
         steps = parts(dynamics, jacobian, hessian, vectorised, lead, exact)
         quadratics = expand_quadratic, price_quadratic

@@ -22,15 +22,16 @@ def is_compiled(function: Any) -> bool:
 
 
 @lru_cache(maxsize=64)
-def compiled(f: Any, jacobian: Any, pointers: bool) -> tuple[Any, Any]:
+def compiled(f: Any, jacobian: Any, pointers: bool, second: bool) -> tuple[Any, Any]:
     """Returns roll and differentiate over numba's f (and jacobian, or None), as pointers or as functions.
 
+    With `second`, differences are taken of second order too.
     f is compiled anew, in this process only (numba cannot see on disk whether f has changed), and so that a division
     by zero gives an infinity, hence a step to be refused, and no exception.
     """
     make: Any = njit(error_model="numpy", fastmath={"contract"})
     f, jacobian = make(f.py_func), jacobian and make(jacobian.py_func)
-    roll, differentiate = roller(f), differencer(f) if jacobian is None else _given(jacobian)
+    roll, differentiate = roller(f), differencer(f, second) if jacobian is None else _given(jacobian)
     if pointers:
         return pointer(roll, ROLL, cached=False), pointer(differentiate, DIFFERENTIATE, cached=False)
     return make(roll), make(differentiate)
@@ -69,8 +70,11 @@ def _given(jacobian: Any) -> Any:
     return differentiate
 
 
-def differencer(f: Any) -> Any:
-    """Returns a function that writes central differences of f: F (B, T, dx, n) and, where it has rows, H."""
+def differencer(f: Any, second: bool) -> Any:
+    """Returns a function that writes central differences of f: F (B, T, dx, n) and, if `second`, H where it has rows.
+
+    (Known at compile time, as it takes half of the time of compilation.)
+    """
 
     def differentiate(active, X, U, F, H):
         B, T, du = U.shape
@@ -95,21 +99,22 @@ def differencer(f: Any) -> Any:
                         y = f(x, u)
                         for i in range(dx):
                             F[b, t, i, j] = (F[b, t, i, j] if side > 0 else 0.0) + side * y[i] / (2 * FIRST * h[j])
-                for pair in range(n * n if H.shape[1] else 0):
-                    j, m = pair // n, pair % n
-                    for corner in range(4 if m <= j else 0):
-                        p, q = 1.0 - 2.0 * (corner % 2), 1.0 - 2.0 * (corner // 2)
-                        for i in range(n):
-                            z = xu[i] + SECOND * h[i] * ((p if i == j else 0.0) + (q if i == m else 0.0))
-                            if i < dx:
-                                x[i] = z
-                            else:
-                                u[i - dx] = z
-                        y = f(x, u)
-                        for i in range(dx):
-                            s = p * q * y[i] / (4 * SECOND * SECOND * h[j] * h[m])
-                            H[b, t, i, j, m] = s + (H[b, t, i, j, m] if corner else 0.0)
-                            H[b, t, i, m, j] = H[b, t, i, j, m]
+                if second:
+                    for pair in range(n * n if H.shape[1] else 0):
+                        j, m = pair // n, pair % n
+                        for corner in range(4 if m <= j else 0):
+                            p, q = 1.0 - 2.0 * (corner % 2), 1.0 - 2.0 * (corner // 2)
+                            for i in range(n):
+                                z = xu[i] + SECOND * h[i] * ((p if i == j else 0.0) + (q if i == m else 0.0))
+                                if i < dx:
+                                    x[i] = z
+                                else:
+                                    u[i - dx] = z
+                            y = f(x, u)
+                            for i in range(dx):
+                                s = p * q * y[i] / (4 * SECOND * SECOND * h[j] * h[m])
+                                H[b, t, i, j, m] = s + (H[b, t, i, j, m] if corner else 0.0)
+                                H[b, t, i, m, j] = H[b, t, i, j, m]
 
     return differentiate
 
@@ -158,9 +163,9 @@ def parts(
     if vectorised:
         roll, differences = vectorised_parts(f, lead)
     elif is_compiled(f):
-        roll, differences = compiled(f, None, False)
+        roll, differences = compiled(f, None, False, second_order)
     else:
-        roll, differences = roller(f), differencer(f)
+        roll, differences = roller(f), differencer(f, second_order)
 
     def differentiate(active, X, U, F, H):
         if jacobian is None or (second_order and hessian is None):
