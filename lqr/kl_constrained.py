@@ -35,7 +35,8 @@ def minimise_cost_within_kl(
     """Returns the controller that minimises the expected cost within epsilon nats of the anchor.
 
     `epsilon` (...,) is in nats per trajectory, `temperature` weighs the entropy (a number or (..., T)), `eta` is a
-    first guess. The result is feasible always, and within `tolerance` (relative) of epsilon where the constraint binds.
+    first guess. The result is feasible always, up to the rounding of its divergence (about 1e-16 times the condition of
+    the anchor's covariances), and within `tolerance` (relative) of epsilon where the constraint binds.
     Raises InputError for epsilon <= 0, NumericalError where no eta in range gives a positive definite problem.
     """
     p = prepare(anchor, dynamics, cost, x0, temperature)

@@ -109,10 +109,18 @@ def rts_smoother(dynamics: LinearGaussianDynamics, filtered: Filtered) -> Gaussi
     mean, cov = mean.copy(), cov.copy()
     for t in range(T - 1, -1, -1):
         ahead, P, A = ahead_cov[..., t + 1, :, :], cov[..., t, :, :], F[..., t, :, :dx]
-        G = P @ _T(A) @ np.linalg.pinv(ahead, hermitian=True)
+        G = P @ _T(A) @ _inverse(ahead)
         mean[..., t, :] += (G @ (mean[..., t + 1, :] - ahead_mean[..., t + 1, :])[..., None])[..., 0]
         cov[..., t, :, :] = _symmetric(P + G @ (cov[..., t + 1, :, :] - ahead) @ _T(G))
     return Gaussian(mean, cov)
+
+
+def _inverse(P: Array) -> Array:
+    """Returns a generalised inverse of covariances, blind to their units: what is zero is told by correlations."""
+    scale = np.sqrt(np.diagonal(P, axis1=-2, axis2=-1))
+    scale = np.where(scale > 0, scale, 1.0)
+    scale = scale[..., :, None] * scale[..., None, :]
+    return np.linalg.pinv(P / scale, hermitian=True) / scale
 
 
 def _T(A: Array) -> Array:

@@ -77,6 +77,20 @@ def test_filters_of_a_batch_are_those_of_its_members():
     np.testing.assert_allclose(rts_smoother(problem[0], together).mean[1, 2], rts_smoother(one[0], alone).mean)
 
 
+@pytest.mark.parametrize("unit", [(1e-4, 1.0, 1e4), (1e-9, 1.0, 1e3)])
+def test_smoothing_does_not_depend_on_the_units_of_the_states(unit):
+    dynamics, observation, x0, U, O = observed(np.random.default_rng(8))
+    dynamics = dynamics._replace(cov=dynamics.cov + 0.1 * np.eye(DX))
+    expected = rts_smoother(dynamics, kalman_filter(dynamics, observation, x0, U, O))
+    D = np.array(unit)
+    F = D[:, None] * dynamics.F / np.append(D, np.ones(DU))
+    other = LinearGaussianDynamics(F, D * dynamics.f, dynamics.cov * np.outer(D, D))
+    start = Gaussian(D * x0.mean, x0.cov * np.outer(D, D))
+    found = rts_smoother(other, kalman_filter(other, observation._replace(H=observation.H / D), start, U, O))
+    np.testing.assert_allclose(found.mean / D, expected.mean, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(found.cov / np.outer(D, D), expected.cov, rtol=1e-6, atol=1e-9)
+
+
 def test_an_exact_observation_of_a_certain_state_is_refused():
     dynamics, observation, x0, U, O = observed(np.random.default_rng(2))
     with pytest.raises(NotPositiveDefinite, match="step 0"):
