@@ -162,7 +162,13 @@ def judge(
 def fit(local: Local, prior: Any, strength: float | None = None) -> Fit:
     """Returns the linear-Gaussian models around the accepted trials; `strength` as in `fit_linear_gaussian`."""
     seen: Any = prior if local.chart is None else InChart(prior, local.chart)
-    return fit_linear_gaussian(local.x, local.u, seen, weight=local.used, strength=strength)
+    try:
+        return fit_linear_gaussian(local.x, local.u, seen, weight=local.used, strength=strength)
+    except np.linalg.LinAlgError as error:
+        raise NumericalError(
+            f"the local models cannot be fitted to {local.u.shape[1]} samples ({error}); expected a prior that is "
+            "definite where they are few: take more samples, or another prior"
+        ) from None
 
 
 def expand(cost: Cost, local: Local) -> QuadraticCost:
