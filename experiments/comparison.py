@@ -135,16 +135,17 @@ def learned(plan: Plan, path: Path) -> list[dict[str, Any]]:
 
 
 def table(words: Sequence[str], models: list[dict[str, Any]], learned: list[dict[str, Any]]) -> list[str]:
-    """Returns the lines of the table of results: means over the iterations, and over the seeds."""
+    """Returns the lines of the table: medians over the iterations, as one blow weighs more than all else, and mean
+    costs over the seeds."""
     heads = ("prior", "1 step", "10 steps", "log-lik.", "50 %", "90 %", "99 %", "fit ms")
     keys = ("one_step", "k_step", "log_likelihood", "coverage_50", "coverage_90", "coverage_99", "fit_ms")
-    forms = ("{:.3f}", "{:.3f}", "{:.2f}", "{:.0%}", "{:.0%}", "{:.0%}", "{:.0f}")
+    forms = ("{:.0e}", "{:.0e}", "{:.2f}", "{:.0%}", "{:.0%}", "{:.0%}", "{:.0f}")
     marks = [m for m in MARKS if any(row["rollouts"] >= m for row in learned)]
     widths = (12, 7, 8, 8, 5, 5, 5, 6)
     lines = [" ".join(f"{h:>{w}}" for h, w in zip(heads, widths, strict=True)) + "".join(f"  cost@{m}" for m in marks)]
     for word in words:
         own = [row for row in models if row["prior"] == word]
-        cells = [form.format(np.mean([row[key] for row in own])) for key, form in zip(keys, forms, strict=True)]
+        cells = [form.format(np.median([row[key] for row in own])) for key, form in zip(keys, forms, strict=True)]
         line = " ".join(f"{c:>{w}}" for c, w in zip((word, *cells), widths, strict=True))
         lines.append(
             line + "".join(f"{np.mean(cost_at(learned, word, m)):>10.2f}" for m in marks if cost_at(learned, word, m))

@@ -121,7 +121,7 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
 
     seen, prior = trials(60), make_prior("flat")
     prior.update(*lc.transitions(seen))
-    row = judged(lc.fit(seen, prior), trials(400))
+    row = judged(lc.fit(seen, prior, None), trials(400))
     np.testing.assert_allclose([row[f"coverage_{p}"] for p in (50, 90, 99)], (0.5, 0.9, 0.99), atol=0.04)
     assert row["one_step"] < 1
 
