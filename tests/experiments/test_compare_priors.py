@@ -117,11 +117,13 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
             xu = np.concatenate([x[:, :, t], u[:, :, t]], -1)
             x[:, :, t + 1] = xu @ F.T + 0.05 * rng.standard_normal((2, count, 2))
         blank = lc.initial_controller(ReacherFour(), 0.1)
-        return lc.Local(blank, x, u, x, np.ones(u.shape[:3]), np.zeros(2), np.ones(2), np.zeros(2), count, T)
+        nothing = np.zeros(2)
+        ran = {"x": x, "u": u, "o": x, "used": np.ones(u.shape[:3]), "cost": nothing, "multiplier": nothing}
+        return lc.Local(controller=blank, **ran, predicted=nothing, lead=nothing, trials=count, steps=T)
 
     seen, prior = trials(60), make_prior("flat")
     prior.update(*lc.transitions(seen))
-    row = judged(lc.fit(seen, prior, None), trials(400))
+    row = judged(lc.fit(seen, prior), trials(400))
     np.testing.assert_allclose([row[f"coverage_{p}"] for p in (50, 90, 99)], (0.5, 0.9, 0.99), atol=0.04)
     assert row["one_step"] < 1
 
