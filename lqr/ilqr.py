@@ -27,6 +27,7 @@ STATUS = (
     "still improving", "stationary", "cost change below tolerance", "no step improves", "stopped by the callback",
     "not active",
 )  # fmt: skip
+_WORDS = np.array(STATUS)
 
 
 class Progress(NamedTuple):
@@ -120,7 +121,7 @@ def ilqr(
     X, U, K, affine = (a.reshape(*lead, *a.shape[1:]) for a in (X, U, K, affine))
     controller = LinearGaussianController(K, affine, np.zeros((*lead, T, du, du)))
     done = (status == STATIONARY) | (status == SETTLED)
-    return ILQRResult(X, U, controller, *(a.reshape(lead)[()] for a in (J, iterations, done, np.array(STATUS)[status])))
+    return ILQRResult(X, U, controller, *(a.reshape(lead)[()] for a in (J, iterations, done, _WORDS[status])))
 
 
 def _reporter(callback: Callable[[Progress], Any] | None, lead: tuple[int, ...]) -> Any:

@@ -30,28 +30,34 @@ def prepare(cost: Cost | QuadraticCost, x0: Any, U: Any, low: Any, high: Any, ac
         if a.ndim < least or a.size == 0:
             raise InputError(f"{name} has shape {a.shape}; expected x0 (..., dx) and U (..., T, du), T > 0")
     (T, du), dx, parts = U.shape[-2:], x0.shape[-1], None
+    cost_lead: tuple[int, ...] = ()
     if isinstance(cost, QuadraticCost):
         cost_lead, (parts,) = flatten(cost)
         S, n = parts[1].shape[1:]
         if (S, n) != (T + 1, dx + du):
             raise InputError(f"cost has {S} steps of size {n}; expected T + 1 = {T + 1}, dx + du = {dx} + {du}")
-        parts = [a.reshape(*cost_lead, *a.shape[1:]) for a in parts]
     heads = {"x0": x0.shape[:-1], "U": U.shape[:-2], "low": low.shape[:-2], "high": high.shape[:-2]}
-    heads |= {"active": going.shape, "cost": parts[2].shape[:-1] if parts else ()}
+    heads |= {"active": going.shape, "cost": cost_lead}
     try:
-        lead = np.broadcast_shapes(*heads.values())
+        lead = np.broadcast_shapes(*heads.values()) if any(heads.values()) else ()
     except ValueError as error:
         raise InputError(f"leading axes do not broadcast: {heads}; make them equal or 1") from error
     for name, a in (("low", low), ("high", high)):
         if a.shape[-2:] not in ((), (1,), (du,), (1, 1), (1, du), (T, 1), (T, du)):
             raise InputError(f"{name} has shape {a.shape}; expected a number, ({du},), ({T}, {du}) or (..., {T}, {du})")
-    low, high = (np.broadcast_to(a, (*lead, T, du)) for a in (low, high))
-    if not (low <= high).all():
-        at = first(~(low <= high))
-        place = f"step {at[-2]}, action {at[-1]}" + (f" of problem {at[:-2]}" if lead else "")
-        raise InputError(f"low is {low[at]}, high is {high[at]} at {place}; expected low <= high")
+    if low.size == high.size == 1 and low.item() <= high.item():  # numbers, as they are most often
+        low, high = np.full((*lead, T, du), low.item()), np.full((*lead, T, du), high.item())
+    else:
+        low, high = (np.broadcast_to(a, (*lead, T, du)) for a in (low, high))
+        if not (low <= high).all():
+            at = first(~(low <= high))
+            place = f"step {at[-2]}, action {at[-1]}" + (f" of problem {at[:-2]}" if lead else "")
+            raise InputError(f"low is {low[at]}, high is {high[at]} at {place}; expected low <= high")
     empty = np.zeros((0,) * 4), np.zeros((0,) * 3), np.zeros((0,) * 2)
-    arrays: Any = tuple(with_batch(a, lead, core) for a, core in zip(parts, (3, 2, 1), strict=True)) if parts else empty
+    if parts and cost_lead != lead:
+        whole = [a.reshape(*cost_lead, *a.shape[1:]) for a in parts]
+        parts = [with_batch(a, lead, core) for a, core in zip(whole, (3, 2, 1), strict=True)]
+    arrays: Any = tuple(parts) if parts else empty
     x0, U, low, high = (with_batch(a, lead, core) for a, core in ((x0, 1), (U, 2), (low, 2), (high, 2)))
     return Batch(lead, x0, U.copy(), low, high, np.broadcast_to(going, lead).ravel(), arrays)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from numba import cfunc, njit, types
 from numba.core.ccallback import CFunc
+from numba.core.typing.templates import Signature
 
 part: Any = njit(fastmath={"contract"}, forceinline=True)  # a piece of a kernel, compiled into it
 shared: Any = njit(fastmath={"contract"})  # a piece that is compiled once and called
@@ -37,6 +38,16 @@ def kernel(function: Callable[..., Any]) -> Any:
     return compiled
 
 
+class _Precise(Signature):
+    """A signature that knows that its types are known: numba asks at each call, for three microseconds."""
+
+    def is_precise(self) -> bool:
+        return True
+
+    def __unliteral__(self) -> "_Precise":
+        return self
+
+
 class Pointer:
     """A compiled function that a kernel takes as an argument without being compiled anew.
 
@@ -44,7 +55,8 @@ class Pointer:
     """
 
     def __init__(self, function: Any, signature: Any):
-        self.function, self._numba_type_ = function, types.FunctionType(signature)
+        known = _Precise(signature.return_type, signature.args, signature.recvr)
+        self.function, self._numba_type_ = function, types.FunctionType(known)
 
     def __wrapper_address__(self) -> int:
         """Returns where the compiled function is (numba's protocol)."""
