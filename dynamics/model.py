@@ -4,6 +4,7 @@ Local models ask for the tangent (`Linearised`), planners for predictions and sa
 share stands here: they learn the change of state x' - x over standardised [x; u], and are saved in verified folders.
 """
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -75,7 +76,7 @@ class Units(NamedTuple):
         return cls(z.mean(0), rate, y.mean(0), np.where(spread > 0, spread, 1e-6))
 
 
-class ChangeModel:
+class ChangeModel(ABC):
     """The part that the library's own models share. They add `_fit`, `_predict` and `_tangent`, in standard units."""
 
     word = ""  # in MODELS
@@ -163,25 +164,25 @@ class ChangeModel:
         J[..., range(dx), range(dx)] += 1.0
         return J.reshape(*J.shape[:-3], *shape, J.shape[-1])
 
+    @abstractmethod
     def _fit(self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator) -> None:
         """Learns from the rows of z (M, n) and y (M, dx) that are `usual` (M,), known in the units `before` so far."""
-        raise NotImplementedError
 
-    def _predict(self, z: Array) -> tuple[Array, Array]:
-        raise NotImplementedError
+    @abstractmethod
+    def _predict(self, z: Array) -> tuple[Array, Array]: ...
 
-    def _tangent(self, z: Array) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def _tangent(self, z: Array) -> Array: ...
 
-    def _state(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _state(self) -> dict[str, Any]: ...
 
+    @abstractmethod
     def _form(self) -> dict[str, Any]:
         """Returns the shapes of what `_state` returns, as `check_tree` takes them."""
-        raise NotImplementedError
 
-    def _load(self, state: dict[str, Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _load(self, state: dict[str, Any]) -> None: ...
 
 
 def ordinary(z: Array, y: Array) -> Array:

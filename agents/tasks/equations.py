@@ -1,5 +1,6 @@
 """What the classic tasks share: B simulations of an ordinary differential equation, integrated by Runge and Kutta."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
@@ -22,10 +23,10 @@ def runge_kutta(derivative: Callable[[Array, Array], Array], s: Array, u: Array,
     return s
 
 
-class EquationTask:
-    """A task whose physics is an equation; a subclass says what s is, how it starts, moves and costs.
+class MapTask(ABC):
+    """A task whose physics is one function of a step; a subclass says what s is, how it starts, moves and costs.
 
-    It gives the numbers of `agents.interfaces.Task`, `starts`, `derivative`, `states`, `see` and `metrics`. Episodes
+    It gives the numbers of `agents.interfaces.Task`, `starts`, `advance`, `states`, `see` and `metrics`. Episodes
     start at `starts(conditions, rng)`, physical states s (B, d).
     """
 
@@ -35,7 +36,6 @@ class EquationTask:
     dx: int
     du: int
     do: int
-    substeps = 4
     conditions = 1
     action_low: Array
     action_high: Array
@@ -46,25 +46,21 @@ class EquationTask:
             raise InputError(f"conditions is {conditions}; expected at least 1")
         self.conditions = conditions
 
+    @abstractmethod
     def starts(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Returns where simulations in these conditions (B,) begin, s (B, d)."""
-        raise NotImplementedError
 
-    def derivative(self, s: Array, u: Array) -> Array:
-        """Returns ds/dt (..., d) at s (..., d) under u (..., du)."""
-        raise NotImplementedError
+    @abstractmethod
+    def advance(self, s: Array, u: Array) -> Array:
+        """Returns s (..., d) one step after s (..., d) under u (..., du)."""
 
+    @abstractmethod
     def states(self, s: Array) -> Array:
         """Returns what the local models see, x (..., dx)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def see(self, s: Array) -> Array:
         """Returns what a policy sees, o (..., do)."""
-        raise NotImplementedError
-
-    def advance(self, s: Array, u: Array) -> Array:
-        """Returns s one step later."""
-        return runge_kutta(self.derivative, s, u, self.dt, self.substeps)
 
     def ended(self, s: Array) -> Array:
         """Returns which episodes terminate in s, (B,)."""
@@ -98,3 +94,17 @@ class EquationTask:
     def done(self) -> Array:
         """Returns which episodes have terminated or diverged, (B,)."""
         return self.diverged | self._over
+
+
+class EquationTask(MapTask):
+    """A task whose physics is a differential equation: `derivative` in place of `advance`."""
+
+    substeps = 4  # of the integration, per step of the task
+
+    @abstractmethod
+    def derivative(self, s: Array, u: Array) -> Array:
+        """Returns ds/dt (..., d) at s (..., d) under u (..., du)."""
+
+    def advance(self, s: Array, u: Array) -> Array:
+        """Returns s (..., d) one step after s (..., d) under u (..., du)."""
+        return runge_kutta(self.derivative, s, u, self.dt, self.substeps)

@@ -13,7 +13,7 @@ import numpy as np
 from lqr.costs import Action, Quadratic, WeightedNorm
 
 from .acrobot import Acrobot
-from .equations import EquationTask
+from .equations import MapTask
 from .model_task import ModelTask
 from .mountain_car import MountainCar
 from .reacher import gymnasium_xml
@@ -26,7 +26,7 @@ def before_each_step(horizon: int) -> Array:
     return np.r_[np.ones(horizon), 0.0]
 
 
-class MbblTask(EquationTask):
+class MbblTask(MapTask):
     """One action within [-1, 1], and the return as the measure."""
 
     du, horizon = 1, 201

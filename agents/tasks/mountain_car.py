@@ -9,14 +9,14 @@ import numpy as np
 from lqr import InputError
 from lqr.costs import Action, WeightedNorm
 
-from .equations import EquationTask
+from .equations import MapTask
 
 Array = np.ndarray
 
 LEFT, RIGHT, GOAL, FASTEST, POWER, SLOPE = -1.2, 0.6, 0.45, 0.07, 0.0015, 0.0025
 
 
-class MountainCar(EquationTask):
+class MountainCar(MapTask):
     """The cost, in place of the sparse reward, is the squared distance to the goal and the effort that is charged.
 
     An episode's end is worth reaching: the steps that are left cost nothing. `metrics` counts Gymnasium's return.
