@@ -57,7 +57,7 @@ def maximise(phi: Array, share: Array, floor: float) -> Mixture:
     i, j = np.triu_indices(d)
     sums = share.T @ phi
     moments = sums / sums[:, :1]
-    means = moments[:, 1 : 1 + d]
+    means = moments[:, 1 : 1 + d].copy()  # in one piece, as a saved one is read: sums then agree to the last bit
     covs = np.empty((len(sums), d, d))
     covs[:, i, j] = covs[:, j, i] = moments[:, 1 + d :] - means[:, i] * means[:, j]
     covs[:, range(d), range(d)] = np.maximum(covs[:, range(d), range(d)], 0.0) + floor

@@ -40,7 +40,7 @@ def linearise(
         rest = action[:, :, -latest:] - np.einsum("ctij,ctnj->ctni", K, state[:, :, -latest:])
         share = own[:, :, -latest:, None]
         k = np.where(share.any(2), (share * rest).sum(2) / np.maximum(share.sum(2), 1e-12), k)
-    return LinearGaussianController(K, k, np.broadcast_to(cov, (C, T, *cov.shape)))
+    return LinearGaussianController(np.ascontiguousarray(K), k, np.tile(cov, (C, T, 1, 1)))  # as a saved one is read
 
 
 def slopes(x: Array, o: Array, weight: Array, reach: int = 8, strength: float = 1e-3) -> Array:

@@ -42,11 +42,16 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     rounds = Rounds(task, config, state)
     for number in rounds.left:
         known = rounds.learn(rounds.sample(rng), refuse=False)
-        step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon)
-        step = correct(known, step, lc.trial_costs(task.cost, known.local), config.residual_step)
+        step = improve(known, rounds, config.residual_step)
         rounds.adopt(known, step)
         report = rounds.report(known, step, rng)
         yield Iteration(number, ControllerPolicy(rounds.controller, rounds.chart), *report, rounds.state(number))
+
+
+def improve(known: Known, rounds: Rounds, residual_step: float) -> lc.Proposal:
+    """Returns the controllers after both steps."""
+    step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon)
+    return correct(known, step, lc.trial_costs(rounds.task.cost, known.local), residual_step)
 
 
 def correct(known: Known, step: lc.Proposal, cost: np.ndarray, epsilon: float) -> lc.Proposal:

@@ -47,7 +47,7 @@ class Student:
     def see(self, new: lc.Local, chart: Chart | None = None) -> Seen:
         """Adds trials to the replay, and returns all that is in it, in the coordinates of a chart if given."""
         x = new.x if new.chart is None else new.chart.curved(new.x)
-        one = Seen(x[:, :, :-1], new.o[:, :, :-1], new.used)
+        one = Seen(x[:, :, :-1].copy(), new.o[:, :, :-1].copy(), new.used)
         self.replay = [*self.replay, one][-self.config.replay :]
         return self.seen(chart)
 

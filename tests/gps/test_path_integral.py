@@ -8,7 +8,7 @@ from worlds import controllers, linear_world, local_of, sampled
 
 from agents.tasks.disc import Disc
 from gps import local as lc
-from gps import lqr_flm, pi2, pilqr
+from gps import lqr_flm, pi2, pigps, pilqr, pilqr_gps
 from gps.path_integral import cost_to_go, deviations, divergence, explained, moved, temperature, weights
 from gps.rounds import Known
 from lqr import QuadraticCost
@@ -140,6 +140,26 @@ def test_path_integrals_find_the_disc_that_has_no_slope(method):
     last = list(method.train(Disc(), method.Config(), np.random.default_rng(0)))[-1]
     assert last.scalars["inside"] > 0.9
     assert last.scalars["cost"] < -3.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [pigps, pilqr_gps])
+def test_a_policy_learns_of_the_disc_from_path_integrals(method):
+    last = list(method.train(Disc(), method.Config(iterations=12, policy_steps=200), np.random.default_rng(0)))[-1]
+    assert last.scalars["policy_inside"] > 0.9
+    assert last.scalars["policy_cost"] < -2.5  # 1.1 where LQR alone ends
+
+
+@pytest.mark.parametrize("improve", [pi2.follow, pilqr.improve])
+def test_the_c_step_of_a_policy_starts_from_the_controllers_it_is_given(improve):
+    """Where all trials cost the same, and the model sees no slope, the anchor stays."""
+    known, _ = world()
+    flat = SimpleNamespace(cost=lambda x, u: np.ones((*x.shape[:-1],)))
+    blind = known._replace(cost=QuadraticCost(*(np.zeros_like(a) for a in known.cost)))
+    bound = np.full(C, 1.0) if improve is pi2.follow else 1.0
+    step = improve(blind, SimpleNamespace(task=flat), bound)
+    for new, old in zip(step.controller, known.local.controller, strict=True):
+        np.testing.assert_allclose(new, old, atol=1e-6)
 
 
 def test_lqr_alone_misses_the_disc():
