@@ -6,15 +6,18 @@ import difflib
 import inspect
 import io
 import tokenize
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lqr import InputError
 
 FOLDER = Path(__file__).resolve().parent
 MARKS = {"task", "method", "config"}  # a module is an experiment when it binds all three
+METHODS = FOLDER.parent / "gps"
+METHOD_MARKS = {"Config", "train"}  # a module there is a method when it binds both
 
 
 class Experiment(NamedTuple):
@@ -22,9 +25,10 @@ class Experiment(NamedTuple):
 
     name: str
     text: str  # the module's docstring
-    task: Callable[[], Any]  # builds the task
+    task: Callable[[], Any]  # builds the task; `no_task` where a method is named alone
     method: Any  # a module with Config and train
     config: Any  # a frozen dataclass, method.Config
+    chosen: Mapping[str, Any] = MappingProxyType({})  # what the command line said of the task, by option
 
 
 class Field(NamedTuple):
@@ -40,12 +44,28 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.py") if _bound(path) >= MARKS)
 
 
+def methods() -> list[str]:
+    """Returns the names of the methods, each of which runs on any task, without importing one."""
+    return sorted(path.stem for path in METHODS.glob("*.py") if _bound(path) >= METHOD_MARKS)
+
+
 def load(name: str) -> Experiment:
-    """Imports an experiment of this folder by its name. Raises InputError, with the nearest names, for any other."""
+    """Imports an experiment of this folder, or a method, by its name, whose settings are then its defaults.
+
+    Raises InputError, with the nearest names, for any other.
+    """
     if name not in names():
-        raise InputError(f"unknown experiment {name!r}; {nearest(name, names())}")
+        if name in methods():
+            method = import_module(f"gps.{name}")
+            return Experiment(name, inspect.getdoc(method) or name, no_task, method, method.Config())
+        raise InputError(f"unknown experiment {name!r}; {nearest(name, [*names(), *methods()])}")
     module = import_module(f"experiments.{name}")
     return Experiment(name, inspect.getdoc(module) or name, module.task, module.method, module.config)
+
+
+def no_task() -> Any:
+    """Raises InputError: a method alone has no task."""
+    raise InputError("got a method without a task; expected --task TASK, or an experiment, which has a task")
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

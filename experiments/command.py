@@ -6,10 +6,12 @@ import io
 import math
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+from agents.tasks import TASKS
 from lqr import CheckpointError, InputError
 
 from . import catalogue
@@ -23,6 +25,10 @@ class Options:
     """What every experiment understands."""
 
     seed: int = 0  # of every random number of the run
+    task: str | None = None  # in place of the experiment's: a name of docs/tasks.md, or gymnasium:ENV_ID
+    task_conditions: int | None = None  # how many starts that task has, where it can be told
+    task_horizon: int | None = None  # steps of an episode of that task, where it can be told
+    cost: str | None = None  # in place of the task's: MODULE:FUNCTION or FILE.py:FUNCTION of x and u; it is imported
     out: Path | None = None  # folder for the results; new or empty; None is runs/NAME/DATE-TIME-seedSEED
     resume: Path | None = None  # go on with the run in this folder, with its settings
     strict_resume: bool = False  # refuse to resume where the last bits could differ, as on another machine
@@ -80,7 +86,10 @@ def overview() -> str:
     lines += [
         f"       {PROGRAM} --resume DIR      go on with a run",
         f"       {PROGRAM} NAME --help       one experiment",
+        f"       {PROGRAM} METHOD --task TASK [--cost MODULE:FUNCTION]      any method on any task",
     ]
+    lines += ["", "METHOD is one of " + ", ".join(catalogue.methods()), "TASK is gymnasium:ENV_ID or one of"]
+    lines += textwrap.wrap(", ".join(TASKS), 110, initial_indent="      ", subsequent_indent="      ")
     lines += ["", "Every run takes:", *_table(catalogue.fields(Options()))]
     for name in catalogue.names():
         experiment = catalogue.load(name)

@@ -50,6 +50,7 @@ def main(words: Sequence[str], do: Callable[[Sequence[str]], int] | None = None)
 
 
 def _main(words: Sequence[str]) -> int:
+    from .choosing import choose
     from .resuming import restore
     from .runner import run
 
@@ -59,6 +60,7 @@ def _main(words: Sequence[str]) -> int:
     experiment, config, options = request
     if options.seed < 0:
         raise InputError(f"seed is {options.seed}; expected 0 or more")
+    experiment = choose(experiment, options, saved_config(options.resume) if options.resume else None)
     path = options.resume or options.out or new_path(experiment.name, options.seed)
     return run(experiment, config, options.seed, path, options.resume is not None, options.strict_resume)
 

@@ -35,8 +35,10 @@ def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
         "method": experiment.method.__name__,
         "seed": seed,
         "config": dataclasses.asdict(config),
+        "chosen": dict(experiment.chosen),
         "version": versions.own_version(),
-        "fingerprint": versions.fingerprint(),
+        "fingerprint": versions.fingerprint()
+        | ({"cost": changes} if (changes := experiment.chosen.get("cost_digest")) else {}),
         "dependencies": versions.dependencies(),
     }
 

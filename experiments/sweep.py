@@ -22,6 +22,7 @@ if __name__ == "__main__":
 
 from dynamics.files import folders_by_number, make_folder, read_json, write_file
 from experiments import tables
+from experiments.choosing import choose
 from experiments.command import complain, parse
 from experiments.display import table
 from experiments.folder import CHECKPOINTS, CONFIG, RESULT, new_path, saved_config
@@ -193,7 +194,9 @@ def main(words: Sequence[str], run: str | Path = RUN) -> int:
     try:
         asked, rest = _parsed(words)
         seeds = range(asked.first, asked.first + asked.seeds)
-        parse([asked.experiment, *rest], lambda path, experiment: (None, 0), lambda path: "")  # refuses in time
+        request = parse([asked.experiment, *rest], lambda path, experiment: (None, 0), lambda path: "")
+        if request is not None:
+            choose(request.experiment, request.options)  # refuses in time
         folder = asked.out or new_path(asked.experiment, asked.first).with_name(
             f"sweep-{time.strftime('%Y-%m-%d-%H%M%S')}"
         )

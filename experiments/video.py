@@ -28,7 +28,7 @@ def make_apart(path: Path, task: Any, stopped: Callable[[], int] = lambda: 0) ->
 
     Returns None, or in one line what was skipped and why.
     """
-    if not hasattr(type(task), "model"):
+    if not hasattr(type(getattr(task, "task", task)), "model"):
         return None
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if not environment.get("MUJOCO_GL") and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(environment):
@@ -68,7 +68,7 @@ def main(path: Path) -> int:
     """Makes the moving picture of the run in `path`; returns an exit code, after a line on the standard error."""
     from agents.saved import load_policy
     from dynamics.files import write_file
-    from experiments import catalogue
+    from experiments.choosing import saved_task
     from experiments.folder import saved_config
 
     try:
@@ -79,7 +79,7 @@ def main(path: Path) -> int:
         print(f"{ADVICE} ({type(error).__name__}: {' '.join(str(error).split())[:80]})", file=sys.stderr)
         return 1
     policy = load_policy(path)
-    task = catalogue.load(saved_config(path)["experiment"]).task()
+    task = saved_task(saved_config(path), path)
     frames = list(_frames(task, policy))
     write_file(path / f"{NAME}.gif", _gif(frames))
     try:

@@ -1,0 +1,127 @@
+"""A task and a cost from the command line: learned with, resumed with, and never imported for a file's word."""
+
+import json
+import sys
+
+import pytest
+
+from experiments.catalogue import load
+from experiments.choosing import choose, load_function
+from experiments.command import Options
+from experiments.main import main
+from lqr import CheckpointError, InputError
+
+COST = """
+import os
+import numpy as np
+calls = 0
+def reach(x, u):
+    global calls
+    calls += 1
+    if calls > int(os.environ.get("CALLS", 10**9)):
+        raise RuntimeError("planned")
+    return np.sqrt(1e-3 + (x[:, :2] ** 2).sum(-1)) + 0.01 * (u**2).sum(-1)
+"""
+WORDS = ["lqr_flm", "--task", "point_mass", "--iterations", "3"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to stand in, with the user's module in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(COST)
+    yield tmp_path
+    sys.modules.pop("mine", None)
+
+
+def chosen(name, **words):
+    return choose(load(name), Options(**words))
+
+
+def test_a_method_learns_a_task_with_a_users_cost_and_resumes_to_the_same_bits(here, monkeypatch, capsys):
+    words = [*WORDS, "--cost", "mine.py:reach"]
+    assert main([*words, "--out", "whole"]) == 0
+    calls = sys.modules["mine"].calls
+    sys.modules.pop("mine")
+    monkeypatch.setenv("CALLS", str(calls - 10))  # fails in the last iteration
+    assert main([*words, "--out", "parts"]) == 2
+    sys.modules.pop("mine")
+    monkeypatch.delenv("CALLS")
+    assert [p.name for p in (here / "parts" / "checkpoints").iterdir()]
+    assert main(["--resume", "parts"]) == 3  # the cost is not imported for a file's word
+    assert "mine" not in sys.modules
+    assert "expected it beside --resume" in capsys.readouterr().err
+    assert main(["--resume", "parts", "--cost", "mine.py:reach"]) == 0
+    for name in ("metrics.csv", "conditions.csv", "policy/MANIFEST.json"):
+        assert (here / "whole" / name).read_bytes() == (here / "parts" / name).read_bytes(), name
+    config = json.loads((here / "whole" / "config.json").read_text())
+    assert config["chosen"]["task"] == "point_mass"
+    assert "point_mass with the cost mine.py:reach" in (here / "whole" / "report.html").read_text()
+
+
+def test_a_run_is_resumed_with_its_own_task_and_cost_alone(here):
+    saved = {"chosen": {"task": "pusher", "task_horizon": 30, "cost": "mine:reach"}}
+
+    def resume(**words):
+        return choose(load("lqr_flm"), Options(resume=here, **words), saved)
+
+    assert resume(cost="mine:reach").task().horizon == 30
+    for words in ({"cost": "mine:other"}, {"cost": "mine:reach", "task": "peg"}):
+        with pytest.raises(CheckpointError, match="as the run was begun with"):
+            resume(**words)
+    with pytest.raises(CheckpointError, match="none, as the run was begun with"):
+        choose(load("pendulum"), Options(resume=here, task="pusher"), {})
+
+
+@pytest.mark.parametrize("text", ["gymnasium:evil:Foo-v0", "gymnasium:evil:sub:Foo-v0"])
+def test_a_module_that_a_saved_task_names_is_not_imported(here, text):
+    (here / "evil.py").write_text("open('touched', 'w')")
+    saved = {"chosen": {"task": text}}
+    with pytest.raises(CheckpointError, match="nothing is imported for a file's word"):
+        choose(load("lqr_flm"), Options(resume=here), saved)
+    assert not (here / "touched").exists()
+
+
+def test_an_environment_of_a_users_module_is_registered_by_importing_it(here):
+    (here / "envs.py").write_text(
+        "import gymnasium\n"
+        "gymnasium.register('Mine-v0', 'gymnasium.envs.classic_control:PendulumEnv', max_episode_steps=30)\n"
+    )
+    task = chosen("lqr_flm", task="gymnasium:envs:Mine-v0", task_conditions=2).task()
+    assert (task.name, task.horizon, task.conditions) == ("gymnasium:Mine-v0", 30, 2)
+    sys.modules.pop("envs")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({}, "got the method lqr_flm without a task; expected --task TASK: reacher"),
+        ({"task": "pushr"}, "unknown task 'pushr'"),
+        ({"task": "gymnasium:CartPole-v1"}, "has discrete actions, .*wrap it in a gymnasium.ActionWrapper"),
+        ({"task": "gymnasium:Nothing-v7"}, "expected one that Gymnasium knows"),
+        ({"task": "pendulum", "task_horizon": 5}, "got --task-horizon, which it has no setting for"),
+        ({"task": "pusher", "cost": "mine"}, "expected MODULE:FUNCTION or FILE.py:FUNCTION"),
+        ({"task": "pusher", "cost": "nowhere:reach"}, "No module named 'nowhere'"),
+        ({"task": "pusher", "cost": "nowhere.py:reach"}, "which is not there"),
+        ({"task": "pusher", "cost": "mine:reash"}, "has no reash; did you mean reach"),
+    ],
+)
+def test_what_cannot_be_chosen_is_said_in_one_line(here, words, message):
+    with pytest.raises(InputError, match=message):
+        chosen("lqr_flm", **words).task()
+
+
+def test_settings_of_a_task_need_a_task():
+    with pytest.raises(InputError, match="got --task-horizon without --task"):
+        chosen("reacher_four", task_horizon=10)
+
+
+def test_a_module_here_does_not_hide_a_library(here):
+    (here / "pyclbr.py").write_text("raise RuntimeError('hidden')")
+    assert load_function("pyclbr:readmodule").__module__ == "pyclbr"
+
+
+def test_a_module_that_fails_is_named(here):
+    (here / "bad.py").write_text("1 / 0")
+    with pytest.raises(InputError, match=r"cannot be imported \(ZeroDivisionError"):
+        load_function("bad:cost")
