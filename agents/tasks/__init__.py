@@ -36,7 +36,7 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
 
 
 def make_task(name: str, **settings: Any) -> Any:
-    """Builds a task by its name, or `gymnasium:ENV_ID`, with its constructor's settings.
+    """Builds a task by its name, `randomised:NAME`, or `gymnasium:ENV_ID`, with its constructor's settings.
 
     Raises InputError for an unknown name.
     """
@@ -44,8 +44,14 @@ def make_task(name: str, **settings: Any) -> Any:
         from .gymnasium_task import GymnasiumTask
 
         return GymnasiumTask(name.removeprefix("gymnasium:"), **settings)
+    if name.startswith("randomised:"):
+        from .randomised import Randomised
+
+        return Randomised(make_task(name.removeprefix("randomised:"), **settings))
     if name not in TASKS:
-        raise InputError(f"unknown task {name!r}; expected gymnasium:ENV_ID or one of {', '.join(TASKS)}")
+        raise InputError(
+            f"unknown task {name!r}; expected gymnasium:ENV_ID, randomised:NAME or one of {', '.join(TASKS)}"
+        )
     module, builder = TASKS[name].split(":")
     return getattr(import_module(module), builder)(**settings)
 

@@ -25,6 +25,7 @@ class MujocoBatch:
         self.xml, self.frame_skip = xml, frame_skip
         self._batches: dict[int, Any] = {}
         self.diverged = np.zeros(0, bool)
+        self.vary: Callable[[MujocoBatch], None] | None = None  # at each start: scales model fields, then `follow`
 
     @cached_property
     def model(self) -> Any:
@@ -52,6 +53,8 @@ class MujocoBatch:
             raise InputError("got 0 simulations; expected at least 1")
         self._batch = self._batches.get(B) or self._new_batch(B)
         self._batch.reset()
+        if self.vary:
+            self.vary(self)
         self.field("qpos")[:], self.field("qvel")[:] = qpos, qvel
         for name in DERIVED:  # an array that is bound after forward() holds zeros until the next step
             self.field(name)
@@ -71,10 +74,12 @@ class MujocoBatch:
         """Returns the live (B, ...) array of an MjData field."""
         return self._batch.bind(name)
 
-    def scale(self, field: str, index: int | Sequence[int], factor: Array) -> None:
-        """Makes simulation i's entries of an MjModel field those of the model times factor[i], (B,)."""
+    def scale(self, field: str, index: int | slice | Sequence[int], factor: Array) -> None:
+        """Makes simulation i's entries of an MjModel field those of the model times factor[i], (B,) or (B, entries)."""
         nominal = np.asarray(getattr(self.model, field)[index])
-        self._batch.expand(field)[:, index] = nominal * factor.reshape(-1, *[1] * nominal.ndim)
+        self._batch.expand(field)[:, index] = nominal * factor.reshape(
+            *factor.shape, *[1] * (nominal.ndim + 1 - factor.ndim)
+        )
 
     def follow(self) -> None:
         """Computes the constants that follow from the model fields that were scaled."""

@@ -19,6 +19,7 @@ from lqr import GPSError, InputError, QuadraticCost
 from lqr.expansion import absolute, stack
 
 from ..interfaces import Cost
+from .wrapper import Wrapper
 
 Array = np.ndarray
 Rows = Callable[[Array, Array], Array]  # xu (M, n), t (M,) -> cost (M,)
@@ -155,14 +156,12 @@ class UserCost:
             )
 
 
-class WithCost:
+class WithCost(Wrapper):
     """A task with another cost; all else, the numbers that it is judged by too, is the task's own."""
 
     def __init__(self, task: Any, cost: Cost):
-        self.task, self.cost = task, cost
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(object.__getattribute__(self, "task"), name)
+        super().__init__(task)
+        self.cost = cost
 
 
 def _gradient(value: Any, z: Any) -> Any:

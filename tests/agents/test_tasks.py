@@ -24,10 +24,17 @@ MIRRORS = {  # task -> what Gymnasium is asked for, and how it is configured
     "inverted_double_pendulum": ("InvertedDoublePendulum-v5", {}),
 }
 
-FIXED = ("reacher_four", "peg", "peg_nine", "peg_blind", "gymnasium:Pendulum-v1")  # their starts are always the same
+FIXED = (
+    "reacher_four",
+    "peg",
+    "peg_nine",
+    "peg_blind",
+    "gymnasium:Pendulum-v1",
+    "randomised:reacher_four",
+)  # their starts are always the same
 
 
-@pytest.fixture(params=[*TASKS, "gymnasium:Pendulum-v1"])
+@pytest.fixture(params=[*TASKS, "gymnasium:Pendulum-v1", "randomised:reacher_four", "randomised:hopper"])
 def task(request):
     return make_task(request.param)
 
@@ -62,7 +69,7 @@ def test_its_numbers_are_what_its_arrays_are(task):
     assert np.isfinite(x).all()
     assert np.isfinite(o).all()
     assert not done[:, 0].any()
-    assert task.name in TASKS or task.name == "gymnasium:Pendulum-v1"
+    assert task.name in TASKS or task.name.partition(":")[0] in ("gymnasium", "randomised")
 
 
 def test_the_same_seed_gives_the_same_episode_and_another_seed_another(task):
@@ -275,7 +282,9 @@ def test_the_swing_ups_integrate_to_many_digits():
 
 
 def test_an_unknown_task_lists_the_known_ones():
-    with pytest.raises(InputError, match=r"unknown task 'recher'; expected gymnasium:ENV_ID or one of reacher, .*ant"):
+    with pytest.raises(
+        InputError, match=r"unknown task 'recher'; expected gymnasium:ENV_ID, randomised:NAME or one of reacher, .*ant"
+    ):
         make_task("recher")
 
 
