@@ -2,7 +2,7 @@
 
 The same method, settings, steps and seeds learn to reach in Reacher-v5 as it is, and in one whose masses, rotors and
 motors are drawn anew for each episode. Both policies are then tried, without noise, on 200 fresh targets in arms whose
-masses and rotors' inertias are all so many times those of the model. (The inertia of this arm is nearly all the rotors'.)
+masses and rotors' inertias are so many times those of the model (nearly all of this arm's inertia is the rotors').
 """
 
 import argparse
