@@ -27,7 +27,9 @@ class Task(Protocol):
 
     A task may also have `simulator` (see `dynamics.simulator.Simulator`), one step of a model of it from any state, for
     the prior of that name; and `manifold`, a `dynamics.Manifold`, where states hold angles that wrap or quaternions.
-    Its cost must then be the same for the same angle and orientation.
+    Its cost must then be the same for the same angle and orientation. `joints`, a pair of indices of x, (du,) each,
+    says which positions the actions drive, and their rates, and `joint_target`, (du,) or (C, du), where they belong:
+    see `gps.initial`.
     """
 
     name: str

@@ -60,6 +60,10 @@ class NeuralPolicy:
             h = np.tanh(h @ W.T + b)
         return h @ self.weights[-1].T + self.biases[-1]
 
+    def covariance(self, o: Array) -> Array:
+        """Returns the covariances of the actions (..., du, du) for observations (..., do): everywhere the same."""
+        return np.broadcast_to(self.cov, (*np.shape(o)[:-1], *self.cov.shape))
+
     def jacobian(self, o: Array) -> Array:
         """Returns the exact derivatives of the mean actions, (..., du, do)."""
         h, J = (o - self.centre) / self.scale, np.eye(len(self.centre)) / self.scale
@@ -97,16 +101,21 @@ class NeuralPolicy:
         batch: int = 256,
         rate: float = 3e-3,
         decay: float = 1e-6,
+        weight: Array | None = None,
     ) -> float:
-        """Trains towards targets (M, du), weighed by precisions (M, du, du); returns the final loss per sample.
+        """Trains towards targets (..., du), weighed by precisions (..., du, du); returns the final loss per sample.
 
-        The loss is 1/2 (net(o) - target)' precision (net(o) - target), the Gaussian KL divergence in the mean, with
-        precisions scaled to a mean trace of du.
-        Adam, from the present weights, with a rate that falls to 0 along a cosine. Raises NumericalError, and keeps
-        the old weights, where the loss is not finite.
+        `weight` (...) multiplies these; what weighs 0 is not looked at. The loss is
+        1/2 (net(o) - target)' precision (net(o) - target), the Gaussian KL divergence in the mean, with precisions
+        scaled to a mean trace of du. Adam, from the present weights, with a rate that falls to 0 along a cosine.
+        Raises NumericalError, and keeps the old weights, where the loss is not finite.
         """
         import torch
 
+        rows = np.ones(target.shape[:-1], bool) if weight is None else weight > 0
+        o, target, precision = o[rows], target[rows], precision[rows]
+        if weight is not None:
+            precision = weight[rows][:, None, None] * precision
         before = self.weights.copy(), self.biases.copy(), self.centre, self.scale
         self._renormalise(o)
         precision = precision / np.trace(precision, axis1=1, axis2=2).mean() * precision.shape[-1]
@@ -125,9 +134,9 @@ class NeuralPolicy:
             return 0.5 * (torch.einsum("mi,mij,mj->m", gap, P[rows], gap)).mean()
 
         for _ in range(steps):
-            rows = torch.as_tensor(rng.integers(len(o), size=min(batch, len(o))))
+            drawn = torch.as_tensor(rng.integers(len(o), size=min(batch, len(o))))
             optimiser.zero_grad()
-            loss = loss_of(rows)
+            loss = loss_of(drawn)
             loss.backward()
             optimiser.step()
             schedule.step()

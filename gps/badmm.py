@@ -62,7 +62,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
     rounds, student = Rounds(task, config, state), Student(task, config, config.initial_std, rng, state)
     dual = Dual(**state["dual"]) if state else start(rounds.controller, config.agreement)
-    policy, bound = student.policy, config.dual_bound * rounds.scale
+    bound = config.dual_bound * rounds.scale
     for number in rounds.left:
         new = rounds.sample(rng)
         known = rounds.learn(new)
@@ -70,12 +70,13 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         teacher = known.local.controller
         for _ in range(config.inner):
             student.distil(teacher, seen, rng, dual.nu, lean_of(dual, teacher.cov, bound))
-            pi, lean = student.linearised(seen), lean_of(dual, policy.cov, bound)
+            pi = student.linearised(seen)
+            lean = lean_of(dual, pi.cov, bound)
             extra = negative_log_density(pi._replace(k=pi.k + lean), dual.nu)
             step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon, extra, dual.nu)
             teacher = rounds.floored(step)
             gap, kl = compare(pi, teacher, TrajectoryDistribution(step.mean, step.cov))
-            dual = update_dual(dual, gap, kl, policy.cov + teacher.cov, config.dual_rate)
+            dual = update_dual(dual, gap, kl, pi.cov + teacher.cov, config.dual_rate)
         loss = student.distil(teacher, seen, rng, dual.nu, lean_of(dual, teacher.cov, bound))
         dual = dual._replace(lam=dual.lam * config.agreement_growth, nu=dual.nu * config.agreement_growth)
         rounds.adopt(known, step)

@@ -61,8 +61,14 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     rounds, student = Rounds(task, config, state), Student(task, config, config.initial_std, rng, state)
     on_policy, by_policy = config.sampling == "on", config.step_rule == "global"
     for number in rounds.left:
-        new = rounds.sample(rng, student.policy if on_policy else None)
+        given = (
+            number == 1 and config.initial != "zero"
+        )  # controllers that try first, and are what the policy starts as
+        new = rounds.sample(rng, student.policy if on_policy and not given else None)
         seen = student.see(new, new.chart)
+        if given:
+            near = with_neighbours(seen, config.neighbours, config.neighbour_spread, rng)
+            student.distil(rounds.controller, near, rng)
         pi, p = student.linearised(seen, **LINES, latest=config.samples), rounds.controller
         new = new._replace(controller=pi)
         if not (on_policy and by_policy):

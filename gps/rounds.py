@@ -15,6 +15,7 @@ from dynamics.storage import check_tree
 from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
 from . import local as lc
+from .initial import initial_controllers
 from .settings import Local
 
 Array = np.ndarray
@@ -43,7 +44,7 @@ class Rounds:
     def __init__(self, task: Task, config: Local, state: State | None = None):
         self.task, self.config, self.scale = task, config, lc.action_scale(task)
         self.prior = make_prior(config.prior, task)
-        self.controller = lc.initial_controller(task, config.initial_std)  # to be tried next
+        self.controller = initial_controllers(task, config)  # to be tried next
         self.chart = chart_of(task)  # of the states that they see; None where these are plain vectors
         self.old: lc.Local | None = None  # the accepted ones
         first = 1

@@ -75,9 +75,15 @@ class Trials:
     initial_std: float = 0.01  # exploration at the start, as a share of half the action range
     min_std: float = 0.01  # exploration never falls below this, same unit
     smoothing: float = 0.0  # steps over which the controllers' noise is smoothed; 0: white
+    initial: str = "zero"  # the first controllers: zero, hold (the start), pd (to a target), lqr (a double integrator)
+    initial_stiffness: float = 0.5  # of hold and pd: half action ranges per unit of position; of lqr: cost, see there
+    initial_damping: float = 0.1  # of hold and pd: half action ranges per unit of velocity; of lqr: cost, see there
+    initial_authority: float = 100.0  # of lqr: acceleration that half the action range is guessed to give
 
     RULES: ClassVar[dict[str, Rule]] = {
         "smoothing": not_negative,
+        "initial": one_of("zero", "hold", "pd", "lqr"),
+        **dict.fromkeys(("initial_stiffness", "initial_damping", "initial_authority"), positive),
         **{"iterations": count, "samples": count, "kl_step": positive, "max_kl_step": positive},
         **{"initial_std": positive, "min_std": positive},
     }
@@ -104,7 +110,9 @@ class Neural:
     policy_steps: int = 500  # minibatch steps of each regression
     policy_rate: float = 3e-3  # Adam's learning rate at the start of each regression
     replay: int = 5  # iterations whose trials the regression sees
+    linearisation: str = "regression"  # the policy along the trials by: regression, mixture (as its prior), jacobian
 
     RULES: ClassVar[dict[str, Rule]] = {
         **{"hidden": counts, "policy_steps": count, "policy_rate": positive, "replay": count},
+        "linearisation": one_of("regression", "mixture", "jacobian"),
     }

@@ -10,10 +10,11 @@ from agents.neural_policy import NeuralPolicy
 from agents.rollout import rollout
 from dynamics import Chart
 from dynamics.storage import check_tree
-from lqr import LinearGaussianController, TrajectoryDistribution, kl_divergence
+from lqr import InputError, LinearGaussianController, TrajectoryDistribution, kl_divergence
 
 from . import local as lc
-from .linearise import linearise, slopes
+from .distillation import controllers_lesson, teach
+from .linearise import linearise, observation_slopes, slopes, with_jacobian, with_mixture
 from .settings import Neural
 
 Array = np.ndarray
@@ -57,8 +58,22 @@ class Student:
         return seen if chart is None else seen._replace(x=chart.flat(seen.x))
 
     def linearised(self, seen: Seen, **how: Any) -> LinearGaussianController:
-        """Returns the policy as a controller along these trials; `how` are arguments of `linearise`."""
-        return linearise(seen.x, self.policy.mean(seen.o), self.policy.cov, seen.used, **how)
+        """Returns the policy as a controller along these trials; `how` are arguments of `linearise`.
+
+        Raises InputError where the policy has no derivatives and the config asks for them.
+        """
+        policy, word = self.policy, self.config.linearisation
+        cov = policy.cov if hasattr(policy, "cov") else policy.covariance(seen.o)
+        along, latest = (seen.x, policy.mean(seen.o), cov, seen.used), how.get("latest", 0)
+        if word == "mixture":
+            return with_mixture(*along, latest=latest)
+        if word == "jacobian":
+            if not hasattr(policy, "jacobian"):
+                name = type(policy).__name__
+                raise InputError(f"got linearisation jacobian with a {name}, which has none; expected regression")
+            slope = observation_slopes(seen.x, seen.o, seen.used)
+            return with_jacobian(*along, policy.jacobian(seen.o), slope, latest)
+        return linearise(*along, **how)
 
     def distil(
         self,
@@ -120,17 +135,12 @@ def distil(
 ) -> float:
     """Trains a policy towards the controllers' mean actions, less `lean` (C, T, du), at all states seen.
 
-    Minimises sum nu KL(policy || teacher) with weights nu (C, T), 1 where it is None: each sample weighs nu times the
-    precision of its controller, and the policy's covariance becomes the inverse of the controllers' mean precision
-    (Levine, Finn et al. 2016, appendix A). Returns the loss per sample.
+    Minimises sum nu KL(policy || teacher) with weights nu (C, T), 1 where it is None; see `distillation`. Returns the
+    loss per sample.
     """
-    precision = np.linalg.inv(teacher.cov)  # (C, T, du, du)
-    target = np.einsum("ctij,cntj->cnti", teacher.K, seen.x) + (teacher.k - lean)[:, None]
-    weight = precision if nu is None else nu[..., None, None] * precision
-    weight = np.broadcast_to(weight[:, None], (*target.shape, target.shape[-1]))
-    rows = seen.used > 0
-    policy.cov = np.linalg.inv(precision.mean((0, 1)))
-    return policy.fit(seen.o[rows], target[rows], weight[rows], rng, steps, rate=rate)
+    lesson = controllers_lesson(teacher._replace(k=teacher.k - lean), seen.x)
+    weight = seen.used if nu is None else nu[:, None] * seen.used
+    return teach(policy, lesson, seen.o, rng, weight, steps, rate)
 
 
 def compare(

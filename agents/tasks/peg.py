@@ -33,6 +33,7 @@ class Peg(ModelTask):
 
     name = "peg"
     dx, du, do = 26, 7, 26
+    joints = (range(7), range(7, 14))
     offsets: Array = FOUR
 
     def __init__(self, offsets: Any = None, horizon: int = 100):

@@ -25,6 +25,7 @@ class PointMass:
     horizon, dt = 100, 0.05
     dx, du, do = 4, 2, 4
     plane = (0, 1)
+    joints, joint_target = (range(2), range(2, 4)), (0.0, 0.0)
     targets: ClassVar[Array] = np.zeros((4, 2))
 
     def __init__(self, conditions: int = 1):

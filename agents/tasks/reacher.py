@@ -72,6 +72,7 @@ class Reacher:
     horizon, dt = 50, 0.02
     dx, du, do = 6, 2, 10
     plane = (4, 5)
+    joints = (range(2), range(2, 4))
     camera: ClassVar[dict[str, float]] = {"distance": 0.62}  # m above the plane, for pictures
 
     def __init__(self, conditions: int = 40, layout_seed: int = 20_000, believed: Mapping[str, float] | None = None):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gps.linearise import linearise, slopes
+from agents.neural_policy import NeuralPolicy
+from gps.linearise import linearise, observation_slopes, slopes, with_jacobian, with_mixture
 
 C, N, T, DX, DU = 2, 6, 8, 3, 2
 
@@ -125,3 +126,77 @@ def test_the_slopes_of_a_curved_observation_follow_the_trajectory():
     x = t[None, None, :, None] + 0.05 * np.random.default_rng(8).normal(size=(1, 6, 40, 1))
     G = slopes(x, np.sin(x), np.ones((1, 6, 40)), reach=2)
     np.testing.assert_allclose(G[0, :, 0, 0], np.cos(t), atol=0.15)
+
+
+def test_under_one_gaussian_the_mixtures_posterior_is_that_of_pooled_and_own_scatter():
+    rng, few = np.random.default_rng(9), 3
+    x = rng.normal(size=(1, few, 4, DX))  # 12 points: one component
+    u, w = rng.normal(size=(1, few, 4, DU)), np.ones((1, few, 4))
+    w[0, 2, 1] = 0
+    out = with_mixture(x, u, np.eye(DU), w, strength=2.0)
+    z = np.concatenate([x, u], -1)
+    pooled = np.cov(z[w > 0].T, bias=True)
+    pooled += 1e-5 * np.diag(np.diag(pooled))  # the mixture's floor
+    for t in range(4):
+        own = z[0, w[0, :, t] > 0, t]
+        S = 2.0 * pooled + (own - own.mean(0)).T @ (own - own.mean(0))
+        K = np.linalg.lstsq(S[:DX, :DX], S[:DX, DX:], rcond=None)[0].T
+        np.testing.assert_allclose(out.K[0, t], K, atol=1e-8)
+        np.testing.assert_allclose(out.K[0, t] @ own.mean(0)[:DX] + out.k[0, t], own.mean(0)[DX:], atol=1e-8)
+
+
+def test_the_mixture_knows_from_elsewhere_what_one_sample_per_step_cannot_tell():
+    rng, x = np.random.default_rng(10), states(spread=0.1)[:, :1]
+    x = x + 0.1 * rng.normal(size=(C, 6, T, DX)).mean(1, keepdims=True)
+    A = rng.normal(size=(DU, DX))
+    plain = linearise(x, x @ A.T, np.eye(DU), np.ones((C, 1, T)), reach=0)
+    out = with_mixture(x, x @ A.T, np.eye(DU), np.ones((C, 1, T)))
+    assert np.abs(plain.K).max() < 1e-6
+    assert np.abs(out.K - A).mean() < 0.1 * np.abs(A).mean()
+
+
+def policy_on(do):
+    policy = NeuralPolicy.create(do, DU, (9,), np.ones(DU), np.random.default_rng(11))
+    policy.weights[-1] = policy.weights[-1] * 100
+    return policy
+
+
+def test_the_jacobian_of_a_policy_that_sees_the_state_is_exact():
+    policy, x, one, h = policy_on(DX), states()[:, :1], np.ones((C, 1, T)), 1e-6
+    G = observation_slopes(x, x.copy(), one)
+    out = with_jacobian(x, policy.mean(x), np.eye(DU), one, policy.jacobian(x), G)
+    numeric = np.stack([(policy.mean(x + e) - policy.mean(x - e)) / (2 * h) for e in h * np.eye(DX)], -1)
+    np.testing.assert_allclose(out.K, numeric[:, 0], atol=1e-8)
+    np.testing.assert_allclose((out.K @ x[:, 0, ..., None])[..., 0] + out.k, policy.mean(x)[:, 0], atol=1e-9)
+
+
+def test_the_jacobian_goes_through_the_observation():
+    policy, x, rng = policy_on(4), states(spread=0.5), np.random.default_rng(12)
+    A, one = rng.normal(size=(4, DX)), np.ones((C, N, T))
+    o = x @ A.T + 1.0
+    out = with_jacobian(x, policy.mean(o), np.eye(DU), one, policy.jacobian(o), observation_slopes(x, o, one))
+    np.testing.assert_allclose(out.K, policy.jacobian(o).mean(1) @ A, atol=1e-3)
+
+
+@pytest.mark.parametrize("how", ["mixture", "jacobian"])
+def test_samples_of_weight_zero_do_not_count_in_the_other_ways_either(how):
+    policy, x, weight = policy_on(DX), states(), np.ones((C, N, T))
+    weight[:, 4:] = 0
+    poison = np.where(weight[..., None] > 0, x, 50.0)
+
+    def by(x, weight):
+        along = x, policy.mean(x), np.eye(DU), weight
+        G = observation_slopes(x, x.copy(), weight)
+        return with_mixture(*along) if how == "mixture" else with_jacobian(*along, policy.jacobian(x), G)
+
+    for a, b in zip(by(poison, weight), by(x[:, :4], weight[:, :4]), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-7)
+
+
+def test_a_covariance_that_depends_on_the_observation_is_averaged_over_the_trials():
+    x, weight = states(), np.ones((C, N, T))
+    weight[0, 0, 0] = 0
+    cov = np.random.default_rng(13).uniform(1, 2, size=(C, N, T, 1, 1)) * np.eye(DU)
+    out = linearise(x, x[..., :DU], cov, weight)
+    np.testing.assert_allclose(out.cov[1, 3], cov[1, :, 3].mean(0), atol=1e-12)
+    np.testing.assert_allclose(out.cov[0, 0], cov[0, 1:, 0].mean(0), atol=1e-12)

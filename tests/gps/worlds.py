@@ -62,7 +62,9 @@ class Exact:
     def mean(self, o):
         return o @ self.B
 
-    def fit(self, o, target, weight, rng, steps, rate):
+    def fit(self, o, target, precision, rng, steps, rate, weight):
+        rows = weight > 0
+        o, target, weight = o[rows], target[rows], weight[rows][:, None, None] * precision[rows]
         left = np.einsum("mi,mab,mj->iajb", o, weight, o)
         right = np.einsum("mi,mab,mb->ia", o, weight, target)
         size = self.B.size
