@@ -19,6 +19,7 @@ from .model import ChangeModel, Model, Tangent
 from .network import Network
 from .previous import PreviousPrior
 from .prior import NormalInverseWishart, Prior, posterior
+from .propagation import PROPAGATIONS, propagate
 from .regression import MatrixNormalInverseWishart, StudentT, draw, log_evidence, predictive, regression
 from .simulator import IdentifiedSimulator, SimulatorPrior
 
@@ -59,6 +60,7 @@ def make_prior(prior: str | Prior, task: Any = None) -> Any:
 __all__ = [
     "MODELS",
     "PRIORS",
+    "PROPAGATIONS",
     "ChangeModel",
     "Chart",
     "Diagnostics",
@@ -91,5 +93,6 @@ __all__ = [
     "one_step_error",
     "posterior",
     "predictive",
+    "propagate",
     "regression",
 ]

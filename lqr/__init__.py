@@ -21,7 +21,7 @@ from .kl_per_step import minimise_cost_within_kl_per_step
 from .lagrangian import KLResult
 from .lqg import Filtered, kalman_filter, rts_smoother
 from .passes import backward, expected_cost, forward
-from .receding import receding_horizon, shift
+from .receding import receding_horizon, shift, window
 from .terms import Sum
 from .tracking import tracking_cost
 from .types import (
@@ -81,4 +81,5 @@ __all__ = [
     "shift",
     "solve_box_qp",
     "tracking_cost",
+    "window",
 ]

@@ -38,10 +38,15 @@ class Quadratic(Term):
     const: Any = 0.0
     ramp: Any = "constant"
     _least = (("C", None), ("c", None), ("const", None))
+    _steps = (("C", -3), ("c", -2), ("const", -1))
 
     def _value(self, X: Array, U: Array) -> Array:
         z, H, g = self._fields(X, U)
-        return np.einsum("...i,...i->...", 0.5 * (H @ z[..., None])[..., 0] + g, z) + self.const
+        if np.ndim(self.C) == 2:  # one product for all steps
+            Hz = z @ (0.5 * (np.asarray(self.C, dtype=float) + np.transpose(self.C)))
+        else:
+            Hz = (H @ z[..., None])[..., 0]
+        return np.einsum("...i,...i->...", 0.5 * Hz + g, z) + self.const
 
     def _parts(self, X: Array, U: Array) -> Parts:
         (z, C, c), dx, n = self._fields(X, U), X.shape[-1], X.shape[-1] + U.shape[-1]
@@ -73,6 +78,7 @@ class _Radial(Term):
     alpha: float
     target: Any
     _least = (("weights", 0.0), ("l1", 0.0), ("l2", 0.0), ("alpha", 0.0), ("target", None))
+    _steps = (("target", -2),)
 
     def _profile(self, s: Array) -> Parts:
         raise NotImplementedError
@@ -154,6 +160,7 @@ class Action(Separable):
     target: Any = 0.0
     ramp: Any = "constant"
     _least = (("weights", None), ("target", None))
+    _steps = (("weights", -2), ("target", -2))
 
     def _terms(self, z: Array) -> Parts:
         d, w = z - fitted("target", self.target, z.shape), fitted("weights", self.weights, z.shape)
@@ -168,6 +175,7 @@ class _Limits(Separable):
     weight: Any
     margin: Any
     _least = (("weight", 0.0), ("margin", 0.0))
+    _steps = (("weight", -2), ("low", -2), ("high", -2), ("margin", -2))
 
     def __post_init__(self) -> None:
         super().__post_init__()

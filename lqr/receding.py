@@ -1,13 +1,16 @@
 """Receding horizon: plan, act once, shift the plan, plan again."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .errors import InputError
+from .expansion import Cost, ramp_weights
 from .ilqr import ILQRResult
-from .types import Array
+from .terms import Sum, Term
+from .types import Array, QuadraticCost
 
 
 def shift(U: Array, steps: int = 1) -> Array:
@@ -37,3 +40,54 @@ def receding_horizon(
         U = shift(U)
     empty = np.zeros((*U.shape[:-2], 0, U.shape[-1]))
     return np.stack(X, -2), np.stack(chosen, -2) if chosen else empty
+
+
+def window(cost: Cost, t: int, count: int, T: int) -> Cost:
+    """Returns the cost of the steps t..t+count of an episode of T steps, as a cost of trajectories of `count` steps.
+
+    What `lqr.costs` is made of is cut to size; of any other cost, which says the steps of whole episodes alone, the
+    window is taken out of a padded one. Raises InputError for a window that leaves the episode.
+    """
+    if t < 0 or count < 1 or t + count > T:
+        raise InputError(f"got the steps {t} to {t + count}; expected one or more, within 0 to {T}")
+    if isinstance(cost, Sum):
+        return Sum(tuple(window(term, t, count, T) for term in cost.terms))
+    if not isinstance(cost, Term):
+        return _Padded(cost, t, T)
+    ramp = ramp_weights(cost.ramp, T)
+    cut = {name: _cut(getattr(cost, name), axis, t, count, T) for name, axis in cost._steps}
+    return replace(cost, ramp=ramp[..., t : t + count + 1], **cut)  # type: ignore[type-var]
+
+
+def _cut(a: Any, axis: int, t: int, count: int, T: int) -> Any:
+    """Returns a field, cut to the window where it has an axis of steps: of T+1 states, or of T actions."""
+    shape = np.shape(a)
+    if len(shape) < -axis or shape[axis] not in (T, T + 1):
+        return a
+    steps = np.arange(t, t + count + (shape[axis] == T + 1))
+    return np.take(np.asarray(a), steps, axis=axis)
+
+
+@dataclass(frozen=True, eq=False)
+class _Padded:
+    """Steps t..t+count of a cost that takes whole episodes of T steps."""
+
+    cost: Cost
+    t: int
+    T: int
+
+    def __call__(self, X: Array, U: Array) -> Array:
+        return self.cost(*self._whole(X, U))[..., self.t : self.t + np.shape(U)[-2] + 1]
+
+    def expand(self, X: Array, U: Array) -> QuadraticCost:
+        found = self.cost.expand(*self._whole(X, U))
+        lead = np.ndim(X) - 2
+        steps = slice(self.t, self.t + np.shape(U)[-2] + 1)
+        return QuadraticCost(*(a[(*[slice(None)] * lead, steps)] for a in found))
+
+    def _whole(self, X: Array, U: Array) -> tuple[Array, Array]:
+        X, U = np.asarray(X, dtype=float), np.asarray(U, dtype=float)
+        states = np.clip(np.arange(self.T + 1) - self.t, 0, U.shape[-2])
+        actions = np.zeros((*U.shape[:-2], self.T, U.shape[-1]))
+        actions[..., self.t : self.t + U.shape[-2], :] = U
+        return X[..., states, :], actions

@@ -42,6 +42,7 @@ class Term(Addable):
 
     ramp: Any
     _least: tuple[tuple[str, float | None], ...] = ()  # names of fields that are finite, and their least value if any
+    _steps: tuple[tuple[str, int], ...] = ()  # fields that may hold a number per step, and the axis that is of steps
 
     def __post_init__(self) -> None:
         known_ramp(self.ramp)

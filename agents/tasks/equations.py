@@ -26,8 +26,8 @@ def runge_kutta(derivative: Callable[[Array, Array], Array], s: Array, u: Array,
 class MapTask(ABC):
     """A task whose physics is one function of a step; a subclass says what s is, how it starts, moves and costs.
 
-    It gives the numbers of `agents.interfaces.Task`, `starts`, `advance`, `states`, `see` and `metrics`. Episodes
-    start at `starts(conditions, rng)`, physical states s (B, d).
+    It gives the numbers of `agents.interfaces.Task`, `starts`, `advance`, `states`, `see` and `metrics`, and `physical`
+    where x is not s. Episodes start at `starts(conditions, rng)`, physical states s (B, d).
     """
 
     name: str
@@ -61,6 +61,10 @@ class MapTask(ABC):
     @abstractmethod
     def see(self, s: Array) -> Array:
         """Returns what a policy sees, o (..., do)."""
+
+    def physical(self, x: Array) -> Array:
+        """Returns the physical states s (..., d) of x (..., dx): the inverse of `states`."""
+        return np.array(x, dtype=float)
 
     def ended(self, s: Array) -> Array:
         """Returns which episodes terminate in s, (B,)."""

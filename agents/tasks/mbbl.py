@@ -65,6 +65,10 @@ class MbblPendulum(MbblTask):
         """Returns cosine, sine and speed."""
         return np.stack([np.cos(s[..., 0]), np.sin(s[..., 0]), s[..., 1]], -1)
 
+    def physical(self, x: Array) -> Array:
+        """Returns angle and speed."""
+        return np.stack([np.arctan2(x[..., 1], x[..., 0]), x[..., 2]], -1)
+
     see = states
 
 
@@ -97,6 +101,10 @@ class MbblCartPole(MbblTask):
     def states(self, s: Array) -> Array:
         """Returns s and the cosine of the angle."""
         return np.concatenate([s, np.cos(s[..., 2:3])], -1)
+
+    def physical(self, x: Array) -> Array:
+        """Returns s, without the cosine."""
+        return x[..., :4].copy()
 
     def see(self, s: Array) -> Array:
         """Returns a copy of s."""
@@ -146,6 +154,10 @@ class MbblAcrobot(Acrobot):
         """Returns Gymnasium's observation."""
         return self.see(s)
 
+    def physical(self, x: Array) -> Array:
+        """Returns both angles and their speeds."""
+        return np.stack([np.arctan2(x[..., 1], x[..., 0]), np.arctan2(x[..., 3], x[..., 2]), x[..., 4], x[..., 5]], -1)
+
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""
         return {"return": -self.cost(x, u).sum(-1)}
@@ -170,6 +182,10 @@ class MbblInvertedPendulum(ModelTask):
     def states(self) -> Array:
         """Returns x (B, 4)."""
         return np.concatenate([self._sim.field("qpos"), self._sim.field("qvel")], 1)
+
+    def place_of(self, x: Array) -> tuple[Array, Array]:
+        """Returns positions and speeds of x (B, 4)."""
+        return x[:, :2], x[:, 2:]
 
     def observe(self) -> Array:
         """Returns x (B, 4)."""

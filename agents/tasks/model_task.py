@@ -1,6 +1,7 @@
 """What the tasks on a MuJoCo model share: one batch of simulations, started and stepped."""
 
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,7 +17,8 @@ class ModelTask:
     """A task on a MuJoCo model; a subclass says where it starts, what is seen, what it costs and when it ends.
 
     It gives the numbers of `agents.interfaces.Task`, `cost`, `starts`, `states`, `observe` and `metrics`, and
-    `terminated` where something other than a divergence ends an episode.
+    `terminated` where something other than a divergence ends an episode. With `place_of(x) -> qpos, qvel` it can be
+    planned in (`agents.worlds.Simulated`).
     """
 
     name: str
@@ -59,6 +61,12 @@ class ModelTask:
     def terminated(self) -> Array:
         """Returns which simulations are in a state that ends an episode, (B,)."""
         return np.zeros(len(self._over), bool)
+
+    def twin(self) -> Self:
+        """Returns the same task with simulations of its own: for planning, beside an episode that goes on."""
+        other = copy(self)
+        other._sim = MujocoBatch(self._sim.xml, self._sim.frame_skip)
+        return other
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Starts simulation i in condition conditions[i]; returns x (B, dx)."""

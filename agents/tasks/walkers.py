@@ -70,6 +70,11 @@ class Walker(ModelTask):
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
         return np.concatenate([q[:, self.hidden :], v, self._speed[:, None]], 1)
 
+    def place_of(self, x: Array) -> tuple[Array, Array]:
+        """Returns positions, of which those that nothing depends on are 0, and velocities, of x (B, dx)."""
+        rest = self.model.nq - self.hidden
+        return np.concatenate([np.zeros((len(x), self.hidden)), x[:, :rest]], 1), x[:, rest:-1]
+
     def observe(self) -> Array:
         """Returns Gymnasium's observation, (B, do)."""
         q, v = self._sim.field("qpos"), self._sim.field("qvel")

@@ -1,0 +1,56 @@
+"""CMA-ES over action sequences, by the PyPI package `cmaes` (extra `cmaes`).
+
+Hansen & Ostermeier (2001); above 50 dimensions the covariance is diagonal (Ros & Hansen 2008); when the search has
+converged it starts again with twice the population (Auger & Hansen, IPOP, 2005), as long as the budget lasts.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lqr import InputError
+
+from .shape import Array, Objective, Plan, Record, box, first, prices
+
+SEPARABLE = 50  # dimensions above which the covariance is diagonal
+
+
+@dataclass(frozen=True)
+class CMAES:
+    """Carries out, and keeps, the best sequence."""
+
+    samples: int = 400  # action sequences in all: the budget
+    population: int | None = None  # of each generation; None: 4 + 3 log(dimensions)
+    std: float = 0.3  # initial standard deviation, as a share of half the range
+
+    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
+        """Returns the plan; see `Planner`. Raises InputError where the package is missing."""
+        middle, half = box(start, low, high)
+        z, record, population = (first(start, low, high) - middle) / half, Record(), self.population
+        search: Any = None
+        while record.evaluations < self.samples:
+            if search is None or search.should_stop():
+                again = search is not None
+                population = 2 * search.population_size if again else population
+                mean = rng.uniform(-1.0, 1.0, size=z.size) if again else np.ravel(z)
+                search = _search(mean, self.std, population, rng)
+            asked = np.stack([search.ask() for _ in range(search.population_size)])
+            U = middle + half * np.clip(asked.reshape(-1, *z.shape), -1.0, 1.0)
+            cost = prices(objective, U)
+            record.see(U, cost)
+            worst = cost[np.isfinite(cost)].max()
+            told = np.where(np.isfinite(cost), cost, worst + abs(worst) + 1.0)  # ranks are all that counts
+            search.tell(list(zip(asked, told.tolist(), strict=True)))
+        return record.plan(record.U, record.U[None])
+
+
+def _search(mean: Array, std: float, population: int | None, rng: np.random.Generator) -> Any:
+    try:
+        from cmaes import CMA, SepCMA
+    except ImportError:
+        raise InputError("the planner 'cmaes' needs the package cmaes; install it: pip install cmaes") from None
+    kind = SepCMA if len(mean) > SEPARABLE else CMA
+    bounds = np.tile([-1.0, 1.0], (len(mean), 1))
+    seed = int(rng.integers(2**31))
+    return kind(np.clip(mean, -1.0, 1.0), std, bounds=bounds, seed=seed, population_size=population)

@@ -1,0 +1,52 @@
+"""Gradient descent on action sequences through a differentiable model, from several starts at once.
+
+Adam (Kingma & Ba 2015) on the actions in units of half their range, projected on the limits. The starts are the last
+plan, the plan of a few iterations of the cross-entropy method, and random sequences. The objective needs a method
+`gradient(U) -> cost (N,), slope (N, H, du)`, as `agents.planners.objective.Objective` has for any model with a tangent.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lqr import InputError, NumericalError
+
+from .cem import CEM
+from .shape import Array, Objective, Plan, Record, box, first
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Carries out, and keeps, the best sequence."""
+
+    starts: int = 4  # sequences that descend, side by side
+    iterations: int = 30  # of Adam
+    rate: float = 0.1  # Adam's step, as a share of half the range; falls to 0 along a cosine
+    warm: CEM | None = CEM(samples=50, elites=10, iterations=2)  # noqa: RUF009  frozen, so it may be shared
+
+    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
+        """Returns the plan; see `Planner`. Raises InputError for an objective without a gradient."""
+        slope_of: Any = getattr(objective, "gradient", None)
+        if slope_of is None:
+            raise InputError("the objective has no gradient; expected a method gradient(U), or another planner")
+        U, half, record = first(start, low, high)[None], box(start, low, high)[1], Record()
+        if self.warm:
+            found = self.warm(objective, start, low, high, rng)
+            record.evaluations, U = found.evaluations, np.concatenate([found.U[None], U])
+        more = rng.uniform(low, high, size=(max(self.starts - len(U), 0), *U.shape[1:]))
+        U = np.concatenate([U, more])[: self.starts]
+        m, v = np.zeros(U.shape), np.zeros(U.shape)
+        for i in range(self.iterations):
+            cost, slope = slope_of(U)
+            record.see(U, np.where(np.isnan(cost), np.inf, cost))
+            g = np.nan_to_num(slope * half, nan=0.0, posinf=0.0, neginf=0.0)
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+            step = m / (1 - 0.9 ** (i + 1)) / (np.sqrt(v / (1 - 0.999 ** (i + 1))) + 1e-8)
+            rate = self.rate * 0.5 * (1 + np.cos(np.pi * i / self.iterations))
+            U = np.clip(U - rate * half * step, low, high)
+        cost = np.asarray(objective(U), dtype=float)
+        record.see(U, np.where(np.isnan(cost), np.inf, cost))
+        if not np.isfinite(record.cost):
+            raise NumericalError("no start has a finite cost; expected one or more: the model or the cost breaks")
+        return record.plan(record.U, record.U[None])

@@ -1,0 +1,73 @@
+"""Path-integral planning: all sequences count, the cheap ones exponentially more.
+
+MPPI: Williams, Wagener, Goldfain, Drews, Rehg, Boots & Theodorou, Information Theoretic MPC for Model-Based
+Reinforcement Learning (2017), algorithm 2. PDDM's variant: Nagabandi, Konolige, Levine & Kumar, Deep Dynamics Models
+for Learning Dexterous Manipulation (2019), equations 4 to 6: noise that is correlated in time, and rewards without scaling.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .shape import Array, Objective, Plan, Record, box, first, prices
+
+
+@dataclass(frozen=True)
+class MPPI:
+    """u_t <- sum_i w_i v_t^i, w_i ~ exp(-1/temperature (S_i + gamma sum_t u_t' Sigma^-1 v_t^i)), v = u + noise."""
+
+    samples: int = 400  # action sequences in each iteration
+    temperature: float = 1.0  # lambda, in units of the cost
+    std: float = 0.5  # of the noise, as a share of half the range
+    gamma: float = 0.0  # control cost; lambda (1 - alpha) in the paper
+    iterations: int = 1
+
+    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
+        """Returns the plan; see `Planner`. Draws are clipped to the limits, and so is, as their mean, the plan."""
+        U, record = first(start, low, high), Record()
+        std = self.std * box(start, low, high)[1]
+        for _ in range(self.iterations):
+            V = np.clip(U + std * rng.standard_normal((self.samples, *U.shape)), low, high)
+            cost = prices(objective, V)
+            record.see(V, cost)
+            coupling = self.gamma * (U / std**2 * V).sum((1, 2))
+            U = np.tensordot(weights(cost + coupling, self.temperature), V, 1)
+        return record.plan(U, U[None])
+
+
+@dataclass(frozen=True)
+class RewardWeighted:
+    """mu_t <- sum_k w_k a_t^k, w_k ~ exp(kappa R_k), a_t = mu_t + n_t, n_t = beta e_t + (1 - beta) n_t-1."""
+
+    samples: int = 200  # action sequences in each iteration
+    kappa: float = 10.0  # of the reward
+    beta: float = 0.7  # of the filter: 1 is white noise
+    std: float = 0.5  # of the noise before the filter, as a share of half the range
+    iterations: int = 1
+
+    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
+        """Returns the plan; see `Planner`."""
+        mean, record = first(start, low, high), Record()
+        std = self.std * box(start, low, high)[1]
+        for _ in range(self.iterations):
+            noise = filtered(std * rng.standard_normal((self.samples, *mean.shape)), self.beta)
+            U = np.clip(mean + noise, low, high)
+            cost = prices(objective, U)
+            record.see(U, cost)
+            mean = np.tensordot(weights(cost, 1 / self.kappa), U, 1)
+        return record.plan(mean, mean[None])
+
+
+def weights(cost: Array, temperature: float) -> Array:
+    """Returns exp(-cost / temperature), normalised, (N,); an infinite cost weighs nothing."""
+    w = np.exp(-(cost - cost.min()) / temperature)
+    return w / w.sum()
+
+
+def filtered(noise: Array, beta: float) -> Array:
+    """Returns n_t = beta e_t + (1 - beta) n_t-1 with n_-1 = 0, from noise e (N, H, du)."""
+    n = np.empty_like(noise)
+    last = np.zeros_like(noise[:, 0])
+    for t in range(noise.shape[1]):
+        last = n[:, t] = beta * noise[:, t] + (1 - beta) * last
+    return n

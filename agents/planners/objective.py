@@ -1,0 +1,93 @@
+"""What a plan costs: action sequences are rolled out in a world from one state, and priced."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lqr import QuadraticCost, window
+from lqr.expansion import stack
+
+from ..interfaces import Cost
+from ..worlds import World
+from .shape import Array
+
+Value = Callable[[Array], Array]
+"""The cost to go from states (..., dx), (...)."""
+
+
+class Objective:
+    """The cost of steps t..t+H of an episode of `steps` steps from state x0 (dx,), and what lies beyond by `value`.
+
+    Past the episode's end nothing is rolled out, costs, or counts. `calls` counts the model's one-step predictions.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        cost: Cost,
+        x0: Array,
+        t: int,
+        horizon: int,
+        steps: int,
+        rng: np.random.Generator,
+        value: Value | None = None,
+    ):
+        self.world, self.x0, self.t, self.rng, self.calls = world, np.asarray(x0, dtype=float), t, rng, 0
+        self.count = max(min(horizon, steps - t), 1)
+        self.cost: Any = window(cost, min(t, steps - 1), self.count, steps)
+        self.value = value if t + horizon <= steps else None
+
+    def __call__(self, U: Array) -> Array:
+        """Returns costs (N,) of action sequences U (N, H, du), the mean over the world's particles."""
+        U = U[:, : self.count]
+        with np.errstate(over="ignore", invalid="ignore"):  # a sequence that diverges is priced NaN or infinite
+            X = self.world.roll(self.x0, U, self.t, self.rng)  # (N, P, H+1, dx)
+            N, P, H = len(U), X.shape[1], self.count
+            self.calls += N * P * H
+            many = np.repeat(U, P, axis=0) if P > 1 else U
+            total = self.cost(X.reshape(N * P, H + 1, -1), many).sum(-1).reshape(N, P)
+            if self.value is not None:
+                total = total + self.value(X[:, :, -1])
+            return total.mean(1)
+
+    def steps(self, horizon: int) -> int:
+        """Returns how many of `horizon` steps lie within the episode."""
+        return min(horizon, self.count)
+
+    def step(self, x: Array, u: Array) -> Array:
+        """Returns the mean of x' (..., dx)."""
+        self.calls += int(np.prod(x.shape[:-1]))
+        return self.world.step(x, u)
+
+    def jacobian(self, X: Array, U: Array) -> Array:
+        """Returns the derivatives of `step`, (..., dx, n)."""
+        self.calls += int(np.prod(X.shape[:-1]))
+        return self.world.jacobian(X, U)
+
+    def gradient(self, U: Array) -> tuple[Array, Array]:
+        """Returns the cost (N,) along the world's mean and its exact derivatives (N, H, du), by the adjoint recursion
+
+        p_H = dl_H/dx,   dJ/du_t = dl_t/du + B_t' p_t+1,   p_t = dl_t/dx + A_t' p_t+1,
+
+        without the terminal value.
+        """
+        n, dx = self.count, len(self.x0)
+        X = np.empty((len(U), n + 1, dx))
+        X[:, 0] = self.x0
+        with np.errstate(over="ignore", invalid="ignore"):
+            for t in range(n):
+                X[:, t + 1] = self.step(X[:, t], U[:, t])
+            quadratic = self.cost.expand(X, U[:, :n])
+            slope = _slope(quadratic, X, U[:, :n])
+            F = self.jacobian(X[:, :-1], U[:, :n])
+            out, p = np.zeros(U.shape), slope[:, n, :dx]
+            for t in range(n - 1, -1, -1):
+                p = slope[:, t] + (np.swapaxes(F[:, t], -1, -2) @ p[..., None])[..., 0]
+                out[:, t], p = p[:, dx:], p[:, :dx]
+            return self.cost(X, U[:, :n]).sum(-1), out
+
+
+def _slope(cost: QuadraticCost, X: Array, U: Array) -> Array:
+    """Returns the derivatives in xu of an expansion, at the trajectory that it was made at, (N, H+1, n)."""
+    return (cost.C @ stack(X, U)[..., None])[..., 0] + cost.c
