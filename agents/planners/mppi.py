@@ -2,7 +2,8 @@
 
 MPPI: Williams, Wagener, Goldfain, Drews, Rehg, Boots & Theodorou, Information Theoretic MPC for Model-Based
 Reinforcement Learning (2017), algorithm 2. PDDM's variant: Nagabandi, Konolige, Levine & Kumar, Deep Dynamics Models
-for Learning Dexterous Manipulation (2019), equations 4 to 6: noise that is correlated in time, and rewards without scaling.
+for Learning Dexterous Manipulation (2019), equations 4 to 6: noise that is correlated in time, and rewards without
+scaling.
 """
 
 from dataclasses import dataclass
