@@ -7,7 +7,7 @@ from typing import Any
 from lqr import InputError
 
 from .chart import Chart, InChart, chart_of
-from .diagnostics import Diagnostics, Error, diagnose, k_step_error, one_step_error
+from .diagnostics import Diagnostics, Error, diagnose, error_along, k_step_error, one_step_error
 from .ensemble import Ensemble
 from .flat import FlatPrior
 from .gaussian_process import GaussianProcess
@@ -86,6 +86,7 @@ __all__ = [
     "chart_of",
     "diagnose",
     "draw",
+    "error_along",
     "fit_linear_gaussian",
     "k_step_error",
     "log_evidence",

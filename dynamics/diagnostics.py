@@ -78,6 +78,19 @@ def k_step_error(dynamics: LinearGaussianDynamics, x: Array, u: Array, k: int, w
     return Error(*(float(np.sqrt(((guess - truth)[inside] ** 2).mean())) for guess in (ahead, x[:, :, :starts])))
 
 
+def error_along(dynamics: LinearGaussianDynamics, x: Array, u: Array) -> Array:
+    """Returns the error one step ahead at each step of one trial per condition, (C, T), x (C, T+1, dx), u (C, T, du).
+
+    Each coordinate is in units of its own root mean square change from step to step, over all trials, so that 1 is as
+    bad as x' = x is on average; coordinates that never change are left out.
+    """
+    ahead = (dynamics.F @ np.concatenate([x[:, :-1], u], -1)[..., None])[..., 0] + dynamics.f
+    change = np.sqrt((np.diff(x, axis=1) ** 2).mean((0, 1)))
+    moving = change > 0
+    gap = (ahead - x[:, 1:])[..., moving] / change[moving]
+    return np.sqrt((gap**2).sum(-1) / max(moving.sum(), 1))
+
+
 def _rows(counts: Array, k: int) -> Array:
     """Returns where k steps in a row count, (C, N, T - k + 1)."""
     return np.asarray(np.lib.stride_tricks.sliding_window_view(counts, k, axis=2).all(-1))

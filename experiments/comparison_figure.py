@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .figures import STYLE
+from .style import STYLE
 
 LEVELS = (50, 90, 99)  # per cent
 

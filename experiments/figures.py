@@ -1,6 +1,6 @@
 """The pictures of a run, drawn from its tables and its last trajectories; each says one thing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,10 @@ from dynamics.files import write_file
 from dynamics.storage import load_tree
 from lqr import CheckpointError
 
+from . import last_pictures as pictures
 from . import tables
+from .style import BLUE, GREY, ORANGE, STYLE
 
-BLUE, ORANGE, GREEN, GREY = "#2166ac", "#d6604d", "#1b9e77", "#777777"
-STYLE: dict[Any, Any] = {
-    "figure.dpi": 110,
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-}
 Columns = dict[str, np.ndarray]
 
 
@@ -40,9 +32,10 @@ def draw(path: Path, task: Any) -> str | None:
         last = {}
     (path / "figures").mkdir(exist_ok=True)
     with plt.rc_context(STYLE):
-        for name, make in {"learning": _learning, "improvement": _improvement, "divergence": _divergence}.items():
+        for name, make in ITERATIONS.items():
             _save(plt, make(plt, metrics, per), path / "figures" / f"{name}.png")
-        _save(plt, _plane(plt, last, task), path / "figures" / "trajectories.png")
+        for name, show in pictures.LAST.items():
+            _save(plt, show(plt, last, task), path / "figures" / f"{name}.png")
     return None
 
 
@@ -136,49 +129,49 @@ def _divergence(plt: Any, metrics: Columns, per: Columns) -> Any:
     return figure
 
 
-def _plane(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
-    """Where the samples, the controllers (with two standard deviations) and the policy went in the plane."""
-    plane, targets = getattr(task, "plane", None), getattr(task, "targets", None)
-    if plane is None or targets is None or not {"x", "mean", "policy_x"} & set(last):
+def _multipliers(plt: Any, metrics: Columns, per: Columns) -> Any:
+    """The weight on the divergence between controllers and policy, and how far the multipliers lean the two apart."""
+    panels = [
+        (key, name)
+        for key, name in (("nu", "weight ν, cost per nat"), ("lean", "lean Sλ/ν, units of action"))
+        if key in metrics
+    ]
+    if not panels:
         return None
-    i, j = plane
-    count = len(next(iter(last.values())))
-    columns = min(count, 2)  # two fit a phone
-    lines = -(-count // columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(3.3 * columns, 3.1 * lines), squeeze=False)
-    for c, axis in enumerate(axes.ravel()):
-        axis.set_visible(c < count)
-        if c < count:
-            _one_condition(axis, {key: value[c] for key, value in last.items()}, np.asarray(targets)[c], i, j)
-            axis.set_title(f"condition {c}", fontsize=9, loc="left")
-    handles = {
-        label: line for axis in axes.ravel() for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    figure.suptitle("The last iteration in the plane (m)", x=0.01, ha="left")
-    figure.tight_layout(rect=(0, 0.1 / lines, 1, 1))
-    figure.legend(handles.values(), handles.keys(), ncols=len(handles), fontsize=9, loc="lower left")
+    figure, axes = plt.subplots(len(panels), 1, figsize=(6.4, 2.1 * len(panels)), sharex=True, squeeze=False)
+    for axis, (key, name) in zip(axes[:, 0], panels, strict=True):
+        axis.plot(metrics["iteration"], metrics[key], "o-", ms=3, color=BLUE)
+        axis.set_ylabel(name)
+        if (metrics[key] > 0).all() and metrics[key].max() > 8 * metrics[key].min():
+            axis.set_yscale("log")
+            axis.yaxis.set_minor_formatter("")
+    axes[0, 0].set_title("Multipliers between controllers and policy", loc="left")
+    axes[-1, 0].set_xlabel("iteration")
     return figure
 
 
-def _one_condition(axis: Any, last: Mapping[str, np.ndarray], target: np.ndarray, i: int, j: int) -> None:
-    from matplotlib.patches import Ellipse
-
-    for n, x in enumerate(last.get("x", ())):
-        place = x[:, [i, j]] + target
-        axis.plot(*place.T, color=GREY, lw=0.7, alpha=0.6, label="samples" if n == 0 else None)
-    if "mean" in last:
-        place = last["mean"][:, [i, j]] + target
-        axis.plot(*place.T, color=BLUE, lw=1.5, label="controller, 2 std. dev.")
-        for t in range(0, len(place), max(1, len(place) // 12)) if "cov" in last else ():
-            values, vectors = np.linalg.eigh(last["cov"][t][np.ix_([i, j], [i, j])])
-            size = 4 * np.sqrt(np.maximum(values, 0))  # full axes of two standard deviations
-            angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
-            axis.add_patch(Ellipse(place[t], size[1], size[0], angle=angle, color=BLUE, alpha=0.15, lw=0))
-    if "policy_x" in last:
-        axis.plot(*(last["policy_x"][:, [i, j]] + target).T, color=ORANGE, lw=1.5, label="policy")
-    axis.plot(*target, "x", color=GREEN, ms=9, mew=2.5, label="target")
-    axis.set_aspect("equal", adjustable="datalim")
-    axis.tick_params(labelsize=7)
+def _imitation(plt: Any, metrics: Columns, per: Columns) -> Any:
+    """The policy against its controllers: the cost of each condition with the one and with the other, and the KL."""
+    if "policy_cost" not in per or "cost" not in per:
+        return None
+    both = "policy_kl" in metrics
+    figure, axes = plt.subplots(1, 1 + both, figsize=(6.4, 3.2), squeeze=False)
+    axis, mine, theirs = axes[0, 0], per["policy_cost"][-1], per["cost"][-1]
+    axis.plot(theirs, mine, "o", ms=4, color=ORANGE, alpha=0.8)
+    values = np.concatenate([mine, theirs])
+    values = values[np.isfinite(values)]
+    ends = [values.min(), values.max()]
+    axis.plot(ends, ends, "--", color=GREY, lw=1)
+    axis.set(xlabel="controller's cost", ylabel="policy's cost")
+    axis.set_title("Conditions, last iteration", loc="left", fontsize=10)
+    if both:
+        axes[0, 1].plot(metrics["iteration"], metrics["policy_kl"], "o-", ms=3, color=BLUE)
+        if (metrics["policy_kl"] > 0).all():
+            axes[0, 1].set_yscale("log")
+        axes[0, 1].set(xlabel="iteration")
+        axes[0, 1].set_title("KL(controller || policy), nats", loc="left", fontsize=10)
+    figure.tight_layout()
+    return figure
 
 
 def _cube(rows: list[dict[str, float]]) -> Columns:
@@ -207,3 +200,12 @@ def _plain_ticks(axis: Any) -> None:
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter(ScalarFormatter())
     axis.yaxis.set_minor_formatter("")
+
+
+ITERATIONS: dict[str, Callable[..., Any]] = {  # file -> what draws it from (metrics, conditions)
+    "learning": _learning,
+    "improvement": _improvement,
+    "divergence": _divergence,
+    "multipliers": _multipliers,
+    "imitation": _imitation,
+}

@@ -38,29 +38,49 @@ def grade_still(env_id: str, episodes: int = 20) -> Grade:
     return _grade(env_id, lambda env, observation: np.zeros(env.action_space.shape), episodes)
 
 
-def _grade(env_id: str, act: Callable[[Any, Any], Any], episodes: int) -> Grade:
+class Episode(NamedTuple):
+    """One episode in an environment."""
+
+    seed: int  # of the reset
+    total: float  # return
+    steps: int
+    distance: float | None  # m, at its end, where the environment tells
+    success: bool | None  # whether the environment said so in any step, where it tells
+
+
+def episodes(env_id: str, act: Callable[[Any, Any], Any], count: int) -> list[Episode]:
+    """Runs act(env, observation) for so many episodes, from the resets that training never saw.
+
+    Raises SimulationError where an action or a return is not finite.
+    """
     import gymnasium
 
     env = gymnasium.make(env_id)
     try:
-        returns, distances = zip(*[_episode(env, act, FIRST_SEED + i) for i in range(episodes)], strict=True)
+        found = [_episode(env, act, FIRST_SEED + i) for i in range(count)]
     finally:
         env.close()
-    total = np.array(returns)
+    total = np.array([episode.total for episode in found])
     if not np.isfinite(total).all():
         raise SimulationError(
             f"{env_id}: got a return of {total[~np.isfinite(total)][0]}; expected finite; did it diverge?"
         )
-    distance = None if None in distances else float(np.mean(distances))
-    spread = float(total.std(ddof=1)) if episodes > 1 else 0.0
-    error = spread / np.sqrt(episodes)
-    return Grade(episodes, float(total.mean()), float(error), float(total.min()), float(total.max()), spread, distance)
+    return found
 
 
-def _episode(env: Any, act: Callable[[Any, Any], Any], seed: int) -> tuple[float, float | None]:
-    """Returns the return of one episode and, where the environment tells it, the distance at its end."""
+def _grade(env_id: str, act: Callable[[Any, Any], Any], count: int) -> Grade:
+    found = episodes(env_id, act, count)
+    total, distances = np.array([episode.total for episode in found]), [episode.distance for episode in found]
+    distance = None if None in distances else float(np.mean(distances))  # type: ignore[arg-type]
+    spread = float(total.std(ddof=1)) if count > 1 else 0.0
+    error = spread / np.sqrt(count)
+    return Grade(count, float(total.mean()), float(error), float(total.min()), float(total.max()), spread, distance)
+
+
+def _episode(env: Any, act: Callable[[Any, Any], Any], seed: int) -> Episode:
+    """Returns one episode of the mean action."""
     observation, info = env.reset(seed=seed)
-    total, over = 0.0, False
+    total, steps, over, success = 0.0, 0, False, None
     while not over:
         action = act(env, observation)
         if not np.isfinite(action).all():
@@ -68,7 +88,8 @@ def _episode(env: Any, act: Callable[[Any, Any], Any], seed: int) -> tuple[float
                 f"{env.spec.id}: got the action {action}; expected finite numbers; was training healthy?"
             )
         observation, reward, terminated, truncated, info = env.step(action)
-        total += float(reward)
-        over = terminated or truncated
+        total, steps, over = total + float(reward), steps + 1, terminated or truncated
+        told = info.get("is_success", info.get("success"))
+        success = success if told is None else bool(told) or bool(success)
     distance = info.get("reward_dist")  # Gymnasium's reaching tasks give minus the distance
-    return total, None if distance is None else -float(distance)
+    return Episode(seed, total, steps, None if distance is None else -float(distance), success)

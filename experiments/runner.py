@@ -24,6 +24,7 @@ from .stopping import Stop
 from .tables import Events, read
 
 DRAWN = 6  # conditions whose trajectories are kept for the figure
+OF_LAST = ("x", "mean", "cov", "policy_x", "model_error", "lambda", "nu")
 PER_CONDITION = ("cost", "policy_cost", "predicted", "actual", "kl", "eta", "epsilon")  # columns of conditions.csv
 
 
@@ -150,8 +151,8 @@ def by_condition(iteration: Iteration) -> list[dict[str, float]]:
 
 
 def drawn(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arrays that the figure of the trajectories draws, of the first few conditions."""
-    return {key: np.asarray(arrays[key])[:DRAWN] for key in ("x", "mean", "cov", "policy_x") if key in arrays}
+    """Returns the arrays of the last iteration that figures draw, of the first few conditions."""
+    return {key: np.asarray(arrays[key])[:DRAWN] for key in OF_LAST if key in arrays}
 
 
 def _one_thread() -> None:

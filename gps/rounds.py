@@ -10,7 +10,7 @@ import numpy as np
 
 from agents.interfaces import Policy, State, Task
 from agents.rollout import Trajectories, rollout
-from dynamics import Chart, Fit, chart_of, make_prior
+from dynamics import Chart, Fit, chart_of, error_along, make_prior
 from dynamics.storage import check_tree
 from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
@@ -99,6 +99,7 @@ class Rounds:
         """
         every, chart = np.arange(self.task.conditions), known.local.chart
         test = rollout(self.task, self.controller, every, 1, rng, noise=0.0, chart=self.chart)
+        seen = test.x if chart is None else chart.flat(test.x[:, None])[:, 0]
         cost, sampled = test.cost.sum(-1), self.trials.cost.sum(-1)[~self.trials.failed]
         scalars = {
             "rollouts": float(known.local.trials),
@@ -122,6 +123,7 @@ class Rounds:
             "cost": cost,
             "predicted": known.promised,
             "actual": known.actual,
+            "model_error": error_along(known.dynamics, seen, test.u),  # on trials that the models have not seen
             **{name: getattr(step, name) for name in ("kl", "eta", "epsilon")},
             **dict(zip(("mean", "cov"), chart.seen(step.mean, step.cov) if chart else step[1:3], strict=True)),
             "x": by_condition(self.trials, self.task),

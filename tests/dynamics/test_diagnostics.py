@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_t
 
-from dynamics import FlatPrior, diagnose, fit_linear_gaussian, k_step_error, one_step_error, predictive
+from dynamics import FlatPrior, diagnose, error_along, fit_linear_gaussian, k_step_error, one_step_error, predictive
 from dynamics.diagnostics import condition_number
 from lqr import InputError, LinearGaussianDynamics
 
@@ -24,6 +24,16 @@ def test_errors_by_hand():
     assert two.model == pytest.approx(1.0)
     assert two.zero == pytest.approx(np.sqrt((9 + 49) / 2))
     assert k_step_error(doubling(), x, u, 3).model == pytest.approx(1.0)  # 0 -> 1 -> 4 -> 9
+
+
+def test_the_error_along_a_trial_by_hand():
+    x = np.array([[0.0, 5.0], [1.0, 5.0], [3.0, 5.0], [8.0, 5.0]])[None]  # the second coordinate never changes
+    u = np.array([0.0, 1.0, 0.0]).reshape(1, 3, 1)
+    F = np.zeros((1, 3, 2, 3))
+    F[..., 0, 0], F[..., 0, 2], F[..., 1, 1] = 2.0, 1.0, 1.0
+    found = error_along(LinearGaussianDynamics(F, np.tile([1.0, 0.0], (1, 3, 1)), np.zeros((1, 3, 2, 2))), x, u)
+    change = np.sqrt((1 + 4 + 25) / 3)
+    np.testing.assert_allclose(found, np.array([[0.0, 1.0, 1.0]]) / change)  # predicts 1, 4, 7 where 1, 3, 8 came
 
 
 def test_each_step_ahead_is_predicted_by_its_own_model():

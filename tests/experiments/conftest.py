@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).parent))  # for browser.py
+
 TOY = Path(__file__).with_name("toy.py")
 
 

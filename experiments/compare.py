@@ -1,0 +1,47 @@
+"""Compares runs: `python experiments/compare.py RUN RUN ...`, each the folder of a run or of a sweep.
+
+Runs that differ in nothing but the seed make a group. Prints mean and spread of each group at the end and what differs
+in the configuration, and writes one self-contained page with the curves laid over each other.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(words: Sequence[str]) -> int:
+    """Compares the runs that the words name; returns the exit code."""
+    from datetime import datetime
+
+    from dynamics.files import write_file
+    from experiments import overlay
+    from experiments.display import table
+    from experiments.words import Parser
+
+    parser = Parser("python experiments/compare.py", __doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, or of sweeps")
+    parser.add_argument("--out", type=Path, help="file for the page (default runs/compare-DATE-TIME.html)")
+    asked = parser.parse_args(words)
+    groups = overlay.grouped([run for path in asked.runs for run in overlay.read(path)])
+    target = asked.out or Path("runs") / f"compare-{datetime.now():%Y-%m-%d-%H%M%S}.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_file(target, overlay.document(groups, overlay.draw(groups)).encode())
+    rows = [("result", overlay.verdict(groups))]
+    for i, group in enumerate(groups):
+        seeds = " ".join(str(run.about["seed"]) for run in group.runs)
+        rows.append((f"group {i + 1}", f"{group.name}; seeds {seeds}"))
+        named = ((text, group.finals(key)) for key, text in overlay.FINAL.items())
+        rows += [(f"  {text}", overlay.spread(values)) for text, values in named if values]
+    rows += [(f"{name} differs", " | ".join(values)) for name, *values in overlay.differences(groups)]
+    table([*rows, ("look at", str(target))])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from experiments.run import prepare
+
+    prepare()
+    from experiments.main import main as guarded
+
+    sys.exit(guarded(sys.argv[1:], main))

@@ -1,0 +1,75 @@
+"""Runs a policy on fresh episodes: `python experiments/evaluate.py RUN [--episodes 100] [--env ENV_ID]`.
+
+Prints return, distance and success rate with 95 % intervals, and writes a CSV with a row per episode. The policy is
+run in the environment of Gymnasium that the run's task mirrors, or in the one that --env names; local controllers,
+and policies of other tasks, in the task itself, whose return is minus the cost unless it has one.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from experiments.evaluation import Interval
+
+
+def main(words: Sequence[str]) -> int:
+    """Evaluates what the words ask for; returns the exit code."""
+    from experiments import evaluation
+    from experiments.comparison import write_rows
+    from experiments.display import table
+    from experiments.opened import open_run
+    from experiments.words import Parser
+    from lqr import InputError
+
+    parser = Parser("python experiments/evaluate.py", __doc__)
+    parser.add_argument("run", type=Path, help="the folder of a run, as --out or runs/ has it")
+    parser.add_argument("--episodes", type=int, default=100, help="how many (default 100)")
+    parser.add_argument("--env", metavar="ENV_ID", help="an environment of Gymnasium that sees and does the same")
+    parser.add_argument("--within", type=float, default=0.05, help="m; an end as near as this is a success (0.05)")
+    parser.add_argument("--csv", type=Path, help="file for the episodes (default RUN/evaluate.csv)")
+    asked = parser.parse_args(words)
+
+    for name, least in (("episodes", 1), ("within", 0.0)):
+        if not getattr(asked, name) >= least:
+            raise InputError(f"--{name} is {getattr(asked, name)}; expected {least} or more")
+    run = open_run(asked.run)
+    env_id = asked.env or (None if run.sees_state else getattr(run.task, "env_id", None))
+    found = evaluation.evaluate(run, asked.episodes, env_id)
+    done = evaluation.successes(found, asked.within)
+    rows = [("episodes", f"{len(found)} in {env_id or f'the task {run.task.name}, its conditions in turn'}")]
+    rows.append(("return", _shown(evaluation.mean_interval([episode.total for episode in found]))))
+    if not any(episode.distance is None for episode in found):
+        rows.append(("final distance", _shown(evaluation.mean_interval([e.distance or 0.0 for e in found])) + " m"))
+    if done is None:
+        rows.append(("success rate", "unknown: the task has neither a success nor a distance"))
+    else:
+        told = "as the task says" if found[0].success is not None else f"ends within {asked.within:g} m"
+        rows.append(("success rate", f"{_shown(evaluation.rate_interval(done), '.0%')}, {told}"))
+    target = asked.csv or asked.run / "evaluate.csv"
+    names = {"total": "return"}
+    write_rows(
+        target,
+        [
+            {"episode": i, **{names.get(k, k): v for k, v in e._asdict().items()}}
+            | ({"success": done[i]} if done else {})
+            for i, e in enumerate(found)
+        ],
+    )
+    table([*rows, ("a row per episode", str(target))])
+    return 0
+
+
+def _shown(value: "Interval", form: str = ".4g") -> str:
+    return f"{value.mean:{form}} (95 %: {value.low:{form}} to {value.high:{form}})"
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from experiments.run import prepare
+
+    prepare()
+    from experiments.main import main as guarded
+
+    sys.exit(guarded(sys.argv[1:], main))

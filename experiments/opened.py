@@ -1,0 +1,35 @@
+"""A run that is there already, opened to be looked at: its words, its task and its policy."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agents.saved import load_policy
+
+from . import catalogue
+from .folder import saved_config
+
+
+class Opened(NamedTuple):
+    """A run's folder, read."""
+
+    path: Path
+    about: Mapping[str, Any]  # config.json
+    task: Any
+    policy: Any
+
+    @property
+    def sees_state(self) -> bool:
+        """Whether the policy is the local controllers, which act only from their own conditions' starts."""
+        return getattr(self.policy, "sees", "o") == "x"
+
+
+def open_run(path: Path) -> Opened:
+    """Returns the run in a folder; of an unfinished one the policy of its newest checkpoint. Raises CheckpointError."""
+    about = saved_config(path)
+    return Opened(path, about, task_of(about), load_policy(path))
+
+
+def task_of(about: Mapping[str, Any]) -> Any:
+    """Builds the task of the run whose config.json this is. Raises InputError where its experiment is gone."""
+    return catalogue.load(str(about["experiment"])).task()

@@ -1,0 +1,23 @@
+"""A parser of words whose errors are one line, as everywhere else."""
+
+import argparse
+from typing import NoReturn
+
+from lqr import InputError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with its help as it stands, and an InputError where it would print its usage and exit."""
+
+    def __init__(self, prog: str, description: str | None):
+        super().__init__(
+            prog=prog,
+            description=description,
+            formatter_class=argparse.RawTextHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    def error(self, message: str) -> NoReturn:
+        """Raises InputError."""
+        raise InputError(f"{message}; expected what {self.prog} --help shows")

@@ -1,0 +1,274 @@
+"""What is done with a finished run: evaluated, compared, watched."""
+
+import csv
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.controllers import ControllerPolicy
+from agents.neural_policy import NeuralPolicy
+from agents.tasks.point_mass import PointMass
+from agents.tasks.reacher import Reacher
+from experiments import evaluation, overlay
+from experiments.grading import Episode, grade
+from experiments.opened import Opened
+from experiments.worlds import InTask, world_of
+from lqr import InputError, LinearGaussianController
+
+ROOT = Path(__file__).resolve().parents[2]
+TOY = Path(__file__).with_name("toy.py")
+AS_TOY = (
+    "import sys; sys.path[:0] = [{root!r}, {here!r}]; import toy; toy.install();"
+    "from experiments.main import main as guarded; from experiments.{command} import main;"
+    "sys.exit(guarded(sys.argv[1:], main))"
+)
+
+
+def look(command, *words, **how):
+    """Runs a command as a process, with the toy as the only experiment."""
+    code = AS_TOY.format(root=str(ROOT), here=str(TOY.parent), command=command)
+    words = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=120, **how)
+
+
+def arm():
+    """An untrained policy for the arm."""
+    policy = NeuralPolicy.create(10, 2, (8,), np.full(2, 0.1), np.random.default_rng(3), -np.ones(2), np.ones(2))
+    policy.biases[-1] = np.array([0.1, -0.2])
+    return Opened(Path("nowhere"), {}, Reacher(conditions=2), policy)
+
+
+# evaluate
+
+
+def test_episodes_in_gymnasium_are_those_of_the_grade():
+    run = arm()
+    found = evaluation.evaluate(run, 4, "Reacher-v5")
+    peer = grade("Reacher-v5", run.policy, 4)
+    assert np.mean([episode.total for episode in found]) == pytest.approx(peer.mean_return)
+    assert np.mean([episode.distance for episode in found]) == pytest.approx(peer.final_distance)
+    assert [episode.steps for episode in found] == [50] * 4
+
+
+def test_controllers_are_evaluated_in_their_own_conditions_in_turn():
+    task = PointMass(conditions=3)
+    still = LinearGaussianController(
+        np.zeros((3, 100, 2, 4)), np.zeros((3, 100, 2)), np.tile(np.eye(2), (3, 100, 1, 1))
+    )
+    found = evaluation.evaluate(Opened(Path("r"), {}, task, ControllerPolicy(still)), 5, None)
+    starts = np.linalg.norm([[-1.0, -0.5], [0.6, -1.0], [-0.8, 0.7]], axis=1)  # without a force they stay there
+    np.testing.assert_allclose([e.distance for e in found], starts[[0, 1, 2, 0, 1]], atol=2e-3)
+    assert found[0].total == pytest.approx(-101 * np.sqrt(0.01 + starts[0] ** 2), rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "words"),
+    [
+        ("Pusher-v5", r"observations \(23,\) and actions \(7,\); expected \(10,\) and \(2,\)"),
+        ("Nowhere-v0", "expected an"),
+    ],
+)
+def test_an_environment_that_does_not_fit_is_refused(env_id, words):
+    with pytest.raises(InputError, match=words):
+        evaluation.evaluate(arm(), 1, env_id)
+
+
+def test_a_module_named_in_an_environments_id_is_not_imported():
+    with pytest.raises(InputError, match="would be imported"):
+        evaluation.evaluate(arm(), 1, "antigravity:Any-v0")
+    assert "antigravity" not in sys.modules
+
+
+def test_intervals_are_those_of_the_textbook():
+    # Student's for 4 values with mean 5 and standard deviation 2: 5 +- 3.182 * 2 / 2
+    found = evaluation.mean_interval([5 - np.sqrt(6), 5.0, 5.0, 5 + np.sqrt(6)])
+    np.testing.assert_allclose(found, [5.0, 5 - 3.1824, 5 + 3.1824], atol=1e-4)
+    # Wilson (1927) for 8 of 10: (p + z^2/2n +- z sqrt(p q / n + z^2 / 4n^2)) / (1 + z^2/n)
+    np.testing.assert_allclose(evaluation.rate_interval([True] * 8 + [False] * 2), [0.8, 0.4902, 0.9433], atol=1e-4)
+
+
+def test_success_is_what_the_task_tells_else_a_small_distance():
+    ends = [Episode(0, 0.0, 1, d, s) for d, s in ((0.01, False), (0.2, True))]
+    assert evaluation.successes(ends, within=0.05) == [False, True]
+    assert evaluation.successes([e._replace(success=None) for e in ends], within=0.05) == [True, False]
+    assert evaluation.successes([Episode(0, 0.0, 1, None, None)], within=0.05) is None
+
+
+def test_evaluate_refuses_in_one_line(tmp_path):
+    for words, code in (([tmp_path], 3), ([tmp_path, "--episodes", "0"], 2), ([], 2), ([tmp_path, "--nope"], 2)):
+        done = look("evaluate", *words)
+        assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+        assert done.stderr.startswith("error: ")
+
+
+def test_evaluate_writes_a_row_per_episode(tmp_path):
+    """As a person runs it, on an experiment of the repository."""
+    run = [sys.executable, ROOT / "experiments" / "run.py", "point_mass", "--iterations", "2", "--out", tmp_path / "r"]
+    subprocess.run(run, check=True, capture_output=True, timeout=120)
+    command = [sys.executable, ROOT / "experiments" / "evaluate.py", tmp_path / "r", "--episodes", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "\x1b" not in done.stdout
+    with open(tmp_path / "r" / "evaluate.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["episode"] for row in rows] == ["0", "1", "2"]
+    assert f"{np.mean([float(row['return']) for row in rows]):.4g}" in done.stdout
+
+
+# compare
+
+
+def a_run(seed=0, cost=(4.0, 2.0), name="x", **config):
+    rows = [{"iteration": i + 1.0, "rollouts": 10.0 * (i + 1), "cost": c} for i, c in enumerate(cost)]
+    about = {"experiment": name, "method": "m", "config": {"prior": "gmm", "step": 1.0, **config}, "seed": seed}
+    about |= {"version": "1", "fingerprint": {"numpy": "2"}, "text": ""}
+    return overlay.Run(Path(f"{name}{seed}"), about, rows, rows[-1])
+
+
+def test_runs_that_differ_in_the_seed_alone_are_one_group():
+    groups = overlay.grouped([a_run(0), a_run(0, prior="gp"), a_run(1), a_run(1, prior="gp")])
+    assert [group.name for group in groups] == ["x, prior gmm", "x, prior gp"]
+    assert [len(group.runs) for group in groups] == [2, 2]
+    assert overlay.differences(groups) == [("prior", "gmm", "gp")]
+
+
+def test_a_curve_is_as_long_as_the_longest_run():
+    (group,) = overlay.grouped([a_run(0, (4.0, 2.0, 1.0)), a_run(1, (6.0,))])
+    trials, values = group.curve("cost")
+    assert trials.tolist() == [10.0, 20.0, 30.0]
+    np.testing.assert_array_equal(values, [[4.0, 2.0, 1.0], [6.0, np.nan, np.nan]])
+
+
+def test_mean_and_spread_by_hand():
+    assert overlay.spread([1.0, 2.0, 3.0]) == "2 ± 1 (1 to 3)"
+    assert overlay.spread([1.5]) == "1.5"
+
+
+def test_the_verdict_knows_chance_from_a_difference():
+    far = overlay.grouped([a_run(s, (9.0, c)) for s, c in enumerate((2.0, 2.1, 1.9))] + [
+        a_run(s, (9.0, c), prior="gp") for s, c in enumerate((1.0, 1.1, 0.9))])  # fmt: skip
+    assert overlay.verdict(far).startswith(
+        "x, prior gp ends best: controllers' cost 1 against 2 of x, prior gmm; over 3"
+    )
+    assert "is more than chance" in overlay.verdict(far)
+    near = overlay.grouped([a_run(s, (9.0, c)) for s, c in enumerate((2.0, 1.0))] + [
+        a_run(s, (9.0, c), prior="gp") for s, c in enumerate((2.1, 0.8))])  # fmt: skip
+    assert "is not more than chance" in overlay.verdict(near)
+    one = overlay.grouped([a_run(), a_run(cost=(4.0, 1.0), prior="gp")])
+    assert "of one seed" in overlay.verdict(one)
+    assert "Beware" in overlay.verdict(overlay.grouped([a_run(), a_run(name="y")]))
+
+
+def test_a_return_is_better_when_it_is_higher():
+    low, high = a_run(prior="gp"), a_run()
+    groups = overlay.grouped([r._replace(final={**r.final, "mean_return": m}) for r, m in ((low, -9.0), (high, -4.0))])
+    assert overlay.verdict(groups).startswith("x, prior gmm ends best: return in Gymnasium -4 against -9")
+
+
+def test_compare_lays_runs_and_sweeps_over_each_other(reference, tmp_path):
+    (tmp_path / "sweep").mkdir()
+    os.symlink(reference, tmp_path / "sweep" / "seed_3")
+    done = look("compare", reference, tmp_path / "sweep", "--out", tmp_path / "c.html")
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    text = (tmp_path / "c.html").read_text()
+    assert "seeds" in text
+    assert "3 3" in text
+    assert text.count("data:image/png;base64,") == 1
+    assert "http" not in text
+
+    class Links(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            assert tag != "script"
+            assert all(value.startswith("data:image/") for key, value in attributes if key in ("src", "href"))
+
+    Links().feed(text)
+
+
+def test_compare_refuses_in_one_line(tmp_path):
+    done = look("compare", tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "got no config.json" in done.stderr
+
+
+# watch
+
+
+def test_a_world_without_noise_is_gymnasiums_episode():
+    run = arm()
+    world = world_of(run)
+    import gymnasium
+
+    env = gymnasium.make("Reacher-v5")
+    observation, _ = env.reset(seed=3_000_000)
+    for _ in range(50):
+        assert not world.over
+        world.step()
+        observation, *_ = env.step(run.policy.act(observation))
+    assert world.over
+    np.testing.assert_allclose(world.data.qpos, env.unwrapped.data.qpos)
+    world.next_target()
+    assert not world.over
+    assert not np.allclose(world.data.qpos[2:], env.unwrapped.data.qpos[2:])  # another target
+
+
+def test_a_push_and_noise_take_the_arm_elsewhere():
+    ends = []
+    for push, noise in ((False, 0.0), (True, 0.0), (False, 0.5)):
+        world = world_of(arm())
+        world.noise = noise
+        if push:
+            world.push()
+        for _ in range(20):
+            world.step()
+        ends.append(world.data.qpos[:2].copy())
+    assert np.abs(ends[1] - ends[0]).max() > 0.1
+    assert np.abs(ends[2] - ends[0]).max() > 0.01
+
+
+def test_controllers_play_in_their_conditions_in_turn():
+    K, k = np.zeros((2, 50, 2, 6)), np.zeros((2, 50, 2))
+    policy = ControllerPolicy(LinearGaussianController(K, k, np.tile(np.eye(2), (2, 50, 1, 1))))
+    world = world_of(arm()._replace(policy=policy))
+    assert isinstance(world, InTask)
+    targets = []
+    for _ in range(3):
+        world.step()
+        targets.append(world.data.qpos[2:4].copy())
+        world.next_target()
+    np.testing.assert_allclose(targets[2], targets[0])
+    np.testing.assert_allclose(targets[:2], world.run.task.targets)
+
+
+def test_the_viewer_serves_its_page_and_heeds_the_buttons():
+    command = [sys.executable, Path(__file__).with_name("viewing.py"), ROOT]  # its threads outlive it, so apart
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_watch_asks_before_it_opens_a_port(tmp_path):
+    run = [sys.executable, ROOT / "experiments" / "run.py", "reacher_four_local", "--iterations", "1"]
+    subprocess.run([*run, "--out", tmp_path / "r"], check=True, capture_output=True, timeout=200)
+    command = [sys.executable, ROOT / "experiments" / "watch.py", tmp_path / "r"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "open to the network" in done.stderr
+    assert "--yes" in done.stderr
+    done = subprocess.run([*command, "--yes", "--seconds", "1"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "without authentication" in done.stdout
+    assert "http://localhost:" in done.stdout
+    assert "closed after" in done.stdout
+
+
+def test_watch_falls_back_to_what_there_is(reference):
+    done = look("watch", reference)
+    assert done.returncode == 0
+    assert "no viewer: point is no MuJoCo model" in done.stdout
+    assert str(reference / "report.html") in done.stdout
