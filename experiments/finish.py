@@ -82,7 +82,9 @@ def show(path: Path, result: dict[str, Any]) -> None:
     rows += [("skipped", reason) for reason in result["skipped"]]
     rows += [
         ("all of it in", f"{path}"),
-        ("look at", "report.html"),
+        ("look at", f"{path / 'report.html'}"),
+        ("more figures", f"python experiments/evaluate.py {path}"),
+        ("watch it", f"python experiments/watch.py {path}"),
         ("use the policy", f"agents.load_policy({str(path)!r})"),
     ]
     table(rows)

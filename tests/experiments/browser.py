@@ -38,15 +38,18 @@ class Chromium:
         while not (port.exists() and port.read_text()):
             assert time.monotonic() < end, "Chromium does not start"
             time.sleep(0.1)
-        pages = json.load(urlopen(f"http://127.0.0.1:{port.read_text().split()[0]}/json"))
-        self.socket = connect(next(p["webSocketDebuggerUrl"] for p in pages if p["type"] == "page"), max_size=None)
+        with urlopen(f"http://127.0.0.1:{port.read_text().split()[0]}/json") as answer:
+            pages = json.load(answer)
+        address = next(p["webSocketDebuggerUrl"] for p in pages if p["type"] == "page")
+        self.open_socket = connect(address, max_size=None)
+        self.socket = self.open_socket.__enter__()
         self.number, self.events = 0, []
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
         return self
 
     def __exit__(self, *_):
-        self.socket.close()
+        self.open_socket.__exit__(None, None, None)
         self.process.terminate()
         self.process.wait(20)
         self.home.cleanup()

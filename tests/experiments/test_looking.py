@@ -272,3 +272,35 @@ def test_watch_falls_back_to_what_there_is(reference):
     assert done.returncode == 0
     assert "no viewer: point is no MuJoCo model" in done.stdout
     assert str(reference / "report.html") in done.stdout
+
+
+# the end of a run
+
+
+def test_the_table_at_the_end_fits_80_columns_without_colours_and_says_where_everything_is(toy):
+    done = toy("toy", "--out", "r")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "\x1b" not in done.stdout
+    for words in ("r/report.html", "experiments/evaluate.py r", "experiments/watch.py r", "load_policy('r')"):
+        assert words in done.stdout
+
+
+def test_the_table_has_colours_on_a_terminal(tmp_path):
+    import pty
+
+    mine, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
+    environment.pop("NO_COLOR", None)
+    command = [sys.executable, TOY, "toy", "--out", tmp_path / "r"]
+    subprocess.run(command, stdout=theirs, stderr=theirs, env=environment, timeout=120)
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            part = os.read(mine, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        said += part
+    assert b"\x1b[1m" in said

@@ -95,11 +95,15 @@ def train(task, config, rng, state=None):
             "distance": float(np.linalg.norm(x[:, -1, :2], axis=1).mean()),
             "kl": 1.0 / number,
             "step": 1.0,
+            "policy_kl": 2.0 / number,
+            "nu": 0.1 * number,
+            "lean": 0.01,
         }
         arrays = {"cost": cost, "policy_cost": policy_cost, "kl": np.full(3, 1.0 / number), "eta": np.ones(3)}
         arrays |= {"predicted": cost * 0.1, "actual": np.full(3, np.nan) if number == 1 else cost * 0.09}
         mean = np.concatenate([px, np.zeros((3, 21, 2))], 2)
         arrays |= {"x": x[:, None], "mean": mean, "cov": np.tile(0.01 * np.eye(6), (3, 21, 1, 1)), "policy_x": px}
+        arrays |= {"model_error": np.full((3, 20), 0.1)}
         yield Iteration(number, Linear(state["gain"]), scalars, arrays, state)
 
 
