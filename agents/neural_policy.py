@@ -9,12 +9,13 @@ from dynamics.storage import check_tree
 from lqr import CheckpointError, InputError, NumericalError
 
 from .interfaces import Array, State
+from .backpropagation import adam, loss_and_gradient, views
 
 
 class NeuralPolicy:
     """u ~ N(net(o), cov): tanh layers over normalised observations; the covariance does not depend on o.
 
-    The weights live in NumPy arrays, in which actions are computed; torch is only there while `fit` trains.
+    The weights live in NumPy arrays, in which actions are computed; `backpropagation` trains it.
     """
 
     def __init__(
@@ -110,43 +111,31 @@ class NeuralPolicy:
         scaled to a mean trace of du. Adam, from the present weights, with a rate that falls to 0 along a cosine.
         Raises NumericalError, and keeps the old weights, where the loss is not finite.
         """
-        import torch
-
         rows = np.ones(target.shape[:-1], bool) if weight is None else weight > 0
         o, target, precision = o[rows], target[rows], precision[rows]
         if weight is not None:
             precision = weight[rows][:, None, None] * precision
-        before = self.weights.copy(), self.biases.copy(), self.centre, self.scale
+        before = self.weights, self.biases, self.centre, self.scale
         self._renormalise(o)
         precision = precision / np.trace(precision, axis1=1, axis2=2).mean() * precision.shape[-1]
-        X = torch.as_tensor((o - self.centre) / self.scale)
-        Y, P = torch.as_tensor(target), torch.as_tensor(precision)
-        W = [torch.as_tensor(w).clone().requires_grad_() for w in self.weights]
-        b = [torch.as_tensor(a).clone().requires_grad_() for a in self.biases]
-        optimiser = torch.optim.Adam(W + b, lr=rate, weight_decay=decay)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        x, L = (o - self.centre) / self.scale, len(self.weights)
+        shapes = [a.shape for a in (*self.weights, *self.biases)]
+        parameters = np.concatenate([a.ravel() for a in (*self.weights, *self.biases)])
+        slope = np.empty_like(parameters)
+        now, into = views(parameters, shapes), views(slope, shapes)
 
-        def loss_of(rows: Any) -> Any:
-            h = X[rows]
-            for w, a in zip(W[:-1], b[:-1], strict=True):
-                h = torch.tanh(torch.addmm(a, h, w.T))
-            gap = torch.addmm(b[-1], h, W[-1].T) - Y[rows]
-            return 0.5 * (torch.einsum("mi,mij,mj->m", gap, P[rows], gap)).mean()
+        def gradient() -> Array:
+            some = rng.integers(len(o), size=min(batch, len(o)))
+            loss_and_gradient(now[:L], now[L:], x[some], target[some], precision[some], into)
+            return slope
 
-        for _ in range(steps):
-            drawn = torch.as_tensor(rng.integers(len(o), size=min(batch, len(o))))
-            optimiser.zero_grad()
-            loss = loss_of(drawn)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-        with torch.no_grad():
-            final = float(loss_of(slice(None)))
+        with np.errstate(all="ignore"):  # a loss that is no number is refused below
+            adam(parameters, gradient, steps, rate, decay)
+            final = loss_and_gradient(now[:L], now[L:], x, target, precision, into)
         if not np.isfinite(final):
             self.weights, self.biases, self.centre, self.scale = before
             raise NumericalError(f"the policy's loss became {final} in training; lower the learning rate")
-        self.weights = [w.detach().numpy() for w in W]
-        self.biases = [a.detach().numpy() for a in b]
+        self.weights, self.biases = now[:L], now[L:]
         return final
 
     def state(self) -> State:
@@ -182,6 +171,7 @@ class NeuralPolicy:
         centre, scale = o.mean(0), np.maximum(o.std(0), 1e-3)
         W = self.weights[0]
         if not ((self.scale == 1.0).all() and (self.centre == 0.0).all()):  # as `create` made it, but for its weights
-            self.biases[0] = self.biases[0] + W @ ((centre - self.centre) / self.scale)
-            self.weights[0] = W * (scale / self.scale)
+            moved = self.biases[0] + W @ ((centre - self.centre) / self.scale)
+            self.biases = [moved, *self.biases[1:]]
+            self.weights = [W * (scale / self.scale), *self.weights[1:]]
         self.centre, self.scale = centre, scale
