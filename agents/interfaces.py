@@ -29,7 +29,8 @@ class Task(Protocol):
     the prior of that name; and `manifold`, a `dynamics.Manifold`, where states hold angles that wrap or quaternions.
     Its cost must then be the same for the same angle and orientation. `joints`, a pair of indices of x, (du,) each,
     says which positions the actions drive, and their rates, and `joint_target`, (du,) or (C, du), where they belong:
-    see `gps.initial`.
+    see `gps.initial`. `unseen()` returns the task in conditions that training does not see, in which a run's policy is
+    graded.
     """
 
     name: str

@@ -13,9 +13,9 @@ from lqr import CheckpointError, GPSError
 from . import figures, report, video
 from .display import clock, table
 from .folder import RESULT, RunFolder, saved_config
-from .grading import grade, grade_random, grade_still
+from .grading import grade, grade_random, grade_still, grade_unseen
 from .stopping import Stop
-from .summary import summarise, verdict
+from .summary import summarise, unseen_rows, verdict
 
 
 def finished(path: Path) -> bool:
@@ -35,11 +35,14 @@ def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
     kept = ("seconds", "saving", "exact")
     result: dict[str, Any] = {**{key: checkpoint.meta[key] for key in kept}, **summarise(path)}
     result["exact_resume"] = result.pop("exact")  # False: a part of the run was on a machine that rounds otherwise
-    env_id = getattr(task, "env_id", None) if getattr(policy, "sees", "o") == "o" else None
+    global_policy = getattr(policy, "sees", "o") == "o"  # local controllers know their own conditions only
+    env_id = getattr(task, "env_id", None) if global_policy else None
     if env_id and not stop.asked:
         print(f"grading the policy in {env_id} ...", flush=True)
         result |= {"env_id": env_id, "grade": grade(env_id, policy)._asdict(), "random": grade_random(env_id)._asdict()}
         result["still"] = grade_still(env_id)._asdict()
+    if global_policy and hasattr(task, "unseen"):
+        result["unseen"] = grade_unseen(task, policy)
     result["verdict"] = verdict(result)
     skipped = []
     for make in (lambda: _draw(path, task), lambda: video.make_apart(path, task, lambda: stop.asked)):
@@ -74,6 +77,7 @@ def show(path: Path, result: dict[str, Any]) -> None:
         rows.append((result["env_id"], f"{text}, {got['episodes']} episodes"))
         if got["final_distance"] is not None:
             rows.append(("final distance", f"{got['final_distance']:.4f} m, mean of the episodes"))
+    rows += unseen_rows(result)
     rows += [
         (name, f"{value:.0f}" if value == int(value) else f"{value:.4g}") for name, value in result["figures"].items()
     ]

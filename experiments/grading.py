@@ -1,10 +1,11 @@
-"""Final figures: the policy's mean action in unmodified Gymnasium, on resets that training never saw."""
+"""Final figures: the policy's mean action, in unmodified Gymnasium or in conditions that training never saw."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from agents.rollout import rollout
 from lqr import SimulationError
 
 FIRST_SEED = 1_000_000  # of the resets; training draws from other generators
@@ -36,6 +37,16 @@ def grade_random(env_id: str, episodes: int = 20) -> Grade:
 def grade_still(env_id: str, episodes: int = 20) -> Grade:
     """Runs zero actions: where actions cost much, doing nothing beats random actions without having learned."""
     return _grade(env_id, lambda env, observation: np.zeros(env.action_space.shape), episodes)
+
+
+def grade_unseen(task: Any, policy: Any) -> dict[str, float]:
+    """Returns how the policy's mean action does in the conditions of `task.unseen()`: how many there are, and the
+    mean of each of the task's metrics over them.
+    """
+    fresh = task.unseen()
+    shown = rollout(fresh, policy, np.arange(fresh.conditions), 1, np.random.default_rng(FIRST_SEED), noise=0.0)
+    means = {name: float(value.mean()) for name, value in fresh.metrics(shown.x, shown.u).items()}
+    return {"conditions": float(fresh.conditions), **means}
 
 
 class Episode(NamedTuple):

@@ -8,6 +8,7 @@ from . import page as html
 from . import tables
 from .command import PROGRAM
 from .display import clock
+from .summary import unseen_rows
 
 CAPTIONS = {  # file -> heading, and what to look for
     "policy.gif": ("The policy at work", "The policy's mean action, on starts and targets drawn anew."),
@@ -84,5 +85,6 @@ def _final(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("no action", f"{result['still']['mean_return']:.2f}"),
         ]
         rows += [("final distance", f"{got['final_distance']:.4f} m")] if got["final_distance"] is not None else []
+    rows += unseen_rows(result)
     rows += [(name, f"{value:.4g}" if value < 1e4 else f"{value:.0f}") for name, value in result["figures"].items()]
     return [*rows, ("training time", clock(result["seconds"]))]

@@ -1,6 +1,7 @@
 """The final figures of a run, and what they mean in one sentence."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ def summarise(path: Path) -> dict[str, Any]:
         "policy_cost": "policy's cost",
         "distance": "controllers' distance",
         "policy_distance": "policy's distance",
+        "success": "controllers' success",
+        "policy_success": "policy's success",
     }
     found = {text: last[key] for key, text in names.items() if math.isfinite(last.get(key, math.nan))}
     if (worst := spike([row.get("policy_cost", math.nan) for row in rows])) is not None:
@@ -29,11 +32,13 @@ def summarise(path: Path) -> dict[str, Any]:
     if diverged := sum(row.get("diverged", 0.0) for row in rows):
         found["diverged trials"] = diverged
     key = "policy_cost" if math.isfinite(last.get("policy_cost", math.nan)) else "cost"
+    success = last.get("policy_success", last.get("success", math.nan))
     ends = {"first": first.get("cost", math.nan), "last": last.get(key, math.nan)}
     return {
         "iterations": int(last["iteration"]),
         "figures": found,
         "costs": {k: v for k, v in ends.items() if math.isfinite(v)},
+        **({"success": success} if math.isfinite(success) else {}),
     }
 
 
@@ -48,6 +53,8 @@ def verdict(result: dict[str, Any]) -> str:
     """Returns whether it learned and how well, in plain words."""
     if "grade" in result:
         return _graded(result["env_id"], result["grade"], result["random"], result["still"])
+    if "success" in result:
+        return _succeeded(result["success"], result.get("unseen"))
     ends = result["costs"]
     if len(ends) < 2 or ends["first"] <= 0:
         return f"It ran {result['iterations']} iterations; there is no cost to judge it by."
@@ -55,6 +62,22 @@ def verdict(result: dict[str, Any]) -> str:
     word = "It learned" if ratio < 0.5 else "It learned a little" if ratio < 0.9 else "It did not learn"
     change = f"is {1 - ratio:.0%} lower than" if ratio < 1 else f"is {ratio - 1:.0%} higher than"
     return f"{word}: the final cost {ends['last']:.3g} {change} the {ends['first']:.3g} of the first iteration."
+
+
+def unseen_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns the grade in conditions that training never saw, as rows of a table; none without it."""
+    if "unseen" not in result:
+        return []
+    where = f"{result['unseen']['conditions']:.0f} unseen conditions"
+    return [(f"{name} in {where}", f"{value:.4g}") for name, value in result["unseen"].items() if name != "conditions"]
+
+
+def _succeeded(success: float, unseen: dict[str, float] | None) -> str:
+    word = "It learned" if success >= 0.8 else "It learned a little" if success > 0 else "It did not learn"
+    text = f"{word}: {success:.0%} of the training conditions end in success"
+    if unseen and "success" in unseen:
+        text += f", and {unseen['success']:.0%} of {unseen['conditions']:.0f} that it never saw"
+    return text + "."
 
 
 def _graded(env_id: str, got: dict[str, Any], random: dict[str, Any], still: dict[str, Any]) -> str:

@@ -136,6 +136,7 @@ def write_table(folder: Path, seeds: Sequence[int]) -> list[dict[str, float]]:
         row = {"seed": float(seed), **{key: value for key, value in last.items() if key not in AT_HOME}}
         if "grade" in result:
             row["mean_return"] = float(result["grade"]["mean_return"])
+        row |= {f"unseen_{key}": float(value) for key, value in result.get("unseen", {}).items()}
         rows.append(row)
     lines = [",".join(rows[0])] if rows else []
     lines += [",".join([str(int(row["seed"])), *(repr(row[key]) for key in list(row)[1:])]) for row in rows]

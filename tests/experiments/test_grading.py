@@ -2,7 +2,9 @@ import gymnasium
 import numpy as np
 import pytest
 
-from experiments.grading import FIRST_SEED, grade, grade_random
+from agents.tasks import make_task
+from agents.tasks.peg import NINE
+from experiments.grading import FIRST_SEED, grade, grade_random, grade_unseen
 from lqr import SimulationError
 
 
@@ -42,3 +44,21 @@ def test_random_actions_get_about_minus_43_on_reacher():
 def test_a_policy_that_answers_nan_is_an_error_and_not_a_good_grade():
     with pytest.raises(SimulationError, match="Reacher-v5"):
         grade("Reacher-v5", Broken(), episodes=1)
+
+
+class Hanging:
+    """Leaves the arm where it starts."""
+
+    def sample(self, o, t, rng):
+        return np.zeros((len(o), 7))
+
+
+def test_the_unseen_holes_lie_between_those_of_training_and_are_where_the_policy_is_graded():
+    task = make_task("peg_nine")
+    holes = task.unseen().offsets
+    assert len(np.unique(holes, axis=0)) == 16
+    assert np.abs(holes).max() < np.abs(NINE).max()
+    assert np.linalg.norm(holes[:, None] - NINE, axis=-1).min() > 0.02
+    got, start = grade_unseen(task, Hanging()), task.unseen().reset(np.arange(16), np.random.default_rng(0))
+    assert (got["conditions"], got["success"]) == (16, 0.0)
+    assert got["distance"] == pytest.approx(np.linalg.norm(start[:, 14:17], axis=1).mean(), abs=1e-3)

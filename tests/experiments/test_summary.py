@@ -44,3 +44,13 @@ def test_without_an_environment_the_cost_decides(last, words):
 
 def test_where_there_is_no_cost_it_says_so():
     assert "no cost" in verdict({"costs": {}, "iterations": 5})
+
+
+@pytest.mark.parametrize(
+    ("success", "words"), [(1.0, "It learned: 100%"), (0.5, "It learned a little: 50%"), (0.0, "It did not learn: 0%")]
+)
+def test_where_a_task_tells_success_that_decides_and_the_unseen_conditions_are_named(success, words):
+    costs = {"first": -3.0, "last": -33.0}
+    assert words in verdict({"costs": costs, "iterations": 5, "success": success})
+    unseen = {"conditions": 16.0, "success": 0.75}
+    assert "75% of 16 that" in verdict({"costs": costs, "iterations": 5, "success": success, "unseen": unseen})
