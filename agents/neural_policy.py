@@ -8,8 +8,8 @@ import numpy as np
 from dynamics.storage import check_tree
 from lqr import CheckpointError, InputError, NumericalError
 
-from .interfaces import Array, State
 from .backpropagation import adam, loss_and_gradient, views
+from .interfaces import Array, State
 
 
 class NeuralPolicy:
