@@ -21,7 +21,7 @@ from lqr import CheckpointError, GPSError, InputError
 from .catalogue import Experiment, load, nearest, no_task
 from .command import Options
 
-CHOICES = ("task", "task_conditions", "task_horizon", "cost")
+CHOICES = {"task": str, "task_conditions": int, "task_horizon": int, "cost": str, "grade_episodes": int}
 
 
 def choose(experiment: Experiment, options: Options, saved: Mapping[str, Any] | None = None) -> Experiment:
@@ -34,8 +34,10 @@ def choose(experiment: Experiment, options: Options, saved: Mapping[str, Any] | 
         given = _as_saved(given, saved.get("chosen", {}), options.resume)
     if experiment.task is no_task and "task" not in given:
         raise InputError(f"got the method {experiment.name} without a task; expected --task TASK: {', '.join(TASKS)}")
-    if not given:
-        return experiment
+    if given.get("grade_episodes", 1) < 1:
+        raise InputError(f"got --grade-episodes {given['grade_episodes']}; expected 1 or more, or to leave it out")
+    if not set(given) - {"grade_episodes"}:
+        return experiment._replace(chosen=given)
     build = experiment.task
     settings = {key: given[f"task_{key}"] for key in ("conditions", "horizon") if f"task_{key}" in given}
     if "task" in given:
@@ -121,7 +123,7 @@ def _as_saved(given: Mapping[str, Any], saved: Any, path: Path | None) -> dict[s
     odd = [f"--{key.replace('_', '-')} {value}" for key, value in given.items() if saved.get(key) != value]
     if odd:
         raise CheckpointError(f"{path}: got {', '.join(odd)}, expected {saved or 'none'}, as the run was begun with")
-    wrong = [key for key, value in saved.items() if type(value) is not (int if key.startswith("task_") else str)]
+    wrong = [key for key, value in saved.items() if type(value) is not CHOICES[key]]
     if wrong:
         raise CheckpointError(
             f"{path}: got an unusable {', '.join(wrong)} in config.json; expected it as it was written"

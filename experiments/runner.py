@@ -19,6 +19,7 @@ from .command import PROGRAM
 from .display import Display
 from .finish import finish, finished
 from .folder import RunFolder, saved_config
+from .grading import mean_return
 from .resuming import check_owner, restore_generator, same_machine, unfit
 from .stopping import Stop
 from .tables import Events, read
@@ -90,15 +91,20 @@ def _train(
     events = Events(folder.path, read(folder.metrics.path))
     display = Display(f"{experiment.name}, seed {seed}, in {folder.path}", total, done)
     start = last = time.perf_counter()
+    spent, episodes = time.process_time(), experiment.chosen.get("grade_episodes")
+    judged = experiment.task() if episodes else None  # its own: what is seen there is not learned from
     try:
         for iteration in _iterations(experiment.method.train(task, config, rng, state=state), state, done, folder.path):
             _one_thread()
-            now = time.perf_counter()
+            now, cpu = time.perf_counter(), time.process_time() - spent
             row = {"iteration": iteration.number, **iteration.scalars}
+            if episodes:
+                row["graded_return"] = mean_return(judged, iteration.policy, episodes)
+            ready = time.perf_counter()
             folder.metrics.append(row)
             folder.conditions.append(*by_condition(iteration))
             folder.timing.append(
-                {"iteration": iteration.number, "elapsed": before + now - start, "seconds": now - last}
+                {"iteration": iteration.number, "elapsed": before + now - start, "seconds": now - last, "cpu": cpu}
             )
             events.append(row)
             if iteration.number == total or stop.asked or total is None:
@@ -113,8 +119,8 @@ def _train(
                 "exact": exact,
             }
             folder.save(iteration.number, {"state": iteration.state, "policy": iteration.policy.state()}, meta)
-            last = time.perf_counter()
-            saving += last - now
+            last, spent = time.perf_counter(), time.process_time()
+            saving += last - ready
             pace = (last - start) / (iteration.number - done)
             left = None if total is None else pace * (total - iteration.number)
             display.iteration(iteration.number, iteration.scalars, before + last - start, left)

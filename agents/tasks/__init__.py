@@ -29,6 +29,7 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "mbbl_mountain_car": "agents.tasks.mbbl:MbblMountainCar",
     "mbbl_acrobot": "agents.tasks.mbbl:MbblAcrobot",
     "mbbl_inverted_pendulum": "agents.tasks.mbbl:MbblInvertedPendulum",
+    "mbbl_swimmer": "agents.tasks.mbbl:MbblSwimmer",
     "peg": "agents.tasks.peg:Peg",
     "peg_nine": "agents.tasks.peg:PegNine",
     "peg_blind": "agents.tasks.peg:PegBlind",

@@ -1,4 +1,4 @@
-"""Five environments of Benchmarking Model-Based Reinforcement Learning (Wang et al. 2019), as its tables define them.
+"""Six environments of Benchmarking Model-Based Reinforcement Learning (Wang et al. 2019), as its tables define them.
 
 They differ from Gymnasium's: a reward is that of the state that a step starts from, nothing ends an episode, and an
 action in [-1, 1] is turned into what the environment takes. Its pendulum is rewarded for hanging down. x holds the
@@ -17,6 +17,7 @@ from .equations import MapTask
 from .model_task import ModelTask
 from .mountain_car import MountainCar
 from .reacher import gymnasium_xml
+from .walkers import Swimmer
 
 Array = np.ndarray
 
@@ -190,6 +191,24 @@ class MbblInvertedPendulum(ModelTask):
     def observe(self) -> Array:
         """Returns x (B, 4)."""
         return self.states()
+
+    def metrics(self, x: Array, u: Array) -> dict[str, Array]:
+        """Returns the return, (N,)."""
+        return {"return": -self.cost(x, u).sum(-1)}
+
+
+class MbblSwimmer(Swimmer):
+    """Gymnasium's Swimmer, rewarded for the speed of its head's joint along x before each step, less 1e-4 |u|^2."""
+
+    name = "mbbl_swimmer"
+
+    def __init__(self, conditions: int = 1, horizon: int = 1000):
+        super().__init__(conditions, horizon)
+        self.env_id = None  # type: ignore[assignment]  # its reward is another
+        speed = np.zeros(self.dx)
+        speed[3] = -1.0  # after three joint angles come the velocities, of x first
+        effort = Action(2 * self.control_weight)
+        self.cost = Quadratic(np.zeros((self.dx, self.dx)), speed, ramp=before_each_step(horizon)) + effort
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""

@@ -13,13 +13,14 @@ RANDOM = {  # return of uniformly random actions: mean and standard deviation of
     "mbbl_mountain_car": (-105.1, 1.8),
     "mbbl_acrobot": (-374.5, 17.1),
     "mbbl_inverted_pendulum": (-205.1, 13.6),
+    "mbbl_swimmer": (1.2, 11.2),
 }
 
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_actions_get_the_published_return(name):
-    task, rng, N = make_task(name), np.random.default_rng(0), 300
-    trials = run(task, lambda x, o, t: rng.uniform(-1, 1, size=(N, 1)), np.zeros(N, int), rng)
+    task, rng, N = make_task(name), np.random.default_rng(0), 25 if name == "mbbl_swimmer" else 300
+    trials = run(task, lambda x, o, t: rng.uniform(-1, 1, size=(N, task.du)), np.zeros(N, int), rng)
     got = task.metrics(trials.x, trials.u)["return"]
     mean, std = RANDOM[name]
     assert got.mean() == pytest.approx(mean, abs=4 * std / np.sqrt(N) + 0.005 * abs(mean))  # MuJoCo has changed a bit
@@ -55,6 +56,13 @@ def test_the_cart_pole_moves_as_gymnasiums():
             np.testing.assert_allclose(task.observe()[0], seen, atol=1e-5)
 
 
+def test_the_swimmers_third_number_is_the_speed_of_its_head_along_x():
+    task = make_task("mbbl_swimmer")
+    task.reset(np.zeros(2, int), np.random.default_rng(0))
+    x = task.step(np.ones((2, 2)))
+    np.testing.assert_array_equal(x[:, 3], task._sim.field("qvel")[:, 0])
+
+
 def test_returns_are_those_of_the_states_before_each_step():
     rng = np.random.default_rng(0)
     for name, reward in {
@@ -62,9 +70,10 @@ def test_returns_are_those_of_the_states_before_each_step():
         "mbbl_mountain_car": lambda x: x[..., 0],
         "mbbl_acrobot": lambda x: -x[..., 0] - (x[..., 0] * x[..., 2] - x[..., 1] * x[..., 3]),
         "mbbl_inverted_pendulum": lambda x: -(x[..., 1] ** 2),
+        "mbbl_swimmer": lambda x: x[..., 3],
     }.items():
         task = make_task(name)
-        u = rng.uniform(-1, 1, size=(3, task.horizon, 1))
+        u = rng.uniform(-1, 1, size=(3, task.horizon, task.du))
         trials = run(task, lambda x, o, t, u=u: u[:, t], np.zeros(3, int), rng)
-        expected = reward(trials.x[:, :-1]).sum(1)
+        expected = reward(trials.x[:, :-1]).sum(1) - (1e-4 * (u**2).sum((1, 2)) if name == "mbbl_swimmer" else 0.0)
         np.testing.assert_allclose(task.metrics(trials.x, trials.u)["return"], expected, atol=1e-9)

@@ -10,7 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {"lqr", "dynamics", "agents", "gps", "experiments", "benchmarks"}
-SOLD_AS = {"sklearn": "scikit-learn", "PIL": "pillow", "llvmlite": "numba"}  # numba pins its llvmlite
+SOLD_AS = {
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "llvmlite": "numba",
+    "stable_baselines3": "stable-baselines3",
+}  # numba pins its llvmlite
 
 
 def bare(requirement):
@@ -35,7 +40,13 @@ def test_every_import_has_its_dependency_and_the_optional_ones_are_extras():
                     found = [node.module]
                 for name in {name.split(".")[0] for name in found} - OURS - sys.stdlib_module_names:
                     allowed = (
+<<<<<<< HEAD
                         DEPENDENCIES | EXTRAS if folder == "benchmarks" or name in ("av", "cmaes") else DEPENDENCIES
+=======
+                        DEPENDENCIES | EXTRAS
+                        if folder == "benchmarks" or name in ("av", "stable_baselines3")
+                        else DEPENDENCIES
+>>>>>>> c019fab (Benchmark suites: methods x tasks x seeds in one command and one table, with SAC and PPO run beside ours)
                     )
                     assert SOLD_AS.get(name, name) in allowed, f"{path}: {name}"
 

@@ -1,0 +1,93 @@
+"""Stable-Baselines3's SAC and PPO in an environment of Gymnasium, run here and graded as our policies are.
+
+    python experiments/peers.py SAC Reacher-v5 --steps 100000 --seed 0 --out FOLDER
+
+Settings are the library's defaults. After every `--every` steps the mean action is tried in the fresh episodes in which
+our policies are graded. A run that was stopped starts again; one that is finished stays. Needs the extra `peers`:
+pip install -c constraints.txt -e ".[peers]".
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from dynamics.files import make_folder, write_file
+from experiments.grading import grade
+from experiments.tables import Table
+from lqr import InputError
+
+ALGORITHMS = ("SAC", "PPO")
+CURVE, DONE = "curve.csv", "done"  # env_steps, graded_return, cpu_seconds (without the grading); the end of a run
+
+
+class Greedy:
+    """A trained policy's mean action, in the form that is graded."""
+
+    def __init__(self, model: Any):
+        self.model = model
+
+    def act(self, observation: Any) -> Any:
+        """Returns the action (du,) for one observation."""
+        return self.model.predict(observation, deterministic=True)[0]
+
+
+def train(algorithm: str, env_id: str, steps: int, seed: int, every: int, folder: Path, episodes: int = 20) -> None:
+    """Trains for `steps` steps and writes a row of CURVE after every `every`; one thread, so that a seed repeats.
+
+    Raises InputError for another algorithm, and where Stable-Baselines3 is not installed.
+    """
+    if algorithm not in ALGORITHMS or min(steps, every) < 1:
+        raise InputError(f"got {algorithm}, {steps} steps, every {every}; expected one of {ALGORITHMS}, 1 or more each")
+    try:
+        import stable_baselines3
+    except ModuleNotFoundError:
+        raise InputError(
+            "stable_baselines3 is not installed; expected it for the peers: "
+            'pip install -c constraints.txt -e ".[peers]"'
+        ) from None
+    import gymnasium
+    import torch
+
+    torch.set_num_threads(1)
+    model = getattr(stable_baselines3, algorithm)("MlpPolicy", gymnasium.make(env_id), seed=seed, device="cpu")
+    curve, spent = Table(folder / CURVE), 0.0
+    while model.num_timesteps < steps:
+        start = time.process_time()
+        model.learn(min(every, steps - model.num_timesteps), reset_num_timesteps=False)
+        spent += time.process_time() - start
+        mean = grade(env_id, Greedy(model), episodes).mean_return
+        curve.append({"env_steps": float(model.num_timesteps), "graded_return": mean, "cpu_seconds": spent})
+        print(
+            f"{algorithm} {env_id} seed {seed}: {model.num_timesteps} steps, {mean:.2f}, {spent:.0f} CPU s", flush=True
+        )
+
+
+def main(words: Sequence[str]) -> int:
+    """Trains what the words ask for, once; returns 0."""
+    parser = argparse.ArgumentParser(prog="python experiments/peers.py", description="See the top of this file.")
+    parser.add_argument("algorithm", choices=ALGORITHMS)
+    parser.add_argument("env_id")
+    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--every", type=int, default=2_500, help="steps between two gradings")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args(words)
+    if (asked.out / DONE).exists():
+        return 0
+    make_folder(asked.out)
+    (asked.out / CURVE).unlink(missing_ok=True)
+    train(asked.algorithm, asked.env_id, asked.steps, asked.seed, asked.every, asked.out)
+    write_file(asked.out / DONE, b"")
+    return 0
+
+
+if __name__ == "__main__":
+    from experiments.main import main as guarded
+
+    sys.exit(guarded(sys.argv[1:], main))

@@ -1,0 +1,118 @@
+"""What `experiments/benchmark.py` compares: who, on which task, by which measure, and what was published about it.
+
+Published figures are those of REFERENCES, with the source beside them; whatever is not a Record is run here.
+"""
+
+from typing import NamedTuple
+
+from experiments.peers import ALGORITHMS
+
+
+class Entry(NamedTuple):
+    """One contestant on one task."""
+
+    task: str
+    name: str
+    words: tuple[str, ...]  # of experiments/run.py, or of experiments/peers.py where the first is a peer
+    measure: str = "graded_return"  # column of metrics.csv, of the peers' curve
+
+    @property
+    def peer(self) -> bool:
+        """Whether it is not ours."""
+        return self.words[0] in ALGORITHMS
+
+
+class Record(NamedTuple):
+    """A published result; a curve, or one number at the end."""
+
+    task: str
+    name: str
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+    spread: float = 0.0  # standard deviation over seeds, where it was told
+    source: str = ""
+
+
+class Suite(NamedTuple):
+    """A comparison."""
+
+    text: str
+    entries: tuple[Entry, ...]
+    records: tuple[Record, ...] = ()
+    lower: bool = False  # is less better?
+    levels: tuple[tuple[str, float], ...] = ()  # task -> the measure whose first reaching is counted, in steps
+
+
+GRADED = ("--grade-episodes", "20")
+BERKELEY = "numerics of the Berkeley code of 2017, ported and measured, 3 seeds"
+WANG = "Wang et al. 2019, table 1, 200 000 steps, 4 seeds"
+TRIALS = tuple(1000.0 * i for i in range(1, 11))  # steps of 20, 40, ..., 200 trials
+
+
+def _curve(name: str, *values: float) -> Record:
+    return Record("reacher_four", name, TRIALS, values, source=BERKELEY)
+
+
+def _published(task: str, name: str, value: float, spread: float) -> Record:
+    return Record(task, name, (200_000.0,), (value,), spread, WANG)
+
+
+def _mbbl(task: str, method: str, *words: str) -> Entry:
+    return Entry(task, method, (method, "--task", task, *words, *GRADED))
+
+
+SUITES = {
+    "reacher_four": Suite(
+        "Four fixed targets, 200 trials; cost of an episode without noise, of the policy or of the controllers.",
+        (
+            Entry("reacher_four", "lqr_flm", ("reacher_four_local",), "cost"),
+            Entry("reacher_four", "lqr_flm, gp", ("reacher_four_local", "--prior", "gp"), "cost"),
+            Entry("reacher_four", "badmm", ("reacher_four",), "policy_cost"),
+            Entry("reacher_four", "mdgps, on-policy", ("reacher_four_mdgps",), "policy_cost"),
+            Entry("reacher_four", "mdgps, off-policy", ("reacher_four_mdgps_off",), "policy_cost"),
+        ),
+        (
+            _curve("reference: controllers", 10.15, 7.66, 5.75, 4.48, 4.05, 3.31, 3.11, 2.71, 2.59, 2.44),
+            _curve("reference: MDGPS on-policy", 10.0, 13.5, 28.5, 9.3, 62.0, 60.8, 6.5, 9.2, 4.2, 4.19),
+            _curve("reference: MDGPS off-policy", 10.0, 47.6, 36.1, 37.1, 31.3, 5.6, 5.2, 4.4, 4.0, 3.48),
+            Record("reacher_four", "iLQR on the true simulator", (10_000.0,), (2.145,), 0.0, "best of 8 starts"),
+        ),
+        lower=True,
+    ),
+    "sample_efficiency": Suite(
+        "Return in unmodified Gymnasium, 20 fresh episodes; ours and Stable-Baselines3's with its default settings.",
+        (
+            Entry("Reacher-v5", "badmm", ("reacher", *GRADED)),
+            Entry("Reacher-v5", "SAC", ("SAC", "Reacher-v5", "--steps", "100000")),
+            Entry("Reacher-v5", "PPO", ("PPO", "Reacher-v5", "--steps", "100000")),
+            Entry("Pusher-v5", "badmm", ("badmm", "--task", "pusher", *GRADED)),
+            Entry("Pusher-v5", "SAC", ("SAC", "Pusher-v5", "--steps", "100000")),
+            Entry("Pusher-v5", "PPO", ("PPO", "Pusher-v5", "--steps", "100000")),
+        ),
+        levels=(("Reacher-v5", -6.0),),
+    ),
+    "mbbl": Suite(
+        "Benchmarking Model-Based Reinforcement Learning: mean return of 20 fresh episodes, at most 200 000 steps.",
+        (
+            _mbbl("mbbl_acrobot", "ilqg_ld", "--iterations", "20"),
+            _mbbl("mbbl_mountain_car", "ilqg_ld", "--iterations", "15"),
+            _mbbl("mbbl_cartpole", "ilqg_ld", "--iterations", "15"),
+            _mbbl("mbbl_cartpole", "lqr_flm", "--iterations", "25", "--samples", "10", "--initial-std", "1"),
+            _mbbl("mbbl_swimmer", "lqr_flm", "--iterations", "20", "--samples", "10", "--initial-std", "0.5"),
+        ),
+        (
+            _published("mbbl_acrobot", "GPS", -193.3, 11.7),
+            _published("mbbl_acrobot", "iLQG", -195.5, 28.7),
+            _published("mbbl_acrobot", "best: PETS-CEM", 12.5, 29.0),
+            _published("mbbl_mountain_car", "GPS", -10.6, 32.1),
+            _published("mbbl_mountain_car", "iLQG", -55.9, 8.3),
+            _published("mbbl_mountain_car", "best: SAC", 52.6, 0.6),
+            _published("mbbl_cartpole", "GPS", 14.4, 18.6),
+            _published("mbbl_cartpole", "iLQG", 199.3, 0.6),
+            _published("mbbl_cartpole", "best: RS", 200.0, 0.0),
+            _published("mbbl_swimmer", "GPS", 14.5, 5.6),
+            _published("mbbl_swimmer", "iLQG", 47.8, 2.4),
+            _published("mbbl_swimmer", "best: MB-MPO", 85.0, 98.9),
+        ),
+    ),
+}

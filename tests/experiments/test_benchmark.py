@@ -1,0 +1,108 @@
+"""A benchmark runs what its suite says, goes on where it was, and its table is that of the runs."""
+
+import numpy as np
+import pytest
+
+from dynamics.files import write_file
+from experiments import benchmark, tables
+from experiments.benchmark_page import gather, page, place, reached, rows_of
+from experiments.peers import CURVE, DONE
+from experiments.suites import SUITES, Entry, Record, Suite
+from lqr import InputError
+
+OURS = Entry("point_mass", "lqr_flm", ("lqr_flm", "--task", "point_mass", "--iterations", "2", "--grade-episodes", "2"))
+PEER = Entry("point_mass", "SAC", ("SAC", "Nothing-v0"))
+SMALL = Suite("A small one.", (OURS, PEER), (Record("point_mass", "known", (5.0,), (-9.0,), 2.0, "a book"),), False, ())
+
+
+def finished_peer(folder, seed, returns):
+    where = place(folder, PEER) / f"seed_{seed}"
+    where.mkdir(parents=True)
+    curve = tables.Table(where / CURVE)
+    for i, value in enumerate(returns):
+        curve.append({"env_steps": 100.0 * (i + 1), "graded_return": value, "cpu_seconds": 2.0 * i})
+    write_file(where / DONE, b"")
+
+
+@pytest.mark.slow
+def test_a_suite_is_run_and_what_is_finished_is_not_run_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(SUITES, "small", SMALL)
+    words = ["small", "--seeds", "1", "--jobs", "1", "--only", "lqr_flm", "--out", str(tmp_path)]
+    assert benchmark.main(words) == 0
+    metrics = place(tmp_path, OURS) / "seed_0" / "metrics.csv"
+    before, last = metrics.stat().st_mtime_ns, tables.read(metrics)[-1]
+    assert (tmp_path / "point_mass.png").read_bytes().startswith(b"\x89PNG")
+    row = (tmp_path / "benchmark.csv").read_text().splitlines()[1].split(",")
+    assert row[:3] == ["point_mass", "lqr_flm", "0"]
+    assert float(row[4]) == last["graded_return"]
+    assert float(row[5]) > 0  # CPU seconds
+    capsys.readouterr()
+    assert benchmark.main(words) == 0
+    assert metrics.stat().st_mtime_ns == before
+    assert f"**{last['graded_return']:.4g}**" in capsys.readouterr().out
+
+
+def test_the_table_has_mean_deviation_every_seed_and_the_published_rows(tmp_path):
+    for seed, returns in enumerate([[-30.0, -8.0, -4.0], [-20.0, -15.0, -8.0]]):
+        finished_peer(tmp_path, seed, returns)
+    suite = SMALL._replace(levels=(("point_mass", -5.0),))
+    curves = gather(tmp_path, SMALL.entries, range(3))
+    text = page(suite, curves)
+    deviation = np.std([-4.0, -8.0], ddof=1)
+    assert f"| SAC | 2 | 300 | **-6** | {deviation:.2g} | -4, -8 | 300, never | 4 |" in text
+    assert "| lqr_flm | none finished |" in text
+    assert "| *known* (a book) |  | 5 | -9 | 2 |" in text
+    assert len({line.count("|") for line in text.splitlines() if line.startswith("|")}) == 1
+    assert [row["reached"] for row in rows_of(suite, curves)] == ["300.0", "inf"]
+
+
+def test_a_level_is_reached_from_above_where_less_is_better():
+    curve = np.array([[10.0, 5.0, 0.0], [20.0, 3.0, 0.0], [30.0, 4.0, 0.0]])
+    assert reached(curve, 3.5, lower=True) == 20
+    assert reached(curve, 4.5, lower=False) == 10
+    assert np.isinf(reached(curve, 2.0, lower=True))
+
+
+def test_a_peer_that_is_not_finished_is_not_in_the_table(tmp_path):
+    finished_peer(tmp_path, 0, [-1.0])
+    (place(tmp_path, PEER) / "seed_0" / DONE).unlink()
+    assert gather(tmp_path, (PEER,), range(1)) == {PEER: {}}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_contestant_of_a_suite_is_understood(name):
+    from experiments.choosing import choose
+    from experiments.command import parse
+
+    suite = SUITES[name]
+    folders = {place(benchmark.Path("x"), entry) for entry in suite.entries}
+    assert len(folders) == len(suite.entries)
+    for entry in suite.entries:
+        if not entry.peer:
+            request = parse(list(entry.words), lambda path, experiment: (None, 0), lambda path: "")
+            choose(request.experiment, request.options)
+    assert {record.task for record in suite.records} <= {entry.task for entry in suite.entries}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing"], "unknown suite 'nothing'; expected one of"),
+        (["mbbl", "--seeds", "0"], "got --seeds 0"),
+        (["mbbl", "--only", "xyz"], "got --only xyz; expected words in"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(words, message):
+    with pytest.raises(InputError, match=message):
+        benchmark.main(words)
+
+
+def test_a_peer_learns_and_repeats(tmp_path):
+    pytest.importorskip("stable_baselines3")
+    from experiments import peers
+
+    for name in ("a", "b"):
+        assert peers.main(["PPO", "Pendulum-v1", "--steps", "64", "--seed", "3", "--out", str(tmp_path / name)]) == 0
+    a, b = (tables.read(tmp_path / name / CURVE) for name in ("a", "b"))
+    assert [row["graded_return"] for row in a] == [row["graded_return"] for row in b]
+    assert a[-1]["env_steps"] >= 64
