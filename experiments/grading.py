@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agents.controllers import ControllerPolicy
 from agents.rollout import rollout
 from lqr import SimulationError
 
@@ -39,7 +40,6 @@ def grade_still(env_id: str, episodes: int = 20) -> Grade:
     return _grade(env_id, lambda env, observation: np.zeros(env.action_space.shape), episodes)
 
 
-<<<<<<< HEAD
 def grade_unseen(task: Any, policy: Any) -> dict[str, float]:
     """Returns how the policy's mean action does in the conditions of `task.unseen()`: how many there are, and the
     mean of each of the task's metrics over them.
@@ -48,6 +48,22 @@ def grade_unseen(task: Any, policy: Any) -> dict[str, float]:
     shown = rollout(fresh, policy, np.arange(fresh.conditions), 1, np.random.default_rng(FIRST_SEED), noise=0.0)
     means = {name: float(value.mean()) for name, value in fresh.metrics(shown.x, shown.u).items()}
     return {"conditions": float(fresh.conditions), **means}
+
+
+def mean_return(task: Any, policy: Any, episodes: int) -> float:
+    """Returns the mean return of the policy's mean action: in Gymnasium where the task is from there, else in `task`.
+
+    Local controllers, which see the task's state and know their condition, are tried in `task` at least once each. A
+    task without a measure named return is judged by its negated cost.
+    """
+    local = isinstance(policy, ControllerPolicy)
+    if not local and getattr(task, "env_id", None):
+        return grade(task.env_id, policy, episodes).mean_return
+    actor, chart = (policy.controller, policy.chart) if local else (policy, None)
+    every, rng = np.arange(task.conditions), np.random.default_rng(FIRST_SEED)
+    trials = rollout(task, actor, every, -(-episodes // len(every)), rng, noise=0.0, chart=chart)
+    own = task.metrics(trials.x, trials.u).get("return")
+    return float(np.mean(-trials.cost.sum(-1) if own is None else own))
 
 
 class Episode(NamedTuple):
@@ -65,28 +81,6 @@ def episodes(env_id: str, act: Callable[[Any, Any], Any], count: int) -> list[Ep
 
     Raises SimulationError where an action or a return is not finite.
     """
-=======
-def mean_return(task: Any, policy: Any, episodes: int) -> float:
-    """Returns the mean return of the policy's mean action: in Gymnasium where the task is from there, else in `task`.
-
-    Local controllers, which see the task's state and know their condition, are tried in `task` at least once each. A
-    task without a measure named return is judged by its negated cost.
-    """
-    from agents.controllers import ControllerPolicy
-    from agents.rollout import rollout
-
-    local = isinstance(policy, ControllerPolicy)
-    if not local and getattr(task, "env_id", None):
-        return grade(task.env_id, policy, episodes).mean_return
-    actor, chart = (policy.controller, policy.chart) if local else (policy, None)
-    every, rng = np.arange(task.conditions), np.random.default_rng(FIRST_SEED)
-    trials = rollout(task, actor, every, -(-episodes // len(every)), rng, noise=0.0, chart=chart)
-    own = task.metrics(trials.x, trials.u).get("return")
-    return float(np.mean(-trials.cost.sum(-1) if own is None else own))
-
-
-def _grade(env_id: str, act: Callable[[Any, Any], Any], episodes: int) -> Grade:
->>>>>>> c019fab (Benchmark suites: methods x tasks x seeds in one command and one table, with SAC and PPO run beside ours)
     import gymnasium
 
     env = gymnasium.make(env_id)

@@ -40,13 +40,9 @@ def test_every_import_has_its_dependency_and_the_optional_ones_are_extras():
                     found = [node.module]
                 for name in {name.split(".")[0] for name in found} - OURS - sys.stdlib_module_names:
                     allowed = (
-<<<<<<< HEAD
-                        DEPENDENCIES | EXTRAS if folder == "benchmarks" or name in ("av", "cmaes") else DEPENDENCIES
-=======
                         DEPENDENCIES | EXTRAS
-                        if folder == "benchmarks" or name in ("av", "stable_baselines3")
+                        if folder == "benchmarks" or name in ("av", "cmaes", "stable_baselines3")
                         else DEPENDENCIES
->>>>>>> c019fab (Benchmark suites: methods x tasks x seeds in one command and one table, with SAC and PPO run beside ours)
                     )
                     assert SOLD_AS.get(name, name) in allowed, f"{path}: {name}"
 
