@@ -102,7 +102,7 @@ def test_a_peer_learns_and_repeats(tmp_path):
     from experiments import peers
 
     for name in ("a", "b"):
-        assert peers.main(["PPO", "Pendulum-v1", "--steps", "64", "--seed", "3", "--out", str(tmp_path / name)]) == 0
+        assert peers.main(["SAC", "Reacher-v5", "--steps", "120", "--seed", "3", "--out", str(tmp_path / name)]) == 0
     a, b = (tables.read(tmp_path / name / CURVE) for name in ("a", "b"))
     assert [row["graded_return"] for row in a] == [row["graded_return"] for row in b]
-    assert a[-1]["env_steps"] >= 64
+    assert a[-1]["env_steps"] == 120
