@@ -1,18 +1,29 @@
 """A multi-layer perceptron with Gaussian actions: the global policy that the local controllers are distilled into."""
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from dynamics.storage import check_tree
-from lqr import CheckpointError, InputError, NumericalError
+from lqr import CheckpointError, NumericalError
 
 from .backpropagation import adam, loss_and_gradient, views
+from .gaussian_policy import GaussianPolicy
 from .interfaces import Array, State
+from .perceptron import (
+    derivatives,
+    forward,
+    in_units,
+    layers_form,
+    layers_of,
+    layers_tree,
+    random_layers,
+    units,
+)
+from .training import used
 
 
-class NeuralPolicy:
+class NeuralPolicy(GaussianPolicy):
     """u ~ N(net(o), cov): tanh layers over normalised observations; the covariance does not depend on o.
 
     The weights live in NumPy arrays, in which actions are computed; `backpropagation` trains it.
@@ -30,7 +41,7 @@ class NeuralPolicy:
     ):
         self.weights, self.biases = weights, biases  # layer i: (out, in), (out,)
         self.centre, self.scale = centre, scale  # (do,), of the observations
-        self.cov = cov  # (du, du)
+        self.cov, self.do = cov, len(centre)  # (du, du)
         self.low, self.high = (np.broadcast_to(np.nan_to_num(a), biases[-1].shape) for a in (low, high))  # (du,)
 
     @classmethod
@@ -48,49 +59,15 @@ class NeuralPolicy:
 
         `std` (du,) is its exploration; `low` and `high` (du,) are the limits of the actions that it hands out.
         """
-        sizes = (do, *hidden, du)
-        weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in pairwise(sizes)]
-        weights[-1] *= 0.01
-        biases = [np.zeros(b) for b in sizes[1:]]
-        return cls(weights, biases, np.zeros(do), np.ones(do), np.diag(std**2), low, high)
+        return cls(*random_layers((do, *hidden, du), rng), np.zeros(do), np.ones(do), np.diag(std**2), low, high)
 
     def mean(self, o: Array) -> Array:
         """Returns the mean actions (..., du) for observations (..., do)."""
-        h = (o - self.centre) / self.scale
-        for W, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            h = np.tanh(h @ W.T + b)
-        return h @ self.weights[-1].T + self.biases[-1]
-
-    def covariance(self, o: Array) -> Array:
-        """Returns the covariances of the actions (..., du, du) for observations (..., do): everywhere the same."""
-        return np.broadcast_to(self.cov, (*np.shape(o)[:-1], *self.cov.shape))
+        return forward(self.weights, self.biases, (o - self.centre) / self.scale)
 
     def jacobian(self, o: Array) -> Array:
         """Returns the exact derivatives of the mean actions, (..., du, do)."""
-        h, J = (o - self.centre) / self.scale, np.eye(len(self.centre)) / self.scale
-        for W, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            h = np.tanh(h @ W.T + b)
-            J = (1 - h**2)[..., None] * (W @ J)
-        J = self.weights[-1] @ J
-        return np.broadcast_to(J, (*o.shape[:-1], *J.shape[-2:]))
-
-    def sample(self, o: Array, t: int, rng: np.random.Generator | None) -> Array:
-        """Returns actions (B, du); the mean actions where rng is None."""
-        mean = self.mean(o)
-        return mean if rng is None else mean + rng.standard_normal(mean.shape) @ np.linalg.cholesky(self.cov).T
-
-    def act(self, observation: Array) -> Array:
-        """Returns the mean action (du,), within the limits, for one observation (do,), or (B, du) for (B, do)."""
-        return np.clip(self._mean_at(observation), self.low, self.high)
-
-    def predict(
-        self, observation: Array, state: Any = None, episode_start: Any = None, deterministic: bool = True
-    ) -> tuple[Array, Any]:
-        """Returns (action, state) in the form of Stable-Baselines3; without `deterministic` it draws an action."""
-        action = self._mean_at(observation)
-        if not deterministic:
-            action = action + np.random.default_rng().standard_normal(action.shape) @ np.linalg.cholesky(self.cov).T
-        return np.clip(action, self.low, self.high).astype(np.float32), state
+        return derivatives(self.weights, self.biases, (o - self.centre) / self.scale, np.diag(1 / self.scale))
 
     def fit(
         self,
@@ -111,10 +88,8 @@ class NeuralPolicy:
         scaled to a mean trace of du. Adam, from the present weights, with a rate that falls to 0 along a cosine.
         Raises NumericalError, and keeps the old weights, where the loss is not finite.
         """
-        rows = np.ones(target.shape[:-1], bool) if weight is None else weight > 0
-        o, target, precision = o[rows], target[rows], precision[rows]
-        if weight is not None:
-            precision = weight[rows][:, None, None] * precision
+        o, target, precision, weight = used(weight, o, target, precision)
+        precision = weight[:, None, None] * precision
         before = self.weights, self.biases, self.centre, self.scale
         self._renormalise(o)
         precision = precision / np.trace(precision, axis1=1, axis2=2).mean() * precision.shape[-1]
@@ -140,38 +115,25 @@ class NeuralPolicy:
 
     def state(self) -> State:
         """Returns what `from_state` needs."""
-        layers = {f"layer{i}": {"W": W, "b": b} for i, (W, b) in enumerate(zip(self.weights, self.biases, strict=True))}
         numbers = {name: getattr(self, name) for name in ("centre", "scale", "cov", "low", "high")}
-        return {"kind": "neural", "layers": layers, **numbers}
+        return {"kind": "neural", "layers": layers_tree(self.weights, self.biases), **numbers}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "NeuralPolicy":
         """Builds the policy out of `state()`; raises CheckpointError where the layers do not fit together."""
-        layers = state["layers"] if isinstance(state.get("layers"), dict) else {}
-        count = len(layers)
-        sizes = [*(f"h{i}" for i in range(count)), "du"]
-        shapes = {f"layer{i}": {"W": (b, a), "b": (b,)} for i, (a, b) in enumerate(pairwise(sizes))}
-        form = {"kind": str, "layers": shapes, "centre": ("h0",), "scale": ("h0",), "cov": ("du", "du")}
+        layers = layers_form(state, "do", "du")
+        form = {"kind": str, "layers": layers, "centre": ("do",), "scale": ("do",), "cov": ("du", "du")}
         check_tree(state, form | {"low": ("du",), "high": ("du",)}, "neural policy")
-        if not count or not (state["scale"] > 0).all():
+        if not layers or not (state["scale"] > 0).all():
             raise CheckpointError(
-                f"got a neural policy of {count} layers, scale {state['scale']}; expected more than 0"
+                f"got a neural policy of {len(layers)} layers, scale {state['scale']}; expected more than 0"
             )
-        weights, biases = ([layers[f"layer{i}"][name] for i in range(count)] for name in ("W", "b"))
-        return cls(weights, biases, *(state[name] for name in ("centre", "scale", "cov", "low", "high")))
-
-    def _mean_at(self, observation: Array) -> Array:
-        o = np.asarray(observation, dtype=float)
-        if o.shape[-1:] != self.centre.shape:
-            raise InputError(f"the observation has shape {o.shape}; expected ({len(self.centre)},)")
-        return self.mean(o)
+        return cls(*layers_of(state), *(state[name] for name in ("centre", "scale", "cov", "low", "high")))
 
     def _renormalise(self, o: Array) -> None:
         """Takes over the mean and spread of these observations, without changing the function."""
-        centre, scale = o.mean(0), np.maximum(o.std(0), 1e-3)
-        W = self.weights[0]
+        old, new = (self.centre, self.scale), units(o)
         if not ((self.scale == 1.0).all() and (self.centre == 0.0).all()):  # as `create` made it, but for its weights
-            moved = self.biases[0] + W @ ((centre - self.centre) / self.scale)
-            self.biases = [moved, *self.biases[1:]]
-            self.weights = [W * (scale / self.scale), *self.weights[1:]]
-        self.centre, self.scale = centre, scale
+            first, moved = in_units(self.weights[0], self.biases[0], old, new)
+            self.weights, self.biases = [first, *self.weights[1:]], [moved, *self.biases[1:]]
+        self.centre, self.scale = new

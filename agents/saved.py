@@ -12,6 +12,9 @@ from .interfaces import Policy
 
 KINDS = {  # the "kind" in a policy's state -> the class whose from_state(state) builds it; a file cannot add to this
     "neural": "agents.neural_policy:NeuralPolicy",
+    "std": "agents.std_policy:StdPolicy",
+    "recurrent": "agents.recurrent_policy:RecurrentPolicy",
+    "convolutional": "agents.convolutional_policy:ConvolutionalPolicy",
     "controllers": "agents.controllers:ControllerPolicy",
 }
 

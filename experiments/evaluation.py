@@ -34,7 +34,8 @@ def evaluate(run: Opened, count: int, env_id: str | None) -> list[Episode]:
     if run.sees_state:
         raise InputError(f"{run.path}: got local controllers and {env_id}; expected a policy that sees observations")
     check_fit(run, env_id)
-    return episodes(env_id, lambda env, observation: run.policy.act(observation), count)
+    begin = getattr(run.policy, "reset", None)
+    return episodes(env_id, lambda env, observation: run.policy.act(observation), count, begin)
 
 
 def check_fit(run: Opened, env_id: str) -> None:

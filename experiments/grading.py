@@ -26,7 +26,7 @@ class Grade(NamedTuple):
 
 def grade(env_id: str, policy: Any, episodes: int = 100) -> Grade:
     """Runs the policy's mean action. Raises SimulationError where an action or a return is not finite."""
-    return _grade(env_id, lambda env, observation: policy.act(observation), episodes)
+    return _grade(env_id, lambda env, observation: policy.act(observation), episodes, getattr(policy, "reset", None))
 
 
 def grade_random(env_id: str, episodes: int = 20) -> Grade:
@@ -76,8 +76,10 @@ class Episode(NamedTuple):
     success: bool | None  # whether the environment said so in any step, where it tells
 
 
-def episodes(env_id: str, act: Callable[[Any, Any], Any], count: int) -> list[Episode]:
-    """Runs act(env, observation) for so many episodes, from the resets that training never saw.
+def episodes(
+    env_id: str, act: Callable[[Any, Any], Any], count: int, begin: Callable[[], None] | None = None
+) -> list[Episode]:
+    """Runs act(env, observation) for so many episodes, from the resets that training never saw; `begin()` before each.
 
     Raises SimulationError where an action or a return is not finite.
     """
@@ -85,7 +87,11 @@ def episodes(env_id: str, act: Callable[[Any, Any], Any], count: int) -> list[Ep
 
     env = gymnasium.make(env_id)
     try:
-        found = [_episode(env, act, FIRST_SEED + i) for i in range(count)]
+        found = []
+        for i in range(count):
+            if begin:
+                begin()  # a policy with memory forgets
+            found.append(_episode(env, act, FIRST_SEED + i))
     finally:
         env.close()
     total = np.array([episode.total for episode in found])
@@ -96,8 +102,8 @@ def episodes(env_id: str, act: Callable[[Any, Any], Any], count: int) -> list[Ep
     return found
 
 
-def _grade(env_id: str, act: Callable[[Any, Any], Any], count: int) -> Grade:
-    found = episodes(env_id, act, count)
+def _grade(env_id: str, act: Callable[[Any, Any], Any], count: int, begin: Callable[[], None] | None = None) -> Grade:
+    found = episodes(env_id, act, count, begin)
     total, distances = np.array([episode.total for episode in found]), [episode.distance for episode in found]
     distance = None if None in distances else float(np.mean(distances))  # type: ignore[arg-type]
     spread = float(total.std(ddof=1)) if count > 1 else 0.0

@@ -113,6 +113,7 @@ def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
     """Yields (model, data, step), live, through the episodes: in Gymnasium where the task is from there."""
     import numpy as np
 
+    begin = getattr(policy, "reset", lambda: None)  # a policy with memory forgets
     sees_state = getattr(policy, "sees", "o") == "x"  # local controllers: only in their own conditions
     if (env_id := getattr(task, "env_id", None)) and not sees_state:
         import gymnasium
@@ -120,6 +121,7 @@ def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
         env = gymnasium.make(env_id)
         for i in range(EPISODES):
             observation, _ = env.reset(seed=FIRST_SEED + i)
+            begin()
             for step in range(task.horizon):
                 yield env.unwrapped.model, env.unwrapped.data, step  # type: ignore[attr-defined]
                 observation, _, terminated, truncated, _ = env.step(policy.act(observation))
@@ -129,6 +131,7 @@ def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
     rng = np.random.default_rng(FIRST_SEED)
     for c in range(min(EPISODES, task.conditions)):
         x = task.reset(np.array([c]), rng)
+        begin()
         for step in range(task.horizon):
             yield task.model, task.data(0), step
             action = policy.act(x[0], step, c)[None] if sees_state else policy.act(task.observe())

@@ -28,6 +28,7 @@ class World:
         """Begins another episode: with another reset, or in the task's next condition."""
         self.number, self.step_number, self.push_left, self.over = self.number + 1, 0, 0, False
         self._start()
+        getattr(self.run.policy, "reset", lambda: None)()  # a policy with memory forgets
 
     def push(self) -> None:
         """Takes the motors from the policy for a moment."""

@@ -24,7 +24,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.neural_policy import NeuralPolicy
+from agents.saved import build_policy
 from lqr import LinearGaussianController, TrajectoryDistribution, negative_log_density
 
 from . import local as lc
@@ -92,7 +92,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         }
         arrays |= pictures | {"lambda": dual.lam, "nu": dual.nu}
         frozen = rounds.state(number) | student.state() | {"dual": dual._asdict()}
-        yield Iteration(number, NeuralPolicy.from_state(frozen["policy"]), scalars, arrays, frozen)
+        yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays, frozen)
 
 
 def start(controller: LinearGaussianController, nu: float) -> Dual:

@@ -24,7 +24,7 @@ from typing import ClassVar
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.neural_policy import NeuralPolicy
+from agents.saved import build_policy
 from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost, TrajectoryDistribution
 
 from . import local as lc
@@ -90,7 +90,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
             "policy_loss": loss,
         }
         frozen = rounds.state(number) | student.state()
-        policy = NeuralPolicy.from_state(frozen["policy"])
+        policy = build_policy(frozen["policy"], "state")
         yield Iteration(number, policy, scalars, arrays | pictures, frozen)
 
 

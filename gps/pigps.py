@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.neural_policy import NeuralPolicy
+from agents.saved import build_policy
 from lqr import TrajectoryDistribution
 
 from . import local as lc
@@ -76,4 +76,4 @@ def descend(
             "policy_loss": loss,
         }
         frozen = rounds.state(number) | student.state()
-        yield Iteration(number, NeuralPolicy.from_state(frozen["policy"]), scalars, arrays | pictures, frozen)
+        yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays | pictures, frozen)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from agents.policies import POLICIES
 from dynamics import PRIORS
 from lqr import InputError
 
@@ -106,6 +107,7 @@ class Local(Trials):
 class Neural:
     """Settings of one neural policy that is trained on all controllers."""
 
+    policy: str = "mlp"  # mlp, mlp_std (tells how sure it is), recurrent (remembers), convolutional (sees a picture)
     hidden: tuple[int, ...] = (64, 64)  # units of the policy's hidden layers
     policy_steps: int = 500  # minibatch steps of each regression
     policy_rate: float = 3e-3  # Adam's learning rate at the start of each regression
@@ -114,5 +116,6 @@ class Neural:
 
     RULES: ClassVar[dict[str, Rule]] = {
         **{"hidden": counts, "policy_steps": count, "policy_rate": positive, "replay": count},
+        "policy": lambda word: one_of(*POLICIES)(word),
         "linearisation": one_of("regression", "mixture", "jacobian"),
     }

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.interfaces import State, Task
-from agents.neural_policy import NeuralPolicy
+from agents.policies import make_policy
 from agents.rollout import rollout
+from agents.saved import build_policy
 from dynamics import Chart
 from dynamics.storage import check_tree
 from lqr import InputError, LinearGaussianController, TrajectoryDistribution, kl_divergence
@@ -35,15 +36,14 @@ class Student:
         self.task, self.config = task, config
         self.replay: list[Seen] = []  # oldest first
         if state:
-            self.policy = NeuralPolicy.from_state(state["policy"])
+            self.policy = build_policy(state["policy"], "state")
             C, T = task.conditions, task.horizon
             trial_form = {"x": (C, "N", T, task.dx), "o": (C, "N", T, task.do), "used": (C, "N", T)}
             for name, trial in state["replay"].items():
                 check_tree(trial, trial_form, f"state/replay/{name}")
             self.replay = [Seen(**trial) for _, trial in sorted(state["replay"].items())]
         else:
-            spread, limits = std * lc.action_scale(task), (task.action_low, task.action_high)
-            self.policy = NeuralPolicy.create(task.do, task.du, config.hidden, spread, rng, *limits)
+            self.policy = make_policy(config.policy, task, config.hidden, std * lc.action_scale(task), rng)
 
     def see(self, new: lc.Local, chart: Chart | None = None) -> Seen:
         """Adds trials to the replay, and returns all that is in it, in the coordinates of a chart if given."""
@@ -124,7 +124,7 @@ def with_neighbours(seen: Seen, copies: int, spread: float, rng: np.random.Gener
 
 
 def distil(
-    policy: NeuralPolicy,
+    policy: Any,
     teacher: LinearGaussianController,
     seen: Seen,
     rng: np.random.Generator,
