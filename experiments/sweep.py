@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -26,11 +27,13 @@ from experiments.choosing import choose
 from experiments.command import complain, parse
 from experiments.display import table
 from experiments.folder import CHECKPOINTS, CONFIG, RESULT, new_path, saved_config
+from experiments.on_ray import HERE, RayProcess, cluster
 from experiments.stopping import Stop
 from lqr import GPSError, InputError
 
 RUN = Path(__file__).resolve().with_name("run.py")
 TRIES = 3  # deaths in a row without a new checkpoint in between, after which a seed is given up
+BUSY = 4  # exit code where another process works in the folder
 AT_HOME = ("iteration", "condition")  # columns that say nothing of a result
 
 
@@ -69,8 +72,9 @@ def sweep(
 ) -> list[Outcome]:
     """Runs `command --seed S --out folder/seed_S` for each seed, `jobs` at a time; returns how they ended, by seed.
 
-    What is there already goes on, or stays where it is finished. A process that a signal killed, or that made no new
-    checkpoint for `patience` seconds, is replaced, TRIES times in a row at most. After a stop the runs save and end.
+    What is there already goes on, or stays where it is finished. A process that a signal killed, that made no new
+    checkpoint for `patience` seconds, or that came before the one it replaces was gone, is replaced, TRIES times in a
+    row at most. After a stop the runs save and end.
     """
     launch = launch or start
     waiting, running, ended = list(seeds), dict[int, Process](), list[Outcome]()
@@ -100,8 +104,9 @@ def sweep(
                     seen[seed] = newest, time.monotonic(), lost
                 continue
             del running[seed]
-            if code < 0 and not stop.asked and lost < TRIES:
-                say(f"seed {seed}: its process was killed by signal {-code}, and is replaced")
+            if (code < 0 or code == BUSY) and not stop.asked and lost < TRIES:
+                why = f"its process was killed by signal {-code}" if code < 0 else "its folder is still in use"
+                say(f"seed {seed}: {why}, and it is started again")
                 deaths[seed], seen[seed] = deaths[seed] + 1, (newest, time.monotonic(), lost + 1)
                 waiting.insert(0, seed)
                 continue
@@ -111,8 +116,8 @@ def sweep(
     return sorted(ended)
 
 
-def start(words: Sequence[str], log: Path) -> Process:
-    """Starts a process on this machine, away from the terminal's Ctrl-C; it is asked to stop where we are killed."""
+def start(words: Sequence[str], log: Path, when_we_die: int = signal.SIGTERM) -> subprocess.Popen[bytes]:
+    """Starts a process on this machine, away from the terminal's Ctrl-C; it gets that signal where we are killed."""
     libc = ctypes.CDLL(None)
     with open(log, "ab") as out:
         return subprocess.Popen(
@@ -121,7 +126,7 @@ def start(words: Sequence[str], log: Path) -> Process:
             stdout=out,
             stderr=out,
             start_new_session=True,
-            preexec_fn=lambda: libc.prctl(1, signal.SIGTERM),  # PR_SET_PDEATHSIG
+            preexec_fn=lambda: libc.prctl(1, when_we_die),  # PR_SET_PDEATHSIG
         )
 
 
@@ -178,12 +183,15 @@ def _parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("experiment")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from --first on")
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, each on one core")
+    parser.add_argument("--jobs", type=int, help="runs at a time, each on one core; all cores where it is left out")
     parser.add_argument("--out", type=Path, help="folder; one of an earlier sweep goes on")
     parser.add_argument("--patience", type=float, default=3600.0, help="seconds without a checkpoint")
+    parser.add_argument(
+        "--ray", nargs="?", const=HERE, help="run on the Ray cluster at this address; alone, on a new one"
+    )
     asked, rest = parser.parse_known_args(list(words))
     for name in ("seeds", "jobs"):
-        if getattr(asked, name) < 1:
+        if getattr(asked, name) is not None and getattr(asked, name) < 1:
             raise InputError(f"--{name} is {getattr(asked, name)}; expected 1 or more")
     if (reserved := {"--seed", "--resume", "--help"} & {word.split("=")[0] for word in rest}) or asked.first < 0:
         raise InputError(f"got {', '.join(reserved) or '--first below 0'}; expected --seeds, --first and --out instead")
@@ -206,8 +214,12 @@ def main(words: Sequence[str], run: str | Path = RUN) -> int:
             if (folder / f"seed_{seed}" / CONFIG).exists():
                 saved_config(folder / f"seed_{seed}")
         command = [sys.executable, str(run), asked.experiment, *rest]
-        with Stop() as stop:
-            ended = sweep(command, seeds, folder, asked.jobs, stop, None, asked.patience)
+        cores: AbstractContextManager[int] = nullcontext(os.cpu_count() or 1)
+        launch: Launch = start
+        if asked.ray:
+            cores, launch, folder = cluster(asked.ray, asked.jobs), RayProcess, folder.resolve()
+        with cores as most, Stop() as stop:
+            ended = sweep(command, seeds, folder, asked.jobs or most, stop, launch, asked.patience)
             if stop.asked:
                 print(f"stopped and saved; go on with the same words and --out {folder}", flush=True)
                 return 128 + stop.asked

@@ -1,0 +1,143 @@
+"""A sweep on a Ray cluster of two nodes, one of which dies, and a worker too: its table is the serial one's."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SWEEP = ROOT / "experiments" / "sweep.py"
+WORDS = ("point_mass", "--iterations", "40", "--seeds", "2")
+pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: pip install .[ray]")
+
+NODES = """
+import sys, time
+from ray.cluster_utils import Cluster
+cluster = Cluster(True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+second = cluster.add_node(num_cpus=1)
+pids = [[p.process.pid for p in node.all_processes["raylet"]] for node in (cluster.head_node, second)]
+print(cluster.address, pids[0][0], pids[1][0], flush=True)
+for line in sys.stdin:
+    cluster.remove_node(second, allow_graceful=False)
+cluster.shutdown()
+"""
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """The variables of one test's processes, by which they are found; none must be left."""
+    from experiments.on_ray import LOOPBACK, SETTINGS
+
+    tag = f"FAULTS_TAG={secrets.token_hex(8)}"
+    ours = {**SETTINGS, **LOOPBACK, "RAY_AUTH_TOKEN": secrets.token_hex(32), "OMP_NUM_THREADS": "1"}
+    ours |= {f"RAY_health_check_{key}": value for key, value in HEALTH.items()}
+    yield {**os.environ, **ours, **dict([tag.split("=")])}
+    end = time.monotonic() + 10
+    while (left := tagged(tag)) and time.monotonic() < end:
+        time.sleep(0.1)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+HEALTH = {"initial_delay_ms": "0", "period_ms": "500", "timeout_ms": "5000", "failure_threshold": "3"}
+
+
+def tagged(tag):
+    """Returns the processes that have this in their environment."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if tag.encode() in (place / "environ").read_bytes() and "State:\tZ" not in (place / "status").read_text():
+                found.append(int(place.name))
+        except OSError:
+            continue
+    return found
+
+
+def parent_of(pid):
+    return int(next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "PPid" in line).split()[1])
+
+
+def run_on(raylet, folder, tag):
+    """Waits for a run that a node has begun and saved; returns its process and that of its actor."""
+    while True:
+        for pid in tagged(tag):
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                actor = parent_of(pid)
+                place = Path(os.fsdecode(words[words.index(b"--out") + 1])) if b"--out" in words else None
+                mine = place and words[1].endswith(b"run.py") and parent_of(actor) == raylet
+            except (OSError, StopIteration):
+                continue
+            if mine and list((place / "checkpoints").glob("step_*")) and not (place / "result.json").exists():
+                return pid, actor
+        time.sleep(0.01)
+
+
+def sweep(words, environment, place):
+    """Starts experiments/sweep.py; what it says goes to the file `said`."""
+    with open(place / "said", "w") as said:
+        command = [sys.executable, str(SWEEP), *words]
+        return subprocess.Popen(command, env=environment, cwd=place, stdout=said, stderr=said)
+
+
+def listening(pids):
+    """Returns the addresses on which these processes listen for TCP, as /proc/net has them."""
+    inodes = set()
+    for pid in pids:
+        for handle in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                inodes.add(os.readlink(handle).removeprefix("socket:[").removesuffix("]"))
+            except OSError:
+                continue
+    rows = [row.split() for name in ("tcp", "tcp6") for row in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {row[1].split(":")[0] for row in rows if row[3] == "0A" and row[9] in inodes}
+
+
+@pytest.mark.slow
+def test_a_worker_and_a_node_die_and_the_table_is_that_of_the_serial_sweep(tmp_path, environment):
+    serial = sweep([*WORDS, "--jobs", "1", "--out", "serial"], environment, tmp_path)
+    assert serial.wait() == 0, (tmp_path / "said").read_text()
+    command, quiet = [sys.executable, "-c", NODES], subprocess.DEVNULL
+    with subprocess.Popen(command, env=environment, stdin=-1, stdout=-1, stderr=quiet, text=True) as nodes:
+        address, head, second = nodes.stdout.readline().split()
+        tag = f"FAULTS_TAG={environment['FAULTS_TAG']}"
+        process = sweep([*WORDS, "--out", "rays", "--ray", address], environment, tmp_path)
+        os.kill(run_on(int(head), tmp_path, tag)[1], signal.SIGKILL)  # the actor; its run dies with it
+        run_on(int(second), tmp_path, tag)
+        nodes.stdin.write("\n")
+        nodes.stdin.flush()
+        assert process.wait(200) == 0, (tmp_path / "said").read_text()
+    deaths = [outcome["deaths"] for outcome in json.loads((tmp_path / "rays" / "sweep.json").read_text())]
+    assert sum(deaths) >= 2
+    assert (tmp_path / "rays" / "sweep.csv").read_bytes() == (tmp_path / "serial" / "sweep.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_ray_of_its_own_listens_on_this_machine_alone_and_is_gone_afterwards(tmp_path, environment):
+    words = ["point_mass", "--iterations", "2", "--seeds", "1", "--jobs", "1", "--out", "alone", "--ray"]
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"):
+        del environment[name]
+    process = sweep(words, environment, tmp_path)
+    seen = set()
+    while process.poll() is None:
+        seen |= listening(tagged(f"FAULTS_TAG={environment['FAULTS_TAG']}"))
+        time.sleep(0.2)
+    assert process.returncode == 0, (tmp_path / "said").read_text()
+    assert seen <= {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    assert seen
+
+
+def test_a_cluster_that_is_not_there_is_named_in_one_line(tmp_path, environment):
+    process = sweep(["point_mass", "--out", "x", "--ray", "127.0.0.1:9"], environment, tmp_path)
+    assert process.wait(100) == 2
+    (line,) = [line for line in (tmp_path / "said").read_text().splitlines() if line.startswith("error: ")]
+    assert "127.0.0.1:9" in line
