@@ -154,13 +154,13 @@ def _imitation(plt: Any, metrics: Columns, per: Columns) -> Any:
     """The policy against its controllers: the cost of each condition with the one and with the other, and the KL."""
     if "policy_cost" not in per or "cost" not in per:
         return None
-    both = "policy_kl" in metrics
+    both, pair = "policy_kl" in metrics, np.array([per["policy_cost"][-1], per["cost"][-1]])
+    if not np.isfinite(pair).any():
+        return None
     figure, axes = plt.subplots(1, 1 + both, figsize=(6.4, 3.2), squeeze=False)
-    axis, mine, theirs = axes[0, 0], per["policy_cost"][-1], per["cost"][-1]
+    axis, (mine, theirs) = axes[0, 0], pair
     axis.plot(theirs, mine, "o", ms=4, color=ORANGE, alpha=0.8)
-    values = np.concatenate([mine, theirs])
-    values = values[np.isfinite(values)]
-    ends = [values.min(), values.max()]
+    ends = [np.nanmin(pair), np.nanmax(pair)]
     axis.plot(ends, ends, "--", color=GREY, lw=1)
     axis.set(xlabel="controller's cost", ylabel="policy's cost")
     axis.set_title("Conditions, last iteration", loc="left", fontsize=10)

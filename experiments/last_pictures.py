@@ -86,6 +86,8 @@ def _one_condition(axis: Any, last: Mapping[str, np.ndarray], target: np.ndarray
         place = last["mean"][:, [i, j]] + target
         axis.plot(*place.T, color=BLUE, lw=1.5, label="controller, 2 std. dev.")
         for t in range(0, len(place), max(1, len(place) // 12)) if "cov" in last else ():
+            if not (np.isfinite(place[t]).all() and np.isfinite(last["cov"][t]).all()):  # past the episodes' end
+                continue
             values, vectors = np.linalg.eigh(last["cov"][t][np.ix_([i, j], [i, j])])
             size = 4 * np.sqrt(np.maximum(values, 0))  # full axes of two standard deviations
             angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))

@@ -32,7 +32,7 @@ class Worker:
         from experiments.sweep import start
 
         if not Path(log).parent.is_dir():
-            raise FileNotFoundError(f"{socket.gethostname()} does not see {Path(log).parent}")
+            raise InputError(f"{socket.gethostname()} does not see {Path(log).parent}; {SHARED}")
         self.process: subprocess.Popen[bytes] = start(words, Path(log), signal.SIGKILL)
 
     def ended(self) -> int:
@@ -69,7 +69,9 @@ class RayProcess:
         except ray.exceptions.RayActorError as error:
             if "creation task" in str(error):  # it never ran
                 reason = str(error).strip().splitlines()[-1][:300]
-                raise InputError(f"a machine of the cluster cannot run it: {reason}; {SHARED}") from None
+                raise InputError(
+                    f"a machine of the cluster cannot start a run ({reason}); expected the same paths there"
+                ) from None
             return -signal.SIGKILL
         finally:
             self._end()
@@ -101,6 +103,8 @@ def cluster(address: str, jobs: int | None) -> Iterator[int]:
         import ray
     except ModuleNotFoundError:
         raise InputError("got --ray without Ray; expected it installed: python -m pip install .[ray]") from None
+    if not alone:
+        _knock(address)
     ray_is: dict[str, Any] = {"num_cpus": jobs, "include_dashboard": False} if alone else {}
     ray_is |= {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     try:
@@ -112,3 +116,16 @@ def cluster(address: str, jobs: int | None) -> Iterator[int]:
         yield max(int(ray.cluster_resources().get("CPU", 1)), 1)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises InputError where nobody answers at host:port, for which Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"got no Ray cluster at {address!r} ({error}); expected HOST:PORT of a head node, auto, or --ray alone"
+        ) from None

@@ -95,7 +95,8 @@ class Rounds:
     ) -> tuple[dict[str, float], dict[str, Array]]:
         """Returns the metrics row and the arrays for figures, after noise-free trials of the controllers to try next.
 
-        "predicted" and "actual" are the improvements of the controllers that were just tried.
+        "predicted" and "actual" are the improvements of the controllers that were just tried; "mean" and "cov", what
+        their models forecast, are NaN past the end of the longest of the trials.
         """
         every, chart = np.arange(self.task.conditions), known.local.chart
         test = rollout(self.task, self.controller, every, 1, rng, noise=0.0, chart=self.chart)
@@ -119,13 +120,16 @@ class Rounds:
             "prior_strength": known.fit.strength,
             "std": float(np.sqrt(np.einsum("ctii->", step.controller.cov) / step.controller.k.size)),
         }
+        mean, cov = chart.seen(step.mean, step.cov) if chart else step[1:3]
+        unseen = np.pad(~known.local.used.any(1), ((0, 0), (1, 0)))  # (C, T+1), no trial got there
         arrays = {
             "cost": cost,
             "predicted": known.promised,
             "actual": known.actual,
             "model_error": error_along(known.dynamics, seen, test.u),  # on trials that the models have not seen
             **{name: getattr(step, name) for name in ("kl", "eta", "epsilon")},
-            **dict(zip(("mean", "cov"), chart.seen(step.mean, step.cov) if chart else step[1:3], strict=True)),
+            "mean": np.where(unseen[..., None], np.nan, mean),
+            "cov": np.where(unseen[..., None, None], np.nan, cov),
             "x": by_condition(self.trials, self.task),
         }
         return scalars, arrays

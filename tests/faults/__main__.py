@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-COMMANDS = ("kill", "processes", "disk", "fuzz", "power", "numeric")
+COMMANDS = ("kill", "processes", "disk", "fuzz", "power", "numeric", "golden")
 
 if __name__ == "__main__":
     sys.path[:0] = [str(HERE), str(HERE.parents[1])]

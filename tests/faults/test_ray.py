@@ -103,6 +103,7 @@ def listening(pids):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_worker_and_a_node_die_and_the_table_is_that_of_the_serial_sweep(tmp_path, environment):
     serial = sweep([*WORDS, "--jobs", "1", "--out", "serial"], environment, tmp_path)
     assert serial.wait() == 0, (tmp_path / "said").read_text()
@@ -115,7 +116,7 @@ def test_a_worker_and_a_node_die_and_the_table_is_that_of_the_serial_sweep(tmp_p
         run_on(int(second), tmp_path, tag)
         nodes.stdin.write("\n")
         nodes.stdin.flush()
-        assert process.wait(200) == 0, (tmp_path / "said").read_text()
+        assert process.wait(400) == 0, (tmp_path / "said").read_text()
     deaths = [outcome["deaths"] for outcome in json.loads((tmp_path / "rays" / "sweep.json").read_text())]
     assert sum(deaths) >= 2
     assert (tmp_path / "rays" / "sweep.csv").read_bytes() == (tmp_path / "serial" / "sweep.csv").read_bytes()

@@ -39,11 +39,8 @@ def test_every_import_has_its_dependency_and_the_optional_ones_are_extras():
                 if isinstance(node, ast.ImportFrom) and not node.level:
                     found = [node.module]
                 for name in {name.split(".")[0] for name in found} - OURS - sys.stdlib_module_names:
-                    allowed = (
-                        DEPENDENCIES | EXTRAS
-                        if folder == "benchmarks" or name in ("av", "cmaes", "stable_baselines3")
-                        else DEPENDENCIES
-                    )
+                    optional = folder == "benchmarks" or name in ("av", "ray", "cmaes", "stable_baselines3")
+                    allowed = DEPENDENCIES | EXTRAS if optional else DEPENDENCIES
                     assert SOLD_AS.get(name, name) in allowed, f"{path}: {name}"
 
 
@@ -55,7 +52,8 @@ def test_every_dependency_has_a_reason():
 
 def test_every_dependency_is_pinned_and_every_pin_has_a_hash():
     constraints, lock = pins("constraints.txt"), pins("requirements.lock")
-    needed = DEPENDENCIES | {bare(requirement) for requirement in PROJECT["optional-dependencies"]["test"]}
+    extras = PROJECT["optional-dependencies"]
+    needed = DEPENDENCIES | {bare(requirement) for requirement in extras["test"] + extras["ray"]}
     assert needed <= set(constraints)
     assert set(constraints) == set(lock)
     for name, line in lock.items():

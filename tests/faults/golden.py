@@ -1,0 +1,78 @@
+"""Stores what today's code saves beside the tests, for tomorrow's code to load: `python -m tests.faults golden`.
+
+golden/format_N/ holds a tree of every kind of leaf, a policy of every kind, and the folder of a stopped run of the toy;
+golden/newer/ a tree that says it is of a later format. What is there already is left alone: old files are the point.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+GOLDEN = Path(__file__).with_name("golden")
+TREE = {
+    "whole": np.arange(6).reshape(2, 3),
+    "real": np.array([0.1, -1e-300, 1e300]),
+    "single": np.float32([0.1, 2.5]),
+    "truth": np.array([True, False]),
+    "empty": np.zeros((0, 3)),
+    "inner": {"number": 3, "word": "ä / ö", "share": 0.1, "yes": True, "none": None},
+}
+META = {"about": "a golden file", "list": [1, 2.5, "three"]}
+
+
+def policies():
+    """Returns a policy of each kind, and where it is asked: {kind: (policy, arguments of act)}."""
+    from agents.controllers import ControllerPolicy
+    from agents.neural_policy import NeuralPolicy
+    from lqr import LinearGaussianController
+
+    rng = np.random.default_rng(0)
+    net = NeuralPolicy.create(3, 2, (4,), np.array([0.5, 2.0]), rng)
+    net.weights[-1] = rng.normal(size=net.weights[-1].shape)
+    controller = LinearGaussianController(
+        rng.normal(size=(2, 5, 2, 3)), rng.normal(size=(2, 5, 2)), np.tile(0.1 * np.eye(2), (2, 5, 1, 1))
+    )
+    here = rng.normal(size=3)
+    return {"neural": (net, (here,)), "controllers": (ControllerPolicy(controller), (here, 3, 1))}
+
+
+def write(folder, name, make):
+    """Makes one golden folder where it is missing."""
+    if (folder / name).exists():
+        return
+    print(f"{folder.name}/{name}")
+    make(folder / name)
+
+
+def main(words):
+    """Stores what is missing."""
+    from fuzz import sign
+    from harness import PLAIN, Parent, fresh, workplace
+
+    from agents import save_policy
+    from dynamics.storage import FORMAT, save_tree
+
+    folder = GOLDEN / f"format_{FORMAT}"
+    write(folder, "tree", lambda path: save_tree(path, TREE, META))
+    for kind, (policy, where) in policies().items():
+        write(folder, f"policy_{kind}", lambda path, p=policy, w=where: save_policy(path, p, acts=p.act(*w).tolist()))
+
+    def stopped_run(path):
+        place = workplace()
+        with Parent() as parent:
+            fresh(place)
+            parent.run(place, [*PLAIN, "--fail-at", 4])
+        shutil.copytree(place / "r", path, ignore=shutil.ignore_patterns("events.*", "run.lock", "config.json"))
+        shutil.rmtree(place)
+
+    def newer(path):
+        save_tree(path, TREE, META)
+        meta = json.loads((path / "meta.json").read_text())
+        (path / "meta.json").write_text(json.dumps(meta | {"format": FORMAT + 1}))
+        sign(path)
+
+    write(folder, "run", stopped_run)
+    write(GOLDEN, "newer", newer)
+    return 0
