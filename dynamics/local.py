@@ -77,9 +77,13 @@ def fit_linear_gaussian(
     floor = ridge * np.maximum(z[w > 0].var(0), smallest(z[w > 0], dx))
     best = (-np.inf, 0.0, 0.0)
     for share in RESIDUALS:
+        try:
+            cov = with_share(guess, share, floor, n)
+        except np.linalg.LinAlgError:  # singular
+            continue
         for n0 in STRENGTHS if strength is None else (strength,):
             try:
-                start = _pseudo(guess, with_share(guess, share, floor, n), n0 * guess.n0)
+                start = _pseudo(guess, cov, n0 * guess.n0)
                 evidence = _log_evidence(start, posterior(start, mean, scatter, count), n).sum() / count.sum()
             except np.linalg.LinAlgError:  # singular, or not positive definite
                 continue

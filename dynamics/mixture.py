@@ -21,8 +21,13 @@ class Mixture(NamedTuple):
 
 def features(z: Array) -> Array:
     """Returns [1, z, the products z_i z_j for i <= j], (M, 1 + d + d (d+1) / 2), of points (M, d)."""
-    i, j = np.triu_indices(z.shape[1])
-    return np.concatenate([np.ones((len(z), 1)), z, z[:, i] * z[:, j]], 1)
+    M, d = z.shape
+    phi, first = np.ones((M, 1 + d + d * (d + 1) // 2)), 1 + d
+    phi[:, 1:first] = z
+    for i in range(d):
+        np.multiply(z[:, i : i + 1], z[:, i:], out=phi[:, first : first + d - i])
+        first += d - i
+    return phi
 
 
 def log_densities(phi: Array, mixture: Mixture) -> Array:
