@@ -4,7 +4,8 @@ The arm of `models/peg.xml`, its weight compensated, starts at rest above the bl
 deep, the peg 3 cm thick and 15 cm long; torques within (20, 20, 10, 10, 3, 3, 2) Nm for u of 1; 100 steps of 0.05 s.
 x = [7 joint angles (rad), 7 velocities (rad/s), tip and top of the peg relative to where they belong (2 x 3, m), and
 their mean velocities over the last step (2 x 3, m/s)]; the policy sees x. Each condition is one place of the hole.
-The cost is s / 2 + log(0.001 + s) / 20 + |u|^2 / 2 with s the sum of the two points' squared distances.
+The cost is s / 2 + log(0.001 + s) / 20 + |u|^2 / 2 with s the sum of the two points' squared distances, those to the
+side weighed by 30: else the shortest way leads across the rim, where the peg gets caught.
 """
 
 from pathlib import Path
@@ -26,6 +27,7 @@ DEPTH, LENGTH = 0.09, 0.15  # m, of the tip when the peg is in, and of the peg
 FOUR = 0.1 * np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])  # m, offsets of the hole
 NINE = 0.1 * np.array([[i, j] for i in (-1, 0, 1) for j in (-1, 0, 1)])
 UNSEEN = 0.025 * np.array([[i, j] for i in (-3, -1, 1, 3) for j in (-3, -1, 1, 3)])
+SIDEWAYS = 30.0  # weight of a squared distance to the side: the peg is to be over the hole before it goes down
 INSIDE = 0.06  # m, the published threshold of success
 
 
@@ -42,7 +44,7 @@ class Peg(ModelTask):
         if not np.isfinite(self.offsets).all() or np.abs(self.offsets).max(initial=0.0) > 0.2:
             raise InputError(f"offsets are {self.offsets.tolist()}; expected pairs of metres within 0.2")
         super().__init__(str(MODEL), 5, len(self.offsets), horizon)
-        near = np.r_[np.zeros(14), np.ones(6), np.zeros(6)]
+        near = np.r_[np.zeros(14), SIDEWAYS, SIDEWAYS, 1.0, SIDEWAYS, SIDEWAYS, 1.0, np.zeros(6)]
         self.cost = Lorentzian(near, l1=0.1, l2=1.0, alpha=1e-3) + Action(1.0)
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
