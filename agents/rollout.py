@@ -39,7 +39,7 @@ def rollout(
     """Returns `samples` episodes of each of the `conditions` (C,), N = C * samples, condition by condition.
 
     `actor` is one linear-Gaussian controller per condition (leading axis C), which sees x (or, where there
-    is a chart, the tangent coordinates of x), or a policy, which sees o.
+    is a chart, the tangent coordinates of x), or a policy, which sees o, or x where it says `sees = "x"`.
     `noise` scales the controllers' standard deviation; with 0 their mean actions are taken (a policy's, too).
     """
     if samples < 1:
@@ -176,4 +176,6 @@ def _controllers(
 
 
 def _policy(policy: Policy, rng: np.random.Generator | None) -> Act:
+    if getattr(policy, "sees", "o") == "x":
+        return lambda x, o, t: policy.sample(x, t, rng)
     return lambda x, o, t: policy.sample(o, t, rng)

@@ -16,6 +16,7 @@ KINDS = {  # the "kind" in a policy's state -> the class whose from_state(state)
     "recurrent": "agents.recurrent_policy:RecurrentPolicy",
     "convolutional": "agents.convolutional_policy:ConvolutionalPolicy",
     "controllers": "agents.controllers:ControllerPolicy",
+    "mpc": "agents.mpc:MPC",
 }
 
 

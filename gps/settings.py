@@ -4,50 +4,28 @@ A Config inherits the groups of fields that its method uses and names the rules 
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from agents.policies import POLICIES
+from agents.rules import Rule, count, counts, not_negative, one_of, positive, positive_or_none, whole
 from dynamics import PRIORS
 from lqr import InputError
 
-Rule = Callable[[Any], str | None]  # None, or what was expected
-
-
-def positive(value: Any) -> str | None:
-    """A finite number above 0."""
-    return None if math.isfinite(value) and value > 0 else "a finite number above 0"
-
-
-def positive_or_none(value: Any) -> str | None:
-    """A finite number above 0, or None."""
-    return None if value is None or positive(value) is None else "a finite number above 0, or None"
-
-
-def count(value: Any) -> str | None:
-    """A whole number, 1 or more."""
-    return None if isinstance(value, int) and value >= 1 else "a whole number, 1 or more"
-
-
-def whole(value: Any) -> str | None:
-    """A whole number, 0 or more."""
-    return None if isinstance(value, int) and value >= 0 else "a whole number, 0 or more"
-
-
-def counts(value: Any) -> str | None:
-    """Whole numbers, each 1 or more."""
-    return None if all(count(v) is None for v in value) else "whole numbers, each 1 or more"
-
-
-def not_negative(value: Any) -> str | None:
-    """A finite number, 0 or above."""
-    return None if math.isfinite(value) and value >= 0 else "a finite number, 0 or above"
-
-
-def one_of(*words: str) -> Rule:
-    """Returns the rule for a field that takes one of these words."""
-    return lambda value: None if value in words else f"one of {', '.join(words)}"
+__all__ = [
+    "Local",
+    "Neural",
+    "Rule",
+    "Trials",
+    "check",
+    "count",
+    "counts",
+    "not_negative",
+    "one_of",
+    "positive",
+    "positive_or_none",
+    "whole",
+]
 
 
 def check(config: Any, **rules: Any) -> None:

@@ -30,6 +30,8 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "mbbl_acrobot": "agents.tasks.mbbl:MbblAcrobot",
     "mbbl_inverted_pendulum": "agents.tasks.mbbl:MbblInvertedPendulum",
     "mbbl_swimmer": "agents.tasks.mbbl:MbblSwimmer",
+    "pets_cartpole": "agents.tasks.pets_cartpole:PetsCartPole",
+    "pendulum_v1": "agents.tasks.pendulum_v1:PendulumV1",
     "peg": "agents.tasks.peg:Peg",
     "peg_nine": "agents.tasks.peg:PegNine",
     "peg_blind": "agents.tasks.peg:PegBlind",

@@ -13,6 +13,11 @@ Array = np.ndarray
 DERIVED = ("xpos", "xquat", "site_xpos")  # what tasks read besides the state
 
 
+def usable_cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class MujocoBatch:
     """Simulations of one model, side by side; a divergence is seen, never hidden.
 
@@ -98,7 +103,7 @@ class MujocoBatch:
 
         if len(self._batches) >= 4:  # training and testing alternate between a few sizes
             self._batches.pop(next(iter(self._batches)))
-        threads = min(os.cpu_count() or 1, max(1, B // 10))
+        threads = min(usable_cores(), max(1, B // 10))
         self._batches[B] = Batch(self.model, B, nthread=threads)
         return self._batches[B]
 

@@ -9,6 +9,7 @@ from dynamics import GaussianProcess, Network
 from lqr import InputError, LinearGaussianDynamics
 
 KNOWN = ["pendulum", "cartpole", "acrobot", "mountain_car", "inverted_pendulum", "half_cheetah", "hopper", "swimmer"]
+KNOWN += ["pets_cartpole", "pendulum_v1"]
 KNOWN += [name for name in TASKS if name.startswith("mbbl_")]
 
 

@@ -1,0 +1,115 @@
+"""Model-predictive control: plan from where one is, act, plan again.
+
+A policy made of a world, a planner and a cost. Nothing of it is trained, so each may be exchanged at any time: a model
+that has learned more, another goal, another planner.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lqr import InputError, shift
+
+from .interfaces import Array, Cost
+from .planners import Objective, Plan, Planner, Value
+from .worlds import World
+
+
+class MPC:
+    """Plans `horizon` steps ahead from the state x in every `every`-th step; never beyond the episode's end."""
+
+    sees = "x"
+
+    def __init__(
+        self,
+        world: World,
+        planner: Planner,
+        cost: Cost,
+        horizon: int,
+        *,
+        steps: int,
+        low: Array,
+        high: Array,
+        value: Value | None = None,
+        every: int = 1,
+        about: Callable[[], dict[str, Any]] | None = None,
+    ):
+        """`steps` is the length T of an episode, for which `cost` speaks; `value(x)` is a cost to go beyond the
+        horizon.
+
+        `low` and `high` (du,) limit the actions. `about()` tells what `state` is to save; see `agents.planned`.
+        """
+        if horizon < 1 or steps < 1 or not 1 <= every <= horizon:
+            raise InputError(f"horizon is {horizon}, every {every}; expected 1 <= every <= horizon")
+        self.world, self.planner, self.cost, self.horizon, self.value = world, planner, cost, horizon, value
+        self.steps, self.every, self._about = steps, every, about
+        self.low, self.high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+        self.calls = 0  # one-step predictions of the model since it was made
+        self.acts = 0  # environment steps since it was made
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the last plans: an episode begins."""
+        self._kept: list[Array] = []
+        self.plans: list[Plan] = []  # the latest, one per simulation
+        self._age, self._clock = 0, 0
+        self._own = np.random.default_rng(0)
+
+    def sample(self, o: Array, t: int, rng: np.random.Generator | None) -> Array:
+        """Returns actions (B, du) for the states `o` (B, dx) at step t; step 0 forgets the last plans.
+
+        Without a generator, an episode's plans are always those of the same random numbers.
+        """
+        if t == 0 or len(self._kept) not in (0, len(o)):
+            self.reset()
+        if not self.plans or self._age >= self.every:
+            rng = self._own if rng is None else rng
+            before = self._kept or [np.zeros((0, self.horizon, len(self.low)))] * len(o)
+            start = [shift(a, self._age) if len(a) else a for a in before]
+            self.plans = [self.plan(x, t, s, rng) for x, s in zip(o, start, strict=True)]
+            self._kept, self._age = [plan.kept for plan in self.plans], 0
+        self._age += 1
+        self.acts += len(o)
+        return np.stack([plan.U[self._age - 1] for plan in self.plans])
+
+    def plan(self, x: Array, t: int, start: Array, rng: np.random.Generator) -> Plan:
+        """Returns a plan from state x (dx,) at step t, beginning with the sequences `start` (M, H, du)."""
+        objective = Objective(self.world, self.cost, x, t, self.horizon, self.steps, rng, self.value)
+        plan = self.planner(objective, start, self.low, self.high, rng)
+        self.calls += objective.calls
+        return plan
+
+    def act(self, x: Array, t: int | None = None) -> Array:
+        """Returns the action (du,) in state x (dx,), at step t or at the step after the last one."""
+        self._clock = self._clock if t is None else t
+        clock = self._clock % self.steps
+        u = self.sample(np.asarray(x, dtype=float)[None], clock, None)[0]
+        self._clock = clock + 1
+        return u
+
+    def predict(
+        self, observation: Array, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[Array, Any]:
+        """Returns (action, state) in the form of Stable-Baselines3, for one state (dx,) or several (B, dx).
+
+        `state` is the step; it begins with None, and anew where `episode_start` says so.
+        """
+        x = np.asarray(observation, dtype=float)
+        starts = episode_start is not None and bool(np.any(episode_start))
+        t = 0 if state is None or starts else int(state[0]) % self.steps
+        u = self.sample(np.atleast_2d(x), t, None if deterministic else self._own)
+        return (u if x.ndim > 1 else u[0]).astype(np.float32), (t + 1,)
+
+    def state(self) -> dict[str, Any]:
+        """Returns what `from_state` needs. Raises InputError for parts that were put together by hand."""
+        if self._about is None:
+            raise InputError("got an MPC of parts that cannot be saved; expected one that a method made")
+        return {"kind": "mpc", **self._about()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "MPC":
+        """Builds the policy out of `state()`. Raises CheckpointError for anything else."""
+        from .planned import restored
+
+        return restored(state)

@@ -1,0 +1,43 @@
+"""Plan a whole episode, carry it out blindly, learn from what came, plan again: the baseline that MPC is an answer to.
+
+Each episode is one plan from its start, and no step of it is reconsidered; the data of all episodes go to the model.
+Where model and world disagree, the plan drifts off, which is what planning anew in each step repairs.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from .interfaces import Iteration, State, Task
+from .planned import Planned, Profile, aggregate
+from .planners import CEM
+from .rules import Rule, count, or_none, share
+
+
+@dataclass(frozen=True)
+class Config(Planned):
+    """Settings of open-loop planning."""
+
+    plans: int | None = None  # action sequences in each iteration of the planner
+    elites: int | None = None  # the best of them
+    plan_iterations: int | None = None  # of the planner
+    smoothing: float = 0.1  # share of the old mean and variance that is kept
+
+    PROFILES: ClassVar[Mapping[str, Profile]] = {
+        "cpu": {"plans": 400, "elites": 40, "plan_iterations": 20, "horizon": 1000, "hidden": (64, 64)}
+        | {"propagation": "mean", "particles": 1},
+        "paper": {"plans": 500, "elites": 50, "plan_iterations": 50, "horizon": 1000, "hidden": (200, 200, 200)}
+        | {"propagation": "mean", "particles": 1},
+    }
+    RULES: ClassVar[dict[str, Rule]] = {
+        **{"plans": or_none(count), "elites": or_none(count), "plan_iterations": or_none(count), "smoothing": share},
+    }
+
+
+def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+    """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
+    c = config.settled()
+    planner = CEM(c.plans, min(c.elites, c.plans), c.plan_iterations, c.smoothing)
+    return aggregate(task, planner, c, rng, state, every=min(c.horizon, task.horizon))

@@ -1,0 +1,198 @@
+"""What the planning methods share: episodes of MPC, from which a model learns, which MPC plans in.
+
+    try the policy (random actions at first); fit the model to all transitions so far; again
+
+A method's page names its model, its planner and its numbers. Nothing here knows which methods there are. With the model
+"simulator" nothing is learned: that is the ceiling. States x are planned in, and the task's cost must be known.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from dynamics import MODELS, PROPAGATIONS, Ensemble, Network
+from dynamics.propagation import MEMBERS
+from dynamics.storage import check_tree
+from lqr import CheckpointError, InputError
+
+from .interfaces import Array, Iteration, State, Task
+from .mpc import MPC
+from .planners import PLANNERS, Planner
+from .rollout import Trajectories, rollout, run
+from .rules import Rule, count, counts, one_of, or_none, whole
+from .tasks import make_task
+from .worlds import Learned, Simulated, World
+
+Profile = Mapping[str, Any]  # values of fields that are None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Settings of every planning method. A field that is None takes the profile's value."""
+
+    profile: str = "cpu"  # cpu, or paper: the paper's numbers
+    iterations: int = 10  # rounds of episodes
+    samples: int = 1  # episodes of each condition in each round
+    random: int = 1  # rounds of random actions at the start; none where the model is the simulator
+    model: str = "ensemble"  # world to plan in: nn, ensemble, gp, or simulator, the task's own
+    propagation: str | None = None  # of the model's uncertainty: mean, sample, ts1, tsinf, moment
+    particles: int | None = None  # trajectories of each action sequence
+    horizon: int | None = None  # steps planned ahead
+    hidden: tuple[int, ...] | None = None  # units of a network's hidden layers
+    fit_steps: int = 1000  # minibatch steps of each regression, twice as many on a fresh start
+
+    PROFILES: ClassVar[Mapping[str, Profile]] = {}
+    RULES: ClassVar[dict[str, Rule]] = {
+        **{"iterations": count, "samples": count, "random": whole, "fit_steps": count, "hidden": or_none(counts)},
+        **{"particles": or_none(count), "horizon": or_none(count), "propagation": or_none(one_of(*PROPAGATIONS))},
+        "model": one_of("simulator", *MODELS),
+    }
+
+    def __post_init__(self) -> None:
+        rules = {k: v for base in reversed(type(self).__mro__) for k, v in vars(base).get("RULES", {}).items()}
+        for name, rule in ({"profile": one_of(*self.PROFILES)} | rules).items():
+            expected = rule(getattr(self, name))
+            if expected:
+                raise InputError(f"{name} is {getattr(self, name)!r}; expected {expected}")
+
+    def settled(self) -> Any:
+        """Returns the settings with the profile's values where a field is None."""
+        values = self.PROFILES[self.profile]
+        found = replace(self, **{k: v for k, v in values.items() if getattr(self, k) is None})
+        if found.model != "ensemble" and found.propagation in MEMBERS:  # members are an ensemble's
+            found = replace(found, propagation="mean", particles=1)
+        return replace(found, particles=1) if found.propagation == "mean" else found
+
+
+def aggregate(
+    task: Task, planner: Planner, config: Any, rng: np.random.Generator, state: State | None, every: int = 1
+) -> Iterator[Iteration]:
+    """Yields one Iteration per round of episodes of MPC with this planner; `config` is a settled `Planned`.
+
+    Raises InputError for a task whose states lie on a manifold, or whose cost is not known beforehand.
+    """
+    refuse(task)
+    learns = config.model != "simulator"
+    model: Any = make_model(config.model, config) if learns else None
+    world: World = Learned(model, config.propagation, config.particles) if learns else Simulated(task)
+    policy = controller(task, world, planner, config.model, config.horizon, every)
+    seen, best, episodes, steps, first = None, np.inf, 0, 0, 1
+    if state:
+        first, best, episodes, steps = (state[k] for k in ("number", "best", "episodes", "steps"))
+        first += 1
+        if learns:
+            seen = tuple(state["seen"][k] for k in "xuy")
+            model.load_state(state["model"])
+    for number in range(first, config.iterations + 1):
+        policy.calls = policy.acts = 0
+        trials = trial(task, policy if number > config.random or not learns else None, config.samples, rng)
+        new = transitions(trials)
+        error = model_error(model, *new) if learns and model.units is not None else 0.0
+        if learns:
+            seen = new if seen is None else tuple(map(np.concatenate, zip(seen, new, strict=True)))
+            model.fit(*seen, rng)
+        cost = trials.cost.sum(-1)
+        best, episodes, steps = min(best, float(cost.min())), episodes + len(cost), steps + int(trials.length.sum())
+        scalars = {
+            "rollouts": float(episodes),
+            "env_steps": float(steps),
+            "cost": float(cost.mean()),
+            **{name: float(value.mean()) for name, value in task.metrics(trials.x, trials.u).items()},
+            "best_cost": best,
+            "model_calls": policy.calls / max(policy.acts, 1),  # one-step predictions per environment step
+            "model_error": error,
+            "diverged": float(trials.failed.sum()),
+        }
+        frozen: State = {"number": number, "best": best, "episodes": episodes, "steps": steps}
+        if seen is not None:
+            frozen |= {"seen": dict(zip("xuy", map(np.ascontiguousarray, seen), strict=True)), "model": model.state()}
+        per = cost.reshape(task.conditions, -1).mean(1)
+        x = trials.x.reshape(task.conditions, -1, *trials.x.shape[1:])
+        yield Iteration(number, policy, scalars, {"cost": per, "x": x}, frozen)
+
+
+def refuse(task: Task) -> None:
+    """Raises InputError for a task that cannot be planned in."""
+    if getattr(task, "manifold", None):
+        raise InputError(f"{task.name} has states on a manifold; expected a plain vector: choose another method")
+    if getattr(task, "learned", None):
+        raise InputError(f"{task.name} tells its cost by rewards alone; expected a `cost`, which a plan is priced by")
+    if not np.isfinite([task.action_low, task.action_high]).all():
+        raise InputError(f"{task.name} has actions without limits; expected finite action_low and action_high")
+
+
+def trial(task: Task, policy: MPC | None, samples: int, rng: np.random.Generator) -> Trajectories:
+    """Returns `samples` episodes of each condition, of the policy or of uniformly random actions."""
+    every = np.arange(task.conditions)
+    if policy:
+        return rollout(task, policy, every, samples, rng)
+    where = np.repeat(every, samples)
+    return run(task, lambda x, o, t: rng.uniform(task.action_low, task.action_high, (len(x), task.du)), where, rng)
+
+
+def transitions(trials: Trajectories) -> tuple[Array, Array, Array]:
+    """Returns the transitions that took place, (M, dx), (M, du), (M, dx)."""
+    used = (np.arange(trials.u.shape[1]) < trials.length[:, None]) & ~trials.failed[:, None]
+    return trials.x[:, :-1][used], trials.u[used], trials.x[:, 1:][used]
+
+
+def model_error(model: Any, x: Array, u: Array, xnext: Array) -> float:
+    """Returns the mean error of x' on transitions that the model has not seen, in units of the changes' spread."""
+    gap = np.abs(model.predict(x, u).mean - xnext).mean(0)
+    return float((gap / np.maximum((xnext - x).std(0), 1e-9)).mean())
+
+
+def make_model(word: str, config: Any) -> Any:
+    """Returns a new model of that word."""
+    if word == "ensemble":
+        return Ensemble(hidden=tuple(config.hidden), steps=config.fit_steps)
+    return Network(hidden=tuple(config.hidden), steps=config.fit_steps) if word == "nn" else MODELS[word]()
+
+
+def controller(task: Task, world: World, planner: Any, word: str, horizon: int, every: int = 1) -> MPC:
+    """Returns MPC in the world of that word, for the task's own cost; it can be saved."""
+    horizon = min(horizon, task.horizon)
+
+    def about() -> dict[str, Any]:
+        model = getattr(world, "model", None)
+        settings = {k: _leaf(v) for k, v in model.settings.items()} if model else {}
+        kind = next(name for name, kind in PLANNERS.items() if type(planner) is kind)
+        return {
+            "task": task.name,
+            "planner": {"word": kind, **asdict(planner)},
+            "model": {"word": word, "settings": settings, "state": model.state() if model else {}},
+            "numbers": {"horizon": horizon, "every": every, "particles": world.particles},
+            "propagation": getattr(world, "propagation", ""),
+        }
+
+    T, low, high = task.horizon, task.action_low, task.action_high
+    return MPC(world, planner, task.cost, horizon, steps=T, low=low, high=high, every=every, about=about)
+
+
+def restored(state: dict[str, Any]) -> MPC:
+    """Builds what `MPC.state` told, around a task built by its name. Raises CheckpointError for anything else."""
+    numbers = {"horizon": int, "every": int, "particles": int}
+    form = {"kind": str, "task": str, "numbers": numbers, "propagation": str}
+    check_tree({k: v for k, v in state.items() if k not in ("planner", "model")}, form, "mpc")
+    word, planner = state["model"]["word"], dict(state["planner"])
+    kind: Any = PLANNERS.get(planner.pop("word"))
+    if kind is None or word not in ("simulator", *MODELS):
+        raise CheckpointError(f"mpc: got {state['planner']} in {word!r}; expected others: is it of this version?")
+    if planner.get("warm"):
+        planner["warm"] = PLANNERS["cem"](**planner["warm"])
+    task = make_task(state["task"])
+    world: World = Simulated(task) if word == "simulator" else _learned(state)
+    return controller(task, world, kind(**planner), word, state["numbers"]["horizon"], state["numbers"]["every"])
+
+
+def _learned(state: dict[str, Any]) -> Learned:
+    word, settings = state["model"]["word"], state["model"]["settings"]
+    made: Any = MODELS[word](**{k: tuple(v.tolist()) if isinstance(v, np.ndarray) else v for k, v in settings.items()})
+    made.load_state(state["model"]["state"])
+    return Learned(made, state["propagation"], state["numbers"]["particles"])
+
+
+def _leaf(value: Any) -> Any:
+    return np.array(value) if isinstance(value, tuple) else value

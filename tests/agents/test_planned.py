@@ -1,0 +1,254 @@
+"""The planning methods: closed loop against LQR, goals exchanged at test time, and the same contract for every page."""
+
+import dataclasses
+from importlib import import_module
+
+import numpy as np
+import pytest
+from scipy.linalg import solve_discrete_are
+
+from agents import load_policy, save_policy
+from agents.mpc import MPC
+from agents.planned import model_error
+from agents.planners import CEM, ILQR, RandomShooting
+from agents.rollout import rollout
+from agents.tasks import make_task
+from agents.tasks.equations import MapTask
+from agents.worlds import Learned, Simulated
+from dynamics import Ensemble, Network
+from dynamics.storage import load_tree, save_tree
+from lqr import InputError, Quadratic, WeightedNorm
+
+METHODS = ["rs_mpc", "cem_mpc", "mppi_mpc", "pets", "pddm", "ilqr_mpc", "gradient_mpc", "cmaes_mpc", "open_loop"]
+
+
+class Cart(MapTask):
+    """x = [place, speed] of a pushed point, a linear world."""
+
+    name, dt, horizon = "cart", 0.2, 15
+    dx, du, do = 2, 1, 2
+    action_low, action_high = np.array([-2.0]), np.array([2.0])
+    cost = Quadratic(np.diag([2.0, 0.2, 0.1]))
+
+    def starts(self, conditions, rng):
+        return np.array([1.0, 0.0]) + 0.1 * rng.standard_normal((len(conditions), 2))
+
+    def advance(self, s, u):
+        return np.stack([s[..., 0] + self.dt * s[..., 1], s[..., 1] + self.dt * u[..., 0]], -1)
+
+    def states(self, s):
+        return s.copy()
+
+    see = states
+
+    def metrics(self, x, u):
+        return {"distance": np.abs(x[:, -1, 0])}
+
+
+def mpc(task, planner, horizon=15, **settings):
+    return MPC(
+        Simulated(task),
+        planner,
+        task.cost,
+        horizon,
+        steps=task.horizon,
+        low=task.action_low,
+        high=task.action_high,
+        **settings,
+    )
+
+
+# closed loop
+
+
+def test_in_a_linear_world_the_closed_loop_costs_what_lqr_does():
+    task = Cart()
+    task.action_low, task.action_high = np.array([-10.0]), np.array([10.0])  # the optimum touches no limit
+    for planner in (CEM(200, 20, 10), ILQR(1, 5)):
+        x = rollout(task, mpc(task, planner), np.zeros(1, int), 1, np.random.default_rng(0))
+        T = task.horizon
+        V, A, B = 2.0 * np.diag([1.0, 0.1]), np.array([[1, 0.2], [0, 1]]), np.array([[0.0], [0.2]])
+        Q, R = np.diag([2.0, 0.2]), np.array([[0.1]])
+        for _ in range(T):  # the Riccati recursion, written out
+            K = np.linalg.solve(R + B.T @ V @ B, B.T @ V @ A)
+            V = Q + A.T @ V @ (A - B @ K)
+        assert x.cost.sum() == pytest.approx(0.5 * x.x[0, 0] @ V @ x.x[0, 0], rel=0.01)
+
+
+def test_with_the_cost_to_go_a_short_horizon_is_as_good_as_an_endless_one():
+    task = Cart()
+    task.horizon, task.action_low, task.action_high = 60, np.array([-10.0]), np.array([10.0])
+    A, B, Q, R = np.array([[1, 0.2], [0, 1]]), np.array([[0.0], [0.2]]), np.diag([2.0, 0.2]), np.array([[0.1]])
+    V = solve_discrete_are(A, B, Q, R)
+    beyond = V - Q  # the state at the horizon's end is priced already
+    short = mpc(task, CEM(100, 10, 8), 2)
+    helped = mpc(task, CEM(100, 10, 8), 2, value=lambda x: 0.5 * np.einsum("...i,ij,...j->...", x, beyond, x))
+    alone, better = (rollout(task, p, np.zeros(1, int), 1, np.random.default_rng(0)) for p in (short, helped))
+    assert better.cost.sum() == pytest.approx(0.5 * better.x[0, 0] @ V @ better.x[0, 0], rel=0.01)
+    assert better.cost.sum() < 0.9 * alone.cost.sum()
+
+
+def test_the_goal_is_exchanged_at_test_time_and_a_trajectory_is_followed():
+    task, rng = Cart(), np.random.default_rng(0)
+    task.horizon = 60
+    model = Network(steps=200)
+    x, u = rng.uniform(-2, 2, size=(300, 2)), rng.uniform(-2, 2, size=(300, 1))
+    model.fit(x, u, task.advance(x, u), rng)  # learned once, with no goal in mind
+    policy = mpc(task, CEM(100, 10, 4), 12)
+    policy.world = Learned(model)
+    first = rollout(task, policy, np.zeros(1, int), 1, rng)
+    assert np.abs(first.x[0, -10:, 0]).max() < 0.1
+    target = np.zeros((61, 2))
+    target[:, 0] = np.sin(0.12 * np.arange(61))
+    target[:, 1] = 0.12 / 0.2 * np.cos(0.12 * np.arange(61))
+    policy.cost = WeightedNorm([1.0, 0.1], target=target)
+    followed = rollout(task, policy, np.zeros(1, int), 1, rng)
+    assert np.abs(followed.x[0, 15:, 0] - target[15:, 0]).max() < 0.12
+    policy.cost = WeightedNorm([1.0, 0.1], target=[-1.0, 0.0])
+    there = rollout(task, policy, np.zeros(1, int), 1, rng)
+    assert np.abs(there.x[0, -10:, 0] + 1).max() < 0.1
+
+
+def test_plans_are_shifted_from_step_to_step_and_forgotten_at_a_start():
+    task, starts = Cart(), []
+
+    def planner(objective, start, low, high, rng):
+        starts.append(start)
+        return CEM(20, 5, 2)(objective, start, low, high, rng)
+
+    policy = mpc(task, planner, 5)
+    for t in (0, 1, 2, 0):
+        policy.sample(np.ones((2, 2)), t, np.random.default_rng(0))
+    assert [len(s) for s in starts] == [0, 0, 1, 1, 1, 1, 0, 0]
+    kept = policy.plans[0].kept
+    policy.sample(np.ones((2, 2)), 1, np.random.default_rng(0))
+    np.testing.assert_array_equal(starts[8][0, :-1], kept[0, 1:])
+    np.testing.assert_array_equal(starts[8][0, -1], kept[0, -1])
+
+
+def test_model_calls_are_counted_per_environment_step():
+    task = Cart()
+    policy = mpc(task, CEM(30, 5, 4), 6)
+    rollout(task, policy, np.zeros(2, int), 1, np.random.default_rng(0))
+    inside = sum(min(6, task.horizon - t) for t in range(task.horizon))  # the last plans end with the episode
+    assert policy.calls == 2 * 30 * 4 * inside
+    assert policy.acts == 2 * task.horizon
+
+
+def test_without_planning_anew_the_first_plan_is_carried_out():
+    task = Cart()
+    policy = mpc(task, RandomShooting(50), 15, every=15)
+    x = rollout(task, policy, np.zeros(1, int), 1, np.random.default_rng(0))
+    np.testing.assert_array_equal(x.u[0], policy.plans[0].U)
+    assert policy.calls == 50 * 15
+
+
+def test_act_and_predict_are_sample_one_state_at_a_time():
+    task = Cart()
+    x = task.reset(np.zeros(1, int), np.random.default_rng(0))
+    a, b, c = (mpc(task, CEM(20, 5, 2), 5) for _ in range(3))
+    state = None
+    for t in range(4):
+        u = a.sample(x, t, None)
+        np.testing.assert_array_equal(b.act(x[0]), u[0])
+        found, state = c.predict(x[0], state, episode_start=np.array([t == 0]))
+        np.testing.assert_allclose(found, u[0], rtol=1e-6)
+        x = task.step(u)
+
+
+# every page
+
+
+def config(word, **settings):
+    method = import_module(f"agents.{word}")
+    small = {"iterations": 3, "hidden": (8,), "fit_steps": 20, "horizon": 5}
+    small |= {k: 10 for k in ("plans", "plan_iterations") if k in {f.name for f in dataclasses.fields(method.Config)}}
+    return method, method.Config(**small | settings)
+
+
+@pytest.fixture(params=METHODS)
+def word(request):
+    if request.param == "cmaes_mpc":
+        pytest.importorskip("cmaes")
+    return request.param
+
+
+def test_a_run_resumes_to_the_same_bits_and_its_rows_have_the_same_keys(word, tmp_path):
+    method, settings = config(word)
+    whole = list(method.train(make_task("pendulum"), settings, np.random.default_rng(3)))
+    rng = np.random.default_rng(3)
+    run = method.train(make_task("pendulum"), settings, rng)
+    next(run)
+    second = next(run)
+    save_tree(tmp_path / "state", second.state, {})
+    rest = list(method.train(make_task("pendulum"), settings, rng, state=load_tree(tmp_path / "state")[0]))
+    assert [i.number for i in rest] == [3]
+    assert whole[2].scalars == rest[0].scalars
+    np.testing.assert_array_equal(whole[2].arrays["x"], rest[0].arrays["x"])
+    assert len({tuple(i.scalars) for i in whole}) == 1
+    assert whole[0].scalars["model_calls"] == 0.0
+    assert whole[1].scalars["model_calls"] > 0.0
+    assert whole[2].scalars["best_cost"] == min(i.arrays["cost"].min() for i in whole)
+
+
+def test_its_policy_can_be_saved_and_acts_the_same(word, tmp_path):
+    method, settings = config(word, iterations=2)
+    last = list(method.train(make_task("pendulum"), settings, np.random.default_rng(0)))[-1]
+    save_policy(tmp_path / "policy", last.policy)
+    again = load_policy(tmp_path / "policy")
+    x = np.array([0.3, -0.2])
+    last.policy.reset()
+    np.testing.assert_array_equal(again.act(x), last.policy.act(x))
+
+
+def test_it_plans_in_the_true_simulator_too(word):
+    method, settings = config(word, model="simulator", iterations=1)
+    row = next(method.train(make_task("pendulum"), settings, np.random.default_rng(0)))
+    assert row.scalars["model_calls"] > 0
+    assert "model" not in row.state
+
+
+def test_the_papers_profile_has_the_papers_numbers_and_a_field_overrides_it(word):
+    method = import_module(f"agents.{word}")
+    paper = method.Config(profile="paper").settled()
+    assert None not in dataclasses.asdict(paper).values()
+    assert None not in dataclasses.asdict(method.Config().settled()).values()
+    assert method.Config(profile="paper", horizon=3).settled().horizon == 3
+    with pytest.raises(InputError, match="profile is 'fast'; expected one of cpu, paper"):
+        method.Config(profile="fast")
+    with pytest.raises(InputError, match="model is 'gpp'; expected one of simulator, nn, ensemble, gp"):
+        method.Config(model="gpp")
+
+
+def test_pets_with_the_papers_numbers_makes_a_million_network_calls_per_step():
+    from agents import pets
+
+    c = pets.Config(profile="paper").settled()
+    assert c.plans * c.plan_iterations * c.horizon * c.particles == 1_000_000
+
+
+def test_tasks_that_cannot_be_planned_in_are_refused():
+    from agents import cem_mpc
+
+    for name, words in (("wrapping_pendulum", "manifold"), ("gymnasium:Pendulum-v1", "rewards alone")):
+        with pytest.raises(InputError, match=words):
+            next(cem_mpc.train(make_task(name), cem_mpc.Config(), np.random.default_rng(0)))
+
+
+def test_the_models_error_is_that_of_a_perfect_model_and_of_none():
+    rng, task = np.random.default_rng(0), Cart()
+    x, u = rng.normal(size=(400, 2)), rng.normal(size=(400, 1))
+    after = task.advance(x, u)
+    model = Ensemble(hidden=(8,), steps=300)
+    model.fit(x, u, after, rng)
+    assert model_error(model, x, u, after) < 0.05
+
+
+def test_pets_learns_the_pendulum():
+    """Uniform torques leave PILCO's rod hanging; after a few episodes of 4 s it stands."""
+    from agents import pets
+
+    task = make_task("pendulum")
+    settings = pets.Config(iterations=6, plans=60, horizon=20, fit_steps=300)
+    rows = list(pets.train(task, settings, np.random.default_rng(0)))
+    assert rows[-1].scalars["best_cost"] < 0.6 * rows[0].scalars["cost"]
