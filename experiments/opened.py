@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from agents.saved import load_policy
 
-from . import catalogue
+from .choosing import saved_task
 from .folder import saved_config
 
 
@@ -27,9 +27,4 @@ class Opened(NamedTuple):
 def open_run(path: Path) -> Opened:
     """Returns the run in a folder; of an unfinished one the policy of its newest checkpoint. Raises CheckpointError."""
     about = saved_config(path)
-    return Opened(path, about, task_of(about), load_policy(path))
-
-
-def task_of(about: Mapping[str, Any]) -> Any:
-    """Builds the task of the run whose config.json this is. Raises InputError where its experiment is gone."""
-    return catalogue.load(str(about["experiment"])).task()
+    return Opened(path, about, saved_task(about, path), load_policy(path))

@@ -74,10 +74,11 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     """Returns the groups in the order in which they come."""
     found: dict[str, list[Run]] = {}
     for run in runs:
-        key = json.dumps([run.about["experiment"], run.about["method"], run.about["config"]], sort_keys=True)
+        what = (run.about.get(word) for word in ("experiment", "method", "config", "chosen"))
+        key = json.dumps(list(what), sort_keys=True)
         found.setdefault(key, []).append(run)
     groups = list(found.values())
-    names = [str(members[0].about["experiment"]) for members in groups]
+    names = [", ".join([members[0].about["experiment"], *_chosen(members[0])]) for members in groups]
     for i, members in enumerate(groups):
         same = [g[0].about for g in groups if g[0].about["experiment"] == members[0].about["experiment"]]
         odd = [k for k, v in members[0].about["config"].items() if any(a["config"].get(k) != v for a in same)]
@@ -115,7 +116,7 @@ def spread(values: Sequence[float]) -> str:
 
 def verdict(groups: Sequence[Group]) -> str:
     """Returns which group ends best, and whether the difference to the next is more than chance, in plain words."""
-    tasks = {run.about.get("task") or run.about["experiment"] for group in groups for run in group.runs}
+    tasks = {(run.about["experiment"], *_chosen(run)) for group in groups for run in group.runs}
     key = next((k for k in FINAL if all(group.finals(k) for group in groups)), None)
     if len(groups) < 2 or key is None:
         one = groups[0]
@@ -200,6 +201,11 @@ def document(groups: Sequence[Group], picture: bytes | None) -> str:
     parts += [page.fold("What is the same", page.pairs(same))]
     parts += [page.fold("The runs", page.pairs([(g.name, str(run.path)) for g in groups for run in g.runs]))]
     return page.document("Comparison", parts)
+
+
+def _chosen(run: Run) -> list[str]:
+    """Returns the task and the cost that were named in place of the experiment's."""
+    return [f"{key} {value}" for key, value in run.about.get("chosen", {}).items() if key in ("task", "cost")]
 
 
 def _column(group: Group, key: str) -> str | None:
