@@ -34,10 +34,16 @@ NAV: list[Any] = [
 
 
 @cache
+def places() -> dict[str, str]:
+    """Returns the module of each method: those of `gps` and `agents` with a Config and a `train`."""
+    texts = {path: path.read_text() for name in ("gps", "agents") for path in sorted((ROOT / name).glob("*.py"))}
+    found = [path for path, text in texts.items() if "\nclass Config" in text and "\ndef train(" in text]
+    return {path.stem: f"{path.parent.name}.{path.stem}" for path in found}
+
+
 def methods() -> list[str]:
-    """Returns the names of the modules of `gps` that are methods."""
-    texts = {path.stem: path.read_text() for path in sorted((ROOT / "gps").glob("*.py"))}
-    return [name for name, text in texts.items() if "\nclass Config" in text and "\ndef train(" in text]
+    """Returns the names of the methods."""
+    return list(places())
 
 
 @cache
@@ -47,7 +53,7 @@ def experiments() -> dict[str, list[str]]:
 
     found: dict[str, list[str]] = {name: [] for name in methods()}
     for name in catalogue.names():
-        method = catalogue.load(name).method.__name__.removeprefix("gps.")
+        method = catalogue.load(name).method.__name__.rpartition(".")[2]
         if method in found and name != method:
             found[method].append(name)
     return found
@@ -88,11 +94,10 @@ def rows() -> dict[str, list[list[str]]]:
 
 def method_page(name: str) -> str:
     """Returns the page of a method: paper, idea, equations, command, result, settings."""
-    module, about, of = import_module(f"gps.{name}"), notes().get(name, {}), experiments()[name]
+    module, about, of = import_module(places()[name]), notes().get(name, {}), experiments()[name]
     title, _, body = (inspect.getdoc(module) or name).partition("\n")
     parts = [f"# {name}", f"**{title}**", literal(body.strip())]
-    commands = "\n".join(f"python experiments/run.py {words}" for words in of or [f"{name} --task reacher_four"])
-    parts += ["## Run it", f"```\n{commands}\n```"]
+    parts += ["## Run it", f"```\n{commands(name)}\n```"]
     results = [row for experiment in of for row in rows().get(experiment, [])]
     parts += ["## Result"]
     if results:
@@ -105,8 +110,22 @@ def method_page(name: str) -> str:
     elif not results:
         parts += ["None is recorded yet."]
     parts += ["## Settings", about.get("paper", "")]
+    if hasattr(module.Config(), "profile"):
+        parts += ["`profile paper` takes the paper's numbers for all that is `None` here; `cpu`, smaller ones."]
     parts += [settings_table(module.Config())]
     return "\n\n".join(part for part in parts if part)
+
+
+def commands(name: str) -> str:
+    """Returns what runs a method: its experiments, or the method on a task, or a line of Python."""
+    from experiments import catalogue
+
+    if of := experiments()[name]:
+        return "\n".join(f"python experiments/run.py {experiment}" for experiment in of)
+    if name in catalogue.methods():
+        return f"python experiments/run.py {name} --task reacher_four"
+    package = places()[name].partition(".")[0]
+    return f"from {package} import {name}\nfor iteration in {name}.train(task, {name}.Config(), rng): ..."
 
 
 def literal(text: str) -> str:
@@ -137,7 +156,7 @@ def settings_page() -> str:
     when = tomllib.loads((DOCS / "settings.toml").read_text())
     found: dict[str, list[Any]] = {}
     for name in methods():
-        for field in fields(import_module(f"gps.{name}").Config()):
+        for field in fields(import_module(places()[name]).Config()):
             entry = found.setdefault(field.name, ["", "", {}])
             entry[0] = entry[0] or field.meaning
             entry[2].setdefault(str(field.default), []).append(name)
@@ -159,9 +178,9 @@ def methods_index() -> str:
     """Returns the table of all methods."""
     lines = ["# Methods", "", "| method | what it does | experiments |", "|---|---|---|"]
     for name, of in experiments().items():
-        title = (inspect.getdoc(import_module(f"gps.{name}")) or "").splitlines()[0]
+        title = (inspect.getdoc(import_module(places()[name])) or "").splitlines()[0]
         lines.append(f"| [{name}]({name}.md) | {title} | {', '.join(f'`{e}`' for e in of)} |")
-    return "\n".join(lines) + "\n\n`python experiments/run.py METHOD --task TASK` runs any of them on any task.\n"
+    return "\n".join(lines) + "\n\n`python experiments/run.py METHOD --task TASK` runs one of them on any task.\n"
 
 
 def notebook_page(path: Path) -> str:
