@@ -65,8 +65,8 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     bound = config.dual_bound * rounds.scale
     for number in rounds.left:
         new = rounds.sample(rng)
-        known = rounds.learn(new)
-        seen = student.see(new, known.local.chart)
+        known = student.imitation.paced(rounds.learn(new))
+        seen = student.trusted(student.see(new, known.local.chart), known)
         teacher = known.local.controller
         for _ in range(config.inner):
             student.distil(teacher, seen, rng, dual.nu, lean_of(dual, teacher.cov, bound))
@@ -83,13 +83,8 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
 
         scalars, arrays = rounds.report(known, step, rng)
         shown, pictures = student.report(rng)
-        scalars |= shown | {
-            "policy_kl": float(kl.sum(-1).mean()),
-            "policy_gap": float(np.sqrt((gap**2).mean())),
-            "policy_loss": loss,
-            "lean": float(np.abs(lean).mean()),
-            "nu": float(dual.nu.mean()),
-        }
+        scalars |= shown | student.imitation.report(gap, kl, known.epsilon)
+        scalars |= {"policy_loss": loss, "lean": float(np.abs(lean).mean()), "nu": float(dual.nu.mean())}
         arrays |= pictures | {"lambda": dual.lam, "nu": dual.nu}
         frozen = rounds.state(number) | student.state() | {"dual": dual._asdict()}
         yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays, frozen)

@@ -47,6 +47,7 @@ class Config(Neural, Local):
     sampling: str = "on"  # whose trials: on (the policy's) or off (the controllers')
     step_rule: str = "global"  # whose costs set the step: classic (the controllers') or global (the policy's)
 
+    lag_limit: float = 0.75  # KL steps that the policy may differ from its controllers; 1 if it learned none of a step
     neighbours: int = 4  # states near each one seen that the regression sees, too; 0 for none
     neighbour_spread: float = 2.0  # how far they lie, as a multiple of the trials' deviations from each other
 
@@ -73,9 +74,9 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         new = new._replace(controller=pi)
         if not (on_policy and by_policy):
             new = priced(new, pi if on_policy else p, pi if by_policy else p, *rounds.model(new))
-        known = rounds.learn(new, refuse=False)
+        known = student.imitation.paced(rounds.learn(new, refuse=False))
         step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon)
-        seen = student.seen(known.local.chart)
+        seen = student.trusted(student.seen(known.local.chart), known)
         near = with_neighbours(seen, config.neighbours, config.neighbour_spread, rng)
         loss = student.distil(rounds.floored(step), near, rng)
         rounds.adopt(known, step)
@@ -84,11 +85,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         shown, pictures = student.report(rng)
         after = student.linearised(seen, **LINES)
         gap, kl = compare(after, rounds.controller, TrajectoryDistribution(step.mean, step.cov))
-        scalars |= shown | {
-            "policy_kl": float(kl.sum(-1).mean()),
-            "policy_gap": float(np.sqrt((gap**2).mean())),
-            "policy_loss": loss,
-        }
+        scalars |= shown | student.imitation.report(gap, kl, known.epsilon) | {"policy_loss": loss}
         frozen = rounds.state(number) | student.state()
         policy = build_policy(frozen["policy"], "state")
         yield Iteration(number, policy, scalars, arrays | pictures, frozen)

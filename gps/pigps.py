@@ -60,9 +60,9 @@ def descend(
         new = rounds.sample(rng, student.policy if config.sampling == "on" else None)
         seen = student.see(new, new.chart)
         anchor = student.linearised(seen, latest=config.samples)
-        known = rounds.learn(new._replace(controller=anchor), refuse=False)
+        known = student.imitation.paced(rounds.learn(new._replace(controller=anchor), refuse=False))
         step = improve(known, rounds)
-        seen = student.seen(known.local.chart)
+        seen = student.trusted(student.seen(known.local.chart), known)
         loss = student.distil(rounds.floored(step), seen, rng)
         rounds.adopt(known, step)
 
@@ -70,10 +70,6 @@ def descend(
         shown, pictures = student.report(rng)
         under = TrajectoryDistribution(step.mean, step.cov)
         gap, kl = compare(student.linearised(seen), rounds.controller, under)
-        scalars |= shown | {
-            "policy_kl": float(kl.sum(-1).mean()),
-            "policy_gap": float(np.sqrt((gap**2).mean())),
-            "policy_loss": loss,
-        }
+        scalars |= shown | student.imitation.report(gap, kl, known.epsilon) | {"policy_loss": loss}
         frozen = rounds.state(number) | student.state()
         yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays | pictures, frozen)

@@ -90,10 +90,14 @@ class Neural:
     policy_steps: int = 500  # minibatch steps of each regression
     policy_rate: float = 3e-3  # Adam's learning rate at the start of each regression
     replay: int = 5  # iterations whose trials the regression sees
+    replay_radius: float | None = None  # standard deviations off the trajectories, where replay ends; None: nowhere
+    lag_limit: float = 3.0  # KL steps that the policy may differ from its controllers before it counts as lagging
+    on_lag: str = "warn"  # what is done while it lags: warn, train (twice the steps), slow (half the KL step)
     linearisation: str = "regression"  # the policy along the trials by: regression, mixture (as its prior), jacobian
 
     RULES: ClassVar[dict[str, Rule]] = {
         **{"hidden": counts, "policy_steps": count, "policy_rate": positive, "replay": count},
         "policy": lambda word: one_of(*POLICIES)(word),
+        **{"replay_radius": positive_or_none, "lag_limit": positive, "on_lag": one_of("warn", "train", "slow")},
         "linearisation": one_of("regression", "mixture", "jacobian"),
     }

@@ -15,7 +15,9 @@ from lqr import InputError, LinearGaussianController, TrajectoryDistribution, kl
 
 from . import local as lc
 from .distillation import controllers_lesson, teach
+from .imitation import Imitation, within_reach
 from .linearise import linearise, observation_slopes, slopes, with_jacobian, with_mixture
+from .rounds import Known
 from .settings import Neural
 
 Array = np.ndarray
@@ -35,6 +37,7 @@ class Student:
     def __init__(self, task: Task, config: Neural, std: float, rng: np.random.Generator, state: State | None = None):
         self.task, self.config = task, config
         self.replay: list[Seen] = []  # oldest first
+        self.imitation = Imitation(config, bool(state and state["lagging"]))
         if state:
             self.policy = build_policy(state["policy"], "state")
             C, T = task.conditions, task.horizon
@@ -56,6 +59,14 @@ class Student:
         """Returns all that is in the replay, in the coordinates of a chart if given."""
         seen = Seen(*(np.concatenate(parts, axis=1) for parts in zip(*self.replay, strict=True)))
         return seen if chart is None else seen._replace(x=chart.flat(seen.x))
+
+    def trusted(self, seen: Seen, known: Known) -> Seen:
+        """Returns what is seen without the states of earlier iterations that lie outside the trust region, if any."""
+        if self.config.replay_radius is None:
+            return seen
+        near, now = within_reach(seen.x, known, self.config.replay_radius), self.replay[-1].x.shape[1]
+        near[:, -now:] = 1.0
+        return seen._replace(used=seen.used * near)
 
     def linearised(self, seen: Seen, **how: Any) -> LinearGaussianController:
         """Returns the policy as a controller along these trials; `how` are arguments of `linearise`.
@@ -84,8 +95,7 @@ class Student:
         lean: Array | float = 0.0,
     ) -> float:
         """Trains the policy towards the teachers; returns the loss. See the function of that name."""
-        config = self.config
-        return distil(self.policy, teacher, seen, rng, config.policy_steps, config.policy_rate, nu, lean)
+        return distil(self.policy, teacher, seen, rng, self.imitation.steps, self.config.policy_rate, nu, lean)
 
     def report(self, rng: np.random.Generator) -> tuple[dict[str, float], dict[str, Array]]:
         """Returns metrics and arrays from noise-free trials of the policy."""
@@ -98,7 +108,11 @@ class Student:
 
     def state(self) -> dict[str, Any]:
         """Returns, as a tree, all that a new `Student` needs to go on."""
-        return {"policy": self.policy.state(), "replay": dict(self._numbered())}
+        return {
+            "policy": self.policy.state(),
+            "replay": dict(self._numbered()),
+            "lagging": self.imitation.lagging,
+        }
 
     def _numbered(self) -> Iterator[tuple[str, dict[str, Array]]]:
         for i, trial in enumerate(self.replay):

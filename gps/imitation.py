@@ -1,0 +1,68 @@
+"""Does the policy keep up with its teachers? Where it does not, it is said, and something may be done about it.
+
+The controllers improve within a step of epsilon nats per trajectory. The policy imitates them up to KL(p || pi); as
+long as that is not much more than a step, what they gained is not lost (Montgomery & Levine 2016, section 4). It *lags*
+where the divergence, mean of the conditions, exceeds `lag_limit` steps. While it does, `on_lag` says what happens:
+`warn` nothing more, `train` twice the regression's steps, `slow` half the KL step, so that it can catch up.
+"""
+
+import warnings
+
+import numpy as np
+
+from lqr import TrajectoryDistribution, forward
+
+from . import local as lc
+from .rounds import Known
+from .settings import Neural
+
+Array = np.ndarray
+
+
+class Imitation:
+    """Whether the policy lagged in the last iteration, and what follows from it."""
+
+    def __init__(self, config: Neural, lagging: bool = False):
+        self.config, self.lagging, self.said = config, lagging, False
+
+    @property
+    def steps(self) -> int:
+        """Minibatch steps of the next regression."""
+        return self.config.policy_steps * (2 if self.lagging and self.config.on_lag == "train" else 1)
+
+    def paced(self, known: Known) -> Known:
+        """Returns what was learned with half the step where the policy has to catch up."""
+        slow = self.lagging and self.config.on_lag == "slow"
+        return known._replace(epsilon=0.5 * known.epsilon) if slow else known
+
+    def report(self, gap: Array, kl: Array, epsilon: Array) -> dict[str, float]:
+        """Returns the metrics of imitation, from the gap of the mean actions (C, T, du), KL(p || pi) (C, T) and the
+        steps epsilon (C,); warns when the policy lags for the first time."""
+        total, limit = float(kl.sum(-1).mean()), self.config.lag_limit * float(epsilon.mean())
+        self.lagging = total > limit
+        if self.lagging and not self.said:
+            self.said = True
+            done = {"warn": "nothing is done about it", "train": "it is trained twice as long while it does"}
+            done["slow"] = "the KL step is halved while it does"
+            warnings.warn(
+                f"the policy lags behind its controllers by {total:.3g} nats, above {self.config.lag_limit:g} steps; "
+                f"{done[self.config.on_lag]} (--on-lag); see `lagging` in the metrics, --policy-steps and --hidden",
+                stacklevel=3,
+            )
+        gap_size = float(np.sqrt((gap**2).mean()))
+        return {"policy_kl": total, "policy_gap": gap_size, "lagging": float(self.lagging)}
+
+
+def within_reach(x: Array, known: Known, radius: float) -> Array:
+    """Returns which states (C, N, T, dx) lie in the trust region about the forecast trajectories, 1 or 0, (C, N, T).
+
+    That of a step: a root mean square of at most `radius` standard deviations from the mean. (Where controllers of
+    long ago went, the present ones would be taken at their word far from all that they were made for.)
+    """
+    local, dx = known.local, x.shape[-1]
+    ahead: TrajectoryDistribution = forward(local.controller, known.dynamics, lc.start(local))
+    mean, cov = ahead.mean[:, :-1, :dx], ahead.cov[:, :-1, :dx, :dx]
+    cov = cov + np.diag(1e-6 * np.maximum(x.var((0, 1, 2)), 1e-12))
+    gap = np.swapaxes(x - mean[:, None], 1, 2)  # (C, T, N, dx)
+    square = (gap * np.swapaxes(np.linalg.solve(cov, np.swapaxes(gap, -1, -2)), -1, -2)).sum(-1) / dx
+    return np.swapaxes(square <= radius**2, 1, 2).astype(float)

@@ -1,0 +1,109 @@
+"""Whether the policy keeps up, what is said and done where it does not, and which old states still teach."""
+
+import warnings
+
+import numpy as np
+import pytest
+from worlds import Point, linear_world, local_of, sampled
+
+from gps import badmm, mdgps
+from gps import local as lc
+from gps.imitation import Imitation, within_reach
+from gps.rounds import Known
+from gps.student import Seen, Student
+from lqr import forward
+
+C, T, DX, DU = 2, 4, 3, 2
+
+
+def told(imitation, nats, epsilon=2.0):
+    """Reports a divergence of so many nats per trajectory."""
+    return imitation.report(np.full((C, T, DU), 0.3), np.full((C, T), nats / T), np.full(C, epsilon))
+
+
+def test_it_lags_where_the_divergence_exceeds_so_many_steps_and_says_so_once():
+    imitation = Imitation(badmm.Config(lag_limit=10.0))
+    assert told(imitation, 19.9) == {"policy_kl": pytest.approx(19.9), "policy_gap": pytest.approx(0.3), "lagging": 0.0}
+    with pytest.warns(UserWarning, match=r"by 20\.1 nats, above 10 steps; nothing is done about it"):
+        assert told(imitation, 20.1)["lagging"] == 1.0
+    with warnings.catch_warnings(action="error"):
+        assert [told(imitation, nats)["lagging"] for nats in (30.0, 3.0, 30.0)] == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(("word", "steps", "share"), [("warn", 100, 1.0), ("train", 200, 1.0), ("slow", 100, 0.5)])
+def test_while_it_lags_the_regression_is_longer_or_the_step_shorter(word, steps, share):
+    rng = np.random.default_rng(0)
+    known = Known(None, None, None, None, None, None, rng.uniform(1, 5, C))
+    imitation = Imitation(badmm.Config(on_lag=word, policy_steps=100))
+    assert imitation.steps == 100
+    assert imitation.paced(known) is known
+    told(imitation, 1e3)
+    assert imitation.steps == steps
+    np.testing.assert_allclose(imitation.paced(known).epsilon, share * known.epsilon)
+    told(imitation, 1.0)
+    assert imitation.steps == 100
+    assert imitation.paced(known) is known
+
+
+@pytest.mark.parametrize("method", [badmm, mdgps])
+def test_a_policy_that_cannot_imitate_lags_and_one_that_can_does_not(method):
+    """Trained for one step against 300, in a world where a linear policy is as good as any controller."""
+    lagging = {}
+    for steps in (1, 300):
+        config = method.Config(iterations=5, samples=4, policy_steps=steps, hidden=(16,))
+        lagging[steps] = [i.scalars["lagging"] for i in method.train(Point(), config, np.random.default_rng(0))]
+    assert lagging[1][-1] == 1.0
+    assert lagging[300][-1] == 0.0
+
+
+def test_a_run_that_lags_goes_on_to_the_same_bits():
+    config = mdgps.Config(iterations=3, samples=3, policy_steps=2, hidden=(4,), lag_limit=0.1, on_lag="slow")
+    rng = np.random.default_rng(0)
+    run = mdgps.train(Point(), config, rng)
+    first = next(run)
+    assert first.state["lagging"] is True
+    frozen = np.random.default_rng()
+    frozen.bit_generator.state = rng.bit_generator.state
+    second = next(mdgps.train(Point(), config, frozen, first.state))
+    assert next(run).scalars == second.scalars
+
+
+def known_world(rng, N=40):
+    dynamics, cost, x0 = linear_world(rng)
+    from worlds import controllers
+
+    controller = controllers(rng)
+    x, u = sampled(rng, controller, dynamics, x0, N)
+    local = local_of(controller, x, u)
+    fit = type("Fit", (), {"dynamics": dynamics})()
+    return Known(local, None, None, None, fit, cost, np.ones(C)), x
+
+
+def test_the_trust_region_is_that_of_the_forecast_distribution():
+    known, x = known_world(np.random.default_rng(1))
+    under = forward(known.local.controller, known.dynamics, lc.start(known.local))
+    c, t = 1, 2
+    root = np.linalg.cholesky(under.cov[c, t, :DX, :DX])
+    for distance, inside in ((1.9, 1.0), (2.1, 0.0)):
+        moved = x[:, :, :-1].copy()
+        direction = np.random.default_rng(2).normal(size=DX)
+        direction *= distance * np.sqrt(DX) / np.linalg.norm(direction)
+        moved[c, 0, t] = under.mean[c, t, :DX] + root @ direction
+        assert within_reach(moved, known, 2.0)[c, 0, t] == inside
+    assert within_reach(x[:, :, :-1], known, 2.0).mean() > 0.95  # the controllers' own trials
+
+
+def test_old_trials_far_from_the_present_trajectories_do_not_teach_and_new_ones_always_do():
+    known, x = known_world(np.random.default_rng(3), N=5)
+    world = Point()
+    world.dx, world.du, world.do, world.conditions, world.horizon = DX, DU, DX, C, T
+    world.action_low, world.action_high = -np.ones(DU), np.ones(DU)
+    for radius in (None, 3.0):
+        student = Student(world, badmm.Config(replay_radius=radius), 0.1, np.random.default_rng(0))
+        far = known.local._replace(x=x + 100.0)
+        student.see(far)
+        seen = student.trusted(student.see(known.local._replace(x=x + 50.0)), known)
+        assert isinstance(seen, Seen)
+        assert seen.used.shape == (C, 10, T)
+        assert (seen.used[:, 5:] == 1).all()
+        assert (seen.used[:, :5] == (0.0 if radius else 1.0)).all()
