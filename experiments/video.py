@@ -102,7 +102,7 @@ def _frames(task: Any, policy: Any) -> Iterator[Any]:
             model.vis.quality.shadowsize = model.vis.quality.offsamples = 0  # ten times faster in software
             model.vis.global_.offwidth = model.vis.global_.offheight = SIZE * 2
             renderer = mujoco.Renderer(model, SIZE * 2, SIZE * 2)
-            camera = _camera(mujoco, model, task)
+            camera = camera_of(mujoco, model, task)
         if step % every == 0:
             renderer.update_scene(data, camera)
             picture = renderer.render().reshape(SIZE, 2, SIZE, 2, 3)
@@ -138,7 +138,7 @@ def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
             x = task.step(np.clip(action, task.action_low, task.action_high))
 
 
-def _camera(mujoco: Any, model: Any, task: Any) -> Any:
+def camera_of(mujoco: Any, model: Any, task: Any) -> Any:
     """Returns the task's camera, or one that sees the whole model: from above where the task is in a plane."""
     camera = mujoco.MjvCamera()
     mujoco.mjv_defaultFreeCamera(model, camera)
