@@ -244,7 +244,7 @@ def load_as_policy(folder):
     policy = load_policy(folder)
     if getattr(policy, "sees", "o") == "x":
         return policy.act(np.zeros(policy.controller.K.shape[-1]), 0)
-    return policy.act(np.zeros(len(policy.centre)))
+    return policy.act(np.zeros(getattr(policy, "do", len(policy.centre))))
 
 
 def load_as_run(folder):
@@ -285,7 +285,8 @@ def load_as_state(folder):
     return next(iter(_iterations(training, state, 2, folder))).number
 
 
-TARGETS = {"policy": load_as_policy, "controllers": load_as_policy, "run": load_as_run, "state": load_as_state}
+POLICIES = ("neural", "std", "recurrent", "convolutional", "controllers")  # the kinds of agents.saved.KINDS
+TARGETS = {**dict.fromkeys(POLICIES, load_as_policy), "run": load_as_run, "state": load_as_state}
 
 
 def fuzz(target, place, count, seed):
@@ -294,7 +295,7 @@ def fuzz(target, place, count, seed):
 
     pristine, other = (
         place / f"{target}-pristine",
-        place / ("controllers-pristine" if target != "controllers" else "policy-pristine"),
+        place / f"{POLICIES[POLICIES.index(target) - 1] if target in POLICIES else POLICIES[0]}-pristine",
     )
     folder = place / "run" / "checkpoints" / "step_5" if target == "run" else place / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -351,20 +352,19 @@ def prepare(place):
 
 
 def prepare_policies(place):
-    """Saves a network, local controllers, and the state of a method."""
+    """Saves a policy of each kind, and the state of a method."""
+    from golden import policies
+
     from agents import save_policy
     from agents.tasks.reacher import ReacherFour
     from dynamics.storage import save_tree
-    from gps import badmm, lqr_flm
+    from gps import badmm
 
     config = badmm.Config(iterations=2, samples=1, policy_steps=2, hidden=(4,))
     last = list(badmm.train(ReacherFour(), config, np.random.default_rng(0)))[-1]
-    save_policy(place / "policy-pristine", last.policy)
     save_tree(place / "state-pristine", {"state": last.state})
-    short = lqr_flm.Config(iterations=1, samples=1)
-    save_policy(
-        place / "controllers-pristine", next(lqr_flm.train(ReacherFour(), short, np.random.default_rng(0))).policy
-    )
+    for kind, (policy, _) in policies().items():
+        save_policy(place / f"{kind}-pristine", policy)
 
 
 def run_all(counts, seed=0, place=None):
@@ -391,7 +391,7 @@ def main(words):
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(words)
-    shares = {"policy": 0.35, "controllers": 0.25, "run": 0.3, "state": 0.1}
+    shares = {**dict.fromkeys(POLICIES, 0.12), "run": 0.3, "state": 0.1}
     for target, outcomes in run_all({t: round(s * asked.count) for t, s in shares.items()}, asked.seed).items():
         print(f"{target}: {sum(outcomes.values())} tried; {outcomes}")
     return 0

@@ -25,17 +25,27 @@ META = {"about": "a golden file", "list": [1, 2.5, "three"]}
 def policies():
     """Returns a policy of each kind, and where it is asked: {kind: (policy, arguments of act)}."""
     from agents.controllers import ControllerPolicy
+    from agents.convolutional_policy import ConvolutionalPolicy
     from agents.neural_policy import NeuralPolicy
+    from agents.recurrent_policy import RecurrentPolicy
+    from agents.std_policy import StdPolicy
     from lqr import LinearGaussianController
 
-    rng = np.random.default_rng(0)
-    net = NeuralPolicy.create(3, 2, (4,), np.array([0.5, 2.0]), rng)
-    net.weights[-1] = rng.normal(size=net.weights[-1].shape)
+    rng, std = np.random.default_rng(0), np.array([0.5, 2.0])
+    networks = {
+        "neural": NeuralPolicy.create(3, 2, (4,), std, rng),
+        "std": StdPolicy.create(3, 2, (4,), std, rng),
+        "recurrent": RecurrentPolicy.create(3, 2, (4, 3), std, rng),
+        "convolutional": ConvolutionalPolicy.create(9 * 9 + 3, 2, (4,), std, rng, image=(9, 9, 1), maps=2),
+    }
+    found = {}
+    for kind, net in networks.items():
+        net.weights[-1] = rng.normal(size=net.weights[-1].shape)
+        found[kind] = net, (rng.normal(size=9 * 9 + 3 if kind == "convolutional" else 3),)
     controller = LinearGaussianController(
         rng.normal(size=(2, 5, 2, 3)), rng.normal(size=(2, 5, 2)), np.tile(0.1 * np.eye(2), (2, 5, 1, 1))
     )
-    here = rng.normal(size=3)
-    return {"neural": (net, (here,)), "controllers": (ControllerPolicy(controller), (here, 3, 1))}
+    return {**found, "controllers": (ControllerPolicy(controller), (rng.normal(size=3), 3, 1))}
 
 
 def write(folder, name, make):
