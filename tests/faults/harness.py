@@ -5,6 +5,7 @@ replaced by files of the same names. It can be told to die, or to be refused by 
 the run's folder.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -208,6 +209,41 @@ def reference_run(parent, folder):
         assert parent.run(folder / "reference", PLAIN) == 0, (folder / "reference" / "err").read_text()
         seconds.append(time.monotonic() - begun)
     return folder / "reference" / "r", min(seconds)
+
+
+def tagged(tag):
+    """Returns the living processes that have this in their environment."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if tag.encode() in (place / "environ").read_bytes() and "State:\tZ" not in (place / "status").read_text():
+                found.append(int(place.name))
+        except OSError:
+            continue
+    return found
+
+
+def sockets(pids, listening=False):
+    """Returns the local addresses of these processes' internet sockets, as /proc/net has them; all, or TCP's ears."""
+    inodes = set()
+    for pid in pids:
+        for handle in Path(f"/proc/{pid}/fd").glob("*"):
+            with contextlib.suppress(OSError):
+                inodes.add(os.readlink(handle).removeprefix("socket:[").removesuffix("]"))
+    kinds = ("tcp", "tcp6") if listening else ("tcp", "tcp6", "udp", "udp6")
+    rows = [row.split() for kind in kinds for row in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]]
+    return {row[1].split(":")[0] for row in rows if row[9] in inodes and (not listening or row[3] == "0A")}
+
+
+def gone(tag, seconds):
+    """Returns whether the processes with a tag have ended within so many seconds; those that have not are killed."""
+    end = time.monotonic() + seconds
+    while (left := tagged(tag)) and time.monotonic() < end:
+        time.sleep(0.05)
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return not left
 
 
 def workplace():

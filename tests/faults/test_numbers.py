@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from agents.neural_policy import NeuralPolicy
 from agents.rollout import rollout
-from dynamics import FlatPrior, GaussianMixturePrior, fit_linear_gaussian, make_prior
+from dynamics import (
+    Ensemble,
+    FlatPrior,
+    GaussianMixturePrior,
+    GaussianProcess,
+    Linearised,
+    Network,
+    fit_linear_gaussian,
+    make_prior,
+)
 from dynamics.prior import NormalInverseWishart, posterior
 from dynamics.regression import log_evidence, regression
 from gps import badmm, lqr_flm
@@ -41,6 +50,11 @@ troubles = st.lists(
     unique=True,
 )
 words = st.sampled_from(["flat", "gmm", "previous"])
+LEARNED = {  # small, so that many can be fitted
+    "nn": lambda: Linearised(Network((8,), 20)),
+    "ensemble": lambda: Linearised(Ensemble(2, (8,), 20)),
+    "gp": lambda: Linearised(GaussianProcess(50, 50, 10_000, 5)),
+}
 
 
 def data(size, seed, scale_x, scale_u, offset, trouble):
@@ -82,7 +96,7 @@ def is_covariance(cov):
 
 
 def fitted(x, u, word, weight=None):
-    prior = make_prior(word)
+    prior = make_prior(LEARNED[word]() if word in LEARNED else word)
     now, after = x[:, :, :-1], x[:, :, 1:]
     took = np.ones(u.shape[:3], bool) if weight is None else weight > 0
     prior.update(now[took], u[took], after[took])
@@ -92,6 +106,20 @@ def fitted(x, u, word, weight=None):
 @hard
 @given(sizes, st.integers(0, 10**6), decades, decades, st.sampled_from([0.0, 1.0, 1e4]), troubles, words)
 def test_a_model_is_fitted_to_anything(size, seed, scale_x, scale_u, offset, trouble, word):
+    x, u = data(size, seed, scale_x, scale_u, offset, trouble)
+    model = fitted(x, u, word)
+    assert np.isfinite(model.dynamics.F).all()
+    assert np.isfinite(model.dynamics.f).all()
+    assert is_covariance(model.dynamics.cov)
+    assert np.isfinite(model.evidence)
+
+
+@hard
+@given(
+    *(sizes, st.integers(0, 10**6), decades, decades, st.sampled_from([0.0, 1.0, 1e4]), troubles),
+    st.sampled_from(sorted(LEARNED)),
+)
+def test_a_learned_global_model_makes_a_local_one_of_anything(size, seed, scale_x, scale_u, offset, trouble, word):
     x, u = data(size, seed, scale_x, scale_u, offset, trouble)
     model = fitted(x, u, word)
     assert np.isfinite(model.dynamics.F).all()

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from harness import gone, sockets, tagged
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = ROOT / "experiments" / "sweep.py"
@@ -39,27 +40,10 @@ def environment(tmp_path):
     ours = {**SETTINGS, **LOOPBACK, "RAY_AUTH_TOKEN": secrets.token_hex(32), "OMP_NUM_THREADS": "1"}
     ours |= {f"RAY_health_check_{key}": value for key, value in HEALTH.items()}
     yield {**os.environ, **ours, **dict([tag.split("=")])}
-    end = time.monotonic() + 10
-    while (left := tagged(tag)) and time.monotonic() < end:
-        time.sleep(0.1)
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left
+    assert gone(tag, 15)
 
 
 HEALTH = {"initial_delay_ms": "0", "period_ms": "500", "timeout_ms": "5000", "failure_threshold": "3"}
-
-
-def tagged(tag):
-    """Returns the processes that have this in their environment."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            if tag.encode() in (place / "environ").read_bytes() and "State:\tZ" not in (place / "status").read_text():
-                found.append(int(place.name))
-        except OSError:
-            continue
-    return found
 
 
 def parent_of(pid):
@@ -87,19 +71,6 @@ def sweep(words, environment, place):
     with open(place / "said", "w") as said:
         command = [sys.executable, str(SWEEP), *words]
         return subprocess.Popen(command, env=environment, cwd=place, stdout=said, stderr=said)
-
-
-def listening(pids):
-    """Returns the addresses on which these processes listen for TCP, as /proc/net has them."""
-    inodes = set()
-    for pid in pids:
-        for handle in Path(f"/proc/{pid}/fd").glob("*"):
-            try:
-                inodes.add(os.readlink(handle).removeprefix("socket:[").removesuffix("]"))
-            except OSError:
-                continue
-    rows = [row.split() for name in ("tcp", "tcp6") for row in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
-    return {row[1].split(":")[0] for row in rows if row[3] == "0A" and row[9] in inodes}
 
 
 @pytest.mark.slow
@@ -130,7 +101,7 @@ def test_ray_of_its_own_listens_on_this_machine_alone_and_is_gone_afterwards(tmp
     process = sweep(words, environment, tmp_path)
     seen = set()
     while process.poll() is None:
-        seen |= listening(tagged(f"FAULTS_TAG={environment['FAULTS_TAG']}"))
+        seen |= sockets(tagged(f"FAULTS_TAG={environment['FAULTS_TAG']}"), listening=True)
         time.sleep(0.2)
     assert process.returncode == 0, (tmp_path / "said").read_text()
     assert seen <= {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
