@@ -7,7 +7,7 @@ A method's page names its model, its planner and its numbers. Nothing here knows
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from .rules import Rule, count, counts, one_of, or_none, whole
 from .tasks import make_task
 from .worlds import Learned, Simulated, World
 
+MOST = 1_000_000  # of anything that a saved planner counts: sequences, iterations, steps, particles
 Profile = Mapping[str, Any]  # values of fields that are None
 
 
@@ -178,20 +179,47 @@ def restored(state: dict[str, Any]) -> MPC:
     check_tree({k: v for k, v in state.items() if k not in ("planner", "model")}, form, "mpc")
     word, planner = state["model"]["word"], dict(state["planner"])
     kind: Any = PLANNERS.get(planner.pop("word"))
-    if kind is None or word not in ("simulator", *MODELS):
-        raise CheckpointError(f"mpc: got {state['planner']} in {word!r}; expected others: is it of this version?")
+    sound = all(1 <= number <= MOST for number in state["numbers"].values())
+    if kind is None or word not in ("simulator", *MODELS) or not sound:
+        raise CheckpointError(
+            f"mpc: got {str(state['planner'])[:200]} in {word!r:.80}; expected others: is it of this version?"
+        )
     if planner.get("warm"):
-        planner["warm"] = PLANNERS["cem"](**planner["warm"])
+        planner["warm"] = _planner(PLANNERS["cem"], planner["warm"])
     task = make_task(state["task"])
-    world: World = Simulated(task) if word == "simulator" else _learned(state)
-    return controller(task, world, kind(**planner), word, state["numbers"]["horizon"], state["numbers"]["every"])
+    world: World = Simulated(task) if word == "simulator" else _learned(state, task)
+    numbers = state["numbers"]
+    return controller(task, world, _planner(kind, planner), word, numbers["horizon"], numbers["every"])
 
 
-def _learned(state: dict[str, Any]) -> Learned:
+def _planner(kind: Any, settings: dict[str, Any]) -> Planner:
+    """Returns a planner with the settings of a file. Raises CheckpointError where they are not such as it may have."""
+    defaults = {field.name: field.default for field in fields(kind)}
+    odd = sorted(set(defaults) ^ set(settings))
+    for name, value in settings.items():
+        default = defaults.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            fits = 0 <= value <= MOST and (default is None or type(default) in (int, float))
+        else:
+            fits = value is None or type(value) is type(default) or type(value) is kind or default is None
+        odd += [] if fits else [name]
+    if odd:
+        found = {name: str(settings.get(name))[:40] for name in odd}
+        raise CheckpointError(f"mpc: got the planner's {found}; expected those of {kind.__name__}, at most {MOST}")
+    return kind(**settings)
+
+
+def _learned(state: dict[str, Any], task: Task) -> Learned:
     word, settings = state["model"]["word"], state["model"]["settings"]
     made: Any = MODELS[word](**{k: tuple(v.tolist()) if isinstance(v, np.ndarray) else v for k, v in settings.items()})
     made.load_state(state["model"]["state"])
-    return Learned(made, state["propagation"], state["numbers"]["particles"])
+    way, particles = state["propagation"], state["numbers"]["particles"]
+    members = isinstance(made, Ensemble) or way not in MEMBERS
+    if way not in PROPAGATIONS or not members or (way == "mean" and particles > 1):
+        raise CheckpointError(f"mpc: got {particles} particles by {way!r:.80} in this model; expected a way it has")
+    if made.units is not None and (size := len(made.units.centre)) != task.dx + task.du:
+        raise CheckpointError(f"mpc: got a model of {size} numbers, expected {task.dx + task.du} for {task.name}")
+    return Learned(made, way, particles)
 
 
 def _leaf(value: Any) -> Any:

@@ -242,6 +242,8 @@ def load_as_policy(folder):
     from agents import load_policy
 
     policy = load_policy(folder)
+    if hasattr(policy, "planner"):
+        return policy.act(np.zeros(2), 0)
     if getattr(policy, "sees", "o") == "x":
         return policy.act(np.zeros(policy.controller.K.shape[-1]), 0)
     return policy.act(np.zeros(getattr(policy, "do", len(policy.centre))))
@@ -285,7 +287,7 @@ def load_as_state(folder):
     return next(iter(_iterations(training, state, 2, folder))).number
 
 
-POLICIES = ("neural", "std", "recurrent", "convolutional", "controllers")  # the kinds of agents.saved.KINDS
+POLICIES = ("neural", "std", "recurrent", "convolutional", "controllers", "mpc")  # the kinds of agents.saved.KINDS
 TARGETS = {**dict.fromkeys(POLICIES, load_as_policy), "run": load_as_run, "state": load_as_state}
 
 
@@ -391,7 +393,7 @@ def main(words):
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(words)
-    shares = {**dict.fromkeys(POLICIES, 0.12), "run": 0.3, "state": 0.1}
+    shares = {**dict.fromkeys(POLICIES, 0.1), "run": 0.3, "state": 0.1}
     for target, outcomes in run_all({t: round(s * asked.count) for t, s in shares.items()}, asked.seed).items():
         print(f"{target}: {sum(outcomes.values())} tried; {outcomes}")
     return 0

@@ -45,7 +45,22 @@ def policies():
     controller = LinearGaussianController(
         rng.normal(size=(2, 5, 2, 3)), rng.normal(size=(2, 5, 2)), np.tile(0.1 * np.eye(2), (2, 5, 1, 1))
     )
-    return {**found, "controllers": (ControllerPolicy(controller), (rng.normal(size=3), 3, 1))}
+    found["controllers"] = ControllerPolicy(controller), (rng.normal(size=3), 3, 1)
+    return {**found, "mpc": (planner(rng), (np.array([0.3, -0.2]), 0))}
+
+
+def planner(rng):
+    """Returns MPC by random shooting, five steps ahead, in a network that has learned next to nothing."""
+    from agents.planned import controller
+    from agents.planners import RandomShooting
+    from agents.tasks import make_task
+    from agents.worlds import Learned
+    from dynamics import Network
+
+    task, network = make_task("pendulum"), Network((4,), 20)
+    x, u = rng.normal(size=(40, task.dx)), rng.normal(size=(40, task.du))
+    network.fit(x, u, x + 0.1 * rng.normal(size=x.shape), rng)
+    return controller(task, Learned(network, "mean", 1), RandomShooting(8), "nn", 5)
 
 
 def write(folder, name, make):
