@@ -5,7 +5,7 @@ so that a handful of transitions gives a linear model, and what is bent is learn
 where transitions that were held out are explained best, for each member by itself.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -184,38 +184,6 @@ class Perceptrons(ChangeModel):
         with one_thread(), torch.inference_mode():
             Z = torch.as_tensor(z, dtype=torch.float32)
             return self._forward(self.params, Z.expand(self.members_, -1, -1)).double().numpy()
-
-    def stepper(self) -> Callable[[Any, Any], tuple[Any, Any]]:
-        """Returns a function for many steps in a row: torch tensors x (E, M, dx) and u (E, M, du), of float32, to each
-        member's change of state and its noise's standard deviation, (E, M, dx) each, or 0. without such a head.
-
-        The units are folded into the first and the last layer. Raises InputError before the first fit.
-        """
-        import torch
-
-        if self.units is None:
-            raise InputError(f"the model {self.word!r} has seen nothing; fit it first")
-        units, last, dx = self.units, f"{len(self.hidden)}", len(self.units.change)
-        p = {name: value.double().numpy() for name, value in self.params.items()}
-        for bias, name in (("b0", "W0"), ("b", "A")):
-            p[bias] = p.get(bias, 0.0) - (units.centre * units.rate)[None, None] @ p[name]
-            p[name] = units.rate[:, None] * p[name]
-        out = np.concatenate([units.spread, np.ones((self.heads - 1) * dx)])
-        p["W" + last], p["b" + last] = p["W" + last] * out, p["b" + last] * out
-        p["A"], straight = p["A"] * units.spread, p.pop("b") * units.spread + units.change
-        p["b" + last][..., :dx] += straight
-        p = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in p.items()}
-        spread = torch.as_tensor(units.spread, dtype=torch.float32)
-
-        def step(x: Any, u: Any) -> tuple[Any, Any]:
-            mean, log = self._heads(p, torch.cat([x, u], -1))
-            return mean, 0.0 if log is None else (0.5 * log).exp() * spread
-
-        return step
-
-    def _heads(self, params: Params, z: Any) -> tuple[Any, Any]:
-        """Returns the means (E, M, dx), and the logarithms of the variances where there are any."""
-        return self._forward(params, z), None
 
     def _tangents(self, z: Array) -> Array:
         """Returns each member's exact derivatives of its mean, (E, M, dx, n)."""

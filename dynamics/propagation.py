@@ -16,7 +16,10 @@ import numpy as np
 
 from lqr import InputError
 
+from .ensemble import Ensemble
 from .model import Array, Model
+from .perceptrons import Perceptrons, one_thread
+from .stepper import stepper
 
 PROPAGATIONS = ("mean", "sample", "ts1", "tsinf", "moment")
 MEMBERS = ("ts1", "tsinf", "moment")
@@ -33,13 +36,12 @@ def propagate(
     if propagation not in PROPAGATIONS:
         raise InputError(f"propagation is {propagation!r}; expected one of {', '.join(PROPAGATIONS)}")
     if propagation in MEMBERS:
-        ensemble: Any = model
-        if not hasattr(ensemble, "stepper"):
+        if not isinstance(model, Ensemble):
             raise InputError(f"{propagation!r} needs an ensemble, got {type(model).__name__}; expected mean or sample")
-        return _through_members(ensemble, x0, U, rng, propagation, particles)
+        return _through_members(model, x0, U, rng, propagation, particles)
     if propagation == "mean" and particles != 1:
         raise InputError(f"got {particles} particles; expected 1: the mean is one trajectory")
-    if propagation == "mean" and hasattr(model, "stepper"):
+    if propagation == "mean" and isinstance(model, Perceptrons):
         return _mean(model, x0, U)
     N, H = U.shape[:2]
     X = np.empty((N, particles, H + 1, len(x0)))
@@ -51,64 +53,67 @@ def propagate(
     return X
 
 
-def _mean(model: Any, x0: Array, U: Array) -> Array:
+def _mean(model: Perceptrons, x0: Array, U: Array) -> Array:
     """The mean of the members' means, of networks: in single precision."""
     import torch
 
-    from .perceptrons import one_thread
-
     with one_thread(), torch.inference_mode():
-        step, E, (N, H, _) = model.stepper(), model.members_, U.shape
-        u = torch.as_tensor(np.ascontiguousarray(U.swapaxes(0, 1)), dtype=torch.float32).expand(E, H, N, -1)
-        X = torch.empty((H + 1, N, len(x0)))
-        X[0] = torch.as_tensor(x0, dtype=torch.float32)
+        step, E, (N, H, du), dx = stepper(model), model.members_, U.shape, len(x0)
+        u = torch.as_tensor(np.ascontiguousarray(U.transpose(1, 2, 0)), dtype=torch.float32)
+        X, z = torch.empty((H + 1, dx, N)), torch.empty((E, dx + du, N))
+        X[0] = torch.as_tensor(x0, dtype=torch.float32)[:, None]
         for t in range(H):
-            change = step(X[t].expand(E, -1, -1), u[:, t])[0]
-            X[t + 1] = X[t] + change.mean(0)
-        return X.transpose(0, 1).double().numpy()[:, None]
+            z[:, :dx], z[:, dx:] = X[t], u[t]
+            torch.add(X[t], step(z)[0][:, :dx].mean(0), out=X[t + 1])
+        return _doubled(X.permute(2, 0, 1))[:, None]
 
 
-def _through_members(model: Any, x0: Array, U: Array, rng: np.random.Generator, propagation: str, P: int) -> Array:
-    """Rows of a member are contiguous, (E, N k, dx) with P = E k particles: one batch of matrix products per layer."""
+def _through_members(model: Ensemble, x0: Array, U: Array, rng: np.random.Generator, propagation: str, P: int) -> Array:
+    """Column n k + i of member e is particle e k + i of sequence n, with P = E k: one product per layer for all."""
     import torch
 
-    from .perceptrons import one_thread
-
-    E, (N, H, _), dx = model.members_, U.shape, len(x0)
+    E, (N, H, du), dx = model.members_, U.shape, len(x0)
     if P < 1 or P % E:
         raise InputError(f"got {P} particles for {E} members; expected a multiple, so that each serves as many")
     k = P // E
     with one_thread(), torch.inference_mode():
-        step = model.stepper()
-        u = torch.as_tensor(np.repeat(U.swapaxes(0, 1), k, axis=1), dtype=torch.float32).expand(E, H, N * k, -1)
-        X = torch.empty((H + 1, E, N * k, dx))  # rows n k + i of member e: particle e k + i of sequence n
-        X[0] = torch.as_tensor(x0, dtype=torch.float32)
-        noise = torch.as_tensor(rng.standard_normal((H, E, N * k, dx), dtype=np.float32))
+        step = stepper(model)
+        u = torch.as_tensor(np.repeat(U.transpose(1, 2, 0), k, axis=2), dtype=torch.float32)
+        X, z = torch.empty((H + 1, E, dx, N * k)), torch.empty((E, dx + du, N * k))
+        X[0] = torch.as_tensor(x0, dtype=torch.float32)[:, None]
+        noise = torch.as_tensor(rng.standard_normal((H, E, dx, N * k), dtype=np.float32))
         for t in range(H):
-            x, back = X[t], None
+            now, order = X[t], None
             if propagation != "tsinf" and E > 1:
-                order = torch.as_tensor(np.argsort(rng.random((N, P), dtype=np.float32), axis=1))
-                x, back = _apart(_together(x, N).gather(1, order[..., None].expand(-1, -1, dx)), E), order
-            change, std = step(x, u[:, t])
-            x = x + change + std * noise[t]
+                order = torch.as_tensor(np.argsort(rng.random((N, P), dtype=np.float32), axis=1)).expand(dx, N, P)
+                now = _apart(_together(now, N).gather(2, order), E)
+            z[:, :dx], z[:, dx:] = now, u[t]
+            change, std = step(z)
+            after = torch.add(now, change).addcmul_(std, noise[t])
             if propagation == "moment":
-                cloud = _together(x, N)
-                fresh = torch.as_tensor(rng.standard_normal((N, P, dx), dtype=np.float32))
-                x = _apart(cloud.mean(1, keepdim=True) + cloud.std(1, keepdim=True, correction=0) * fresh, E)
-            elif back is not None:
-                whole = torch.empty((N, P, dx))
-                x = _apart(whole.scatter_(1, back[..., None].expand(-1, -1, dx), _together(x, N)), E)
-            X[t + 1] = x
-        return X.reshape(H + 1, E, N, k, dx).permute(2, 1, 3, 0, 4).reshape(N, P, H + 1, dx).double().numpy()
+                cloud, fresh = _together(after, N), rng.standard_normal((dx, N, P), dtype=np.float32)
+                spread = cloud.std(2, keepdim=True, correction=0)
+                after = _apart(cloud.mean(2, keepdim=True) + spread * torch.as_tensor(fresh), E)
+            elif order is not None:  # back to where the particles were
+                after = _apart(torch.empty((dx, N, P)).scatter_(2, order, _together(after, N)), E)
+            X[t + 1] = after
+        return _doubled(X.view(H + 1, E, dx, N, k).permute(3, 1, 4, 0, 2)).reshape(N, P, H + 1, dx)
 
 
 def _together(x: Any, N: int) -> Any:
-    """(E, N k, dx) -> (N, E k, dx)."""
-    E, rows, dx = x.shape
-    return x.reshape(E, N, rows // N, dx).transpose(0, 1).reshape(N, -1, dx)
+    """(E, dx, N k) -> (dx, N, E k)."""
+    E, dx, _ = x.shape
+    return x.view(E, dx, N, -1).permute(1, 2, 0, 3).reshape(dx, N, -1)
 
 
 def _apart(x: Any, E: int) -> Any:
-    """(N, E k, dx) -> (E, N k, dx)."""
-    N, P, dx = x.shape
-    return x.reshape(N, E, P // E, dx).transpose(0, 1).reshape(E, -1, dx)
+    """(dx, N, E k) -> (E, dx, N k)."""
+    dx, N, _ = x.shape
+    return x.view(dx, N, E, -1).permute(2, 0, 1, 3).reshape(E, dx, -1)
+
+
+def _doubled(x: Any) -> Array:
+    """Returns a contiguous float64 array."""
+    import torch
+
+    return torch.empty(x.shape, dtype=torch.float64).copy_(x).numpy()

@@ -1,0 +1,148 @@
+"""Planning: `python -m benchmarks.planning truth`, `plans`, `throughput`.
+
+truth        CEM of 500 sequences, 30 steps, 5 iterations in the true model of the benchmark's environments: the returns
+plans        plans per CPU second in the true model of the cart-pole swing-up
+throughput   plans per CPU second in an ensemble of five networks, beside mbrl-lib's where that is installed
+
+mbrl-lib's pins contradict ours, so that it needs an environment of its own: python -m venv --system-site-packages X;
+X/bin/pip install --no-deps mbrl hydra-core omegaconf antlr4-python3-runtime==4.9.3 tqdm termcolor; then
+X/bin/python -m benchmarks.planning throughput
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from agents.mpc import MPC
+from agents.planners import CEM, Objective
+from agents.rollout import rollout
+from agents.tasks import make_task
+from agents.worlds import Learned, Simulated
+from dynamics import Ensemble
+
+Array = np.ndarray
+
+PUBLISHED = {  # GT-CEM of Wang et al. (2019)
+    "mbbl_pendulum": (170.5, 35.2),
+    "mbbl_cartpole": (199.9, 0.1),
+    "mbbl_mountain_car": (-58.0, 2.9),
+    "mbbl_acrobot": (13.9, 40.5),
+}
+SIZES = ((60, 6, 3, 5), (400, 40, 5, 20))  # sequences, elites, iterations, particles: light, and PETS's own
+HORIZON, HIDDEN = 25, 64
+
+
+def main() -> None:
+    """Runs the part that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("truth", "plans", "throughput"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--tasks", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
+    asked = parser.parse_args()
+    if asked.part == "truth":
+        truth(asked.tasks, asked.seeds)
+    else:
+        plans() if asked.part == "plans" else throughput()
+
+
+def truth(tasks: list[str], seeds: int) -> None:
+    """Prints the return of each episode; the states are planned in exactly as they are."""
+    for name in tasks:
+        task, found = make_task(name), []
+        for seed in range(seeds):
+            policy = mpc(task, Simulated(task), CEM(500, 50, 5), 30)
+            trial = rollout(task, policy, np.zeros(1, int), 1, np.random.default_rng(seed))
+            found.append(float(task.metrics(trial.x, trial.u)["return"][0]))
+            print(f"{name}: seed {seed} return {found[-1]:.1f}, {policy.calls / policy.acts:.0f} model calls per step")
+        mean, std = PUBLISHED[name]
+        print(
+            f"{name}: mean {np.mean(found):.1f} +- {np.std(found):.1f} of {seeds}, published {mean} +- {std}",
+            flush=True,
+        )
+
+
+def plans() -> None:
+    """Prints the plans per CPU second, of both sizes, in the true cart-pole of PILCO's constants."""
+    task = make_task("cartpole")
+    for samples, elites, iterations, _ in SIZES:
+        policy, rng = mpc(task, Simulated(task), CEM(samples, elites, iterations), HORIZON), np.random.default_rng(0)
+        x = task.reset(np.zeros(1, int), rng)
+        rate = per_second(lambda policy=policy, x=x, rng=rng: policy.plan(x[0], 0, np.zeros((0, HORIZON, 1)), rng))
+        print(f"true cart-pole, {samples} x {iterations} x {HORIZON}: {rate:.0f} plans per CPU second")
+
+
+def throughput() -> None:
+    """Prints the plans per CPU second with equal population, iterations, horizon, particles and networks."""
+    rng = np.random.default_rng(0)
+    x, u = rng.normal(size=(400, 5)), rng.normal(size=(400, 1))
+    model = Ensemble(hidden=(HIDDEN, HIDDEN), steps=10)
+    model.fit(x, u, x + 0.1 * np.tanh(x) + 0.1 * u, rng)
+    task = make_task("pets_cartpole")
+    for samples, elites, iterations, particles in SIZES:
+        world, search = Learned(model, "tsinf", particles), CEM(samples, elites, iterations)
+        objective = Objective(world, task.cost, x[0], 0, HORIZON, task.horizon, rng)
+        args = (objective, np.zeros((0, HORIZON, 1)), task.action_low, task.action_high, rng)
+        ours = per_second(lambda search=search, args=args: search(*args))
+        text = f"{samples} x {iterations} x {HORIZON} x {particles}: {ours:.2f} plans per CPU second"
+        try:
+            theirs = per_second(peer(samples, elites, iterations, particles))
+            text += f", mbrl-lib {theirs:.2f}: {ours / theirs:.1f} times"
+        except ImportError:
+            text += ", mbrl-lib is not installed"
+        print(text, flush=True)
+
+
+def peer(samples: int, elites: int, iterations: int, particles: int) -> Callable[[], Any]:
+    """Returns mbrl-lib's plan in an ensemble of the same size, with its normaliser and the same reward."""
+    import torch
+    from gymnasium.spaces import Box
+
+    models, planning = import_module("mbrl.models"), import_module("mbrl.planning")
+    silu = {"_target_": "torch.nn.SiLU"}
+    omega = import_module("omegaconf").OmegaConf.create(silu)
+    net = models.GaussianMLP(6, 5, "cpu", 3, 5, HIDDEN, propagation_method="fixed_model", activation_fn_cfg=omega)
+    wrapped = models.OneDTransitionRewardModel(net, target_is_delta=True, normalize=True, learned_rewards=False)
+    wrapped.input_normalizer.update_stats(np.random.default_rng(0).normal(size=(400, 6)))
+    spaces = SimpleNamespace(observation_space=Box(-np.inf, np.inf, (5,)), action_space=Box(-3, 3, (1,)))
+
+    def reward(u: Any, x: Any) -> Any:
+        tip = torch.stack([x[:, 0] - 0.6 * x[:, 2], -0.6 * x[:, 1] - 0.6], -1)
+        return (torch.exp(-(tip**2).sum(-1) / 0.36) - 0.01 * (u**2).sum(-1))[:, None]
+
+    env = models.ModelEnv(spaces, wrapped, lambda u, x: torch.zeros(len(x), 1, dtype=torch.bool), reward)
+    low, high = [[-3.0]] * HORIZON, [[3.0]] * HORIZON
+    search = planning.CEMOptimizer(iterations, elites / samples, samples, low, high, 0.1, "cpu", True)
+    start = np.random.default_rng(1).normal(size=5)
+    zero = torch.zeros(HORIZON, 1)
+    return lambda: search.optimize(lambda U: env.evaluate_action_sequences(U, start, particles), x0=zero)
+
+
+def mpc(task: Any, world: Any, planner: Any, horizon: int) -> MPC:
+    """Returns the closed loop for the task's own cost."""
+    limits = {"low": task.action_low, "high": task.action_high}
+    return MPC(world, planner, task.cost, horizon, steps=task.horizon, **limits)
+
+
+def per_second(work: Callable[[], Any], least: float = 1.0) -> float:
+    """Returns how often it is done per CPU second of this thread: the median of blocks, after one that warms up."""
+    import torch
+
+    torch.set_num_threads(1)
+    work()
+    rates = []
+    for _ in range(5):
+        count, start = 0, time.process_time()
+        while time.process_time() - start < least / 5:
+            work()
+            count += 1
+        rates.append(count / (time.process_time() - start))
+    return float(np.median(rates))
+
+
+if __name__ == "__main__":
+    main()
