@@ -6,8 +6,9 @@
     tsinf     ... through one and the same member
     moment    as ts1, and after each step the particles are drawn anew from the normal that has their mean and variances
 
-`mean` and `sample` serve every `Model`; the others need members. With `ts1` each member serves equally many particles
-of a sequence in every step, as in the paper's code.
+With members, all action sequences meet the same noise, so that what ranks them is themselves: with 5 particles, noise
+of their own would bury small differences. `mean` and `sample` serve every `Model`; the others need members. With `ts1`
+each member serves equally many particles of a sequence in every step, as in the paper's code.
 """
 
 from typing import Any
@@ -81,17 +82,18 @@ def _through_members(model: Ensemble, x0: Array, U: Array, rng: np.random.Genera
         u = torch.as_tensor(np.repeat(U.transpose(1, 2, 0), k, axis=2), dtype=torch.float32)
         X, z = torch.empty((H + 1, E, dx, N * k)), torch.empty((E, dx + du, N * k))
         X[0] = torch.as_tensor(x0, dtype=torch.float32)[:, None]
-        noise = torch.as_tensor(rng.standard_normal((H, E, dx, N * k), dtype=np.float32))
+        noise = torch.as_tensor(rng.standard_normal((H, E, dx, 1, k), dtype=np.float32))
         for t in range(H):
             now, order = X[t], None
             if propagation != "tsinf" and E > 1:
-                order = torch.as_tensor(np.argsort(rng.random((N, P), dtype=np.float32), axis=1)).expand(dx, N, P)
+                order = torch.as_tensor(np.argsort(rng.random((1, P), dtype=np.float32), axis=1)).expand(dx, N, P)
                 now = _apart(_together(now, N).gather(2, order), E)
             z[:, :dx], z[:, dx:] = now, u[t]
             change, std = step(z)
-            after = torch.add(now, change).addcmul_(std, noise[t])
+            after = torch.add(now, change)
+            after.view(E, dx, N, k).addcmul_(std.view(E, dx, N, k), noise[t])
             if propagation == "moment":
-                cloud, fresh = _together(after, N), rng.standard_normal((dx, N, P), dtype=np.float32)
+                cloud, fresh = _together(after, N), rng.standard_normal((dx, 1, P), dtype=np.float32)
                 spread = cloud.std(2, keepdim=True, correction=0)
                 after = _apart(cloud.mean(2, keepdim=True) + spread * torch.as_tensor(fresh), E)
             elif order is not None:  # back to where the particles were
