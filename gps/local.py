@@ -188,11 +188,14 @@ def expand(cost: Cost, local: Local) -> QuadraticCost:
 
 
 def start(local: Local) -> Gaussian:
-    """Returns the distribution of initial states, from the trials, with a small spread added."""
-    x0 = local.x[:, :, 0]
+    """Returns the distribution of initial states, from the trials that count, with a small spread added."""
+    x0, weight = local.x[:, :, 0], local.used[:, :, :1]
+    weight = np.where(weight.any(1, keepdims=True), weight, 1.0)  # all diverged: they did start
+    total = weight.sum(1)
     spread = 1e-6 * np.maximum(local.x.var((0, 1, 2)), 1e-6)
-    gap = x0 - x0.mean(1, keepdims=True)
-    return Gaussian(x0.mean(1), np.einsum("cni,cnj->cij", gap, gap) / x0.shape[1] + np.diag(spread))
+    mean = (weight * x0).sum(1) / total
+    gap = x0 - mean[:, None]
+    return Gaussian(mean, np.einsum("cni,cnj->cij", weight * gap, gap) / total[..., None] + np.diag(spread))
 
 
 def improve(

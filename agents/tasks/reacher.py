@@ -151,6 +151,24 @@ class ReacherFour(Reacher):
         return self.start(self.angles[conditions], np.zeros((len(conditions), 2)), self.targets[conditions])
 
 
+class ReacherResetFree(Reacher):
+    """No start comes twice: every reset draws angles, velocities and target anew, as if the last episode's end decided.
+
+    The cost is that of ReacherFour. `conditions` is how many trials a round has; `held_out` are targets to judge by.
+    """
+
+    name = "reacher_reset_free"
+
+    def __init__(self, conditions: int = 40) -> None:
+        super().__init__(conditions)
+        self.cost = _cost(0.1, 1e-5, first=1.0, last=0.0)
+
+    def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
+        """Starts simulations at angles, velocities and targets that are drawn now; returns x (B, 6)."""
+        self.angles, self.targets = sample_layout(len(conditions), rng)
+        return self.start(self.angles, rng.uniform(-0.005, 0.005, size=(len(conditions), 2)), self.targets)
+
+
 def sample_layout(count: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Returns start angles and targets, (count, 2) each, by the reset distribution of Reacher-v5."""
     angles = rng.uniform(-0.1, 0.1, size=(count, 2))
