@@ -24,19 +24,31 @@ class Groups(NamedTuple):
     share: Array  # (K,)
 
 
-def cluster(x: Array, u: Array, count: int, rng: np.random.Generator, steps: int = 30, strength: float = 1.0) -> Array:
+def cluster(
+    x: Array, u: Array, count: int, rng: np.random.Generator, tries: int = 4, steps: int = 30, strength: float = 1.0
+) -> Array:
     """Returns the group of each trial, (N,) int, of x (N, T+1, dx) and u (N, T, du); at most `count` groups.
 
-    Groups that lose their trials are left out; those that remain are numbered 0, 1, ... `strength` is in pseudo-samples.
+    Of `tries` starts the one that makes the trials most probable is taken. Groups that lose their trials are left out;
+    the others are numbered 0, 1, ... `strength` is in pseudo-samples.
     """
     z = np.concatenate([x[:, :-1], u, np.diff(x, axis=1)], -1).swapaxes(0, 1)  # (T, N, d)
-    spread = np.maximum(x.std((0, 1)), 1e-12)
-    member = np.eye(count)[nearest((x / spread).reshape(len(x), -1), count, rng)].T  # (K, N)
-    for _ in range(steps):
-        before, member = member, expectation(maximisation(z, member, strength), z, x.shape[-1])
-        if member.shape == before.shape and np.abs(member - before).max() < 1e-3:
-            break
+    points = (x / np.maximum(x.std((0, 1)), 1e-12)).reshape(len(x), -1)
+    found = [
+        explain(z, x.shape[-1], np.eye(count)[nearest(points, count, rng)].T, steps, strength) for _ in range(tries)
+    ]
+    member = max(found, key=lambda one: one[1])[0]
     return np.unique(member.argmax(0), return_inverse=True)[1]
+
+
+def explain(z: Array, dx: int, member: Array, steps: int, strength: float) -> tuple[Array, float]:
+    """Returns memberships (K, N) after so many steps from these, or fewer, and the mean log density of the trials."""
+    likelihood = -np.inf
+    for _ in range(steps):
+        before, (member, likelihood) = likelihood, expectation(maximisation(z, member, strength), z, dx)
+        if likelihood - before < 1e-4 * abs(before):
+            break
+    return member, likelihood
 
 
 def nearest(points: Array, count: int, rng: np.random.Generator) -> Array:
@@ -61,11 +73,12 @@ def maximisation(z: Array, member: Array, strength: float) -> Groups:
     return Groups(mean, (scatter + strength * broad) / (size[:, None, None, None] + strength), size / size.sum())
 
 
-def expectation(groups: Groups, z: Array, dx: int) -> Array:
-    """Returns the probability that each group made each trial, (K, N)."""
+def expectation(groups: Groups, z: Array, dx: int) -> tuple[Array, float]:
+    """Returns the probability that each group made each trial, (K, N), and the trials' mean log density."""
     log_p = np.log(groups.share)[:, None] + log_density(groups, z, dx)
-    p = np.exp(log_p - log_p.max(0))
-    return p / p.sum(0)
+    most = log_p.max(0)
+    p = np.exp(log_p - most)
+    return p / p.sum(0), float((most + np.log(p.sum(0))).mean())
 
 
 def log_density(groups: Groups, z: Array, dx: int) -> Array:

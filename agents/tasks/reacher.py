@@ -158,6 +158,7 @@ class ReacherResetFree(Reacher):
     """
 
     name = "reacher_reset_free"
+    plane = None  # type: ignore[assignment]  # no picture of one start over the iterations: there is none
 
     def __init__(self, conditions: int = 40) -> None:
         super().__init__(conditions)

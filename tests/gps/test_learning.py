@@ -1,7 +1,9 @@
 """The methods learn: to the optimum of a pushed point, and on the reacher below what a wrong sign would reach."""
 
 import pkgutil
+import re
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from agents.tasks.point_mass import PointMass
 from agents.tasks.reacher import ReacherFour
 from dynamics.storage import load_tree, save_tree
 from experiments import point_mass
-from gps import badmm, ilqg_ld, lqr_flm, mdgps, pi2, pigps, pilqr, pilqr_gps
+from gps import badmm, ilqg_ld, lqr_flm, mdgps, pi2, pigps, pilqr, pilqr_gps, reset_free
 from lqr import InputError
 
 SMALL = {
@@ -24,6 +26,7 @@ SMALL = {
     pilqr: pilqr.Config(iterations=4, samples=3, prior="flat"),
     pigps: pigps.Config(iterations=4, samples=3, policy_steps=100, hidden=(8,), replay=2),
     pilqr_gps: pilqr_gps.Config(iterations=4, samples=3, policy_steps=100, hidden=(8,), replay=2),
+    reset_free: reset_free.Config(iterations=4, samples=3, clusters=2, policy_steps=100, hidden=(8,), replay=2),
     ilqg_ld: ilqg_ld.Config(iterations=4, samples=1, plan_iterations=5),
 }
 METHODS = pytest.mark.parametrize("method", SMALL, ids=lambda method: method.__name__)
@@ -86,6 +89,29 @@ def test_every_iteration_has_the_same_keys_and_finite_numbers(method):
         assert it.scalars.keys() == results[0].scalars.keys()
         assert all(type(value) is float and np.isfinite(value) for value in it.scalars.values())
         assert it.arrays.keys() == results[0].arrays.keys()
+
+
+def documented(method):
+    """Returns the keys that docs/methods.md says this method reports."""
+    text = (Path(__file__).parents[2] / "docs" / "methods.md").read_text().split("## What an iteration reports")[1]
+    keys, name = set(), method.__name__.split(".")[1]
+    for line in text.splitlines():
+        if not line.startswith("| `"):
+            continue
+        key, *_, who = (cell.strip() for cell in line.strip("|").split("|"))
+        named = name in re.findall(r"`(\w+)`", who)
+        policy = who == "with a policy" and hasattr(SMALL[method], "policy_steps")
+        if policy or (who.startswith("all") != named):
+            keys.add(key.strip("`"))
+    return keys
+
+
+@METHODS
+def test_it_reports_the_documented_keys_and_the_tasks_own(method):
+    found = next(method.train(Point(), SMALL[method], np.random.default_rng(0))).scalars.keys()
+    own = {"distance", "policy_distance"} & found
+    assert own
+    assert found - own == documented(method)
 
 
 @METHODS
