@@ -7,10 +7,12 @@ Stochastic Initial States (2017), algorithm 2. Each iteration
     groups       of the recent trials that one time-varying linear-Gaussian model explains (`clusters`)
     anchor       pi_bar <-  the policy linearised along each group's trials, and a model of their dynamics
     C-step       p      <-  argmin E_p [cost]   subject to   KL(p || pi_bar) <= epsilon, in each group
-    S-step       pi     <-  argmin sum KL(pi || p), each trial taught by its group's controller
+    S-step       pi     <-  argmin sum KL(pi || pi + p - pi_bar), each trial taught by its group's change
 
-Where this departs from the paper: a group may hold trials of the last few iterations, not of the newest alone, and
-epsilon stays as it is: what a step gains is not found out from trials that start elsewhere.
+Where this departs from the paper: a group may hold trials of the last few iterations, not of the newest alone. In the
+S-step the policy is not drawn to p itself but by what the C-step changed: the trials of a group are not as alike as
+those from one start, so that a linear pi_bar is not quite the policy, and what it lacks is not unlearned. Epsilon stays
+as it is: what a step has gained is not found out from trials that start elsewhere.
 """
 
 from collections.abc import Iterator
@@ -29,6 +31,7 @@ from lqr.expansion import make_convex
 
 from . import local as lc
 from .clusters import cluster
+from .distillation import Lesson, controllers_lesson, teach
 from .settings import Local, Neural, Rule, count, positive, whole
 from .student import Seen, Student, compare, with_neighbours
 
@@ -44,13 +47,18 @@ class Config(Neural, Local):
     samples: int = 1  # trials of each condition in each iteration
     clusters: int = 8  # groups of trials, at most
     replay: int = 3  # iterations whose trials are grouped, and seen by the regression
-    kl_step: float = 40.0  # nats per trajectory
+    kl_step: float = 80.0  # nats per trajectory
+    policy_steps: int = 1000  # minibatch steps of each regression
     initial_std: float = 0.1  # exploration at the start, as a share of half the action range
     min_std: float = 0.05  # exploration never falls below this, same unit
     neighbours: int = 2  # states near each one seen that the regression sees, too; 0 for none
     neighbour_spread: float = 1.0  # how far they lie, as a multiple of the trials' deviations from each other
 
-    RULES: ClassVar[dict[str, Rule]] = {"clusters": count, "neighbours": whole, "neighbour_spread": positive}
+    RULES: ClassVar[dict[str, Rule]] = {
+        "clusters": count,
+        "neighbours": whole,
+        "neighbour_spread": positive,
+    }
 
 
 class Past(NamedTuple):
@@ -86,7 +94,9 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         fit, cost = lc.fit(local, prior, config.prior_strength), expand(task, local)
         step = lc.improve(local, fit.dynamics, cost, np.full(len(local.x), config.kl_step))
         teacher = lc.with_floor(step.controller, config.min_std, lc.action_scale(task))
-        loss = student.distil(teacher, with_neighbours(seen, config.neighbours, config.neighbour_spread, rng), rng)
+        near = with_neighbours(seen, config.neighbours, config.neighbour_spread, rng)
+        lesson = corrected(student.policy.mean(near.o), local.controller, teacher, near.x)
+        loss = teach(student.policy, lesson, near.o, rng, near.used, config.policy_steps, config.policy_rate)
         share = local.used.any(2).sum(1) / len(past.x)
         past = past._replace(promised=float(share @ step.predicted))
 
@@ -117,6 +127,12 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         yield Iteration(
             number, build_policy(frozen["policy"], "state"), scalars, arrays | {"cost": arrays["policy_cost"]}, frozen
         )
+
+
+def corrected(mean: Array, anchor: LinearGaussianController, teacher: LinearGaussianController, x: Array) -> Lesson:
+    """Returns as targets a policy's own actions `mean` (K, N, T, du), and what the C-step changed of them at x."""
+    lesson = controllers_lesson(teacher, x)
+    return lesson._replace(mean=mean + lesson.mean - controllers_lesson(anchor, x).mean)
 
 
 def expand(task: Task, local: lc.Local) -> QuadraticCost:

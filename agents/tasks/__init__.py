@@ -8,6 +8,7 @@ from lqr import InputError
 TASKS = {  # the name -> the class, or other callable, that builds it; a user may add to this, a file cannot
     "reacher": "agents.tasks.reacher:Reacher",
     "reacher_four": "agents.tasks.reacher:ReacherFour",
+    "reacher_reset_free": "agents.tasks.reacher:ReacherResetFree",
     "point_mass": "agents.tasks.point_mass:PointMass",
     "disc": "agents.tasks.disc:Disc",
     "wrapping_pendulum": "agents.tasks.wrapping:WrappingPendulum",
