@@ -154,8 +154,8 @@ class ReacherFour(Reacher):
 class ReacherResetFree(Reacher):
     """No start comes twice: every reset draws angles, velocities and target anew, as if the last episode's end decided.
 
-    The cost is that of ReacherFour, where an action costs a tenth of what it does in Reacher-v5. `conditions` is how many
-    trials a round has.
+    The cost is that of ReacherFour, where an action costs a tenth of what it does in Reacher-v5. `conditions` is how
+    many trials a round has.
     """
 
     name = "reacher_reset_free"
