@@ -45,7 +45,7 @@ class Config(Neural, Local):
 
     iterations: int = 15  # rounds of trials
     samples: int = 1  # trials of each condition in each iteration
-    clusters: int = 8  # groups of trials, at most
+    clusters: int = 16  # groups of trials, at most
     replay: int = 3  # iterations whose trials are grouped, and seen by the regression
     kl_step: float = 80.0  # nats per trajectory
     policy_steps: int = 1000  # minibatch steps of each regression
