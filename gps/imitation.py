@@ -30,10 +30,14 @@ class Imitation:
         """Minibatch steps of the next regression."""
         return self.config.policy_steps * (2 if self.lagging and self.config.on_lag == "train" else 1)
 
+    @property
+    def pace(self) -> float:
+        """The share of a KL step that is taken: half where the policy has to catch up."""
+        return 0.5 if self.lagging and self.config.on_lag == "slow" else 1.0
+
     def paced(self, known: Known) -> Known:
-        """Returns what was learned with half the step where the policy has to catch up."""
-        slow = self.lagging and self.config.on_lag == "slow"
-        return known._replace(epsilon=0.5 * known.epsilon) if slow else known
+        """Returns what was learned with a step of this pace."""
+        return known if self.pace == 1.0 else known._replace(epsilon=self.pace * known.epsilon)
 
     def report(self, gap: Array, kl: Array, epsilon: Array) -> dict[str, float]:
         """Returns the metrics of imitation, from the gap of the mean actions (C, T, du), KL(p || pi) (C, T) and the

@@ -92,11 +92,12 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         seen = Seen(local.x[:, :, :-1], local.o[:, :, :-1], local.used)
         local = local._replace(controller=student.linearised(seen, **LINES))
         fit, cost = lc.fit(local, prior, config.prior_strength), expand(task, local)
-        step = lc.improve(local, fit.dynamics, cost, np.full(len(local.x), config.kl_step))
+        epsilon = np.full(len(local.x), student.imitation.pace * config.kl_step)
+        step = lc.improve(local, fit.dynamics, cost, epsilon)
         teacher = lc.with_floor(step.controller, config.min_std, lc.action_scale(task))
         near = with_neighbours(seen, config.neighbours, config.neighbour_spread, rng)
         lesson = corrected(student.policy.mean(near.o), local.controller, teacher, near.x)
-        loss = teach(student.policy, lesson, near.o, rng, near.used, config.policy_steps, config.policy_rate)
+        loss = teach(student.policy, lesson, near.o, rng, near.used, student.imitation.steps, config.policy_rate)
         share = local.used.any(2).sum(1) / len(past.x)
         past = past._replace(promised=float(share @ step.predicted))
 
@@ -119,8 +120,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
             "std": float(np.sqrt(np.einsum("ctii->", teacher.cov) / teacher.k.size)),
             "clusters": float(len(local.x)),
             **shown,
-            "policy_kl": float(kl.sum(-1).mean()),
-            "policy_gap": float(np.sqrt((gap**2).mean())),
+            **student.imitation.report(gap, kl, step.epsilon),
             "policy_loss": loss,
         }
         frozen = {"number": number, "prior": prior.state(), "past": past._asdict()} | student.state()
