@@ -2,7 +2,7 @@
 
 `reacher` trains the default experiment and shows its policy after the 1st, 4th, 7th and 15th iteration on the same
 targets; `symptoms` provokes each trouble of the page on troubles; `methods` runs every experiment that a page of a
-method shows (for half an hour or so), or takes the finished run RUNS/EXPERIMENT where --runs RUNS has one; `notebooks`
+method shows (for half an hour or so), or with --runs RUNS takes the finished runs RUNS/EXPERIMENT alone; `notebooks`
 runs the notebooks and keeps in them what comes out.
 """
 
@@ -51,8 +51,9 @@ def main() -> None:
         from site_pages import pictured
 
         for experiment in pictured():
-            done = asked.runs / experiment if asked.runs else Path("none")
-            copy(done if (done / "result.json").exists() else run([experiment]), "learning", f"method_{experiment}")
+            done = asked.runs / experiment if asked.runs else run([experiment])
+            if (done / "result.json").exists():
+                copy(done, "learning", f"method_{experiment}")
 
 
 def run(words: list[str]) -> Path:
