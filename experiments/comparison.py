@@ -23,6 +23,7 @@ from .stopping import Stop
 from .sweep import RUN, sweep
 
 LEARNED, MODELS, FIGURE, PLAN = "learning.csv", "models.csv", "priors.png", "plan.json"
+PAGE = "report.html"
 MARKS = (100, 200)  # rollouts at which the table says what was learned
 
 
@@ -54,9 +55,12 @@ def run(plan: Plan, path: Path, jobs: int = 1) -> int:
     write_rows(path / LEARNED, costs)
     print("\n" + "\n".join(table(plan.priors, models, costs)))
     from .comparison_figure import draw
+    from .comparison_page import document
 
-    write_file(path / FIGURE, draw(plan.priors, models, costs))
-    print(f"\nfigure {path / FIGURE}, tables {path / MODELS} and {path / LEARNED}")
+    picture = draw(plan.priors, models, costs)
+    write_file(path / FIGURE, picture)
+    write_file(path / PAGE, document(plan, models, costs, picture).encode())
+    print(f"\nlook at {path / PAGE}\nfigure {path / FIGURE}, tables {path / MODELS} and {path / LEARNED}")
     if stop.asked:
         print("stopped; the same command goes on with what is missing")
     return 128 + stop.asked if stop.asked else 0

@@ -26,7 +26,14 @@ FINAL = {  # column -> what people call it; a low one is good, but for the retur
     "rollouts": "trials",
     "env_steps": "environment steps",
 }
-PANELS = {"cost": "cost of an episode", "distance": "distance", "kl": "KL of a step, nats"}
+PANELS = {  # column -> name; of the policy where there is one
+    "cost": "cost of an episode",
+    "distance": "distance",
+    "kl": "KL of a step, nats",
+    "eta": "multiplier η",
+    "policy_kl": "KL to the policy, nats",
+    "kept": "improvement, actual / predicted",
+}
 
 
 class Run(NamedTuple):
@@ -67,7 +74,14 @@ def read(path: Path) -> list[Run]:
     if not rows:
         raise InputError(f"{path}: got a run without an iteration; expected one or more: let it go on, or leave it out")
     graded = read_json(path / RESULT).get("grade") if (path / RESULT).exists() else None
+    rows = [{**row, "kept": kept(row)} for row in rows]
     return [Run(path, about, rows, {**rows[-1], **({"mean_return": graded["mean_return"]} if graded else {})})]
+
+
+def kept(row: Mapping[str, float]) -> float:
+    """Returns how much of the improvement that the models promised came; NaN where they promised none."""
+    predicted = row.get("predicted", 0.0)
+    return row.get("actual", math.nan) / predicted if predicted > 0 else math.nan
 
 
 def grouped(runs: Sequence[Run]) -> list[Group]:
@@ -156,8 +170,11 @@ def draw(groups: Sequence[Group]) -> bytes | None:
     if not keys:
         return None
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(len(keys), 1, figsize=(6.8, 2.9 * len(keys)), sharex=True, squeeze=False)
-        for axis, key in zip(axes[:, 0], keys, strict=True):
+        lines = -(-len(keys) // 2)
+        figure, axes = plt.subplots(lines, 2, figsize=(9.6, 2.8 * lines), sharex=True, squeeze=False)
+        for axis in axes.ravel()[len(keys) :]:
+            axis.set_visible(False)
+        for axis, key in zip(axes.ravel(), keys, strict=False):
             for colour, group in zip(plt.get_cmap("tab10")(np.arange(len(groups)) % 10), groups, strict=True):
                 if column := _column(group, key):
                     _band(axis, *group.curve(column), colour, group.name)
@@ -166,8 +183,9 @@ def draw(groups: Sequence[Group]) -> bytes | None:
             if len(values) and values.min() > 0 and values.max() > 8 * values.min():
                 axis.set_yscale("log")
             axis.set_ylabel(PANELS[key])
-        axes[0, 0].set_title("Mean and range of the runs", loc="left")
-        axes[-1, 0].set_xlabel("trials")
+            axis.set_xlabel("trials")
+        figure.suptitle("Mean and range of the runs", x=0.01, ha="left")
+        figure.tight_layout()
         names = axes[0, 0].get_legend_handles_labels()
         figure.legend(*names, loc="upper left", bbox_to_anchor=(0.1, 0.0), fontsize=9)
         picture = io.BytesIO()
@@ -210,8 +228,8 @@ def _chosen(run: Run) -> list[str]:
 
 def _column(group: Group, key: str) -> str | None:
     """Returns the policy's column where there is a policy, else the controllers'; None where there is neither."""
-    last = group.runs[0].final
-    return next((k for k in (f"policy_{key}", key) if k != "policy_kl" and math.isfinite(last.get(k, math.nan))), None)
+    names = [key] if key == "kl" else [f"policy_{key}", key]  # policy_kl is another thing
+    return next((k for k in names if any(math.isfinite(row.get(k, math.nan)) for row in group.runs[0].rows)), None)
 
 
 def _band(axis: Any, trials: np.ndarray, values: np.ndarray, colour: Any, name: str) -> None:

@@ -149,6 +149,14 @@ def write_table(folder: Path, seeds: Sequence[int]) -> list[dict[str, float]]:
     return rows
 
 
+def write_page(folder: Path) -> None:
+    """Writes report.html, the runs of the sweep laid over each other."""
+    from experiments import overlay
+
+    groups = overlay.grouped(overlay.read(folder))
+    write_file(folder / "report.html", overlay.document(groups, overlay.draw(groups)).encode())
+
+
 def show(rows: Sequence[dict[str, float]], folder: Path) -> None:
     """Prints mean, spread and range over the seeds."""
     shown = [("seeds", " ".join(str(int(row["seed"])) for row in rows))]
@@ -157,7 +165,7 @@ def show(rows: Sequence[dict[str, float]], folder: Path) -> None:
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         ends = f"{min(values):.4g} to {max(values):.4g}"
         shown.append((key, f"{statistics.fmean(values):.4g} ± {spread:.2g} (standard deviation), {ends}"))
-    table([*shown, ("all of it in", str(folder / "sweep.csv"))])
+    table([*shown, ("all of it in", str(folder / "sweep.csv")), ("look at", str(folder / "report.html"))])
 
 
 def _newest(place: Path) -> int:
@@ -224,6 +232,7 @@ def main(words: Sequence[str], run: str | Path = RUN) -> int:
                 print(f"stopped and saved; go on with the same words and --out {folder}", flush=True)
                 return 128 + stop.asked
         if rows := write_table(folder, seeds):
+            write_page(folder)
             show(rows, folder)
         write_file(folder / "sweep.json", json.dumps([outcome._asdict() for outcome in ended], indent=1).encode())
         return next((abs(outcome.code) for outcome in ended if outcome.code), 0)

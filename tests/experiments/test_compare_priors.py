@@ -41,6 +41,10 @@ def test_one_command_leaves_both_tables_and_the_figure(done):
     learned = read_rows(folder / "c" / "learning.csv")
     assert {(row["prior"], row["seed"]) for row in learned} == {("flat", 0), ("gmm", 0)}
     assert len(learned) == 6
+    page = (folder / "c" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 1
+    assert "http" not in page
+    assert page.index('class="verdict') < page.index("<h2>")
     assert (folder / "c" / "priors.png").read_bytes().startswith(b"\x89PNG")
     assert max(map(len, printed.splitlines())) <= 80
 
