@@ -17,7 +17,7 @@ from lqr import CheckpointError, InputError
 
 from .gaussian_policy import GaussianPolicy
 from .interfaces import Array, State
-from .perceptron import in_units, layers_form, layers_of, layers_tree, random_layers, torch_forward, units
+from .perceptron import in_units, layers_form, layers_of, layers_tree, named, random_layers, torch_forward, units
 from .training import minimise, used
 
 KERNELS, STRIDES = (5, 3), (2, 1)  # of the two convolutions
@@ -100,6 +100,18 @@ class ConvolutionalPolicy(GaussianPolicy):
             picture = torch.as_tensor(self._parts(o)[0])
             return self._points([torch.as_tensor(p) for p in self._parameters()], picture).numpy()
 
+    def parameters(self) -> dict[str, Array]:
+        """Returns all arrays that the mean depends on, by name."""
+        filters = {f"filter_{name}": a for name, a in self.filters.items()}
+        return {"centre": self.centre, "scale": self.scale, **filters, **named(self.weights, self.biases)}
+
+    def torch_mean(self, p: dict[str, Any], o: Any) -> Any:
+        """Returns the mean actions (B, du) of raw observations (B, do), as tensors."""
+        picture = o[:, : self.pixels].reshape(-1, *self.image).permute(0, 3, 1, 2)
+        rest = (o[:, self.pixels :] - p["centre"]) / p["scale"]
+        parameters = [a for name, a in p.items() if name not in ("centre", "scale", "low", "high")]
+        return self._forward(parameters, (picture - MIDDLE) / SPREAD, rest)
+
     def fit(
         self,
         o: Array,
@@ -146,8 +158,9 @@ class ConvolutionalPolicy(GaussianPolicy):
     def _points(self, parameters: Any, picture: Any) -> Any:
         import torch
 
-        h = torch.relu(torch.nn.functional.conv2d(picture, parameters[0], parameters[1], stride=STRIDES[0]))
-        return soft_argmax(torch.nn.functional.conv2d(h, parameters[2], parameters[3], stride=STRIDES[1]))
+        kind, conv = picture.dtype, torch.nn.functional.conv2d
+        h = torch.relu(conv(picture.to(parameters[0].dtype), parameters[0], parameters[1], stride=STRIDES[0]))
+        return soft_argmax(conv(h, parameters[2], parameters[3], stride=STRIDES[1]).to(kind))
 
     def _forward(self, parameters: Any, picture: Any, rest: Any) -> Any:
         import torch
@@ -196,8 +209,8 @@ def soft_argmax(maps: Any) -> Any:
     """
     import torch
 
-    M, F, height, width = maps.shape
-    share = torch.softmax(maps.reshape(M, F, -1), -1).reshape(maps.shape)
+    height, width = int(maps.shape[2]), int(maps.shape[3])
+    share = torch.softmax(maps.flatten(2), -1).unflatten(2, (height, width))
     x, y = (
         torch.linspace(-1, 1, n, dtype=maps.dtype) if n > 1 else torch.zeros(1, dtype=maps.dtype)
         for n in (width, height)

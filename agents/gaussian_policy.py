@@ -60,3 +60,22 @@ class GaussianPolicy:
         if o.shape[-1:] != (self.do,):
             raise InputError(f"the observation has shape {o.shape}; expected ({self.do},)")
         return o
+
+    def parameters(self) -> dict[str, Array]:
+        """Returns all arrays that the mean depends on, by name."""
+        raise NotImplementedError
+
+    def torch_mean(self, p: dict[str, Any], o: Any) -> Any:
+        """Returns the mean actions (B, du) of raw observations (B, do), as tensors; p are the parameters."""
+        raise NotImplementedError
+
+    def program(self) -> Any:
+        """Returns a torch module that maps observations (B, do) to what `act` hands out, for `agents.export`."""
+        import torch
+
+        from .export import program
+
+        def act(p: dict[str, Any], o: Any) -> Any:
+            return torch.clamp(self.torch_mean(p, o), p["low"], p["high"])
+
+        return program(act, self.parameters() | {"low": self.low, "high": self.high})

@@ -17,7 +17,9 @@ from .perceptron import (
     layers_form,
     layers_of,
     layers_tree,
+    named,
     random_layers,
+    torch_named,
     units,
 )
 from .training import used
@@ -68,6 +70,14 @@ class NeuralPolicy(GaussianPolicy):
     def jacobian(self, o: Array) -> Array:
         """Returns the exact derivatives of the mean actions, (..., du, do)."""
         return derivatives(self.weights, self.biases, (o - self.centre) / self.scale, np.diag(1 / self.scale))
+
+    def parameters(self) -> dict[str, Array]:
+        """Returns all arrays that the mean depends on, by name."""
+        return {"centre": self.centre, "scale": self.scale, **named(self.weights, self.biases)}
+
+    def torch_mean(self, p: dict[str, Any], o: Any) -> Any:
+        """Returns the mean actions (B, du) of raw observations (B, do), as tensors."""
+        return torch_named(p, len(self.weights), (o - p["centre"]) / p["scale"])
 
     def fit(
         self,

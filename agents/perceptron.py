@@ -55,6 +55,16 @@ def in_units(W: Array, b: Array, old: tuple[Array, Array], new: tuple[Array, Arr
     return W * (wider / scale), b + W @ ((after - centre) / scale)
 
 
+def named(weights: Layers, biases: Layers) -> dict[str, Array]:
+    """Returns the layers' arrays by name: W0, b0, W1 ..."""
+    return {f"{letter}{i}": a for letter, layers in (("W", weights), ("b", biases)) for i, a in enumerate(layers)}
+
+
+def torch_named(p: dict[str, Any], count: int, h: Any) -> Any:
+    """Returns the outputs (M, out) of inputs (M, in) under so many layers by these names, as tensors."""
+    return torch_forward([p[f"W{i}"] for i in range(count)], [p[f"b{i}"] for i in range(count)], h)
+
+
 def layers_tree(weights: Layers, biases: Layers) -> dict[str, Any]:
     """Returns the layers as a part of a policy's state."""
     return {f"layer{i}": {"W": W, "b": b} for i, (W, b) in enumerate(zip(weights, biases, strict=True))}

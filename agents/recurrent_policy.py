@@ -13,7 +13,18 @@ from lqr import CheckpointError, InputError
 
 from .gaussian_policy import GaussianPolicy
 from .interfaces import Array, State
-from .perceptron import forward, in_units, layers_form, layers_of, layers_tree, random_layers, torch_forward, units
+from .perceptron import (
+    forward,
+    in_units,
+    layers_form,
+    layers_of,
+    layers_tree,
+    named,
+    random_layers,
+    torch_forward,
+    torch_named,
+    units,
+)
 from .training import minimise
 
 GRU = ("Wi", "Wh", "bi", "bh")  # torch's weight_ih (3H, do), weight_hh (3H, H), bias_ih (3H,), bias_hh (3H,)
@@ -120,6 +131,27 @@ class RecurrentPolicy(GaussianPolicy):
             mean = mean + self.deviations(many, np.random.default_rng())
         action = np.clip(mean.reshape(*o.shape[:-1], -1), self.low, self.high)
         return action.astype(np.float32), (h[None],)
+
+    def parameters(self) -> dict[str, Array]:
+        """Returns all arrays that the mean depends on, by name."""
+        return {"centre": self.centre, "scale": self.scale, **self.gru, **named(self.weights, self.biases)}
+
+    def program(self) -> Any:
+        """Returns a torch module that maps (observations (B, do), memory (B, H)) to (what `act` hands out, memory)."""
+        import torch
+
+        from .export import program
+
+        def act(p: dict[str, Any], o: Any, h: Any) -> Any:
+            x = (o - p["centre"]) / p["scale"]
+            a, b = x @ p["Wi"].T + p["bi"], h @ p["Wh"].T + p["bh"]
+            (ar, az, an), (br, bz, bn) = (torch.split(part, self.size, 1) for part in (a, b))
+            new = torch.tanh(an + torch.sigmoid(ar + br) * bn)
+            after = new + torch.sigmoid(az + bz) * (h - new)
+            mean = torch_named(p, len(self.weights), torch.cat([after, x], 1))
+            return torch.clamp(mean, p["low"], p["high"]), after
+
+        return program(act, self.parameters() | {"low": self.low, "high": self.high})
 
     def fit(
         self,

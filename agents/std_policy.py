@@ -16,8 +16,10 @@ from .perceptron import (
     layers_form,
     layers_of,
     layers_tree,
+    named,
     random_layers,
     torch_forward,
+    torch_named,
     units,
 )
 from .training import minimise, used
@@ -76,6 +78,14 @@ class StdPolicy(GaussianPolicy):
         """Returns the exact derivatives of the mean actions, (..., du, do)."""
         W, b = ([*a[:-1], a[-1][: self.du]] for a in (self.weights, self.biases))
         return derivatives(W, b, (o - self.centre) / self.scale, np.diag(1 / self.scale))
+
+    def parameters(self) -> dict[str, Array]:
+        """Returns all arrays that the mean depends on, by name."""
+        return {"centre": self.centre, "scale": self.scale, **named(self.weights, self.biases)}
+
+    def torch_mean(self, p: dict[str, Any], o: Any) -> Any:
+        """Returns the mean actions (B, du) of raw observations (B, do), as tensors."""
+        return torch_named(p, len(self.weights), (o - p["centre"]) / p["scale"])[:, : self.du]
 
     def fit(
         self,

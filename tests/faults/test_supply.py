@@ -39,7 +39,14 @@ def test_every_import_has_its_dependency_and_the_optional_ones_are_extras():
                 if isinstance(node, ast.ImportFrom) and not node.level:
                     found = [node.module]
                 for name in {name.split(".")[0] for name in found} - OURS - sys.stdlib_module_names:
-                    optional = folder == "benchmarks" or name in ("av", "ray", "cmaes", "stable_baselines3")
+                    optional = folder == "benchmarks" or name in (
+                        "av",
+                        "ray",
+                        "cmaes",
+                        "stable_baselines3",
+                        "onnx",
+                        "onnxscript",
+                    )
                     allowed = DEPENDENCIES | EXTRAS if optional else DEPENDENCIES
                     assert SOLD_AS.get(name, name) in allowed, f"{path}: {name}"
 

@@ -1,0 +1,97 @@
+"""A policy that was exported acts as it did, in a process that does not know this library."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from agents.controllers import ControllerPolicy
+from agents.export import export
+from agents.policies import POLICIES, make_policy
+from lqr import InputError, LinearGaussianController, StorageError
+
+ALONE = """
+import os
+import sys
+import numpy as np
+sys.path[:] = [p for p in sys.path if not os.path.isdir(os.path.join(p, "lqr"))]
+sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in repr(f).lower()]
+for name in ("agents", "gps", "lqr", "dynamics"):
+    try:
+        __import__(name)
+        raise SystemExit(f"{name} is here")
+    except ImportError:
+        pass
+if sys.argv[2] == "torchscript":
+    import torch
+    program = torch.jit.load("p.pt")
+    def step(*inputs):
+        got = program(*map(torch.as_tensor, inputs))
+        return [a.numpy() for a in (got if isinstance(got, tuple) else (got,))]
+else:
+    import onnxruntime
+    program = onnxruntime.InferenceSession("p.onnx")
+    def step(*inputs):
+        return program.run(None, dict(zip([i.name for i in program.get_inputs()], inputs)))
+o = np.load("o.npy")
+h, out = np.zeros((o.shape[0], int(sys.argv[1]))), []
+for t in range(o.shape[1]):
+    got = step(o[:, t], h) if h.size else step(o[:, t])
+    out.append(got[0])
+    h = got[1] if h.size else h
+np.save("u.npy", np.stack(out, 1))
+"""
+
+
+class World:
+    """What a policy is made for."""
+
+    du, image = 2, (12, 10, 3)
+    action_low, action_high = np.array([-0.4, -np.inf]), np.array([0.5, 0.9])
+
+    def __init__(self, word):
+        self.do = 3 + 360 * (word == "convolutional")
+
+
+def trained(word):
+    """A policy whose units and parameters are not those of the start, and observations beyond its limits."""
+    rng, world = np.random.default_rng(0), World(word)
+    policy = make_policy(word, world, (7, 6), np.ones(2), rng)
+    o = rng.uniform(size=(5, 4, world.do)) * 3 - 1
+    policy.fit(o, 4 * o[..., :2], np.tile(np.eye(2), (5, 4, 1, 1)), rng, steps=40, rate=0.03)
+    return policy, o
+
+
+def alone(folder, policy, format):
+    """Runs the exported file in another process that has no way to this library; returns the actions."""
+    code = [sys.executable, "-I", "-c", ALONE, str(getattr(policy, "size", 0)), format]
+    done = subprocess.run(code, cwd=folder, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return np.load(folder / "u.npy")
+
+
+@pytest.mark.parametrize("format", ["torchscript", "onnx"])
+@pytest.mark.parametrize("word", POLICIES)
+def test_the_program_acts_as_the_policy_does_with_its_units_and_limits(word, format, tmp_path):
+    if format == "onnx":
+        pytest.importorskip("onnxscript")
+        pytest.importorskip("onnxruntime")
+    policy, o = trained(word)
+    export(policy, tmp_path / "p", format)
+    np.save(tmp_path / "o.npy", o)
+    expected = np.clip(policy.mean(o), policy.low, policy.high)
+    assert (expected == policy.high).any()  # the limits count
+    assert (expected < policy.high).any()
+    np.testing.assert_allclose(alone(tmp_path, policy, format), expected, atol=1e-6)
+
+
+def test_what_cannot_be_exported_is_refused(tmp_path):
+    policy, _ = trained("mlp")
+    with pytest.raises(InputError, match="expected one of torchscript, onnx"):
+        export(policy, tmp_path / "p", "pickle")
+    controller = LinearGaussianController(np.zeros((1, 2, 1, 3)), np.zeros((1, 2, 1)), np.ones((1, 2, 1, 1)))
+    with pytest.raises(InputError, match="expected a policy that is a network"):
+        export(ControllerPolicy(controller), tmp_path / "p")
+    with pytest.raises(StorageError, match="expected a folder"):
+        export(policy, tmp_path / "nowhere" / "p")
