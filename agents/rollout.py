@@ -1,7 +1,7 @@
 """Runs controllers and policies in a task, all conditions and samples side by side."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -26,6 +26,27 @@ class Trajectories(NamedTuple):
 Act = Callable[[Array, Array, int], Array]  # x (N, dx), o (N, do), t -> u (N, du)
 
 
+class Antithetic(np.random.Generator):
+    """A generator whose standard normal draws come in pairs of opposite sign: antithetic variates.
+
+    The second, fourth, ... of the `samples` rows that belong together are the negated ones before them; a last one
+    without a partner is drawn by itself. Each row is as normal as ever, but the mean over a pair knows no first-order
+    effect of the noise (Hammersley and Morton, A New Monte Carlo Technique: Antithetic Variates, 1956).
+    """
+
+    def __init__(self, rng: np.random.Generator, samples: int):
+        """Draws from the generator `rng`, and moves it on."""
+        super().__init__(rng.bit_generator)
+        self._samples = samples
+
+    def standard_normal(self, size: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Returns draws of the shape `size` (N, ...), N a multiple of the samples."""
+        draws = super().standard_normal(size, *args, **kwargs)
+        groups = draws.reshape(-1, self._samples, *draws.shape[1:])
+        groups[:, 1::2] = -groups[:, : self._samples // 2 * 2 : 2]
+        return groups.reshape(draws.shape)
+
+
 def rollout(
     task: Task,
     actor: LinearGaussianController | Policy,
@@ -35,20 +56,23 @@ def rollout(
     noise: float = 1.0,
     smoothing: float = 0.0,
     chart: Chart | None = None,
+    antithetic: bool = False,
 ) -> Trajectories:
     """Returns `samples` episodes of each of the `conditions` (C,), N = C * samples, condition by condition.
 
     `actor` is one linear-Gaussian controller per condition (leading axis C), which sees x (or, where there
     is a chart, the tangent coordinates of x), or a policy, which sees o, or x where it says `sees = "x"`.
     `noise` scales the controllers' standard deviation; with 0 their mean actions are taken (a policy's, too).
+    With `antithetic`, the noise of every second episode of a condition is that of the one before with the other sign.
     """
     if samples < 1:
         raise InputError(f"samples is {samples}; expected at least 1")
     where = np.repeat(np.asarray(conditions, dtype=int), samples)
+    source = Antithetic(rng, samples) if antithetic else rng
     if isinstance(actor, LinearGaussianController):
-        act = _controllers(actor, samples, rng, noise, smoothing, chart)
+        act = _controllers(actor, samples, source, noise, smoothing, chart)
     else:
-        act = _policy(actor, rng if noise else None)
+        act = _policy(actor, source if noise else None)
     return run(task, act, where, rng)
 
 

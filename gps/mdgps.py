@@ -40,10 +40,11 @@ LINES = {"reach": 5, "strength": 0.01}  # of the linearisation
 class Config(Neural, Local):
     """Settings of guided policy search by mirror descent."""
 
-    iterations: int = 16  # rounds of trials
-    samples: int = 3  # trials of each condition in each iteration
-    initial_std: float = 0.1  # exploration at the start, as a share of half the action range
-    min_std: float = 0.1  # exploration never falls below this, same unit
+    kl_step: float = 2.0  # nats per trajectory, the first step; adapted per condition from then on
+    max_kl_step: float = 22.0  # nats per trajectory, the largest step
+    initial_std: float = 0.03  # exploration at the start, as a share of half the action range
+    min_std: float = 0.03  # exploration never falls below this, same unit
+    antithetic: bool = True  # trials of a condition come in pairs whose noise has opposite signs
     sampling: str = "on"  # whose trials: on (the policy's) or off (the controllers')
     step_rule: str = "global"  # whose costs set the step: classic (the controllers') or global (the policy's)
 

@@ -60,9 +60,9 @@ class Rounds:
 
     def sample(self, rng: np.random.Generator, policy: Policy | None = None) -> lc.Local:
         """Returns trials of the controllers, or of a policy, condition by condition; the prior learns from them."""
-        every, actor = np.arange(self.task.conditions), policy or self.controller
-        smoothing = self.config.smoothing
-        self.trials = rollout(self.task, actor, every, self.config.samples, rng, smoothing=smoothing, chart=self.chart)
+        every, actor, config = np.arange(self.task.conditions), policy or self.controller, self.config
+        noise = {"smoothing": config.smoothing, "antithetic": config.antithetic}
+        self.trials = rollout(self.task, actor, every, config.samples, rng, chart=self.chart, **noise)
         new = lc.by_condition(self.trials, self.controller, np.ones(len(every)), self.chart)
         self.prior.update(*lc.transitions(new))
         return new

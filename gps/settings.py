@@ -58,6 +58,7 @@ class Trials:
     initial_stiffness: float = 0.5  # of hold and pd: half action ranges per unit of position; of lqr: cost, see there
     initial_damping: float = 0.1  # of hold and pd: half action ranges per unit of velocity; of lqr: cost, see there
     initial_authority: float = 100.0  # of lqr: acceleration that half the action range is guessed to give
+    antithetic: bool = False  # trials of a condition come in pairs whose noise has opposite signs
 
     RULES: ClassVar[dict[str, Rule]] = {
         "smoothing": not_negative,

@@ -10,13 +10,14 @@ from lqr import InputError, LinearGaussianController, SimulationError
 from lqr.costs import Action, WeightedNorm
 
 T, DU = 12, 2
+LIMITS = np.array([-1.0, -2.0]), np.array([1.0, 0.5])
 
 
 class Counter:
     """x = [sum of the actions (2)], o = [x, steps so far]; condition c ends after `ends[c]` steps."""
 
     name, horizon, dt, dx, du, do = "counter", T, 1.0, 2, 2, 3
-    action_low, action_high = np.array([-1.0, -2.0]), np.array([1.0, 0.5])
+    action_low, action_high = LIMITS
 
     def __init__(self, ends=(99,), breaks=None):
         self.conditions, self.ends = len(ends), np.array(ends)
@@ -177,3 +178,36 @@ def test_what_a_simulator_does_after_its_episode_does_not_fail_it():
     trials = rollout(LateDivergence(ends=(4, 99)), controllers(2), np.arange(2), 3, np.random.default_rng(0))
     assert not trials.failed.any()
     assert trials.length.tolist() == [4] * 3 + [T] * 3
+
+
+@pytest.mark.parametrize("samples", [2, 5])
+def test_antithetic_trials_mirror_each_other_and_stay_normal(samples):
+    many = 4000
+    actor = controllers(C=many, std=0.05)
+    plain = rollout(Counter(ends=(99,) * many), actor, np.arange(many), samples, np.random.default_rng(3))
+    paired = rollout(
+        Counter(ends=(99,) * many), actor, np.arange(many), samples, np.random.default_rng(3), antithetic=True
+    )
+    u = paired.u.reshape(many, samples, T, DU)
+    for first in range(0, samples - 1, 2):
+        np.testing.assert_array_equal(u[:, first + 1], -u[:, first])
+    np.testing.assert_array_equal(u[:, 0], plain.u.reshape(u.shape)[:, 0])  # the same draws, but for the signs
+    if samples % 2:
+        assert abs(np.corrcoef(u[:, -1, 0, 0], u[:, -2, 0, 0])[0, 1]) < 0.06  # the last one has no partner
+    for i in range(samples):
+        np.testing.assert_allclose(np.cov(u[:, i].reshape(-1, DU).T), actor.cov[0, 0], atol=2e-4)
+
+
+def test_antithetic_draws_move_the_given_generator_on_and_can_be_repeated():
+    class Noisy(Timed):
+        def sample(self, o, t, rng):
+            return rng.standard_normal((len(o), DU))
+
+    runs, after = [], []
+    for _ in range(2):
+        rng = np.random.default_rng(5)
+        runs.append(rollout(Counter(), Noisy(), np.zeros(1, int), 4, rng, antithetic=True).u)
+        after.append(rng.random())
+    np.testing.assert_array_equal(runs[0], runs[1])
+    np.testing.assert_array_equal(runs[0][1::2], np.clip(-runs[0][::2], *LIMITS))
+    assert after[0] == after[1] != np.random.default_rng(5).random()
