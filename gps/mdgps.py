@@ -30,7 +30,7 @@ from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost,
 from . import local as lc
 from .rounds import Rounds
 from .settings import Local, Neural, Rule, one_of, positive, whole
-from .student import Student, compare, with_neighbours
+from .student import Seen, Student, compare, with_forecast, with_neighbours
 
 Array = np.ndarray
 LINES = {"reach": 5, "strength": 0.01}  # of the linearisation
@@ -51,6 +51,9 @@ class Config(Neural, Local):
     lag_limit: float = 0.75  # KL steps that the policy may differ from its controllers; 1 if it learned none of a step
     neighbours: int = 4  # states near each one seen that the regression sees, too; 0 for none
     neighbour_spread: float = 2.0  # how far they lie, as a multiple of the trials' deviations from each other
+
+    forecasts: int = 10
+    forecast_spread: float = 2.0
 
     RULES: ClassVar[dict[str, Rule]] = {
         **{"sampling": one_of("on", "off"), "step_rule": one_of("classic", "global")},
@@ -79,6 +82,9 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon)
         seen = student.trusted(student.seen(known.local.chart), known)
         near = with_neighbours(seen, config.neighbours, config.neighbour_spread, rng)
+        if config.forecasts:
+            ahead = with_forecast(seen, config.samples, step.mean, step.cov, config.forecasts, config.forecast_spread, rng)
+            near = Seen(*(np.concatenate([a, b[:, seen.x.shape[1]:]], axis=1) for a, b in zip(near, ahead)))
         loss = student.distil(rounds.floored(step), near, rng)
         rounds.adopt(known, step)
 

@@ -137,6 +137,28 @@ def with_neighbours(seen: Seen, copies: int, spread: float, rng: np.random.Gener
     return Seen(*(np.concatenate(parts, axis=1) for parts in (x, o, [seen.used] * (copies + 1))))
 
 
+def with_forecast(
+    seen: Seen, latest: int, mean: Array, cov: Array, copies: int, spread: float, rng: np.random.Generator
+) -> Seen:
+    """Adds `copies` states of each step, drawn from where the new controllers are forecast to go.
+
+    `mean` (C, T+1, n) and `cov` (C, T+1, n, n) are the marginals of the new controllers under the model.
+    """
+    C, N, T, dx = seen.x.shape
+    w = seen.used[:, -latest:, :, None]
+    total = np.maximum(w.sum(1), 1e-12)
+    x0, o0 = ((w * a[:, -latest:]).sum(1) / total for a in (seen.x, seen.o))  # (C, T, .)
+    G = slopes(*seen)
+    values, vectors = np.linalg.eigh(cov[:, :-1, :dx, :dx])
+    root = vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+    z = spread * rng.standard_normal((C, copies, T, dx))
+    z[:, 0] = 0.0
+    x = mean[:, None, :-1, :dx] + np.einsum("ctij,cntj->cnti", root, z)
+    o = o0[:, None] + np.einsum("ctij,cntj->cnti", G, x - x0[:, None])
+    used = np.broadcast_to(w.any(1)[:, None, :, 0], (C, copies, T)).astype(float)
+    return Seen(*(np.concatenate(parts, axis=1) for parts in zip(seen, (x, o, used))))
+
+
 def distil(
     policy: Any,
     teacher: LinearGaussianController,
