@@ -12,9 +12,10 @@ The step rule compares the costs of the controllers, p ("classic"), or of the po
 what the S-step loses, too. Costs of what was not itself tried are those of what was, plus the difference of the two
 under the models.
 
-Where this departs from the paper: the S-step also sees states near the trials, because a policy that imitates the
-actions alone loses the controllers' feedback, and the next anchor starts without it. No trials are refused, however
-much they fall short of the promise: a policy cannot go back in one condition alone.
+Where this departs from the paper: the S-step also sees states where the model expects the new controllers to go. The
+trials lie where the last ones went, and a policy that knows those alone loses the controllers' feedback, by which they
+get from there to here. Trials come in antithetic pairs. No trials are refused, however much they fall short of the
+promise: a policy cannot go back in one condition alone.
 """
 
 from collections.abc import Iterator
@@ -25,12 +26,12 @@ import numpy as np
 
 from agents.interfaces import Iteration, State, Task
 from agents.saved import build_policy
-from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost, TrajectoryDistribution
+from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost, TrajectoryDistribution, forward
 
 from . import local as lc
 from .rounds import Rounds
 from .settings import Local, Neural, Rule, one_of, positive, whole
-from .student import Seen, Student, compare, with_forecast, with_neighbours
+from .student import Student, compare, with_forecast
 
 Array = np.ndarray
 LINES = {"reach": 5, "strength": 0.01}  # of the linearisation
@@ -40,24 +41,23 @@ LINES = {"reach": 5, "strength": 0.01}  # of the linearisation
 class Config(Neural, Local):
     """Settings of guided policy search by mirror descent."""
 
-    kl_step: float = 2.0  # nats per trajectory, the first step; adapted per condition from then on
-    max_kl_step: float = 22.0  # nats per trajectory, the largest step
-    initial_std: float = 0.03  # exploration at the start, as a share of half the action range
-    min_std: float = 0.03  # exploration never falls below this, same unit
+    kl_step: float = 1.0  # nats per trajectory, the first step; adapted per condition from then on
+    max_kl_step: float = 5.0  # nats per trajectory, the largest step
+    initial_std: float = 0.05  # exploration at the start, as a share of half the action range
+    min_std: float = 0.05  # exploration never falls below this, same unit
     antithetic: bool = True  # trials of a condition come in pairs whose noise has opposite signs
+    policy_steps: int = 1000  # minibatch steps of each regression
+    replay: int = 3  # iterations whose trials the regression sees
     sampling: str = "on"  # whose trials: on (the policy's) or off (the controllers')
     step_rule: str = "global"  # whose costs set the step: classic (the controllers') or global (the policy's)
 
     lag_limit: float = 0.75  # KL steps that the policy may differ from its controllers; 1 if it learned none of a step
-    neighbours: int = 4  # states near each one seen that the regression sees, too; 0 for none
-    neighbour_spread: float = 2.0  # how far they lie, as a multiple of the trials' deviations from each other
-
-    forecasts: int = 10
-    forecast_spread: float = 2.0
+    forecasts: int = 30  # states of each step where new controllers are about to go; 0 for images and for memory
+    forecast_spread: float = 3.0  # how far they lie from each other, as a multiple of what the model expects
 
     RULES: ClassVar[dict[str, Rule]] = {
         **{"sampling": one_of("on", "off"), "step_rule": one_of("classic", "global")},
-        **{"neighbours": whole, "neighbour_spread": positive},
+        **{"forecasts": whole, "forecast_spread": positive},
     }
 
 
@@ -65,15 +65,14 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
     rounds, student = Rounds(task, config, state), Student(task, config, config.initial_std, rng, state)
     on_policy, by_policy = config.sampling == "on", config.step_rule == "global"
+    ahead = config.samples, config.forecasts, config.forecast_spread
     for number in rounds.left:
-        given = (
-            number == 1 and config.initial != "zero"
-        )  # controllers that try first, and are what the policy starts as
+        given = number == 1 and config.initial != "zero"  # controllers that try first; the policy starts as these
         new = rounds.sample(rng, student.policy if on_policy and not given else None)
         seen = student.see(new, new.chart)
         if given:
-            near = with_neighbours(seen, config.neighbours, config.neighbour_spread, rng)
-            student.distil(rounds.controller, near, rng)
+            expected = forward(rounds.controller, rounds.model(new)[0], lc.start(new))
+            student.distil(rounds.controller, with_forecast(seen, expected, *ahead, rng), rng)
         pi, p = student.linearised(seen, **LINES, latest=config.samples), rounds.controller
         new = new._replace(controller=pi)
         if not (on_policy and by_policy):
@@ -81,17 +80,15 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         known = student.imitation.paced(rounds.learn(new, refuse=False))
         step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon)
         seen = student.trusted(student.seen(known.local.chart), known)
-        near = with_neighbours(seen, config.neighbours, config.neighbour_spread, rng)
-        if config.forecasts:
-            ahead = with_forecast(seen, config.samples, step.mean, step.cov, config.forecasts, config.forecast_spread, rng)
-            near = Seen(*(np.concatenate([a, b[:, seen.x.shape[1]:]], axis=1) for a, b in zip(near, ahead)))
+        expected = TrajectoryDistribution(step.mean, step.cov)
+        near = with_forecast(seen, expected, *ahead, rng)
         loss = student.distil(rounds.floored(step), near, rng)
         rounds.adopt(known, step)
 
         scalars, arrays = rounds.report(known, step, rng)
         shown, pictures = student.report(rng)
         after = student.linearised(seen, **LINES)
-        gap, kl = compare(after, rounds.controller, TrajectoryDistribution(step.mean, step.cov))
+        gap, kl = compare(after, rounds.controller, expected)
         scalars |= shown | student.imitation.report(gap, kl, known.epsilon) | {"policy_loss": loss}
         frozen = rounds.state(number) | student.state()
         policy = build_policy(frozen["policy"], "state")

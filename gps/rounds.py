@@ -61,8 +61,8 @@ class Rounds:
     def sample(self, rng: np.random.Generator, policy: Policy | None = None) -> lc.Local:
         """Returns trials of the controllers, or of a policy, condition by condition; the prior learns from them."""
         every, actor, config = np.arange(self.task.conditions), policy or self.controller, self.config
-        noise = {"smoothing": config.smoothing, "antithetic": config.antithetic}
-        self.trials = rollout(self.task, actor, every, config.samples, rng, chart=self.chart, **noise)
+        how = config.samples, rng, 1.0, config.smoothing, self.chart, config.antithetic
+        self.trials = rollout(self.task, actor, every, *how)
         new = lc.by_condition(self.trials, self.controller, np.ones(len(every)), self.chart)
         self.prior.update(*lc.transitions(new))
         return new

@@ -138,25 +138,27 @@ def with_neighbours(seen: Seen, copies: int, spread: float, rng: np.random.Gener
 
 
 def with_forecast(
-    seen: Seen, latest: int, mean: Array, cov: Array, copies: int, spread: float, rng: np.random.Generator
+    seen: Seen, ahead: TrajectoryDistribution, latest: int, copies: int, spread: float, rng: np.random.Generator
 ) -> Seen:
-    """Adds `copies` states of each step, drawn from where the new controllers are forecast to go.
+    """Adds states where new controllers are about to go, `copies` for each condition and step, drawn from `ahead`.
 
-    `mean` (C, T+1, n) and `cov` (C, T+1, n, n) are the marginals of the new controllers under the model.
+    `ahead` are the marginals of the new controllers under the model; the draws lie `spread` times as far from the mean
+    as these say, and the first one of each step is the mean. What is observed there is that of the mean of the `latest`
+    trials, moved to first order. For observations that are smooth in the state.
     """
-    C, N, T, dx = seen.x.shape
-    w = seen.used[:, -latest:, :, None]
-    total = np.maximum(w.sum(1), 1e-12)
-    x0, o0 = ((w * a[:, -latest:]).sum(1) / total for a in (seen.x, seen.o))  # (C, T, .)
-    G = slopes(*seen)
-    values, vectors = np.linalg.eigh(cov[:, :-1, :dx, :dx])
+    if not copies:
+        return seen
+    dx, used = seen.x.shape[-1], seen.used[:, -latest:]
+    share = (used / np.maximum(used.sum(1, keepdims=True), 1))[..., None]
+    x0, o0 = ((share * a[:, -latest:]).sum(1)[:, None] for a in (seen.x, seen.o))  # (C, 1, T, .)
+    values, vectors = np.linalg.eigh(ahead.cov[:, :-1, :dx, :dx])
     root = vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
-    z = spread * rng.standard_normal((C, copies, T, dx))
-    z[:, 0] = 0.0
-    x = mean[:, None, :-1, :dx] + np.einsum("ctij,cntj->cnti", root, z)
-    o = o0[:, None] + np.einsum("ctij,cntj->cnti", G, x - x0[:, None])
-    used = np.broadcast_to(w.any(1)[:, None, :, 0], (C, copies, T)).astype(float)
-    return Seen(*(np.concatenate(parts, axis=1) for parts in zip(seen, (x, o, used))))
+    z = rng.standard_normal((len(root), copies, *root.shape[1:3]))
+    z[:, :1] = 0.0
+    x = ahead.mean[:, None, :-1, :dx] + spread * np.einsum("ctij,cntj->cnti", root, z)
+    o = o0 + np.einsum("ctij,cntj->cnti", slopes(*seen), x - x0)
+    took_place = np.repeat(used.any(1, keepdims=True), copies, axis=1).astype(float)
+    return Seen(*(np.concatenate(parts, axis=1) for parts in zip(seen, (x, o, took_place), strict=True)))
 
 
 def distil(

@@ -201,7 +201,7 @@ def test_antithetic_trials_mirror_each_other_and_stay_normal(samples):
 def test_antithetic_draws_move_the_given_generator_on_and_can_be_repeated():
     class Noisy(Timed):
         def sample(self, o, t, rng):
-            return rng.standard_normal((len(o), DU))
+            return 0.05 * rng.standard_normal((len(o), DU))
 
     runs, after = [], []
     for _ in range(2):
@@ -209,5 +209,6 @@ def test_antithetic_draws_move_the_given_generator_on_and_can_be_repeated():
         runs.append(rollout(Counter(), Noisy(), np.zeros(1, int), 4, rng, antithetic=True).u)
         after.append(rng.random())
     np.testing.assert_array_equal(runs[0], runs[1])
-    np.testing.assert_array_equal(runs[0][1::2], np.clip(-runs[0][::2], *LIMITS))
-    assert after[0] == after[1] != np.random.default_rng(5).random()
+    np.testing.assert_array_equal(runs[0][1::2], -runs[0][::2])
+    assert after[0] == after[1]
+    assert after[0] != np.random.default_rng(5).random()

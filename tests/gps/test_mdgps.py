@@ -8,8 +8,8 @@ from gps import local as lc
 from gps import mdgps
 from gps.linearise import linearise
 from gps.mdgps import priced
-from gps.student import Seen, distil, with_neighbours
-from lqr import expected_cost, forward, minimise_cost_within_kl
+from gps.student import Seen, distil, with_forecast, with_neighbours
+from lqr import TrajectoryDistribution, expected_cost, forward, minimise_cost_within_kl
 
 C, T, DX, DU = 2, 4, 3, 2
 
@@ -95,6 +95,28 @@ def test_trials_that_did_not_take_place_have_no_say_in_where_the_neighbours_lie(
     rows = near.used > 0
     assert np.abs(near.x[rows]).max() < 10
     assert np.abs(near.o[rows]).max() < 10
+
+
+def test_forecast_states_follow_the_marginals_and_are_observed_as_they_would_be():
+    rng = np.random.default_rng(4)
+    x, A = rng.normal(size=(C, 6, T, DX)), rng.normal(size=(5, DX))
+    used = np.ones((C, 6, T))
+    used[1, -2:, 2:] = 0  # the latest trials of one condition ended
+    root = rng.normal(size=(C, T + 1, DX + DU, DX + DU))
+    ahead = TrajectoryDistribution(3 + rng.normal(size=(C, T + 1, DX + DU)), root @ np.swapaxes(root, -1, -2))
+    seen = Seen(np.where(used[..., None] > 0, x, 1e3), x @ A.T + 1.0, used)
+    near = with_forecast(seen, ahead, 2, 20_000, 2.0, rng)
+    assert np.array_equal(near.x[:, :6], seen.x)
+    assert np.array_equal(near.used[:, 6:].all(1), used[:, -2:].any(1))
+    assert np.array_equal(near.x[:, 6], ahead.mean[:, :-1, :DX])
+    rows = near.used[:, 6:] > 0
+    np.testing.assert_allclose(near.o[:, 6:][rows], (near.x[:, 6:] @ A.T + 1.0)[rows], atol=1e-2)
+    for c, t in ((0, 0), (1, 1), (0, T - 1)):
+        drawn = near.x[c, 7:, t]
+        cov = 4 * ahead.cov[c, t, :DX, :DX]
+        np.testing.assert_allclose(drawn.mean(0), ahead.mean[c, t, :DX], atol=0.05 * np.sqrt(np.trace(cov)))
+        np.testing.assert_allclose(np.cov(drawn.T), cov, atol=0.05 * np.trace(cov))
+    assert with_forecast(seen, ahead, 2, 0, 2.0, rng).x.shape == x.shape
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ def test_a_number_out_of_range_is_refused_with_the_fields_name(method, field, va
 
 @pytest.mark.parametrize(("method", "field"), NUMBERS, ids=lambda v: getattr(v, "__name__", v))
 def test_zero_is_taken_only_where_it_means_something(method, field):
-    if field in ("dual_rate", "dual_bound", "neighbours", "rehearsal", "smoothing"):
+    if field in ("dual_rate", "dual_bound", "forecasts", "neighbours", "rehearsal", "smoothing"):
         assert getattr(method.Config(**{field: 0}), field) == 0
     else:
         with pytest.raises(InputError, match=f"^{field} is 0"):
