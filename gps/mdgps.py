@@ -41,10 +41,10 @@ LINES = {"reach": 5, "strength": 0.01}  # of the linearisation
 class Config(Neural, Local):
     """Settings of guided policy search by mirror descent."""
 
-    kl_step: float = 1.0  # nats per trajectory, the first step; adapted per condition from then on
-    max_kl_step: float = 8.0  # nats per trajectory, the largest step
-    initial_std: float = 0.05  # exploration at the start, as a share of half the action range
-    min_std: float = 0.05  # exploration never falls below this, same unit
+    kl_step: float = 0.5  # nats per trajectory, the first step; adapted per condition from then on
+    max_kl_step: float = 4.0  # nats per trajectory, the largest step
+    initial_std: float = 0.08  # exploration at the start, as a share of half the action range
+    min_std: float = 0.08  # exploration never falls below this, same unit
     antithetic: bool = True  # trials of a condition come in pairs whose noise has opposite signs
     policy_steps: int = 1000  # minibatch steps of each regression
     replay: int = 3  # iterations whose trials the regression sees
