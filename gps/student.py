@@ -173,12 +173,24 @@ def distil(
 ) -> float:
     """Trains a policy towards the controllers' mean actions, less `lean` (C, T, du), at all states seen.
 
-    Minimises sum nu KL(policy || teacher) with weights nu (C, T), 1 where it is None; see `distillation`. Returns the
-    loss per sample.
+    Minimises sum nu KL(policy || teacher) with weights nu (C, T), 1 where it is None; see `distillation`. What a
+    controller asks for beyond the range of actions is bounded, see `within_range`. Returns the loss per sample.
     """
     lesson = controllers_lesson(teacher._replace(k=teacher.k - lean), seen.x)
+    lesson = lesson._replace(mean=within_range(lesson.mean, policy))
     weight = seen.used if nu is None else nu[:, None] * seen.used
     return teach(policy, lesson, seen.o, rng, weight, steps, rate)
+
+
+def within_range(action: Array, policy: Any, slack: float = 1.0) -> Array:
+    """Returns actions (..., du) no further outside the policy's limits than `slack` times half their range.
+
+    A controller is linear: where a single trial went astray, it asks for a hundred times what can be applied, and one
+    such trial among the squares of the regression would cost the policy all that it knows.
+    """
+    with np.errstate(over="ignore"):  # an action without limits has the largest numbers there are as its limits
+        beyond = slack * 0.5 * (policy.high - policy.low)
+        return np.clip(action, policy.low - beyond, policy.high + beyond)
 
 
 def compare(
