@@ -188,9 +188,10 @@ def within_range(action: Array, policy: Any, slack: float = 1.0) -> Array:
     A controller is linear: where a single trial went astray, it asks for a hundred times what can be applied, and one
     such trial among the squares of the regression would cost the policy all that it knows.
     """
-    with np.errstate(over="ignore"):  # an action without limits has the largest numbers there are as its limits
-        beyond = slack * 0.5 * (policy.high - policy.low)
-        return np.clip(action, policy.low - beyond, policy.high + beyond)
+    low, high = (np.asarray(getattr(policy, name, bound)) for name, bound in (("low", -np.inf), ("high", np.inf)))
+    with np.errstate(over="ignore"):  # the largest numbers there are stand for no limits
+        beyond = slack * 0.5 * (high - low)
+        return np.clip(action, low - beyond, high + beyond)
 
 
 def compare(

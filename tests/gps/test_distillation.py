@@ -6,9 +6,9 @@ from worlds import Exact, controllers
 
 from agents.neural_policy import NeuralPolicy
 from gps.distillation import distil
-from gps.student import Seen
+from gps.student import Seen, within_range
 from gps.student import distil as of_controllers
-from lqr import InputError
+from lqr import InputError, LinearGaussianController
 
 DX, DU = 3, 2
 
@@ -91,3 +91,25 @@ def test_what_does_not_fit_together_is_refused(change, message):
     how = {"teachers": [lambda x: x], "states": np.ones((1, 4, DX)), "student": Exact(DX, DX)} | change
     with pytest.raises(InputError, match=message):
         distil(**how, rng=np.random.default_rng(0))
+
+
+def test_wishes_far_beyond_the_range_of_actions_are_bounded_at_twice_the_range():
+    policy = NeuralPolicy.create(3, 2, (), np.ones(2), np.random.default_rng(0), low=[-1.0, 0.0], high=[1.0, 4.0])
+    wish = np.array([[0.5, 1.0], [-1.9, -1.9], [-300.0, 300.0]])
+    np.testing.assert_array_equal(within_range(wish, policy), [[0.5, 1.0], [-1.9, -1.9], [-2.0, 6.0]])
+    free = NeuralPolicy.create(3, 2, (), np.ones(2), np.random.default_rng(0))
+    np.testing.assert_array_equal(within_range(1e6 * wish, free), 1e6 * wish)
+
+
+@pytest.mark.parametrize(("limit", "low", "high"), [(1.0, 0.0, 0.12), (np.inf, 0.5, np.inf)])
+def test_a_trial_gone_astray_does_not_cost_a_policy_with_limits_what_it_knows(limit, low, high):
+    rng, (N, T) = np.random.default_rng(0), (10, 20)
+    x = 0.3 * rng.normal(size=(1, N, T, 2))
+    o = x.copy()
+    x[0, 0] *= 200  # where the controller, which is linear, asks for actions of 50
+    o[0, 0] = 5 * rng.normal(size=(T, 2))
+    teacher = LinearGaussianController(np.full((1, T, 1, 2), 0.5), np.zeros((1, T, 1)), np.ones((1, T, 1, 1)))
+    policy = NeuralPolicy.create(2, 1, (32, 32), np.ones(1), rng, -limit, limit)
+    of_controllers(policy, teacher, Seen(x, o, np.ones((1, N, T))), rng, steps=300)
+    error = np.sqrt(((policy.mean(x[0, 1:]) - x[0, 1:] @ [[0.5], [0.5]]) ** 2).mean())
+    assert low < error < high
