@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lqr import InputError, shift
+from lqr import InputError
 
 from .interfaces import Array, Cost
 from .planners import Objective, Plan, Planner, Value
@@ -66,12 +66,20 @@ class MPC:
         if not self.plans or self._age >= self.every:
             rng = self._own if rng is None else rng
             before = self._kept or [np.zeros((0, self.horizon, len(self.low)))] * len(o)
-            start = [shift(a, self._age) if len(a) else a for a in before]
+            start = [self._later(a) for a in before]
             self.plans = [self.plan(x, t, s, rng) for x, s in zip(o, start, strict=True)]
             self._kept, self._age = [plan.kept for plan in self.plans], 0
         self._age += 1
         self.acts += len(o)
         return np.stack([plan.U[self._age - 1] for plan in self.plans])
+
+    def _later(self, kept: Array) -> Array:
+        """Returns the sequences (M, H, du) as many steps later as have passed; then follows the middle of the limits.
+
+        Not the last action again: where that is at a limit, little would be tried around it.
+        """
+        rest = np.broadcast_to(0.5 * (self.low + self.high), (len(kept), self._age, len(self.low)))
+        return np.concatenate([kept[:, self._age :], rest], 1)
 
     def plan(self, x: Array, t: int, start: Array, rng: np.random.Generator) -> Plan:
         """Returns a plan from state x (dx,) at step t, beginning with the sequences `start` (M, H, du)."""

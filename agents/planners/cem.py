@@ -1,11 +1,13 @@
 """The cross-entropy method: draw around a mean, refit mean and variance to the elites, repeat.
 
-As in PETS (Chua, Calandra, McAllister & Levine 2018, and its code): sequences are drawn from normals truncated at two
-standard deviations, whose variance is kept so small that this stays within the limits; mean and variance move by 1 -
-smoothing of the way to those of the elites.
+As in PETS (Chua, Calandra, McAllister & Levine 2018): sequences are drawn from normals truncated at two standard
+deviations; mean and variance move by 1 - smoothing of the way to those of the elites. PETS's code shrinks the variance
+until the draws stay within the limits, so that a mean near a limit is no longer searched around; here the normals are
+truncated at the limits, too.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -41,9 +43,9 @@ class CEM:
         shape = (self.samples, *mean.shape)
         if not self.truncated:
             return np.clip(mean + np.sqrt(var) * rng.standard_normal(shape), low, high)
-        room = np.minimum(mean - low, high - mean)
-        std = np.sqrt(np.minimum(var, np.maximum(0.5 * room, 0.0) ** 2))
-        return np.clip(mean + std * truncated_normal(rng, shape), low, high)  # rounding may leave the box
+        std = np.sqrt(np.maximum(var, 1e-300))
+        least, most = (np.clip((limit - mean) / std, -2.0, 2.0) for limit in (low, high))
+        return np.clip(mean + std * truncated_normal(rng, shape, least, most), low, high)  # rounding may leave the box
 
     def refit(self, mean: Array, var: Array, elites: Array) -> tuple[Array, Array]:
         """Returns the new mean and variance, (H, du) each, from the elites (K, H, du)."""
@@ -51,6 +53,6 @@ class CEM:
         return a * mean + (1 - a) * elites.mean(0), a * var + (1 - a) * elites.var(0)
 
 
-def truncated_normal(rng: np.random.Generator, shape: tuple[int, ...], limit: float = 2.0) -> Array:
-    """Returns standard normal draws within +-limit, by the inverse of the distribution function."""
-    return ndtri(rng.uniform(ndtr(-limit), ndtr(limit), size=shape))
+def truncated_normal(rng: np.random.Generator, shape: tuple[int, ...], least: Any = -2.0, most: Any = 2.0) -> Array:
+    """Returns standard normal draws from `least` to `most`, by the inverse of the distribution function."""
+    return ndtri(rng.uniform(ndtr(least), ndtr(most), size=shape))

@@ -5,8 +5,8 @@ A planner is a callable of one shape,
     plan = planner(objective, start, low, high, rng)
 
 `start` (M, H, du) holds sequences of H steps that are worth starting from, the likeliest first. None, M = 0, is right
-at the beginning of an episode; later they are `plan.kept`, one step on: `lqr.shift(plan.kept)`. So nothing is
-remembered in the planner, and it may serve many episodes at once.
+at the beginning of an episode; later they are `plan.kept`, one step on. So nothing is remembered in the planner, and it
+may serve many episodes at once.
 """
 
 from collections.abc import Callable

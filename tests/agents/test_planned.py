@@ -123,7 +123,7 @@ def test_plans_are_shifted_from_step_to_step_and_forgotten_at_a_start():
     kept = policy.plans[0].kept
     policy.sample(np.ones((2, 2)), 1, np.random.default_rng(0))
     np.testing.assert_array_equal(starts[8][0, :-1], kept[0, 1:])
-    np.testing.assert_array_equal(starts[8][0, -1], kept[0, -1])
+    np.testing.assert_array_equal(starts[8][0, -1], [0.0])
 
 
 def test_model_calls_are_counted_per_environment_step():
