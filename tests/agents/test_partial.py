@@ -1,0 +1,81 @@
+"""Tasks that show a part of their state: what is hidden, what a picture shows, and what memory is worth."""
+
+import numpy as np
+import pytest
+
+from agents.policies import make_policy
+from agents.rollout import rollout
+from agents.tasks.partial import PointMassHidden, ReacherFourHidden, ReacherImages
+from gps import badmm
+from gps.distillation import distil
+from gps.initial import initial_controllers
+from lqr import InputError
+
+
+def test_what_is_hidden_is_the_velocities_and_nothing_else():
+    task, rng = ReacherFourHidden(), np.random.default_rng(0)
+    task.reset(np.arange(4), rng)
+    for _ in range(5):
+        x = task.step(rng.uniform(-1, 1, size=(4, 2)))
+    expected = np.concatenate([np.cos(x[:, :2]), np.sin(x[:, :2]), task.targets, x[:, 4:]], 1)
+    np.testing.assert_allclose(task.observe(), expected, atol=1e-9)
+    point = PointMassHidden()
+    point.reset(np.arange(4), rng)
+    x = point.step(np.ones((4, 2)))
+    assert np.array_equal(point.observe(), x[:, :2])
+
+
+@pytest.fixture
+def images():
+    task = ReacherImages(conditions=6, size=48)
+    task.reset(np.arange(6), np.random.default_rng(0))
+    try:
+        task.observe()
+    except InputError as error:
+        pytest.skip(str(error))
+    return task
+
+
+def test_the_red_in_the_picture_is_where_the_target_is(images):
+    images.targets[:] = [[-0.1, 0.1], [-0.15, -0.05], [0.05, 0.15], [0.1, -0.12], [-0.05, -0.17], [0.0, 0.12]]
+    images.reset(np.arange(6), np.random.default_rng(0))
+    o = images.observe()
+    picture = o[:, : 48 * 48 * 3].reshape(6, 48, 48, 3)
+    assert np.array_equal(picture, images.pictures())
+    assert picture.min() >= 0
+    assert picture.max() <= 1
+    red = np.clip(picture[..., 0] - picture[..., 1:].max(-1) - 0.05, 0, None)
+    red[:, 20:28, 20:28] = 0  # the root of the arm is pink
+    weight = red / red.sum((1, 2), keepdims=True)
+    column, row = (weight.sum(1) * np.arange(48)).sum(1), (weight.sum(2) * np.arange(48)).sum(1)
+    for seen, where, sign in ((column, images.targets[:, 0], 1), (row, images.targets[:, 1], -1)):
+        slope, level = np.polyfit(where, seen, 1)
+        assert np.sign(slope) == sign  # x to the right, y up
+        assert abs(slope * where + level - seen).max() < 1.0  # pixel
+
+
+def test_a_method_learns_from_pictures_and_goes_on_from_its_state(images):
+    task = ReacherImages(conditions=2, size=24)
+    config = badmm.Config(policy="convolutional", hidden=(8,), policy_steps=4, inner=1, iterations=2, samples=1)
+    first = next(badmm.train(task, config, np.random.default_rng(0)))
+    assert first.policy.image == (24, 24, 3)
+    second = next(badmm.train(task, config, np.random.default_rng(1), first.state))
+    assert second.number == 2
+    assert np.isfinite(second.scalars["policy_cost"])
+
+
+@pytest.mark.slow
+def test_with_memory_a_policy_brakes_whose_velocity_is_hidden_and_without_it_does_not():
+    """Both are taught by the same controllers, which see the velocity, at the same states."""
+    task, rng, cost = PointMassHidden(), np.random.default_rng(0), {}
+    config = badmm.Config(initial="lqr", initial_authority=10.0, initial_stiffness=0.3, initial_std=0.05)
+    teacher = initial_controllers(task, config)
+    trials = rollout(task, teacher, np.arange(4), 8, rng)
+    x, o = (a.reshape(4, 8, *a.shape[1:])[:, :, :-1] for a in (trials.x, trials.o))
+    for word in ("mlp", "recurrent"):
+        student = make_policy(word, task, (16, 16), np.ones(2), rng)
+        distil(teacher, x, student, rng, observations=o, steps=400, rate=0.01)
+        cost[word] = rollout(task, student, np.arange(4), 1, rng, noise=0.0).cost.sum(-1).mean()
+    best = rollout(task, teacher, np.arange(4), 1, rng, noise=0.0).cost.sum(-1).mean()
+    assert cost["recurrent"] < 1.3 * best
+    assert cost["mlp"] > 1.6 * best
