@@ -41,6 +41,7 @@ def test_the_code_of_a_page_runs(page, tmp_path):
         KINDS.pop("linear", None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lqr_to_gps", "priors"])
 def test_a_notebook_runs(name, monkeypatch):
     import matplotlib

@@ -252,6 +252,7 @@ def test_the_viewer_serves_its_page_and_heeds_the_buttons():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_watch_asks_before_it_opens_a_port(tmp_path):
     run = [sys.executable, ROOT / "experiments" / "run.py", "reacher_four_local", "--iterations", "1"]
     subprocess.run([*run, "--out", tmp_path / "r"], check=True, capture_output=True, timeout=200)
