@@ -51,7 +51,7 @@ class Config(Neural, Local):
     sampling: str = "on"  # whose trials: on (the policy's) or off (the controllers')
     step_rule: str = "global"  # whose costs set the step: classic (the controllers') or global (the policy's)
 
-    lag_limit: float = 0.75  # KL steps that the policy may differ from its controllers; 1 if it learned none of a step
+    lag_limit: float = 0.45  # KL steps that the policy may differ from its controllers; over 0.5 if it learned none
     forecasts: int = 30  # states of each step where new controllers are about to go; 0 for images and for memory
     forecast_spread: float = 3.0  # how far they lie from each other, as a multiple of what the model expects
 
