@@ -90,7 +90,7 @@ def fields(config: Any) -> list[Field]:
 def _bound(path: Path) -> set[str]:
     """Returns the names that a module binds at its top level."""
     bound: set[str] = set()
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_bytes()).body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             bound |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.Assign):

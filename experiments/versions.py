@@ -25,7 +25,7 @@ def own_version() -> str:
     """Returns this library's version: the checkout's, else the installed one's."""
     project = Path(__file__).resolve().parents[1] / "pyproject.toml"
     if project.is_file():
-        return str(tomllib.loads(project.read_text())["project"]["version"])
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
     return metadata.version(DISTRIBUTION)
 
 
