@@ -68,12 +68,13 @@ def learn(names: list[str], seeds: int, jobs: int, out: Path) -> None:
                 sweep([sys.executable, str(RUN), name], range(seeds), out / name, jobs, stop)
 
 
-def curves(folder: Path, column: str) -> tuple[Array, Array]:
-    """Returns the trials (I,), and a column of every seed that is there after as many trials, (seeds, I)."""
-    found = [tables.read(path) for path in sorted(folder.glob("seed_*/metrics.csv"))]
-    length = min((len(rows) for rows in found), default=0)
-    trials = [row["rollouts"] for row in found[0][:length]] if length else []
-    return np.array(trials), np.array([[row[column] for row in rows[:length]] for rows in found])
+def curves(folder: Path, column: str) -> tuple[Array, dict[int, Array]]:
+    """Returns the trials (I,), and a column (I,) of each seed that has got as far as any."""
+    found = {int(path.parent.name[5:]): tables.read(path) for path in folder.glob("seed_*/metrics.csv")}
+    length = max(map(len, found.values()), default=0)
+    kept = {seed: rows for seed, rows in sorted(found.items()) if length and len(rows) == length}
+    trials = [row["rollouts"] for row in next(iter(kept.values()))] if kept else []
+    return np.array(trials), {seed: np.array([row[column] for row in rows]) for seed, rows in kept.items()}
 
 
 def draw(shown: dict[str, Panel], out: Path) -> bytes:
@@ -98,10 +99,13 @@ def draw(shown: dict[str, Panel], out: Path) -> bytes:
     return picture.getvalue()
 
 
-def _panel(axis: Any, panel: Panel, trials: Array, costs: Array) -> None:
+def _panel(axis: Any, panel: Panel, trials: Array, seeds: dict[int, Array]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
     axis.set_title(panel.title, loc="left")
     axis.set(xlabel="trials", ylabel=panel.label)
-    if len(trials):
+    if seeds:
+        costs = np.stack(list(seeds.values()))
         axis.fill_between(trials, costs.min(0), costs.max(0), color=BLUE, alpha=0.18, lw=0)
         axis.plot(trials, np.median(costs, 0), color=BLUE, lw=1.4)
     if panel.reference:
@@ -110,6 +114,9 @@ def _panel(axis: Any, panel: Panel, trials: Array, costs: Array) -> None:
         axis.axhline(panel.limit, color=GREY, lw=1, ls=":")
     if panel.log:
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def main() -> None:
@@ -128,9 +135,10 @@ def main() -> None:
         learn(list(shown), words.seeds, words.jobs, words.out)
     for name, panel in shown.items():
         trials, costs = curves(words.out / name, panel.column)
-        if len(trials):
-            ends = " ".join(f"{cost:.4g}" for cost in costs[:, -1])
-            print(f"{name}: {panel.column} after {trials[-1]:.0f} trials {ends}; mean {costs[:, -1].mean():.4g}")
+        if costs:
+            ends = [costs[seed][-1] for seed in costs]
+            each = ", ".join(f"{seed}: {end:.4g}" for seed, end in zip(costs, ends, strict=True))
+            print(f"{name}: {panel.column} after {trials[-1]:.0f} trials {each}; mean {np.mean(ends):.4g}")
     path = words.figure or words.out / "methods.png"
     write_file(path, draw(shown, words.out))
     print(f"figure {path}")
