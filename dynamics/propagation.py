@@ -90,15 +90,14 @@ def _through_members(model: Ensemble, x0: Array, U: Array, rng: np.random.Genera
                 now = _apart(_together(now, N).gather(2, order), E)
             z[:, :dx], z[:, dx:] = now, u[t]
             change, std = step(z)
-            after = torch.add(now, change)
+            after = torch.add(now, change, out=X[t + 1])
             after.view(E, dx, N, k).addcmul_(std.view(E, dx, N, k), noise[t])
             if propagation == "moment":
                 cloud, fresh = _together(after, N), rng.standard_normal((dx, 1, P), dtype=np.float32)
                 spread = cloud.std(2, keepdim=True, correction=0)
-                after = _apart(cloud.mean(2, keepdim=True) + spread * torch.as_tensor(fresh), E)
+                X[t + 1] = _apart(cloud.mean(2, keepdim=True) + spread * torch.as_tensor(fresh), E)
             elif order is not None:  # back to where the particles were
-                after = _apart(torch.empty((dx, N, P)).scatter_(2, order, _together(after, N)), E)
-            X[t + 1] = after
+                X[t + 1] = _apart(torch.empty((dx, N, P)).scatter_(2, order, _together(after, N)), E)
         return _doubled(X.view(H + 1, E, dx, N, k).permute(3, 1, 4, 0, 2)).reshape(N, P, H + 1, dx)
 
 

@@ -22,7 +22,8 @@ class Bump(Term):
     _steps = (("target", -2),)
 
     def _value(self, X: Array, U: Array) -> Array:
-        return -np.exp(-(self._gap(X) ** 2).sum(-1) / self.width**2)
+        gap = self._gap(X)
+        return -np.exp(-np.einsum("...k,...k->...", gap, gap) / self.width**2)
 
     def _parts(self, X: Array, U: Array) -> Parts:
         M, d, value, dx = np.asarray(self.M, dtype=float), self._gap(X), self._value(X, U), X.shape[-1]

@@ -1,0 +1,31 @@
+"""The example of docs/planning.md runs as it stands, and the goals are reached; its names exist."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from agents import planners
+from dynamics import PROPAGATIONS
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "planning.md").read_text()
+
+
+def test_the_example_holds_the_rod_at_both_goals(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(code, "docs/planning.md", "exec"), {})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 2
+    for goal, angle in lines:
+        assert float(angle) == pytest.approx(float(goal), abs=0.1)
+
+
+def test_planners_propagations_and_methods_that_it_names_are_there():
+    for kind in planners.PLANNERS.values():
+        assert f"`{kind.__name__}`" in PAGE
+    for word in PROPAGATIONS:
+        assert f"`{word}`" in PAGE
+    for word in ("rs_mpc", "cem_mpc", "mppi_mpc", "pets", "pddm", "gradient_mpc", "cmaes_mpc", "ilqr_mpc", "open_loop"):
+        assert word in PAGE
+        assert hasattr(import_module(f"agents.{word}"), "train")
