@@ -92,4 +92,4 @@ def program(function: Any, parameters: dict[str, Array]) -> Any:
         def forward(self, *inputs: Any) -> Any:
             return function({name: getattr(self, name) for name in parameters}, *inputs)
 
-    return Program().eval()
+    return Program().train(False)

@@ -26,7 +26,14 @@ import numpy as np
 
 from agents.interfaces import Iteration, State, Task
 from agents.saved import build_policy
-from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost, TrajectoryDistribution, forward
+from lqr import (
+    InputError,
+    LinearGaussianController,
+    LinearGaussianDynamics,
+    QuadraticCost,
+    TrajectoryDistribution,
+    forward,
+)
 
 from . import local as lc
 from .rounds import Rounds
@@ -63,6 +70,8 @@ class Config(Neural, Local):
 
 def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
+    if config.forecasts and getattr(task, "image", None):
+        raise InputError(f"got forecasts of the pictures of {task.name}, which cannot be made; expected --forecasts 0")
     rounds, student = Rounds(task, config, state), Student(task, config, config.initial_std, rng, state)
     on_policy, by_policy = config.sampling == "on", config.step_rule == "global"
     ahead = config.samples, config.forecasts, config.forecast_spread
