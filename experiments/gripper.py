@@ -1,4 +1,4 @@
-"""A gripper pushes a block to a goal, without a network: local models and local controllers, four places, 240 trials."""
+"""A gripper pushes a block to a goal, without a network: local models and controllers, four places, 240 trials."""
 
 from agents.tasks.gripper import Gripper as task
 from gps import lqr_flm as method
