@@ -102,6 +102,16 @@ def table(rows: Sequence[tuple[str, str]]) -> None:
     console.print(grid)
 
 
+def places(rows: Sequence[tuple[str, str]]) -> None:
+    """Prints where things are, a line each, which is never folded: it is there to be copied."""
+    from rich.console import Console
+
+    console = Console(file=Unbreakable(sys.stdout), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+    for name, value in rows:
+        console.print(f"  {name:<9}", style="bold", end=" ", markup=False, emoji=False)
+        console.print(value, markup=False, emoji=False)
+
+
 def clock(seconds: float | None) -> str:
     """Returns a duration as people write it: 0:42, 1:02:03."""
     if seconds is None:

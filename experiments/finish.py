@@ -11,7 +11,7 @@ from dynamics.files import read_json, write_file
 from lqr import CheckpointError, GPSError
 
 from . import figures, report, video
-from .display import clock, table
+from .display import clock, places, table
 from .folder import RESULT, RunFolder, saved_config
 from .grading import grade, grade_random, grade_still, grade_unseen
 from .stopping import Stop
@@ -84,14 +84,15 @@ def show(path: Path, result: dict[str, Any]) -> None:
     times = f"{clock(result['seconds'])} training, {clock(result['finish_seconds'])} grading and pictures"
     rows += [("time", f"{times}; {100 * result['saving'] / max(result['seconds'], 1e-9):.1f} % in checkpoints")]
     rows += [("skipped", reason) for reason in result["skipped"]]
-    rows += [
-        ("all of it in", f"{path}"),
-        ("look at", f"{path / 'report.html'}"),
-        ("more figures", f"python experiments/evaluate.py {path}"),
-        ("watch it", f"python experiments/watch.py {path}"),
-        ("use the policy", f"agents.load_policy({str(path)!r})"),
-    ]
     table(rows)
+    places(
+        [
+            ("look at", f"{path / 'report.html'}"),
+            ("evaluate", f"python experiments/evaluate.py {path}"),
+            ("watch", f"python experiments/watch.py {path}"),
+            ("use", f"agents.load_policy({str(path)!r})"),
+        ]
+    )
 
 
 def reread(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
