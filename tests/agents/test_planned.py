@@ -251,11 +251,10 @@ def test_the_models_error_is_that_of_a_perfect_model_and_of_none():
     assert model_error(model, x, u, after) < 0.05
 
 
+@pytest.mark.slow
 def test_pets_learns_the_pendulum():
-    """Uniform torques leave PILCO's rod hanging; after a few episodes of 4 s it stands."""
+    """Uniform torques leave Gymnasium's pendulum hanging; after two episodes of 10 s it stands."""
     from agents import pets
 
-    task = make_task("pendulum")
-    settings = pets.Config(iterations=6, plans=60, horizon=20, fit_steps=300)
-    rows = list(pets.train(task, settings, np.random.default_rng(0)))
-    assert rows[-1].scalars["best_cost"] < 0.6 * rows[0].scalars["cost"]
+    rows = list(pets.train(make_task("pendulum_v1"), pets.Config(iterations=3), np.random.default_rng(0)))
+    assert rows[-1].scalars["best_cost"] < 0.25 * rows[0].scalars["cost"]

@@ -59,6 +59,10 @@ def test_a_finished_run_leaves_all_that_was_promised(reference):
         "improvement",
         "divergence",
         "trajectories",
+        "states",
+        "model_error",
+        "imitation",
+        "multipliers",
     }
     config = json.loads((reference / "config.json").read_text())
     assert config["config"]["iterations"] == 6
