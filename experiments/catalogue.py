@@ -7,6 +7,7 @@ import inspect
 import io
 import tokenize
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -89,6 +90,11 @@ def fields(config: Any) -> list[Field]:
 
 def _bound(path: Path) -> set[str]:
     """Returns the names that a module binds at its top level."""
+    return _bound_at(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _bound_at(path: Path, _: int) -> set[str]:
     bound: set[str] = set()
     for node in ast.parse(path.read_bytes()).body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
