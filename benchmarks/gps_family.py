@@ -47,8 +47,8 @@ def panels() -> dict[str, Panel]:
     return {
         "reacher_four_local": Panel("lqr_flm, four targets", "cost", LOCAL, **four),
         "reacher_four": Panel("badmm, four targets", reference=ON_POLICY, **four),
-        "reacher_four_mdgps": Panel("mdgps on-policy, four targets", reference=ON_POLICY, **four),
-        "reacher_four_mdgps_off": Panel("mdgps off-policy, four targets", reference=OFF_POLICY, **four),
+        "reacher_four_mdgps": Panel("mdgps on-policy, 4 targets", reference=ON_POLICY, **four),
+        "reacher_four_mdgps_off": Panel("mdgps off-policy, 4 targets", reference=OFF_POLICY, **four),
         "point_mass": Panel("lqr_flm, point mass", "cost", limit=float(PointMass().optimum().mean()), log=True),
         "reacher_reset_free": Panel("reset_free, reacher", "policy_distance", log=True, label="final distance (m)"),
         "disc_pi2": Panel("pi2, disc", "cost"),

@@ -3,7 +3,8 @@
 The controllers improve within a step of epsilon nats per trajectory. The policy imitates them up to KL(p || pi); as
 long as that is not much more than a step, what they gained is not lost (Montgomery & Levine 2016, section 4). It *lags*
 where the divergence, mean of the conditions, exceeds `lag_limit` steps. While it does, `on_lag` says what happens:
-`warn` nothing more, `train` twice the regression's steps, `slow` half the KL step, so that it can catch up.
+`warn` nothing more, `train` twice the regression's steps, `slow` half the KL step, so that it can catch up. The first
+iterations of a good run may lag, as the controllers learn fastest then: a warning comes only where it lasts.
 """
 
 import warnings
@@ -17,13 +18,14 @@ from .rounds import Known
 from .settings import Neural
 
 Array = np.ndarray
+PATIENCE = 3  # iterations in a row that lag before it is said
 
 
 class Imitation:
     """Whether the policy lagged in the last iteration, and what follows from it."""
 
     def __init__(self, config: Neural, lagging: bool = False):
-        self.config, self.lagging, self.said = config, lagging, False
+        self.config, self.lagging, self.row = config, lagging, 0  # how many in a row lag
 
     @property
     def steps(self) -> int:
@@ -41,16 +43,20 @@ class Imitation:
 
     def report(self, gap: Array, kl: Array, epsilon: Array) -> dict[str, float]:
         """Returns the metrics of imitation, from the gap of the mean actions (C, T, du), KL(p || pi) (C, T) and the
-        steps epsilon (C,); warns when the policy lags for the first time."""
+        steps epsilon (C,); warns once of each time that the policy lags for PATIENCE iterations in a row."""
         total, limit = float(kl.sum(-1).mean()), self.config.lag_limit * float(epsilon.mean())
         self.lagging = total > limit
-        if self.lagging and not self.said:
-            self.said = True
-            done = {"warn": "nothing is done about it", "train": "it is trained twice as long while it does"}
-            done["slow"] = "the KL step is halved while it does"
+        self.row = self.row + 1 if self.lagging else 0
+        if self.row == PATIENCE:
+            done = {
+                "warn": "",
+                "train": "; it is trained twice as long meanwhile",
+                "slow": "; the KL step is halved meanwhile",
+            }
             warnings.warn(
-                f"the policy lags behind its controllers by {total:.3g} nats, above {self.config.lag_limit:g} steps; "
-                f"{done[self.config.on_lag]} (--on-lag); see `lagging` in the metrics, --policy-steps and --hidden",
+                f"for {PATIENCE} iterations the policy has been {total:.3g} nats from its controllers, above "
+                f"{self.config.lag_limit:g} KL steps{done[self.config.on_lag]}. Harmless while policy_cost falls with "
+                "cost; else raise --policy-steps or --hidden, or take --on-lag train",
                 stacklevel=3,
             )
         gap_size = float(np.sqrt((gap**2).mean()))
