@@ -47,7 +47,7 @@ class Config(Neural, Local):
     samples: int = 1  # trials of each condition in each iteration
     clusters: int = 16  # groups of trials, at most
     replay: int = 3  # iterations whose trials are grouped, and seen by the regression
-    kl_step: float = 80.0  # nats per trajectory
+    kl_step: float = 20.0  # nats per trajectory
     policy_steps: int = 1000  # minibatch steps of each regression
     initial_std: float = 0.1  # exploration at the start, as a share of half the action range
     min_std: float = 0.05  # exploration never falls below this, same unit
