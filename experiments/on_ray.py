@@ -20,7 +20,11 @@ from lqr import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = "local"  # the address that stands for Ray processes of this command's own
-SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}  # what the caller has set is kept
+SETTINGS = {  # what the caller has set is kept; Ray's own workers would give way to all other processes (nice 15)
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_worker_niceness": "0",
+}
 SHARED = "the folder of the sweep, this checkout and its Python must be at the same paths on all machines"
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # listen on 127.0.0.1 alone, as Ray does on these systems
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,9 +51,10 @@ def parent_of(pid):
     return int(next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "PPid" in line).split()[1])
 
 
-def run_on(raylet, folder, tag):
-    """Waits for a run that a node has begun and saved; returns its process and that of its actor."""
-    while True:
+def held_run(raylet, process, tag, seconds=120):
+    """Waits for a run that a node has begun and saved, and stops it there (SIGSTOP); returns its actor's process."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
         for pid in tagged(tag):
             try:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -62,8 +64,10 @@ def run_on(raylet, folder, tag):
             except (OSError, StopIteration):
                 continue
             if mine and list((place / "checkpoints").glob("step_*")) and not (place / "result.json").exists():
-                return pid, actor
+                os.kill(pid, signal.SIGSTOP)
+                return actor
         time.sleep(0.01)
+    raise AssertionError(f"no run with a checkpoint on the node {raylet} within {seconds} s")
 
 
 def sweep(words, environment, place):
@@ -74,7 +78,7 @@ def sweep(words, environment, place):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(400)
 def test_a_worker_and_a_node_die_and_the_table_is_that_of_the_serial_sweep(tmp_path, environment):
     serial = sweep([*WORDS, "--jobs", "1", "--out", "serial"], environment, tmp_path)
     assert serial.wait() == 0, (tmp_path / "said").read_text()
@@ -83,11 +87,12 @@ def test_a_worker_and_a_node_die_and_the_table_is_that_of_the_serial_sweep(tmp_p
         address, head, second = nodes.stdout.readline().split()
         tag = f"FAULTS_TAG={environment['FAULTS_TAG']}"
         process = sweep([*WORDS, "--out", "rays", "--ray", address], environment, tmp_path)
-        os.kill(run_on(int(head), tmp_path, tag)[1], signal.SIGKILL)  # the actor; its run dies with it
-        run_on(int(second), tmp_path, tag)
+        with ThreadPoolExecutor() as both:  # whichever node is the faster, its run waits for the other's
+            actors = list(both.map(lambda raylet: held_run(int(raylet), process, tag), (head, second)))
+        os.kill(actors[0], signal.SIGKILL)  # its run dies with it
         nodes.stdin.write("\n")
         nodes.stdin.flush()
-        assert process.wait(400) == 0, (tmp_path / "said").read_text()
+        assert process.wait(200) == 0, (tmp_path / "said").read_text()
     deaths = [outcome["deaths"] for outcome in json.loads((tmp_path / "rays" / "sweep.json").read_text())]
     assert sum(deaths) >= 2
     assert (tmp_path / "rays" / "sweep.csv").read_bytes() == (tmp_path / "serial" / "sweep.csv").read_bytes()
