@@ -16,7 +16,7 @@ from harness import gone, sockets, tagged
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = ROOT / "experiments" / "sweep.py"
-WORDS = ("point_mass", "--iterations", "40", "--seeds", "2")
+WORDS = ("point_mass", "--iterations", "16", "--seeds", "2")
 pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: pip install .[ray]")
 
 NODES = """
