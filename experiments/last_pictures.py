@@ -60,12 +60,12 @@ def _plane(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     i, j = plane
     count = len(next(iter(last.values())))
     columns = min(count, 2)  # two fit a phone
-    lines = -(-count // columns)
+    lines, scale = -(-count // columns), _enlarged(last, i, j)
     figure, axes = plt.subplots(lines, columns, figsize=(3.3 * columns, 3.1 * lines), squeeze=False)
     for c, axis in enumerate(axes.ravel()):
         axis.set_visible(c < count)
         if c < count:
-            _one_condition(axis, {key: value[c] for key, value in last.items()}, np.asarray(targets)[c], i, j)
+            _one_condition(axis, {key: value[c] for key, value in last.items()}, np.asarray(targets)[c], i, j, scale)
             axis.set_title(f"condition {c}", fontsize=9, loc="left")
     handles = {
         label: line for axis in axes.ravel() for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
@@ -76,7 +76,20 @@ def _plane(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     return figure
 
 
-def _one_condition(axis: Any, last: Mapping[str, np.ndarray], target: np.ndarray, i: int, j: int) -> None:
+def _enlarged(last: Mapping[str, Any], i: int, j: int) -> int:
+    """Returns by how much ellipses are drawn larger than they are, 1, 2, 5, 10, ... 100, so that one can see them."""
+    if "mean" not in last or "cov" not in last:
+        return 1
+    place = np.asarray(last["mean"])[..., [i, j]]
+    variance = np.asarray(last["cov"])[..., [i, j], [i, j]]
+    if not (np.isfinite(variance).any() and np.isfinite(place).any() and np.nanmax(variance) > 0):
+        return 1
+    extent, radii = np.nanmax(np.nanmax(place, 1) - np.nanmin(place, 1)), 2 * np.sqrt(variance[variance > 0])
+    room = min(0.04 * extent / np.nanmedian(radii), 0.15 * extent / np.nanmax(radii))
+    return max(factor for factor in (1, 2, 5, 10, 20, 50, 100) if factor == 1 or factor <= room)
+
+
+def _one_condition(axis: Any, last: Mapping[str, np.ndarray], target: np.ndarray, i: int, j: int, scale: int) -> None:
     from matplotlib.patches import Ellipse
 
     for n, x in enumerate(last.get("x", ())):
@@ -84,14 +97,14 @@ def _one_condition(axis: Any, last: Mapping[str, np.ndarray], target: np.ndarray
         axis.plot(*place.T, color=GREY, lw=0.7, alpha=0.6, label="samples" if n == 0 else None)
     if "mean" in last:
         place = last["mean"][:, [i, j]] + target
-        axis.plot(*place.T, color=BLUE, lw=1.5, label="controller, 2 std. dev.")
+        axis.plot(*place.T, color=BLUE, lw=1.5, label="controller, 2 std. dev." + f" × {scale}" * (scale > 1))
         for t in range(0, len(place), max(1, len(place) // 12)) if "cov" in last else ():
             if not (np.isfinite(place[t]).all() and np.isfinite(last["cov"][t]).all()):  # past the episodes' end
                 continue
             values, vectors = np.linalg.eigh(last["cov"][t][np.ix_([i, j], [i, j])])
-            size = 4 * np.sqrt(np.maximum(values, 0))  # full axes of two standard deviations
+            size = 4 * scale * np.sqrt(np.maximum(values, 0))  # full axes of two standard deviations, enlarged
             angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
-            axis.add_patch(Ellipse(place[t], size[1], size[0], angle=angle, color=BLUE, alpha=0.15, lw=0))
+            axis.add_patch(Ellipse(place[t], size[1], size[0], angle=angle, color=BLUE, alpha=0.25, lw=0.8))
     if "policy_x" in last:
         axis.plot(*(last["policy_x"][:, [i, j]] + target).T, color=ORANGE, lw=1.5, label="policy")
     axis.plot(*target, "x", color=GREEN, ms=9, mew=2.5, label="target")

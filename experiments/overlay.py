@@ -13,7 +13,7 @@ import numpy as np
 from dynamics.files import folders_by_number, read_json
 from lqr import InputError
 
-from . import page, tables
+from . import overlay_last, page, tables
 from .folder import CONFIG, RESULT, saved_config
 from .style import STYLE
 
@@ -110,6 +110,7 @@ def differences(groups: Sequence[Group]) -> list[tuple[str, ...]]:
             **a["config"],
             "version": a["version"],
             **a["fingerprint"],
+            **a.get("dependencies", {}),
         }
         for a in (group.runs[0].about for group in groups)
     ]
@@ -217,6 +218,11 @@ def document(groups: Sequence[Group], picture: bytes | None) -> str:
         for v in [groups[0].runs[0].about["config"].get(k)]
     ]
     parts += [page.fold("What is the same", page.pairs(same))]
+    parts += overlay_last.parts({group.name: group.runs for group in groups})
+    first = groups[0].runs[0].about
+    versions = {"version": first["version"], **first["fingerprint"], **first.get("dependencies", {})}
+    heading = "Versions and machine" + (" of the first run" if count > 1 else "")
+    parts += [page.fold(heading, page.pairs([(key, page.word(value)) for key, value in versions.items()]))]
     parts += [page.fold("The runs", page.pairs([(g.name, str(run.path)) for g in groups for run in g.runs]))]
     return page.document("Comparison", parts)
 

@@ -18,7 +18,7 @@ CAPTIONS = {  # file -> heading, and what to look for
     ),
     "figures/trajectories.png": (
         "Trajectories",
-        "Samples, controllers and policy; ellipses are two standard deviations. All should end at the cross.",
+        "All should end at the cross. Ellipses are two standard deviations of the controller, enlarged as written.",
     ),
     "figures/states.png": (
         "States over time",

@@ -14,7 +14,8 @@ from agents.controllers import ControllerPolicy
 from agents.neural_policy import NeuralPolicy
 from agents.tasks.point_mass import PointMass
 from agents.tasks.reacher import Reacher
-from experiments import evaluation, overlay
+from dynamics.storage import save_tree
+from experiments import evaluation, last_pictures, overlay, overlay_last
 from experiments.grading import Episode, grade
 from experiments.opened import Opened
 from experiments.worlds import InTask, world_of
@@ -180,7 +181,7 @@ def test_compare_lays_runs_and_sweeps_over_each_other(reference, tmp_path):
     text = (tmp_path / "c.html").read_text()
     assert "seeds" in text
     assert "3 3" in text
-    assert text.count("data:image/png;base64,") == 1
+    assert text.count("data:image/png;base64,") == 2  # curves, and the models' error
     assert "http" not in text
 
     class Links(HTMLParser):
@@ -305,3 +306,32 @@ def test_the_table_has_colours_on_a_terminal(tmp_path):
             break
         said += part
     assert b"\x1b[1m" in said
+
+
+def test_a_comparison_shows_the_models_error_and_a_video_of_each_group(tmp_path):
+    groups = {}
+    for word, size in (("gmm", 0.1), ("gp", 0.01)):
+        run = a_run(prior=word)._replace(path=tmp_path / word)
+        run.path.mkdir()
+        (run.path / "policy.gif").write_bytes(b"GIF89a" + word.encode())
+        error = np.array([[0.5 * size, size, 0.0], [1.5 * size, size, 0.0], [size, 9.0, 0.0]])  # 0: no change to share
+        save_tree(run.path / "trajectories", {"model_error": error}, finite=False)
+        np.testing.assert_allclose(overlay_last._error(run.path), [size, size, np.nan])
+        groups[word] = [run]
+    assert [part[: part.index("</h2>")].removeprefix("<h2>") for part in overlay_last.parts(groups)] == [
+        "Error of the local models along the trajectory",
+        "gmm, seed 0",
+        "gp, seed 0",
+    ]
+    assert overlay_last.parts({"x": [a_run()]}) == []  # a folder without either
+
+
+# report
+
+
+@pytest.mark.parametrize(("std", "scale"), [(0.05, 1), (0.001, 20), (1e-9, 100)])
+def test_ellipses_too_small_to_see_are_enlarged_by_a_round_number(std, scale):
+    mean = np.linspace([0.0, 0.0, 9.0], [1.0, 1.0, 9.0], 5)[None]  # 0.04 of it are 20 radii of 0.002
+    cov = np.broadcast_to(np.diag([std**2, std**2, 1.0]), (1, 5, 3, 3))
+    assert last_pictures._enlarged({"mean": mean, "cov": cov}, 0, 1) == scale
+    assert last_pictures._enlarged({"mean": mean}, 0, 1) == 1
