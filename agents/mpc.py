@@ -106,7 +106,7 @@ class MPC:
         x = np.asarray(observation, dtype=float)
         starts = episode_start is not None and bool(np.any(episode_start))
         t = 0 if state is None or starts else int(state[0]) % self.steps
-        u = self.sample(np.atleast_2d(x), t, None if deterministic else self._own)
+        u = self.sample(np.atleast_2d(x), t, None if deterministic else np.random.default_rng())
         return (u if x.ndim > 1 else u[0]).astype(np.float32), (t + 1,)
 
     def state(self) -> dict[str, Any]:

@@ -65,8 +65,8 @@ def teach(
 ) -> float:
     """Trains a student on a lesson at observations (..., do), weighed by `weight` (...); returns the loss per sample.
 
-    A student whose covariance does not depend on the observation takes the inverse of its teachers' mean precision,
-    which is best for it; another learns its own.
+    A student whose covariance does not depend on the observation takes the inverse of its teachers' mean precision
+    where the weight is not 0, each counted once; another learns its own.
     """
     lead = lesson.mean.shape[:-1]
     weight = np.ones(lead) if weight is None else np.asarray(weight, dtype=float)
@@ -75,12 +75,18 @@ def teach(
             f"got observations of shape {o.shape} and weights {weight.shape}; expected the states' leading axes {lead}"
         )
     if hasattr(student, "cov"):
-        du = lesson.mean.shape[-1]
-        student.cov = np.linalg.inv(lesson.precision.reshape(-1, du, du).mean(0))
+        student.cov = np.linalg.inv(_mean_precision(lesson, weight))
     precision = np.broadcast_to(lesson.precision, (*lesson.mean.shape, lesson.mean.shape[-1]))
     steps_of = lead[2:]  # (C, N, T, ...): episodes stay whole, for students with memory
     data = [a.reshape(-1, *steps_of, *a.shape[len(lead) :]) for a in (o, lesson.mean, precision, weight)]
     return student.fit(*data[:3], rng, steps, rate=rate, weight=data[3])
+
+
+def _mean_precision(lesson: Lesson, weight: Array) -> Array:
+    du = lesson.mean.shape[-1]
+    if (weight != 0).all() or not (weight != 0).any():
+        return lesson.precision.reshape(-1, du, du).mean(0)
+    return np.broadcast_to(lesson.precision, (*lesson.mean.shape, du))[weight != 0].mean(0)
 
 
 def controllers_lesson(teacher: LinearGaussianController, x: Array) -> Lesson:
@@ -89,7 +95,7 @@ def controllers_lesson(teacher: LinearGaussianController, x: Array) -> Lesson:
     if x.ndim != 4 or (x.shape[0], *x.shape[2:]) != (C, T, dx):
         raise InputError(f"the states have shape {x.shape}; expected ({C}, N, {T}, {dx}), as the controllers' K")
     mean = np.einsum("ctij,cntj->cnti", teacher.K, x) + teacher.k[:, None]
-    return Lesson(mean, np.linalg.inv(teacher.cov)[:, None])
+    return Lesson(mean, _inverse(teacher.cov)[:, None])
 
 
 def _said(teachers: list[Teacher], states: list[Array], observations: Any, cov: Array | None) -> tuple[Lesson, Array]:
@@ -126,8 +132,11 @@ def _lesson(teacher: Teacher, x: Array, o: Array, cov: Array | None) -> Lesson:
         raise InputError(f"a teacher gave covariances of shape {spread.shape}; expected ({du}, {du}) at the end")
     if not (np.isfinite(mean).all() and np.isfinite(spread).all()):
         raise InputError("a teacher gave a number that is not finite; expected finite means and covariances")
+    return Lesson(mean, np.broadcast_to(_inverse(spread), (*mean.shape, du)))
+
+
+def _inverse(cov: Array) -> Array:
     try:
-        precision = np.linalg.inv(spread)
+        return np.linalg.inv(cov)
     except np.linalg.LinAlgError:
         raise InputError("a teacher gave a singular covariance; expected some spread in each direction") from None
-    return Lesson(mean, np.broadcast_to(precision, (*mean.shape, du)))

@@ -72,6 +72,8 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
     if config.forecasts and getattr(task, "image", None):
         raise InputError(f"got forecasts of the pictures of {task.name}, which cannot be made; expected --forecasts 0")
+    if config.forecasts and config.policy == "recurrent":
+        raise InputError("got forecasts, which are no episodes, for a policy with memory; expected --forecasts 0")
     rounds, student = Rounds(task, config, state), Student(task, config, config.initial_std, rng, state)
     on_policy, by_policy = config.sampling == "on", config.step_rule == "global"
     ahead = config.samples, config.forecasts, config.forecast_spread

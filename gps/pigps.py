@@ -28,7 +28,7 @@ from .rounds import Known, Rounds
 from .settings import Neural, Rule, one_of
 from .student import Student, compare
 
-Improve = Callable[[Known, Rounds], lc.Proposal]
+Improve = Callable[[Known, Rounds, float], lc.Proposal]  # the last is the share of a step that is to be taken
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Config(Sampling, Neural, pi2.Config):
 def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
     epsilon = np.full(task.conditions, config.kl_step)
-    return descend(task, config, rng, state, lambda known, rounds: pi2.follow(known, rounds, epsilon))
+    return descend(task, config, rng, state, lambda known, rounds, pace: pi2.follow(known, rounds, pace * epsilon))
 
 
 def descend(
@@ -61,7 +61,7 @@ def descend(
         seen = student.see(new, new.chart)
         anchor = student.linearised(seen, latest=config.samples)
         known = student.imitation.paced(rounds.learn(new._replace(controller=anchor), refuse=False))
-        step = improve(known, rounds)
+        step = improve(known, rounds, student.imitation.pace)
         seen = student.trusted(student.seen(known.local.chart), known)
         loss = student.distil(rounds.floored(step), seen, rng)
         rounds.adopt(known, step)
@@ -70,6 +70,6 @@ def descend(
         shown, pictures = student.report(rng)
         under = TrajectoryDistribution(step.mean, step.cov)
         gap, kl = compare(student.linearised(seen), rounds.controller, under)
-        scalars |= shown | student.imitation.report(gap, kl, known.epsilon) | {"policy_loss": loss}
+        scalars |= shown | student.imitation.report(gap, kl, step.epsilon) | {"policy_loss": loss}
         frozen = rounds.state(number) | student.state()
         yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays | pictures, frozen)

@@ -23,4 +23,6 @@ class Config(Sampling, Neural, pilqr.Config):
 
 def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
-    return descend(task, config, rng, state, lambda known, rounds: pilqr.improve(known, rounds, config.residual_step))
+    return descend(
+        task, config, rng, state, lambda known, rounds, _: pilqr.improve(known, rounds, config.residual_step)
+    )

@@ -78,14 +78,20 @@ class Past(NamedTuple):
 def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's.
 
-    Raises InputError for a task whose states lie on a manifold.
+    Raises InputError for a task whose states lie on a manifold, and for settings that mean nothing where the policy
+    alone acts: `initial`, `smoothing`, `replay_radius`.
     """
     if getattr(task, "manifold", None):
         raise InputError(f"{task.name} has states on a manifold; expected a plain vector: choose another method")
+    for name in ("initial", "smoothing", "replay_radius"):
+        if getattr(config, name) != getattr(Config(), name):
+            raise InputError(f"got {name} = {getattr(config, name)!r}, which means nothing here; expected it left out")
     student, prior = Student(task, config, config.initial_std, rng, state), make_prior(config.prior, task)
     past, first = thaw(state, task, prior) if state else (nothing(task), 1)
     for number in range(first, config.iterations + 1):
-        trials = rollout(task, student.policy, np.arange(task.conditions), config.samples, rng)
+        trials = rollout(
+            task, student.policy, np.arange(task.conditions), config.samples, rng, antithetic=config.antithetic
+        )
         before, past = past, remember(past, trials, number, config.replay)
         prior.update(*transitions(trials))
         local = grouped(past, cluster(past.x, past.u, config.clusters, rng))
@@ -147,6 +153,7 @@ def expand(task: Task, local: lc.Local) -> QuadraticCost:
     valid = local.used[..., :1]
     share = np.concatenate([valid, local.used], -1) / np.maximum(valid.sum(1, keepdims=True), 1)  # (K, N, T+1)
     C, slope, mean = (np.einsum("cnt,cnt...->ct...", share, a) for a in (each.C, slope, xu))
+    mean = mean / np.maximum(share.sum(1), 1e-12)[..., None]  # of the trials that got there
     return QuadraticCost(C, slope - np.einsum("ctij,ctj->cti", C, mean), np.zeros(C.shape[:2]))
 
 

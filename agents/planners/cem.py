@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from .shape import Array, Objective, Plan, Record, box, first, prices
+from .shape import Array, Objective, Plan, Record, box, check_settings, first, prices
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class CEM:
     std: float = 0.5  # initial standard deviation, as a share of half the range
     truncated: bool = True  # else normal draws are clipped to the limits
     best: bool = False  # carry out the best sequence instead of the mean
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
         """Returns the plan; see `Planner`."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from lqr import InputError
 
-from .shape import Array, Objective, Plan, Record, box, first, prices
+from .shape import Array, Objective, Plan, Record, box, check_settings, first, prices
 
 SEPARABLE = 50  # dimensions above which the covariance is diagonal
 
@@ -23,6 +23,9 @@ class CMAES:
     samples: int = 400  # action sequences in all: the budget
     population: int | None = None  # of each generation; None: 4 + 3 log(dimensions)
     std: float = 0.3  # initial standard deviation, as a share of half the range
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
         """Returns the plan; see `Planner`. Raises InputError where the package is missing."""

@@ -13,7 +13,7 @@ import numpy as np
 from lqr import InputError, NumericalError
 
 from .cem import CEM
-from .shape import Array, Objective, Plan, Record, box, first
+from .shape import Array, Objective, Plan, Record, box, check_settings, first
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ class Gradient:
     iterations: int = 30  # of Adam
     rate: float = 0.1  # Adam's step, as a share of half the range; falls to 0 along a cosine
     warm: CEM | None = CEM(samples=50, elites=10, iterations=2)  # noqa: RUF009  frozen, so it may be shared
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
         """Returns the plan; see `Planner`. Raises InputError for an objective without a gradient."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .shape import Array, Objective, Plan, Record, box, first, prices
+from .shape import Array, Objective, Plan, Record, box, check_settings, first, prices
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,9 @@ class ICEM:
     share: float = 0.3  # of the elites that is kept
     smoothing: float = 0.1  # share of the old mean and standard deviation that is kept
     std: float = 0.5  # initial standard deviation, as a share of half the range
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
         """Returns the plan; see `Planner`."""

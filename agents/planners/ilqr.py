@@ -11,7 +11,7 @@ import numpy as np
 
 from lqr import InputError, ilqr
 
-from .shape import Array, Objective, Plan, Record, box, first
+from .shape import Array, Objective, Plan, Record, box, check_settings, first
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,9 @@ class ILQR:
     starts: int = 2  # sequences that descend, side by side
     iterations: int = 20  # backward sweeps
     std: float = 0.2  # of the random starts about the middle, as a share of half the range
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
         """Returns the plan; see `Planner`. Raises InputError for an objective that does not tell its parts."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .shape import Array, Objective, Plan, Record, box, first, prices
+from .shape import Array, Objective, Plan, Record, box, check_settings, first, prices
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,9 @@ class MPPI:
     std: float = 0.5  # of the noise, as a share of half the range
     gamma: float = 0.0  # control cost; lambda (1 - alpha) in the paper
     iterations: int = 1
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
         """Returns the plan; see `Planner`. Draws are clipped to the limits, and so is, as their mean, the plan."""
@@ -45,6 +48,9 @@ class RewardWeighted:
     beta: float = 0.7  # of the filter: 1 is white noise
     std: float = 0.5  # of the noise before the filter, as a share of half the range
     iterations: int = 1
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
         """Returns the plan; see `Planner`."""

@@ -10,11 +10,13 @@ may serve many episodes at once.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from lqr import InputError, NumericalError
+
+from ..rules import count, positive
 
 Array = np.ndarray
 Objective = Callable[[Array], Array]
@@ -37,6 +39,15 @@ class Planner(Protocol):
     def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
         """Returns a plan of actions within low and high (du,). Raises NumericalError where every cost is NaN."""
         ...
+
+
+def check_settings(planner: Any) -> None:
+    """Raises InputError for a count below 1, or a width or temperature that is not above 0."""
+    rules = dict.fromkeys(("samples", "elites", "iterations", "starts"), count)
+    rules |= dict.fromkeys(("std", "temperature", "kappa", "rate"), positive)
+    for name, rule in rules.items():
+        if hasattr(planner, name) and (expected := rule(getattr(planner, name))):
+            raise InputError(f"{name} is {getattr(planner, name)!r}; expected {expected}")
 
 
 def prices(objective: Objective, U: Array) -> Array:

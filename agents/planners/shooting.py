@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .shape import Array, Objective, Plan, Record, box, prices
+from .shape import Array, Objective, Plan, Record, box, check_settings, prices
 
 
 @dataclass(frozen=True)
@@ -12,6 +12,9 @@ class RandomShooting:
     """Starts anew each time: nothing is kept."""
 
     samples: int = 1000  # action sequences
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
     def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
         """Returns the best of the sequences drawn; see `Planner`."""

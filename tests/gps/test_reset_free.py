@@ -49,6 +49,19 @@ def test_a_quadratic_cost_is_itself_in_every_group():
     np.testing.assert_allclose(found.c[:, :-1], np.broadcast_to(np.arange(5.0), (C, T, 5)), atol=1e-6)
 
 
+def test_a_quadratic_cost_is_what_it_is_of_trials_from_one_start_wherever_they_end():
+    controller, x, u = trials()
+    root = np.random.default_rng(1).normal(size=(DX + DU, DX + DU))
+    cost = Quadratic(root @ root.T, np.arange(5.0))
+    local = local_of(controller, x, u)
+    used = local.used.copy()
+    used[:, 0, 1:], used[:, 1, 2:] = 0, 0
+    local = local._replace(used=used)
+    found, plain = reset_free.expand(type("Any", (), {"cost": cost}), local), lc.expand(cost, local)
+    np.testing.assert_allclose(found.C, plain.C, atol=1e-6)
+    np.testing.assert_allclose(found.c, plain.c, atol=1e-6)
+
+
 def test_the_cost_of_a_group_has_the_mean_slope_of_its_trials_at_their_mean():
     """By central differences, where the plain mean of expansions has another: the norm's slope turns over the group."""
     controller, x, u = trials()

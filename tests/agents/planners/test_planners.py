@@ -375,3 +375,23 @@ def test_an_objective_without_the_parts_is_refused_with_what_is_missing():
         Gradient()(lambda U: U.sum((1, 2)), EMPTY, LOW, HIGH, np.random.default_rng(0))
     with pytest.raises(InputError, match="no x0, step, jacobian, cost"):
         ILQR()(lambda U: U.sum((1, 2)), EMPTY, LOW, HIGH, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("planner", "settings"),
+    [
+        ("CEM", {"elites": 0}),
+        ("CEM", {"samples": 0}),
+        ("ICEM", {"iterations": 0}),
+        ("MPPI", {"temperature": 0.0}),
+        ("MPPI", {"std": 0.0}),
+        ("CMAES", {"samples": 0}),
+        ("Gradient", {"rate": 0.0}),
+        ("RandomShooting", {"samples": 0}),
+    ],
+)
+def test_a_planner_refuses_settings_with_which_it_cannot_search(planner, settings):
+    import agents.planners as planners
+
+    with pytest.raises(InputError, match=f"^{next(iter(settings))} is 0"):
+        getattr(planners, planner)(**settings)
