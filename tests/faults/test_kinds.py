@@ -28,7 +28,10 @@ class Watched(World):
 @pytest.mark.parametrize("method", [badmm, mdgps], ids=["badmm", "mdgps"])
 def test_a_run_with_any_kind_of_policy_resumes_to_the_same_bits(method, word, tmp_path):
     task = Watched() if word == "convolutional" else World(2, 5, 2, 1)
-    config = method.Config(iterations=3, samples=2, policy_steps=10, hidden=(4,), replay=2, policy=word, lag_limit=1e9)
+    settings = {"forecasts": 0} if method is mdgps and word in ("convolutional", "recurrent") else {}
+    config = method.Config(
+        iterations=3, samples=2, policy_steps=10, hidden=(4,), replay=2, policy=word, lag_limit=1e9, **settings
+    )
     rng = np.random.default_rng(5)
     training = method.train(task, config, rng)
     save_tree(tmp_path / "state", next(training).state)

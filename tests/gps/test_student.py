@@ -13,6 +13,7 @@ from lqr import InputError
 @pytest.mark.parametrize("policy", ["mlp_std", "recurrent"])
 def test_any_policy_learns_under_any_method_and_goes_on_to_the_same_bits(method, policy):
     settings = {"samples": 4, "policy_steps": 40, "hidden": (12,), "policy": policy}
+    settings |= {"forecasts": 0} if method is mdgps and policy == "recurrent" else {}
     config, rng = method.Config(iterations=3, **settings), np.random.default_rng(0)
     run = method.train(Point(), config, rng)
     first = next(run)
@@ -40,7 +41,9 @@ def test_the_other_linearisations_learn_a_pushed_point(word):
     assert costs[-1] < 1.02 * Point().optimum().mean() < 0.9 * costs[0]
 
 
-def test_pictures_are_not_forecast():
+def test_neither_pictures_nor_episodes_are_forecast():
+    with pytest.raises(InputError, match="with memory; expected --forecasts 0"):
+        next(mdgps.train(Point(), mdgps.Config(policy="recurrent"), np.random.default_rng(0)))
     with pytest.raises(InputError, match="--forecasts 0"):
         next(
             mdgps.train(

@@ -1,0 +1,6 @@
+"""Gymnasium's Pendulum-v1 by whole plans carried out open loop: five episodes of 10 s, the first one random."""
+
+from agents import open_loop as method
+from agents.tasks.pendulum_v1 import PendulumV1 as task
+
+config = method.Config(iterations=5)
