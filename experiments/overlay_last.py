@@ -1,4 +1,4 @@
-"""What a comparison shows of the last iteration: the error of the local models, and the policies at work."""
+"""What a comparison shows of the last iteration: the local models' error, trajectories, and the policies at work."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,8 @@ from . import page
 from .style import GREY, STYLE
 
 VIDEO, TRAJECTORIES = "policy.gif", "trajectories"
-MOST = 8_000_000  # bytes of videos in a page; further ones are named
+ELLIPSES = "trajectories", "states"  # figures of a run that show its controllers' spread; the first one there is
+MOST = 8_000_000  # bytes of pictures and videos in a page; further ones are named
 
 
 class Run(Protocol):
@@ -35,6 +36,14 @@ def parts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
         )
         caption += " Median of the conditions; the line is the mean of the runs, the band their range."
         found.append(page.figure(picture, "png", "Error of the local models along the trajectory", caption))
+    for name, runs in groups.items():
+        drawn = [p for run in runs[:1] for figure in ELLIPSES if (p := run.path / "figures" / f"{figure}.png").exists()]
+        if drawn and drawn[0].stat().st_size <= room:
+            room -= drawn[0].stat().st_size
+            caption = (
+                "Trials of the last iteration, and what the models expect: two standard deviations about the mean."
+            )
+            found.append(page.figure_file(drawn[0], f"{name}, seed {runs[0].about['seed']}, trajectories", caption))
     for name, runs in groups.items():
         files = [run.path / VIDEO for run in runs if (run.path / VIDEO).exists()]
         if files and (size := files[0].stat().st_size) <= room:

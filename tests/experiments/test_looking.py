@@ -1,5 +1,6 @@
 """What is done with a finished run: evaluated, compared, watched."""
 
+import base64
 import csv
 import os
 import subprocess
@@ -181,7 +182,9 @@ def test_compare_lays_runs_and_sweeps_over_each_other(reference, tmp_path):
     text = (tmp_path / "c.html").read_text()
     assert "seeds" in text
     assert "3 3" in text
-    assert text.count("data:image/png;base64,") == 2  # curves, and the models' error
+    assert (
+        text.count("data:image/png;base64,") == 3
+    )  # curves, the models' error, and trajectories of the one that has them
     assert "http" not in text
 
     class Links(HTMLParser):
@@ -318,8 +321,14 @@ def test_a_comparison_shows_the_models_error_and_a_video_of_each_group(tmp_path)
         save_tree(run.path / "trajectories", {"model_error": error}, finite=False)
         np.testing.assert_allclose(overlay_last._error(run.path), [size, size, np.nan])
         groups[word] = [run]
-    assert [part[: part.index("</h2>")].removeprefix("<h2>") for part in overlay_last.parts(groups)] == [
+    (tmp_path / "gp" / "figures").mkdir()
+    for name in ("states", "trajectories"):  # the latter shows the ellipses
+        (tmp_path / "gp" / "figures" / f"{name}.png").write_bytes(name.encode())
+    found = overlay_last.parts(groups)
+    assert base64.b64encode(b"trajectories").decode() in found[1]
+    assert [part[: part.index("</h2>")].removeprefix("<h2>") for part in found] == [
         "Error of the local models along the trajectory",
+        "gp, seed 0, trajectories",
         "gmm, seed 0",
         "gp, seed 0",
     ]
