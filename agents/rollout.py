@@ -31,7 +31,8 @@ class Antithetic(np.random.Generator):
 
     The second, fourth, ... of the `samples` rows that belong together are the negated ones before them; a last one
     without a partner is drawn by itself. Each row is as normal as ever, but the mean over a pair knows no first-order
-    effect of the noise (Hammersley and Morton, A New Monte Carlo Technique: Antithetic Variates, 1956).
+    effect of the noise (Hammersley and Morton, A New Monte Carlo Technique: Antithetic Variates, 1956). No other draws
+    come in pairs: it is for policies that add normal noise to an action, not for planners.
     """
 
     def __init__(self, rng: np.random.Generator, samples: int):
