@@ -72,8 +72,8 @@ def aggregate(
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes of MPC with this planner; `config` is a settled `Planned`.
 
-    All hold the one policy whose model goes on learning: keep its `state()` to keep it as it is. Raises InputError for a
-    task whose states lie on a manifold, or whose cost is not known beforehand.
+    All hold the one policy whose model goes on learning: keep its `state()` to keep it as it is. Raises InputError for
+    a task whose states lie on a manifold, or whose cost is not known beforehand.
     """
     refuse(task)
     learns = config.model != "simulator"

@@ -48,7 +48,7 @@ class Config(Neural, Local):
     clusters: int = 16  # groups of trials, at most
     replay: int = 3  # iterations whose trials are grouped, and seen by the regression
     kl_step: float = 20.0  # nats per trajectory
-    policy_steps: int = 1000  # minibatch steps of each regression
+    policy_steps: int = 400  # minibatch steps of each regression; more over-fit the few trials
     initial_std: float = 0.1  # exploration at the start, as a share of half the action range
     min_std: float = 0.05  # exploration never falls below this, same unit
     neighbours: int = 2  # states near each one seen that the regression sees, too; 0 for none
