@@ -1,5 +1,6 @@
 """What the policies that are trained here share: Gaussian actions, how they are handed out, and their limits."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from lqr import InputError
 from .interfaces import Array
 
 
-class GaussianPolicy:
+class GaussianPolicy(ABC):
     """u ~ N(mean(o), cov). A subclass has `mean`, and its own `covariance` where this depends on the observation.
 
     Actions that are handed out by `act` and `predict` keep the limits; the mean and the samples for training do not.
@@ -20,9 +21,9 @@ class GaussianPolicy:
     cov: Array  # (du, du)
     do: int  # numbers of an observation
 
+    @abstractmethod
     def mean(self, o: Array) -> Array:
         """Returns the mean actions (..., du) for observations (..., do)."""
-        raise NotImplementedError
 
     def covariance(self, o: Array) -> Array:
         """Returns the covariances of the actions (..., du, du) for observations (..., do): everywhere the same."""
@@ -41,7 +42,7 @@ class GaussianPolicy:
         """Returns the mean action (du,), within the limits, for one observation (do,), or (B, du) for (B, do)."""
         return np.clip(self.mean(self.checked(observation)), self.low, self.high)
 
-    def reset(self) -> None:
+    def reset(self) -> None:  # noqa: B027  (to be overridden by a policy that remembers, and by no other)
         """Begins an episode, for `act`; a policy without memory has nothing to forget."""
 
     def predict(
@@ -61,9 +62,9 @@ class GaussianPolicy:
             raise InputError(f"the observation has shape {o.shape}; expected ({self.do},)")
         return o
 
+    @abstractmethod
     def parameters(self) -> dict[str, Array]:
         """Returns all arrays that the mean depends on, by name."""
-        raise NotImplementedError
 
     def torch_mean(self, p: dict[str, Any], o: Any) -> Any:
         """Returns the mean actions (B, du) of raw observations (B, do), as tensors; p are the parameters."""

@@ -1,5 +1,6 @@
 """A run's task as something to watch: one simulation that goes on, which may be given targets, noise and pushes."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ FIRST_SEED = 3_000_000  # of the resets; neither training nor grading draws ther
 PUSH = 0.2  # s that a push lasts
 
 
-class World:
+class World(ABC):
     """One simulation under the policy. A push is a random action at full strength in place of the policy's."""
 
     def __init__(self, run: Opened):
@@ -47,23 +48,23 @@ class World:
         self.over = self.over or self.step_number >= self.run.task.horizon
 
     @property
+    @abstractmethod
     def model(self) -> Any:
         """The mujoco.MjModel."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def data(self) -> Any:
         """The mujoco.MjData as it is now."""
-        raise NotImplementedError
 
-    def _start(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _start(self) -> None: ...
 
-    def _act(self) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _act(self) -> Any: ...
 
-    def _advance(self, action: np.ndarray) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _advance(self, action: np.ndarray) -> None: ...
 
 
 class InGymnasium(World):
