@@ -12,20 +12,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from .cem_settings import CEMSettings
 from .interfaces import Iteration, State, Task
-from .planned import Planned, Profile, aggregate
-from .planners import CEM
-from .rules import Rule, count, or_none, share
+from .planned import Profile, aggregate
 
 
 @dataclass(frozen=True)
-class Config(Planned):
+class Config(CEMSettings):
     """Settings of PETS."""
-
-    plans: int | None = None  # action sequences in each iteration of the planner
-    elites: int | None = None  # the best of them
-    plan_iterations: int | None = None  # of the planner
-    smoothing: float = 0.1  # share of the old mean and variance that is kept
 
     PROFILES: ClassVar[Mapping[str, Profile]] = {
         "cpu": {"plans": 60, "elites": 6, "plan_iterations": 3, "horizon": 25, "hidden": (64, 64)}
@@ -33,12 +27,9 @@ class Config(Planned):
         "paper": {"plans": 400, "elites": 40, "plan_iterations": 5, "horizon": 25, "hidden": (200, 200, 200)}
         | {"propagation": "tsinf", "particles": 20},
     }
-    RULES: ClassVar[dict[str, Rule]] = {
-        **{"plans": or_none(count), "elites": or_none(count), "plan_iterations": or_none(count), "smoothing": share},
-    }
 
 
 def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
     c = config.settled()
-    return aggregate(task, CEM(c.plans, min(c.elites, c.plans), c.plan_iterations, c.smoothing), c, rng, state)
+    return aggregate(task, c.planner(), c, rng, state)
