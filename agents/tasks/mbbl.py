@@ -1,4 +1,4 @@
-"""Six environments of Benchmarking Model-Based Reinforcement Learning (Wang et al. 2019), as its tables define them.
+"""The classic environments of Benchmarking Model-Based Reinforcement Learning (Wang et al. 2019), in its definitions.
 
 They differ from Gymnasium's: a reward is that of the state that a step starts from, nothing ends an episode, and an
 action in [-1, 1] is turned into what the environment takes. Its pendulum is rewarded for hanging down. x holds the
@@ -6,18 +6,13 @@ cosines and sines in which the reward is linear or quadratic, so that the cost, 
 expansion.
 """
 
-from typing import Any
-
 import numpy as np
 
 from lqr.costs import Action, Quadratic, WeightedNorm
 
 from .acrobot import Acrobot
 from .equations import MapTask
-from .model_task import ModelTask
 from .mountain_car import MountainCar
-from .reacher import gymnasium_xml
-from .walkers import Swimmer
 
 Array = np.ndarray
 
@@ -158,57 +153,6 @@ class MbblAcrobot(Acrobot):
     def physical(self, x: Array) -> Array:
         """Returns both angles and their speeds."""
         return np.stack([np.arctan2(x[..., 1], x[..., 0]), np.arctan2(x[..., 3], x[..., 2]), x[..., 4], x[..., 5]], -1)
-
-    def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns the return, (N,)."""
-        return {"return": -self.cost(x, u).sum(-1)}
-
-
-class MbblInvertedPendulum(ModelTask):
-    """Gymnasium's InvertedPendulum without an end, pushed by at most a third of its motor; the reward is -angle^2."""
-
-    name = "mbbl_inverted_pendulum"
-    dx, du, do = 4, 1, 4
-
-    def __init__(self, conditions: int = 1):
-        super().__init__(gymnasium_xml("inverted_pendulum.xml"), 2, conditions, 101)
-        self.action_low, self.action_high = -np.ones(1), np.ones(1)
-        self.cost: Any = Quadratic(np.diag([0.0, 2.0, 0.0, 0.0]), ramp=before_each_step(self.horizon))
-
-    def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Returns positions and speeds, uniform within 0.01."""
-        draw = rng.uniform(-0.01, 0.01, size=(2, len(conditions), 2))
-        return draw[0], draw[1]
-
-    def states(self) -> Array:
-        """Returns x (B, 4)."""
-        return np.concatenate([self._sim.field("qpos"), self._sim.field("qvel")], 1)
-
-    def place_of(self, x: Array) -> tuple[Array, Array]:
-        """Returns positions and speeds of x (B, 4)."""
-        return x[:, :2], x[:, 2:]
-
-    def observe(self) -> Array:
-        """Returns x (B, 4)."""
-        return self.states()
-
-    def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns the return, (N,)."""
-        return {"return": -self.cost(x, u).sum(-1)}
-
-
-class MbblSwimmer(Swimmer):
-    """Gymnasium's Swimmer, rewarded for the speed of its head's joint along x before each step, less 1e-4 |u|^2."""
-
-    name = "mbbl_swimmer"
-
-    def __init__(self, conditions: int = 1, horizon: int = 1000):
-        super().__init__(conditions, horizon)
-        self.env_id = None  # type: ignore[assignment]  # its reward is another
-        speed = np.zeros(self.dx)
-        speed[3] = -1.0  # after three joint angles come the velocities, of x first
-        effort = Action(2 * self.control_weight)
-        self.cost = Quadratic(np.zeros((self.dx, self.dx)), speed, ramp=before_each_step(horizon)) + effort
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""

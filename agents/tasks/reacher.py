@@ -84,7 +84,7 @@ class Reacher:
         self.action_low, self.action_high = -np.ones(2), np.ones(2)
         self._sim = MujocoBatch(gymnasium_xml("reacher.xml"), frame_skip=2)
         self._believed = believed
-        self.cost: Cost = ExactCost(_cost(1.0, 1e-40, first=0.0), _cost(1.0, 1e-5, first=0.0))
+        self.cost: Cost = ExactCost(tip_cost(1.0, 1e-40, first=0.0), tip_cost(1.0, 1e-5, first=0.0))
 
     @property
     def model(self) -> Any:
@@ -95,7 +95,7 @@ class Reacher:
     def simulator(self) -> OneStep:
         """One step from any state, for the prior `simulator`."""
         sim = MujocoBatch(self._sim.xml, self._sim.frame_skip)
-        return OneStep(sim, _place, _state, PARAMETERS, self._believed)
+        return OneStep(sim, place_of, state_of, PARAMETERS, self._believed)
 
     def data(self, i: int) -> Any:
         """Returns simulation i as an MjData, for rendering."""
@@ -109,12 +109,12 @@ class Reacher:
     def start(self, angles: Array, speeds: Array, targets: Array) -> Array:
         """Starts simulations at joint angles (B, 2), velocities (B, 2) and targets (B, 2); returns x (B, 6)."""
         self._sim.start(np.concatenate([angles, targets], 1), np.concatenate([speeds, np.zeros_like(speeds)], 1))
-        return _state(self._sim)
+        return state_of(self._sim)
 
     def step(self, u: Array) -> Array:
         """Applies torques u (B, 2) in [-1, 1] for 0.02 s; returns x (B, 6)."""
         self._sim.advance(u)
-        return _state(self._sim)
+        return state_of(self._sim)
 
     def observe(self) -> Array:
         """Returns Gymnasium's observation, (B, 10)."""
@@ -144,7 +144,7 @@ class ReacherFour(Reacher):
     def __init__(self, believed: Mapping[str, float] | None = None) -> None:
         super().__init__(conditions=4, believed=believed)
         self.angles, self.targets = FOUR_ANGLES.copy(), FOUR_TARGETS.copy()
-        self.cost = _cost(0.1, 1e-5, first=1.0, last=0.0)  # of x and u at steps 0..T-1
+        self.cost = tip_cost(0.1, 1e-5, first=1.0, last=0.0)  # of x and u at steps 0..T-1
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Starts simulation i at rest, in condition conditions[i]."""
@@ -163,7 +163,7 @@ class ReacherResetFree(Reacher):
 
     def __init__(self, conditions: int = 40) -> None:
         super().__init__(conditions)
-        self.cost = _cost(0.1, 1e-5, first=1.0, last=0.0)
+        self.cost = tip_cost(0.1, 1e-5, first=1.0, last=0.0)
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Starts simulations at angles, velocities and targets that are drawn now; returns x (B, 6)."""
@@ -186,11 +186,12 @@ def _gap(sim: MujocoBatch) -> Array:
     return (place[:, FINGERTIP] - place[:, TARGET])[:, :2]
 
 
-def _state(sim: MujocoBatch) -> Array:
+def state_of(sim: MujocoBatch) -> Array:
+    """Returns x (B, 6) of the simulations as they are now."""
     return np.concatenate([sim.field("qpos")[:, :2], sim.field("qvel")[:, :2], _gap(sim)], 1)
 
 
-def _place(x: Array) -> tuple[Array, Array]:
+def place_of(x: Array) -> tuple[Array, Array]:
     """Returns qpos and qvel of states x (M, 6)."""
     angles, speeds, gap = x[:, :2], x[:, 2:4], x[:, 4:]
     total = np.cumsum(angles, 1)
@@ -198,7 +199,8 @@ def _place(x: Array) -> tuple[Array, Array]:
     return np.concatenate([angles, tip - gap], 1), np.concatenate([speeds, np.zeros_like(speeds)], 1)
 
 
-def _cost(control_weight: float, smoothing: float, first: float = 1.0, last: float = 1.0) -> Cost:
+def tip_cost(control_weight: float, smoothing: float, first: float = 1.0, last: float = 1.0) -> Cost:
+    """Returns |fingertip - target|, smoothed, + control_weight |u|^2; `first` and `last` weigh states 0 and T."""
     ramp = np.ones(Reacher.horizon + 1)
     ramp[0], ramp[-1] = first, last
     gap = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0])
