@@ -45,13 +45,16 @@ def receding_horizon(
 def window(cost: Cost, t: int, count: int, T: int) -> Cost:
     """Returns the cost of the steps t..t+count of an episode of T steps, as a cost of trajectories of `count` steps.
 
-    What `lqr.costs` is made of is cut to size; of any other cost, which says the steps of whole episodes alone, the
-    window is taken out of a padded one. Raises InputError for a window that leaves the episode.
+    What `lqr.costs` is made of is cut to size, and so is a cost that has a method `window(t, count, T)`; of any other,
+    which says the steps of whole episodes alone, the window is taken out of a padded one. Raises InputError for a
+    window that leaves the episode.
     """
     if t < 0 or count < 1 or t + count > T:
         raise InputError(f"got the steps {t} to {t + count}; expected one or more, within 0 to {T}")
     if isinstance(cost, Sum):
         return Sum(tuple(window(term, t, count, T) for term in cost.terms))
+    if hasattr(cost, "window"):
+        return cost.window(t, count, T)  # type: ignore[no-any-return]
     if not isinstance(cost, Term):
         return _Padded(cost, t, T)
     ramp = ramp_weights(cost.ramp, T)

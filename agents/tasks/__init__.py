@@ -54,6 +54,8 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "mbbl_half_cheetah_a003": "agents.tasks.mbbl_noisy:half_cheetah_a003",
     "mbbl_half_cheetah_a01": "agents.tasks.mbbl_noisy:half_cheetah_a01",
     "pets_cartpole": "agents.tasks.pets_cartpole:PetsCartPole",
+    "pets_reacher": "agents.tasks.pets_arm:PetsReacher",
+    "pets_pusher": "agents.tasks.pets_arm:PetsPusher",
     "pendulum_v1": "agents.tasks.pendulum_v1:PendulumV1",
     "obstacle": "agents.tasks.obstacle:Obstacle",
     "door": "agents.tasks.door:Door",

@@ -30,8 +30,12 @@ class Pusher(ModelTask):
     def __init__(self, conditions: int = 8, horizon: int = 100, layout_seed: int = 20_000):
         super().__init__(gymnasium_xml("pusher_v5.xml"), 5, conditions, horizon)
         self.objects = sample_objects(conditions, np.random.default_rng(layout_seed))
-        self._body = {name: self.model.body(name).id for name in ("tips_arm", OBJECT, GOAL)}
+        self.find_bodies()
         self.cost: Cost = ExactCost(_cost(horizon, 1e-40), _cost(horizon, 1e-4))
+
+    def find_bodies(self) -> None:
+        """Looks up the bodies whose places are seen."""
+        self._body = {name: self.model.body(name).id for name in ("tips_arm", OBJECT, GOAL)}
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """Returns the arm at rest but for small velocities, and each condition's object."""
@@ -52,6 +56,11 @@ class Pusher(ModelTask):
         here = self.place(OBJECT)
         gaps = [here - self.place("tips_arm"), here - self.place(GOAL)]
         return np.concatenate([q[:, :7], v[:, :7], q[:, 7:9], v[:, 7:9], *gaps], 1)
+
+    def place_of(self, x: Array) -> tuple[Array, Array]:
+        """Returns positions and velocities of x (B, 24), with the goal where it always is."""
+        goal = np.zeros((len(x), 2))
+        return np.concatenate([x[:, :7], x[:, 14:16], goal], 1), np.concatenate([x[:, 7:14], x[:, 16:18], goal], 1)
 
     def observe(self) -> Array:
         """Returns Gymnasium's observation, (B, 23)."""

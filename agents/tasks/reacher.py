@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lqr import InputError, QuadraticCost
+from lqr import InputError, QuadraticCost, window
 from lqr.costs import Action, WeightedNorm
 
 from ..interfaces import Cost
@@ -58,6 +58,10 @@ class ExactCost:
     def expand(self, X: Array, U: Array) -> QuadraticCost:
         """Returns the expansion of the smooth cost."""
         return self.smooth.expand(X, U)
+
+    def window(self, t: int, count: int, T: int) -> "ExactCost":
+        """Returns the cost of the steps t..t+count of an episode of T, for `lqr.window`."""
+        return ExactCost(window(self.exact, t, count, T), window(self.smooth, t, count, T))
 
 
 class Reacher:

@@ -1,0 +1,158 @@
+"""The reaching and the pushing task of PETS (Chua et al. 2018): an arm of 7 joints, episodes of 150 steps.
+
+The reacher's x = o = [7 angles (rad), 7 velocities (rad/s), target (3, m)], a new target at each reset, and its reward
+-|tip - target|^2 - 0.01 |u|^2 after each step, with motors of up to 20 Nm. The tip's place follows from the angles.
+
+The pusher is Gymnasium's model with the starts and the reward of PETS, -1.25 |object - goal|_1 - 0.5 |object - tip|_1 -
+0.1 |u|^2 of the state before each step; its x is that of `agents.tasks.pusher`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lqr.costs import Action
+from lqr.terms import Parts, Term
+
+from .mbbl import before_each_step
+from .model_task import ModelTask
+from .pusher import Pusher
+from .reacher import ExactCost, gymnasium_xml
+
+Array = np.ndarray
+
+XML = str(Path(__file__).with_name("models") / "pets_reacher.xml")
+SHOULDER, HAND = -0.188, 0.16828  # m: where the arm begins, along y, and how far the tip is from the wrist
+CHAIN = ((2, 0, 0.0), (1, 1, 0.1), (0, 2, 0.0), (1, 3, 0.4), (0, 4, 0.0), (1, 5, 0.321), (0, 6, 0.0))
+# of each joint: the axis it turns about, its number, and the length of the link before it (m), along x
+WEIGHTS = np.repeat([0.5, 1.25], 3)  # of the pusher's gaps, in its x
+
+
+class PetsReacher(ModelTask):
+    """Reach a target that is normal with 0.1 m about (0, 0.25, 0)."""
+
+    name = "pets_reacher"
+    dx, du, do = 17, 7, 17
+
+    def __init__(self, conditions: int = 1, horizon: int = 150):
+        super().__init__(XML, 2, conditions, horizon)
+        self.cost = Missed(np.r_[0.0, np.ones(horizon)]) + Action(0.02)
+
+    def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Returns the outstretched arm at rest, and a target."""
+        qpos, qvel = np.zeros((2, len(conditions), 10))
+        qpos[:, 7:] = [0.0, 0.25, 0.0] + 0.1 * rng.standard_normal((len(conditions), 3))
+        return qpos, qvel
+
+    def states(self) -> Array:
+        """Returns x (B, 17)."""
+        q, v = self._sim.field("qpos"), self._sim.field("qvel")
+        return np.concatenate([q[:, :7], v[:, :7], q[:, 7:]], 1)
+
+    def place_of(self, x: Array) -> tuple[Array, Array]:
+        """Returns positions and velocities of x (B, 17)."""
+        return np.concatenate([x[:, :7], x[:, 14:]], 1), np.concatenate([x[:, 7:14], np.zeros((len(x), 3))], 1)
+
+    def observe(self) -> Array:
+        """Returns x (B, 17)."""
+        return self.states()
+
+    def metrics(self, x: Array, u: Array) -> dict[str, Array]:
+        """Returns the return, and the final distance of the tip to the target (m), (N,) each."""
+        gap = tip(x[:, -1]) - x[:, -1, 14:]
+        return {"return": -self.cost(x, u).sum(-1), "distance": np.linalg.norm(gap, axis=-1)}
+
+
+def tip(x: Array) -> Array:
+    """Returns where the tip is, (..., 3), at the joint angles x_0 .. x_6 of x (..., 7 or more)."""
+    p = np.broadcast_to([HAND, 0.0, 0.0], (*x.shape[:-1], 3))  # in the hand
+    for axis, joint, length in reversed(CHAIN):
+        p = _turned(p, axis, x[..., joint])
+        p[..., 0] += length
+    p[..., 1] += SHOULDER
+    return p
+
+
+@dataclass(frozen=True)
+class Missed(Term):
+    """ramp_t |tip - target|^2 of the reacher's x."""
+
+    ramp: Any = "constant"
+
+    def _value(self, X: Array, U: Array) -> Array:
+        return ((tip(X) - X[..., 14:17]) ** 2).sum(-1)
+
+    def _parts(self, X: Array, U: Array) -> Parts:
+        gap, (J, second), n = tip(X) - X[..., 14:17], _derivatives(X), X.shape[-1] + U.shape[-1]
+        D, H = np.zeros((*X.shape[:-1], 3, n)), np.zeros((*X.shape[:-1], n, n))
+        D[..., :7], D[..., 14:17] = J, -np.eye(3)
+        H[..., :7, :7] = np.einsum("...k,...kij->...ij", gap, second)
+        H += np.swapaxes(D, -1, -2) @ D
+        return (gap**2).sum(-1), 2 * (gap[..., None, :] @ D)[..., 0, :], 2 * H
+
+
+def _derivatives(x: Array) -> tuple[Array, Array]:
+    """Returns the tip's first and second derivatives by the angles, (..., 3, 7) and (..., 3, 7, 7).
+
+    A joint turns what follows about its axis w at a: dp/dq_j = w_j x (p - a_j), d2p/dq_i dq_j = w_i x dp/dq_j, i <= j.
+    """
+    R = np.broadcast_to(np.eye(3), (*x.shape[:-1], 3, 3))  # its columns are the axes of the frame so far
+    at, axes, places = np.broadcast_to([0.0, SHOULDER, 0.0], (*x.shape[:-1], 3)), [], []
+    for axis, joint, length in CHAIN:
+        at = at + length * R[..., :, 0]
+        axes.append(R[..., :, axis])
+        places.append(at)
+        turn = _turned(np.broadcast_to(np.eye(3), R.shape), axis, x[..., joint, None])  # its rows are the new axes
+        R = R @ np.swapaxes(turn, -1, -2)
+    p = at + HAND * R[..., :, 0]
+    J = np.stack([np.cross(w, p - a) for w, a in zip(axes, places, strict=True)], -1)
+    second = np.empty((*J.shape, 7))
+    for i in range(7):
+        for j in range(i, 7):
+            second[..., i, j] = second[..., j, i] = np.cross(axes[i], J[..., :, j])
+    return J, second
+
+
+def _turned(p: Array, axis: int, angle: Array) -> Array:
+    """Returns the points p (..., 3) turned about an axis."""
+    out, (i, j), cos, sin = np.array(p), ((axis + 1) % 3, (axis + 2) % 3), np.cos(angle), np.sin(angle)
+    out[..., i], out[..., j] = cos * p[..., i] - sin * p[..., j], sin * p[..., i] + cos * p[..., j]
+    return out
+
+
+class PetsPusher(Pusher):
+    """Push an object that lies about (0.6, -0.3) m to (0.45, -0.05) m."""
+
+    name = "pets_pusher"
+
+    def __init__(self, conditions: int = 1, horizon: int = 150):
+        ModelTask.__init__(self, gymnasium_xml("pusher_v5.xml"), 4, conditions, horizon)
+        self.env_id = None  # type: ignore[assignment]  # its reward is another
+        self.find_bodies()
+        exact, smooth = (Apart(alpha, before_each_step(horizon)) + Action(0.2) for alpha in (0.0, 1e-5))
+        self.cost = ExactCost(exact, smooth)
+
+    def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Returns the arm at rest but for small velocities, and objects that are normal with 0.025 m."""
+        self.objects = [-0.25, 0.15] + 0.025 * rng.standard_normal((len(conditions), 2))
+        return super().starts(np.arange(len(conditions)), rng)
+
+
+@dataclass(frozen=True)
+class Apart(Term):
+    """ramp_t (0.5 |object - tip|_1 + 1.25 |object - goal|_1) of the pusher's x, with |z| = sqrt(z^2 + alpha)."""
+
+    alpha: float
+    ramp: Any = "constant"
+
+    def _value(self, X: Array, U: Array) -> Array:
+        return np.sqrt(X[..., 18:] ** 2 + self.alpha) @ WEIGHTS
+
+    def _parts(self, X: Array, U: Array) -> Parts:
+        z, n = X[..., 18:], X.shape[-1] + U.shape[-1]
+        size, g, H = np.sqrt(z**2 + self.alpha), np.zeros((*X.shape[:-1], n)), np.zeros((*X.shape[:-1], n, n))
+        g[..., 18:24] = WEIGHTS * z / size
+        H[..., range(18, 24), range(18, 24)] = WEIGHTS * self.alpha / size**3
+        return size @ WEIGHTS, g, H

@@ -1,0 +1,60 @@
+"""PETS's arm: the tip where MuJoCo has it, derivatives by differences, rewards by their words."""
+
+import numpy as np
+import pytest
+
+from agents.rollout import run
+from agents.tasks import make_task
+from agents.tasks.pets_arm import Missed, tip
+from lqr import window
+
+
+def test_the_tip_is_where_mujoco_has_it():
+    task, rng = make_task("pets_reacher"), np.random.default_rng(0)
+    task.reset(np.zeros(3, int), rng)
+    for _ in range(40):
+        x = task.step(rng.uniform(-20, 20, (3, 7)))
+    for i in range(3):
+        data = task.data(i)
+        np.testing.assert_allclose(tip(x)[i], data.site("tip").xpos, atol=1e-12)
+        np.testing.assert_allclose(x[i, 14:], data.body("target").xpos, atol=1e-12)
+
+
+def test_the_reachers_derivatives_are_those_of_differences():
+    rng, cost = np.random.default_rng(1), Missed()
+    X, U, h = rng.normal(size=(2, 17)), np.zeros((1, 7)), 1e-5
+    _, g, H = cost._parts(X, U)
+    for i in range(17):
+        step = h * np.eye(17)[i]
+        up, down = cost._parts(X + step, U), cost._parts(X - step, U)
+        np.testing.assert_allclose(g[:, i], (up[0] - down[0]) / (2 * h), atol=1e-7)
+        np.testing.assert_allclose(H[:, i, :17], (up[1] - down[1])[:, :17] / (2 * h), atol=1e-7)
+
+
+def test_rewards_are_those_of_the_paper():
+    rng = np.random.default_rng(0)
+    task = make_task("pets_reacher")
+    trials = run(task, lambda x, o, t: rng.uniform(-20, 20, (3, 7)), np.zeros(3, int), rng)
+    gap = tip(trials.x[:, 1:]) - trials.x[:, 1:, 14:]
+    paid = -(gap**2).sum((1, 2)) - 0.01 * (trials.u**2).sum((1, 2))
+    np.testing.assert_allclose(task.metrics(trials.x, trials.u)["return"], paid, rtol=1e-12)
+
+    task = make_task("pets_pusher")
+    trials = run(task, lambda x, o, t: rng.uniform(-2, 2, (3, 7)), np.zeros(3, int), rng)
+    tips, objects, goals = np.split(trials.o[:, :-1, 14:], 3, axis=-1)  # Gymnasium's observation ends with the places
+    paid = -1.25 * np.abs(objects - goals).sum((1, 2)) - 0.5 * np.abs(objects - tips).sum((1, 2))
+    paid -= 0.1 * (trials.u**2).sum((1, 2))
+    np.testing.assert_allclose(task.metrics(trials.x, trials.u)["return"], paid, rtol=1e-9)
+    np.testing.assert_allclose(goals[0, 0, :2], [0.45, -0.05], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["pets_pusher", "mbbl_reacher", "reacher"])
+def test_a_cost_in_two_forms_is_cut_to_a_window_as_such(name):
+    task, rng = make_task(name), np.random.default_rng(0)
+    T, X = task.horizon, rng.normal(size=(2, task.horizon + 1, task.dx))
+    U = rng.normal(size=(2, T, task.du))
+    cut = window(task.cost, 7, 10, T)
+    assert type(cut) is type(task.cost)
+    np.testing.assert_allclose(cut(X[:, 7:18], U[:, 7:17])[:, :10], task.cost(X, U)[:, 7:17], rtol=1e-12)
+    ours, whole = cut.expand(X[:, 7:18], U[:, 7:17]), task.cost.expand(X, U)
+    np.testing.assert_allclose(ours.C[:, :10], whole.C[:, 7:17], rtol=1e-10, atol=1e-12)
