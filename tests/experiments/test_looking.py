@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import CHROMIUM
 
 from agents.controllers import ControllerPolicy
 from agents.neural_policy import NeuralPolicy
@@ -253,6 +254,14 @@ def test_controllers_play_in_their_conditions_in_turn():
 def test_the_viewer_serves_its_page_and_heeds_the_buttons():
     command = [sys.executable, Path(__file__).with_name("viewing.py"), ROOT]  # its threads outlive it, so apart
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
+def test_the_buttons_answer_to_clicks_in_a_browser():
+    command = [sys.executable, Path(__file__).with_name("viewing.py"), ROOT, "chromium"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
 
 

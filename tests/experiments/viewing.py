@@ -1,7 +1,8 @@
-"""Opens the viewer, asks for its page, presses its buttons: `python viewing.py ROOT`."""
+"""Opens the viewer and presses its buttons: `python viewing.py ROOT`, or `... ROOT chromium` with a browser's mouse."""
 
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from urllib.request import urlopen
@@ -16,6 +17,19 @@ from experiments.opened import Opened
 from experiments.studio import Pressed, launch
 from experiments.worlds import world_of
 
+WIDTH, HEIGHT = 620, 360  # px, little to draw: without a graphics card a frame takes a while
+TARGET, PUSH, NOISE, REPEAT = (458, 163), (510, 163), (500, 189), (437, 215)  # where the window has its buttons, px
+
+
+def opened():
+    """Returns an untrained arm's viewer, what plays it, and the port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    policy = NeuralPolicy.create(10, 2, (8,), np.full(2, 0.1), np.random.default_rng(3), -np.ones(2), np.ones(2))
+    handle, player = launch(world_of(Opened(Path("nowhere"), {}, Reacher(conditions=2), policy)), port)
+    return handle, player, port
+
 
 def served(url):
     """Returns what a server answers that may still be starting."""
@@ -27,12 +41,8 @@ def served(url):
     raise AssertionError(f"{url} does not answer")
 
 
-with socket.socket() as probe:
-    probe.bind(("127.0.0.1", 0))
-    port = probe.getsockname()[1]
-policy = NeuralPolicy.create(10, 2, (8,), np.full(2, 0.1), np.random.default_rng(3), -np.ones(2), np.ones(2))
-handle, player = launch(world_of(Opened(Path("nowhere"), {}, Reacher(conditions=2), policy)), port)
-with handle:
+def from_the_simulations_side(handle, player, port):
+    """Asks for the page, and sends what the buttons send."""
     end = time.monotonic() + 60
     while player.steps < 5 and time.monotonic() < end:
         handle.sync()
@@ -43,3 +53,58 @@ with handle:
         handle.dispatch(Pressed(word, value))
     assert (player.world.number, player.world.noise, player.repeat) == (number + 1, 0.25, False)
     assert player.world.push_left == 10  # 0.2 s
+
+
+def click(browser, at, answered):
+    """Presses until there is an answer: a press shorter than a frame of the page is lost."""
+    for hold in (1, 2, 4, 8):
+        for kind, wait in (("mouseMoved", hold), ("mousePressed", hold), ("mouseReleased", 0)):
+            button = "none" if kind == "mouseMoved" else "left"
+            down = int(kind == "mousePressed")
+            browser.call(
+                "Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], button=button, buttons=down, clickCount=1
+            )
+            time.sleep(wait)
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            if answered():
+                return
+            time.sleep(0.01)
+    raise AssertionError(f"no answer to a click at {at}")
+
+
+def from_a_browser(handle, player, port):
+    """Clicks each button in Chromium, and looks at what became of the simulation."""
+    from browser import Chromium
+
+    seen, pushed, failed = [], [], []
+
+    def person():
+        try:
+            with Chromium() as browser:
+                browser.open(f"http://127.0.0.1:{port}/", WIDTH, HEIGHT)
+                click(browser, REPEAT, lambda: not player.repeat)
+                number, target = player.world.number, player.world.data.qpos[2:].copy()
+                click(browser, TARGET, lambda: player.world.number > number)
+                assert not np.array_equal(player.world.data.qpos[2:], target)
+                click(browser, PUSH, lambda: bool(pushed))
+                click(browser, NOISE, lambda: 0.5 < player.world.noise < 0.9)  # right of the slider's middle
+                seen.append(browser)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=person)
+    thread.start()
+    while thread.is_alive():
+        handle.sync()
+        if player.world.push_left:
+            pushed.append(True)
+    if failed:
+        raise failed[0]
+    assert seen
+
+
+if __name__ == "__main__":
+    handle, player, port = opened()
+    with handle:
+        (from_a_browser if sys.argv[2:] == ["chromium"] else from_the_simulations_side)(handle, player, port)
