@@ -67,14 +67,14 @@ class Task(Protocol):
 
 
 class Policy(Protocol):
-    """Acts on observations."""
+    """Acts on observations.
+
+    To be kept by `agents.save_policy`, it is a NamedTuple of arrays, or has `state()`, all that its class's
+    `from_state(state)` needs to build it again, with its "kind"; its class stands in `agents.KINDS`.
+    """
 
     def sample(self, o: Array, t: int, rng: np.random.Generator | None) -> Array:
         """Returns actions (B, du) for observations o (B, do) at step t; the mean action where rng is None."""
-        ...
-
-    def state(self) -> State:
-        """Returns everything that `agents.load_policy` needs to build this policy again; holds its "kind"."""
         ...
 
 

@@ -90,7 +90,7 @@ def aggregate(
     for number in range(first, config.iterations + 1):
         policy.calls = policy.acts = 0
         trials = trial(task, policy if number > config.random or not learns else None, config.samples, rng)
-        new = transitions(trials)
+        new = trials.transitions
         error = model_error(model, *new) if learns and model.units is not None else 0.0
         if learns:
             seen = new if seen is None else tuple(map(np.concatenate, zip(seen, new, strict=True)))
@@ -132,12 +132,6 @@ def trial(task: Task, policy: MPC | None, samples: int, rng: np.random.Generator
         return rollout(task, policy, every, samples, rng)
     where = np.repeat(every, samples)
     return run(task, lambda x, o, t: rng.uniform(task.action_low, task.action_high, (len(x), task.du)), where, rng)
-
-
-def transitions(trials: Trajectories) -> tuple[Array, Array, Array]:
-    """Returns the transitions that took place, (M, dx), (M, du), (M, dx)."""
-    used = (np.arange(trials.u.shape[1]) < trials.length[:, None]) & ~trials.failed[:, None]
-    return trials.x[:, :-1][used], trials.u[used], trials.x[:, 1:][used]
 
 
 def model_error(model: Any, x: Array, u: Array, xnext: Array) -> float:

@@ -22,6 +22,21 @@ class Trajectories(NamedTuple):
     length: Array  # (N,) int, steps until termination, T where there was none
     failed: Array  # (N,) bool, the simulator diverged; the fit must not see it
 
+    @property
+    def taken(self) -> Array:
+        """Which steps were taken, (N, T) bool: before their episode's end, where it did not diverge."""
+        return (np.arange(self.u.shape[1]) < self.length[:, None]) & ~self.failed[:, None]
+
+    @property
+    def pairs(self) -> tuple[Array, Array]:
+        """Observations (M, do) and actions (M, du) of the steps taken."""
+        return self.o[:, :-1][self.taken], self.u[self.taken]
+
+    @property
+    def transitions(self) -> tuple[Array, Array, Array]:
+        """States (M, dx), actions (M, du) and next states (M, dx) of the steps taken."""
+        return self.x[:, :-1][self.taken], self.u[self.taken], self.x[:, 1:][self.taken]
+
 
 Act = Callable[[Array, Array, int], Array]  # x (N, dx), o (N, do), t -> u (N, du)
 

@@ -8,9 +8,11 @@ from dynamics.files import folders_by_number
 from dynamics.storage import load_tree, save_tree
 from lqr import CheckpointError, InputError
 
-from .interfaces import Policy
+from .interfaces import Policy, State
 
-KINDS = {  # the "kind" in a policy's state -> the class whose from_state(state) builds it; a file cannot add to this
+# The "kind" in a policy's state -> its class, or where that is: `from_state(state)` builds the policy, or, for a
+# NamedTuple, its fields do. A user may add to this, a file cannot.
+KINDS: dict[str, str | type] = {
     "neural": "agents.neural_policy:NeuralPolicy",
     "std": "agents.std_policy:StdPolicy",
     "recurrent": "agents.recurrent_policy:RecurrentPolicy",
@@ -23,12 +25,25 @@ KINDS = {  # the "kind" in a policy's state -> the class whose from_state(state)
 def save_policy(folder: str | Path, policy: Policy, **about: Any) -> None:
     """Writes a policy as a verified folder; `about` is kept beside it (JSON-able: task, seed, ...).
 
-    Raises InputError where the policy's state names no known kind, and StorageError where the disk refuses.
+    Raises InputError where the policy is of no known kind, and StorageError where the disk refuses.
     """
-    state = policy.state()
+    save_tree(folder, state_of(policy), {"what": "policy", **about})
+
+
+def state_of(policy: Any) -> State:
+    """Returns what a policy is built of again: its `state()`, or the fields of a NamedTuple whose class is in KINDS."""
+    own = type(policy)
+    if hasattr(policy, "state"):
+        state = policy.state()
+    else:
+        kind = next((kind for kind, made in KINDS.items() if made is own), own.__name__)
+        state = {"kind": kind, **policy._asdict()} if hasattr(policy, "_asdict") else {"kind": kind}
     if state.get("kind") not in KINDS:
-        raise InputError(f"got a policy of kind {state.get('kind')!r}; expected one of {', '.join(sorted(KINDS))}")
-    save_tree(folder, state, {"what": "policy", **about})
+        raise InputError(
+            f"got a policy of kind {state.get('kind')!r}; expected one of {', '.join(sorted(KINDS))}: "
+            f"enter your own, KINDS['a name'] = {own.__name__}"
+        )
+    return state
 
 
 def load_policy(folder: str | Path) -> Any:
@@ -61,9 +76,14 @@ def build_policy(state: Any, folder: str | Path) -> Any:
     kind = state.get("kind") if isinstance(state, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
         raise CheckpointError(f"{folder}: got a policy of kind {kind!r}; expected one of {', '.join(sorted(KINDS))}")
-    module, name = KINDS[kind].split(":")
+    made = KINDS[kind]
     try:
-        return getattr(import_module(module), name).from_state(state)
+        if isinstance(made, str):
+            module, name = made.split(":")
+            made = getattr(import_module(module), name)
+        if hasattr(made, "from_state"):
+            return made.from_state(state)
+        return made(**{name: value for name, value in state.items() if name != "kind"})
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:

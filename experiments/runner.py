@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from agents.interfaces import Iteration
+from agents.saved import state_of
 from dynamics.storage import save_tree
 from lqr import CheckpointError
 
@@ -118,7 +119,7 @@ def _train(
                 "saving": saving,  # seconds that the checkpoints before this one took
                 "exact": exact,
             }
-            folder.save(iteration.number, {"state": iteration.state, "policy": iteration.policy.state()}, meta)
+            folder.save(iteration.number, {"state": iteration.state, "policy": state_of(iteration.policy)}, meta)
             last, spent = time.perf_counter(), time.process_time()
             saving += last - ready
             pace = (last - start) / (iteration.number - done)

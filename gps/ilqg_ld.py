@@ -84,7 +84,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         model.load_state(state["model"])
     for number in range(first, config.iterations + 1):
         trials = rollout(task, controller, every, config.samples, rng)
-        new = transitions(trials)
+        new = trials.transitions
         seen = new if seen is None else tuple(map(np.concatenate, zip(seen, new, strict=True)))
         model.fit(*seen, rng)
         episodes += len(trials.length)
@@ -152,12 +152,6 @@ def imagine(task: Task, model: Any, controller: LinearGaussianController, x0: Ar
         U[:, t] = np.clip(mean, task.action_low, task.action_high)
         x = model.predict(x, U[:, t]).mean
     return U
-
-
-def transitions(trials: Trajectories) -> tuple[Array, Array, Array]:
-    """Returns the transitions that took place, (M, dx), (M, du), (M, dx)."""
-    used = (np.arange(trials.u.shape[1]) < trials.length[:, None]) & ~trials.failed[:, None]
-    return trials.x[:, :-1][used], trials.u[used], trials.x[:, 1:][used]
 
 
 def starting_at(trials: Trajectories, task: Task) -> Array:

@@ -93,7 +93,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
             task, student.policy, np.arange(task.conditions), config.samples, rng, antithetic=config.antithetic
         )
         before, past = past, remember(past, trials, number, config.replay)
-        prior.update(*transitions(trials))
+        prior.update(*trials.transitions)
         local = grouped(past, cluster(past.x, past.u, config.clusters, rng))
         seen = Seen(local.x[:, :, :-1], local.o[:, :, :-1], local.used)
         local = local._replace(controller=student.linearised(seen, **LINES))
@@ -184,12 +184,6 @@ def remember(past: Past, trials: Trajectories, number: int, replay: int) -> Past
     counts = past.episodes + len(kept), past.steps + int(trials.length.sum())
     arrays = (np.concatenate(pair)[recent] for pair in zip(past[:5], new, strict=True))
     return Past(*arrays, *counts, float(trials.cost.sum(-1)[kept].mean()))  # type: ignore[call-arg, arg-type]
-
-
-def transitions(trials: Trajectories) -> tuple[Array, Array, Array]:
-    """Returns the transitions that took place, (M, dx), (M, du), (M, dx)."""
-    used = (np.arange(trials.u.shape[1]) < trials.length[:, None]) & ~trials.failed[:, None]
-    return trials.x[:, :-1][used], trials.u[used], trials.x[:, 1:][used]
 
 
 def grouped(past: Past, group: Array) -> lc.Local:

@@ -156,6 +156,15 @@ def test_an_episode_whose_state_is_no_number_fails_alone():
     assert np.isfinite(trials.cost[:2]).all()
 
 
+def test_the_steps_taken_are_those_before_an_end_in_episodes_that_did_not_fail():
+    trials = rollout(Counter(ends=(2, 99), breaks=(99, 4)), controllers(2), np.arange(2), 2, np.random.default_rng(0))
+    assert np.argwhere(trials.taken).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    (o, u), (x, v, after) = trials.pairs, trials.transitions
+    rows = [(trials.o, 0), (trials.u, 0), (trials.x, 0), (trials.u, 0), (trials.x, 1)]
+    for got, (whole, later) in zip((o, u, x, v, after), rows, strict=True):
+        np.testing.assert_array_equal(got, [whole[n, t + later] for n in (0, 1) for t in (0, 1)])
+
+
 def test_when_every_episode_fails_the_error_says_so():
     with pytest.raises(SimulationError, match="all 2 episodes diverged in counter"):
         rollout(Counter(breaks=(2,)), controllers(), np.array([0]), 2, np.random.default_rng(0))

@@ -1,3 +1,5 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,27 @@ def test_a_folder_without_a_policy_is_an_error_that_says_what_was_expected(tmp_p
 def test_a_policy_of_an_unknown_kind_is_refused_when_it_is_saved(tmp_path):
     with pytest.raises(InputError, match="neural"):
         save_policy(tmp_path / "p", Unknown())
+
+
+class Tuple(NamedTuple):
+    gain: np.ndarray
+
+    def sample(self, o, t, rng):
+        return o @ self.gain
+
+
+def test_a_tuple_of_arrays_is_kept_by_its_fields(tmp_path, monkeypatch):
+    policy = Tuple(np.arange(6.0).reshape(3, 2))
+    with pytest.raises(InputError, match=r"kind 'Tuple'.*KINDS\['a name'\] = Tuple"):
+        save_policy(tmp_path / "p", policy)
+    monkeypatch.setitem(KINDS, "mine", Tuple)
+    save_policy(tmp_path / "p", policy)
+    found = load_policy(tmp_path / "p")
+    assert type(found) is Tuple
+    np.testing.assert_array_equal(found.gain, policy.gain)
+    save_tree(tmp_path / "q", {"kind": "mine", "gian": policy.gain})
+    with pytest.raises(CheckpointError, match="gian"):
+        load_policy(tmp_path / "q")
 
 
 @pytest.mark.parametrize("kind", ["os:system", "subprocess.Popen", None, 3, "Neural"])
