@@ -1,5 +1,6 @@
-"""Planning: `python -m benchmarks.planning truth`, `plans`, `throughput`.
+"""Planning: `python -m benchmarks.planning random`, `truth`, `plans`, `throughput`.
 
+random       returns of random actions in the benchmark's environments, beside the published ones
 truth        CEM of 500 sequences, 30 steps, 5 iterations in the true model of the benchmark's environments: the returns
 plans        plans per CPU second in the true model of the cart-pole swing-up
 throughput   plans per CPU second in an ensemble of five networks, beside mbrl-lib's where that is installed
@@ -20,13 +21,23 @@ import numpy as np
 
 from agents.mpc import MPC
 from agents.planners import CEM, Objective
-from agents.rollout import rollout
+from agents.rollout import rollout, run
 from agents.tasks import make_task
 from agents.worlds import Learned, Simulated
 from dynamics import Ensemble
 
 Array = np.ndarray
 
+RANDOM = {  # Wang et al. (2019), and their definitions as re-implemented with Gymnasium 1.4 and MuJoCo 4.0
+    "mbbl_pendulum": ((-202.6, 249.3), (-202.8, 248.8)),
+    "mbbl_cartpole": ((38.4, 32.5), (38.7, 37.9)),
+    "mbbl_mountain_car": ((-105.1, 1.8), (-105.9, 2.5)),
+    "mbbl_acrobot": ((-374.5, 17.1), (-370.9, 18.3)),
+    "mbbl_inverted_pendulum": ((-205.1, 13.6), (-205.0, 12.8)),
+    "mbbl_reacher": ((-45.7, 4.8), (-43.1, 4.2)),
+    "mbbl_half_cheetah": ((-288.3, 65.8), (-238.6, 46.1)),
+    "mbbl_swimmer": ((1.2, 11.2), (1.6, 10.0)),
+}
 PUBLISHED = {  # GT-CEM of Wang et al. (2019)
     "mbbl_pendulum": (170.5, 35.2),
     "mbbl_cartpole": (199.9, 0.1),
@@ -40,14 +51,31 @@ HORIZON, HIDDEN = 25, 64
 def main() -> None:
     """Runs the part that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("truth", "plans", "throughput"))
+    parser.add_argument("part", choices=("random", "truth", "plans", "throughput"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--tasks", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
     asked = parser.parse_args()
     if asked.part == "truth":
         truth(asked.tasks, asked.seeds)
     else:
-        plans() if asked.part == "plans" else throughput()
+        {"random": random, "plans": plans, "throughput": throughput}[asked.part]()
+
+
+def random(episodes: int = 100) -> None:
+    """Prints a row per environment; a gap is in standard errors of the difference of two means of so many episodes."""
+    print(f"returns of uniformly random actions, {episodes} episodes")
+    print("| environment | here | standard error | published | gap | re-implemented | gap |")
+    print("|---|---|---|---|---|---|---|")
+    for name, rows in RANDOM.items():
+        task, rng = make_task(name), np.random.default_rng(0)
+        actions = lambda x, o, t, du=task.du, rng=rng: rng.uniform(-1, 1, size=(episodes, du))  # noqa: E731
+        trials = run(task, actions, np.zeros(episodes, int), rng)
+        found = task.metrics(trials.x, trials.u)["return"]
+        texts = [f"{found.mean():.1f} +- {found.std():.1f}", f"{found.std() / np.sqrt(episodes):.1f}"]
+        for mean, std in rows:
+            gap = abs(found.mean() - mean) / np.sqrt((found.var() + std**2) / episodes)
+            texts += [f"{mean} +- {std}", f"{gap:.1f}"]
+        print(f"| `{name}` | {' | '.join(texts)} |", flush=True)
 
 
 def truth(tasks: list[str], seeds: int) -> None:

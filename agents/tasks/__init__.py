@@ -56,6 +56,7 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "pets_cartpole": "agents.tasks.pets_cartpole:PetsCartPole",
     "pets_reacher": "agents.tasks.pets_arm:PetsReacher",
     "pets_pusher": "agents.tasks.pets_arm:PetsPusher",
+    "reacher_v5": "agents.tasks.reacher_v5:ReacherV5",
     "pendulum_v1": "agents.tasks.pendulum_v1:PendulumV1",
     "obstacle": "agents.tasks.obstacle:Obstacle",
     "door": "agents.tasks.door:Door",
