@@ -131,7 +131,7 @@ class PetsPusher(Pusher):
         ModelTask.__init__(self, gymnasium_xml("pusher_v5.xml"), 4, conditions, horizon)
         self.env_id = None  # type: ignore[assignment]  # its reward is another
         self.find_bodies()
-        exact, smooth = (Apart(alpha, before_each_step(horizon)) + Action(0.2) for alpha in (0.0, 1e-5))
+        exact, smooth = (Apart(alpha, before_each_step(horizon)) + Action(0.2) for alpha in (0.0, 1e-4))
         self.cost = ExactCost(exact, smooth)
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:

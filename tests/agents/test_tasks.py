@@ -25,6 +25,7 @@ MIRRORS = {  # task -> what Gymnasium is asked for, and how it is configured
     "inverted_double_pendulum": ("InvertedDoublePendulum-v5", {}),
 }
 
+SMOOTHED = {"pets_pusher": 0.053}  # six sizes |z|, made smooth within 0.01 each, with weights of 5.25 in all
 FIXED = (
     "reacher_four",
     "reacher_four_hidden",
@@ -151,7 +152,7 @@ def test_the_expansion_of_its_cost_agrees_with_finite_differences(task):
     xu = np.concatenate([X, np.vstack([U, np.zeros(task.du)])], 1)
     value = 0.5 * np.einsum("ti,tij,tj->t", xu, C, xu) + (c * xu).sum(-1) + const
     np.testing.assert_allclose(value, smooth(X[None], U[None])[0], atol=1e-9)
-    np.testing.assert_allclose(value, task.cost(X[None], U[None])[0], atol=5e-3)
+    np.testing.assert_allclose(value, task.cost(X[None], U[None])[0], atol=SMOOTHED.get(task.name, 5e-3))
     h, E = 1e-4, np.eye(n)
 
     def at(d):
