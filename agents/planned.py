@@ -18,9 +18,10 @@ from dynamics.storage import check_tree
 from lqr import CheckpointError, InputError
 
 from .interfaces import Array, Iteration, State, Task
+from .learner import Learner
 from .mpc import MPC
 from .planners import PLANNERS, Planner
-from .rollout import Trajectories, rollout, run
+from .rollout import Trajectories, run
 from .rules import Rule, count, counts, one_of, or_none, whole
 from .tasks import make_task
 from .worlds import Learned, Simulated, World
@@ -36,7 +37,9 @@ class Planned:
     profile: str = "cpu"  # cpu, or paper: the paper's numbers
     iterations: int = 10  # rounds of episodes
     samples: int = 1  # episodes of each condition in each round
-    random: int = 1  # rounds of random actions at the start; none where the model is the simulator
+    random: int = 1  # rounds of random actions at the start; with 0, until the model is fitted for the first time
+    hold: int = 1  # steps that a random action is held
+    refit: int = 0  # steps of an episode between fits of the model; 0: it is fitted at the end alone
     model: str = "ensemble"  # world to plan in: nn, ensemble, gp, or simulator, the task's own
     propagation: str | None = None  # of the model's uncertainty: mean, sample, ts1, tsinf, moment
     particles: int | None = None  # trajectories of each action sequence
@@ -47,6 +50,7 @@ class Planned:
     PROFILES: ClassVar[Mapping[str, Profile]] = {}
     RULES: ClassVar[dict[str, Rule]] = {
         **{"iterations": count, "samples": count, "random": whole, "fit_steps": count, "hidden": or_none(counts)},
+        **{"hold": count, "refit": whole},
         **{"particles": or_none(count), "horizon": or_none(count), "propagation": or_none(one_of(*PROPAGATIONS))},
         "model": one_of("simulator", *MODELS),
     }
@@ -80,21 +84,18 @@ def aggregate(
     model: Any = make_model(config.model, config) if learns else None
     world: World = Learned(model, config.propagation, config.particles) if learns else Simulated(task)
     policy = controller(task, world, planner, config.model, config.horizon, every)
-    seen, best, episodes, steps, first = None, np.inf, 0, 0, 1
+    learner = Learner(model, config.refit, rng) if learns else None
+    best, episodes, steps, first = np.inf, 0, 0, 1
     if state:
         first, best, episodes, steps = (state[k] for k in ("number", "best", "episodes", "steps"))
         first += 1
-        if learns:
-            seen = tuple(state["seen"][k] for k in "xuy")
-            model.load_state(state["model"])
+        if learner:
+            learner.load_state(state)
     for number in range(first, config.iterations + 1):
         policy.calls = policy.acts = 0
-        trials = trial(task, policy if number > config.random or not learns else None, config.samples, rng)
-        new = trials.transitions
-        error = model_error(model, *new) if learns and model.units is not None else 0.0
-        if learns:
-            seen = new if seen is None else tuple(map(np.concatenate, zip(seen, new, strict=True)))
-            model.fit(*seen, rng)
+        acts = number > config.random or not learner
+        trials = trial(task, policy if acts else None, config.samples, rng, config.hold, learner if acts else None)
+        error = learner.finish(trials) if learner else 0.0
         cost = trials.cost.sum(-1)
         best, episodes, steps = min(best, float(cost.min())), episodes + len(cost), steps + int(trials.length.sum())
         scalars = {
@@ -108,8 +109,8 @@ def aggregate(
             "diverged": float(trials.failed.sum()),
         }
         frozen: State = {"number": number, "best": best, "episodes": episodes, "steps": steps}
-        if seen is not None:
-            frozen |= {"seen": dict(zip("xuy", map(np.ascontiguousarray, seen), strict=True)), "model": model.state()}
+        if learner:
+            frozen |= learner.state()
         per = cost.reshape(task.conditions, -1).mean(1)
         x = trials.x.reshape(task.conditions, -1, *trials.x.shape[1:])
         yield Iteration(number, policy, scalars, {"cost": per, "x": x}, frozen)
@@ -125,19 +126,30 @@ def refuse(task: Task) -> None:
         raise InputError(f"{task.name} has actions without limits; expected finite action_low and action_high")
 
 
-def trial(task: Task, policy: MPC | None, samples: int, rng: np.random.Generator) -> Trajectories:
-    """Returns `samples` episodes of each condition, of the policy or of uniformly random actions."""
-    every = np.arange(task.conditions)
-    if policy:
-        return rollout(task, policy, every, samples, rng)
-    where = np.repeat(every, samples)
-    return run(task, lambda x, o, t: rng.uniform(task.action_low, task.action_high, (len(x), task.du)), where, rng)
+def trial(
+    task: Task,
+    policy: MPC | None,
+    samples: int,
+    rng: np.random.Generator,
+    hold: int = 1,
+    learner: Learner | None = None,
+) -> Trajectories:
+    """Returns `samples` episodes of each condition, of the policy or of uniformly random actions, each held a while.
 
+    A `learner` watches, and until it knows something actions are random.
+    """
+    where = np.repeat(np.arange(task.conditions), samples)
+    held: Array = np.zeros(0)
 
-def model_error(model: Any, x: Array, u: Array, xnext: Array) -> float:
-    """Returns the mean error of x' on transitions that the model has not seen, in units of the changes' spread."""
-    gap = np.abs(model.predict(x, u).mean - xnext).mean(0)
-    return float((gap / np.maximum((xnext - x).std(0), 1e-9)).mean())
+    def act(x: Array, o: Array, t: int) -> Array:
+        nonlocal held
+        if policy and (learner is None or learner.ready):
+            return policy.sample(x, t, rng)
+        if t % hold == 0:
+            held = rng.uniform(task.action_low, task.action_high, (len(x), task.du))
+        return held
+
+    return run(task, act, where, rng, learner.watch if learner else None)
 
 
 def make_model(word: str, config: Any) -> Any:

@@ -37,8 +37,15 @@ class Trajectories(NamedTuple):
         """States (M, dx), actions (M, du) and next states (M, dx) of the steps taken."""
         return self.x[:, :-1][self.taken], self.u[self.taken], self.x[:, 1:][self.taken]
 
+    def between(self, first: int, last: int) -> "Trajectories":
+        """Returns the steps first..last-1, and the states around them."""
+        states, steps = slice(first, last + 1), slice(first, last)
+        x, u, o, cost = self.x[:, states], self.u[:, steps], self.o[:, states], self.cost[:, states]
+        return Trajectories(x, u, o, cost, np.clip(self.length, first, last) - first, self.failed)
+
 
 Act = Callable[[Array, Array, int], Array]  # x (N, dx), o (N, do), t -> u (N, du)
+Watch = Callable[[Trajectories], None]
 
 
 class Antithetic(np.random.Generator):
@@ -92,8 +99,10 @@ def rollout(
     return run(task, act, where, rng)
 
 
-def run(task: Task, act: Act, where: Array, rng: np.random.Generator) -> Trajectories:
+def run(task: Task, act: Act, where: Array, rng: np.random.Generator, watch: Watch | None = None) -> Trajectories:
     """Runs one episode in each of the conditions `where` (N,) and records it.
+
+    `watch` is shown, before each step but the first, what has happened so far, with costs of 0.
 
     Raises SimulationError where the task or the actor gives other shapes than promised, an action that is not finite,
     or a start that is not, and where every episode diverged; InputError for a cost that cannot be used.
@@ -109,7 +118,10 @@ def run(task: Task, act: Act, where: Array, rng: np.random.Generator) -> Traject
             f"{task.name}.reset gave condition {where[i]} the state {x[i, 0]} and observation {o[i, 0]}; "
             "expected finite numbers: check how the task starts"
         )
+    record = Trajectories(x, u, o, np.zeros((N, T + 1)), length, failed)
     for t in range(T):
+        if watch and t:
+            watch(record.between(0, t))
         action = _shaped(act(x[:, t], o[:, t], t), (N, task.du), "the actor")
         action = np.clip(action, task.action_low, task.action_high)
         if not np.isfinite(action[alive]).all():

@@ -9,13 +9,12 @@ from scipy.linalg import solve_discrete_are
 
 from agents import load_policy, save_policy
 from agents.mpc import MPC
-from agents.planned import model_error
 from agents.planners import CEM, ILQR, RandomShooting
 from agents.rollout import rollout
 from agents.tasks import make_task
 from agents.tasks.equations import MapTask
 from agents.worlds import Learned, Simulated
-from dynamics import Ensemble, Network
+from dynamics import Network
 from dynamics.storage import load_tree, save_tree
 from lqr import InputError, Quadratic, WeightedNorm
 
@@ -242,19 +241,11 @@ def test_tasks_that_cannot_be_planned_in_are_refused():
             next(cem_mpc.train(make_task(name), cem_mpc.Config(), np.random.default_rng(0)))
 
 
-def test_the_models_error_is_that_of_a_perfect_model_and_of_none():
-    rng, task = np.random.default_rng(0), Cart()
-    x, u = rng.normal(size=(400, 2)), rng.normal(size=(400, 1))
-    after = task.advance(x, u)
-    model = Ensemble(hidden=(8,), steps=300)
-    model.fit(x, u, after, rng)
-    assert model_error(model, x, u, after) < 0.05
-
-
 @pytest.mark.slow
 def test_pets_learns_the_pendulum():
-    """Uniform torques leave Gymnasium's pendulum hanging; after two episodes of 10 s it stands."""
-    from agents import pets
+    """Gymnasium's pendulum, in the second episode of 10 s, costs about what it does with the true model."""
+    from experiments.pets_pendulum import config, method, task
 
-    rows = list(pets.train(make_task("pendulum_v1"), pets.Config(iterations=3), np.random.default_rng(0)))
-    assert rows[-1].scalars["best_cost"] < 0.25 * rows[0].scalars["cost"]
+    settings = dataclasses.replace(config, iterations=2)
+    rows = list(method.train(task(), settings, np.random.default_rng(0)))
+    assert rows[-1].scalars["cost"] < 400

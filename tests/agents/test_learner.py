@@ -1,0 +1,116 @@
+"""Learning within an episode: every transition is learned from once, in the order in which it came."""
+
+import numpy as np
+import pytest
+
+from agents import pets
+from agents.learner import Learner
+from agents.planned import trial
+from agents.rollout import run
+from agents.tasks import make_task
+from dynamics import Network
+from dynamics.storage import load_tree, save_tree
+
+
+class Notes:
+    """A model that writes down what it is fitted to; it predicts that nothing moves."""
+
+    units = None
+
+    def __init__(self):
+        self.fits = []
+
+    def fit(self, x, u, xnext, rng):
+        self.units = True
+        self.fits.append((x.copy(), u.copy(), xnext.copy()))
+
+    def predict(self, x, u):
+        class Answer:
+            mean = x
+
+        return Answer
+
+
+def episodes(learner, rng, count=3):
+    task = make_task("pendulum")
+    u = rng.uniform(-1, 1, size=(count, task.horizon, 1))
+    return run(task, lambda x, o, t: u[:, t], np.zeros(count, int), rng, learner.watch)
+
+
+def test_all_transitions_are_learned_from_once_and_those_of_earlier_steps_come_first():
+    rng, model = np.random.default_rng(0), Notes()
+    learner = Learner(model, 15, rng)
+    trials = episodes(learner, rng)
+    T = trials.u.shape[1]
+    error = learner.finish(trials)
+    assert T % 15, "the last part is shorter than the others"
+    assert [len(x) for x, _, _ in model.fits] == [3 * t for t in (*range(15, T, 15), T)]
+    x, u, after = model.fits[-1]
+    for part, whole in ((x, trials.x[:, :-1]), (u, trials.u), (after, trials.x[:, 1:])):
+        cuts = [(t, min(t + 15, T)) for t in range(0, T, 15)]
+        expected = np.concatenate([whole[:, a:b].reshape(-1, whole.shape[2]) for a, b in cuts])
+        np.testing.assert_array_equal(part, expected)
+    for before, now in zip(model.fits, model.fits[1:], strict=False):
+        np.testing.assert_array_equal(now[0][: len(before[0])], before[0])
+    new = after[45:] - x[45:]  # the error is that of what came after the first fit
+    assert error == pytest.approx(float((np.abs(new).mean(0) / new.std(0)).mean()))
+    more = learner.finish(episodes(learner, rng))
+    assert len(model.fits[-1][0]) == 2 * 3 * T
+    assert more > 0
+
+
+def test_without_refit_the_model_learns_at_the_end_alone():
+    rng, model = np.random.default_rng(0), Notes()
+    learner = Learner(model, 0, rng)
+    trials = episodes(learner, rng)
+    assert model.fits == []
+    assert learner.finish(trials) == 0.0
+    np.testing.assert_array_equal(model.fits[0][0], trials.transitions[0])
+
+
+def test_steps_after_an_episodes_end_teach_nothing():
+    rng, model = np.random.default_rng(0), Notes()
+    trials, learner = episodes(Learner(Notes(), 0, rng), rng), Learner(model, 4, rng)
+    short = trials._replace(length=np.array([2, 6, 0]))
+    learner.watch(short.between(0, 4))
+    learner.watch(short.between(0, 8))
+    learner.watch(short.between(0, 12))
+    assert [len(x) for x, _, _ in model.fits] == [6, 8]
+    np.testing.assert_array_equal(model.fits[-1][0][6:], trials.x[1, 4:6])
+
+
+def test_actions_are_random_and_held_until_the_model_is_fitted_for_the_first_time():
+    task, rng = make_task("pendulum"), np.random.default_rng(0)
+    model = Network(hidden=(4,), steps=5)
+
+    class Still:
+        def sample(self, x, t, rng):
+            return np.zeros((len(x), task.du))
+
+    trials = trial(task, Still(), 2, rng, 5, Learner(model, 20, rng))
+    blocks = trials.u[:, :20].reshape(2, 4, 5)
+    assert (blocks == blocks[:, :, :1]).all()
+    assert len(np.unique(blocks)) == 8
+    assert (trials.u[:, 20:] == 0).all()
+
+
+def test_a_run_that_learns_within_episodes_resumes_to_the_same_bits(tmp_path):
+    settings = pets.Config(iterations=3, random=0, refit=15, hold=3, hidden=(8,), fit_steps=20, horizon=4, plans=10)
+    whole = list(pets.train(make_task("pendulum"), settings, np.random.default_rng(3)))
+    rng = np.random.default_rng(3)
+    first = next(pets.train(make_task("pendulum"), settings, rng))
+    save_tree(tmp_path / "state", first.state, {})
+    rest = list(pets.train(make_task("pendulum"), settings, rng, state=load_tree(tmp_path / "state")[0]))
+    for a, b in zip(whole[1:], rest, strict=True):
+        assert a.scalars == b.scalars
+        np.testing.assert_array_equal(a.arrays["x"], b.arrays["x"])
+    assert whole[0].scalars["model_calls"] > 0  # it planned in the first episode
+    assert whole[0].scalars["model_error"] > 0
+
+
+def test_the_models_error_is_small_where_the_model_is_right():
+    rng = np.random.default_rng(0)
+    learner = Learner(Network(hidden=(16,), steps=600), 0, rng)
+    errors = [learner.finish(episodes(learner, rng, 20)) for _ in range(2)]
+    assert errors[0] == 0.0
+    assert 0.0 < errors[1] < 0.1
