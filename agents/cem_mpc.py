@@ -1,7 +1,12 @@
 """MPC by the cross-entropy method: the planner of PETS in any world; in the true simulator, GT-CEM of the benchmark.
 
-The population of `profile="paper"` is that of Wang et al., Benchmarking Model-Based Reinforcement Learning (2019): 500
-sequences of 30 steps, 5 iterations.
+At each step, of sequences U = u_t .. u_t+H-1 and their prices J(U) in the model,
+
+    U_i   ~  N(m, v) within the limits
+    m, v  <- a (m, v) + (1 - a) (mean and variance of the elites, the cheapest U_i),    a = smoothing
+
+a few times over; the first action of m is carried out. The population of `profile="paper"` is that of Wang et al.,
+Benchmarking Model-Based Reinforcement Learning (2019): 500 sequences of 30 steps, 5 iterations.
 """
 
 from collections.abc import Iterator, Mapping

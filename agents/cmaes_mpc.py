@@ -1,5 +1,12 @@
 """MPC by CMA-ES in a learned model: the evolution strategy that adapts a whole covariance.
 
+At each step, of sequences U = u_t .. u_t+H-1 and their prices in the model,
+
+    U_i  ~  N(m, s^2 C)
+    m    <- sum w_i U_i over the cheaper half;  C, s  <-  from the steps that led there and the path of m
+
+and the first action of the cheapest sequence is carried out.
+
 Hansen & Ostermeier, Completely Derandomized Self-Adaptation in Evolution Strategies (2001), by the package `cmaes`;
 above 50 dimensions the covariance is diagonal.
 """

@@ -1,5 +1,10 @@
 """MPC by gradient descent through a learned model, from several starts, of which one is a short search by CEM.
 
+With A, B = d x' / d(x, u) along the trajectory of a sequence,
+
+    l_t      =  dc/dx_t + A_t' l_t+1
+    dJ/du_t  =  dc/du_t + B_t' l_t+1,       u_t <- u_t - Adam's step, within the limits
+
 Slopes come from the model's exact tangents by the adjoint recursion; Adam takes the steps. The combination of sampling
 with gradients is that of Bharadhwaj, Xie & Shkurti, Model-Predictive Control via Cross-Entropy and Gradient-Based
 Optimization (2020).

@@ -1,5 +1,11 @@
 """MPC by iLQR in a learned model, or in the true one: second-order descent along the horizon, a few sweeps per step.
 
+At each step, from the last plan, shifted, and from random ones,
+
+    U  <-  argmin  sum_t c(x_t, u_t)    subject to   x_t+1 = f(x_t, u_t),  low <= u_t <= high
+
+by backward passes on the quadratic expansion; the first action of the cheapest is carried out.
+
 Tassa, Erez & Todorov, Synthesis and Stabilization of Complex Behaviors through Online Trajectory Optimization (2012);
 in learned models, Mitrovic et al. (2010). The mean of the model is planned in.
 """

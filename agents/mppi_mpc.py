@@ -1,5 +1,11 @@
 """MPC by path integrals in a learned model.
 
+At each step, of sequences U = u_t .. u_t+H-1 and their prices J(U) in the model,
+
+    V_i  =  m + noise,      m  <-  sum_i w_i V_i,      w_i ~ exp(-J(V_i) / lambda)
+
+and the first action of m is carried out.
+
 Williams, Wagener, Goldfain, Drews, Rehg, Boots & Theodorou, Information Theoretic MPC for Model-Based Reinforcement
 Learning (2017): a network learns the dynamics, and the plan is the mean of all sequences, weighted by exp(-cost /
 lambda).

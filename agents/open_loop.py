@@ -1,5 +1,7 @@
 """Plan a whole episode, carry it out blindly, learn from what came, plan again: the baseline that MPC is an answer to.
 
+    u_0 .. u_T-1  <-  argmin  sum_t c(x_t, u_t)    subject to   x_t+1 = f(x_t, u_t), the model,    from the start x_0
+
 Each episode is one plan from its start, and no step of it is reconsidered; the data of all episodes go to the model.
 Where model and world disagree, the plan drifts off, which is what planning anew in each step repairs.
 """

@@ -1,5 +1,9 @@
 """PETS: probabilistic ensembles with trajectory sampling; MPC by the cross-entropy method in what five networks know.
 
+    model     x' ~ N(mu_b(x, u), Sigma_b(x, u)),  five networks b, each trained on a bootstrap of the transitions
+    particle  goes on with one network (TSinf), or draws one anew at each step (TS1)
+    price     J(U) = mean over the particles of  sum_t c(x_t, u_t);   minimised by CEM at each step
+
 Chua, Calandra, McAllister & Levine, Deep Reinforcement Learning in a Handful of Trials using Probabilistic Dynamics
 Models (2018), algorithm 1. Particles pass through the members (TS1 or TSinf), so that a plan's price is its expected
 cost under noise and under what is not known. `profile="paper"` costs 400 x 5 x 25 x 20 = a million network calls per

@@ -1,5 +1,8 @@
 """MPC by random shooting in one network: the model-based half of Nagabandi's method.
 
+    model      f minimises  |x' - x - f(x, u)|^2  over all transitions so far
+    each step  u_t, the first of  argmin over random U  of  sum_k c(x_k, u_k),   x_k+1 = x_k + f(x_k, u_k)
+
 Nagabandi, Kahn, Fearing & Levine, Neural Network Dynamics for Model-Based Deep Reinforcement Learning with Model-Free
 Fine-Tuning (2018), algorithm 1: a network learns the change of state, random sequences are tried in it, and what came
 of the best goes to the data. In the true simulator it is GT-RS of the benchmark of Wang et al. (2019), 1000 sequences

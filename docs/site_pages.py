@@ -96,7 +96,7 @@ def method_page(name: str) -> str:
     """Returns the page of a method: paper, idea, equations, command, result, settings."""
     module, about, of = import_module(places()[name]), notes().get(name, {}), experiments()[name]
     title, _, body = (inspect.getdoc(module) or name).partition("\n")
-    parts = [f"# {name}", f"**{title}**", literal(body.strip())]
+    parts = [f"# {name}", f"**{title}**", literal(body.strip("\n"))]
     parts += ["## Run it", f"```\n{commands(name)}\n```"]
     results = [row for experiment in of for row in rows().get(experiment, [])]
     parts += ["## Result"]
@@ -112,7 +112,7 @@ def method_page(name: str) -> str:
     parts += ["## Settings", about.get("paper", "")]
     if hasattr(module.Config(), "profile"):
         parts += ["`profile paper` takes the paper's numbers for all that is `None` here; `cpu`, smaller ones."]
-    parts += [settings_table(module.Config())]
+    parts += [settings_table(name)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -136,13 +136,20 @@ def literal(text: str) -> str:
     return "\n".join(safe)
 
 
-def settings_table(config: Any) -> str:
-    """Returns a table of the settings of a Config."""
+def reasons(method: str) -> dict[str, str]:
+    """Returns when to change the settings of a method, from settings.toml."""
+    found = tomllib.loads((DOCS / "settings.toml").read_text())
+    planning = found.pop("planning")
+    return found | (planning if places()[method].startswith("agents") else {})
+
+
+def settings_table(method: str) -> str:
+    """Returns a table of the settings of a method."""
     from experiments.catalogue import fields
 
-    when = tomllib.loads((DOCS / "settings.toml").read_text())
+    when = reasons(method)
     lines = ["| setting | default | meaning, unit | change it when |", "|---|---|---|---|"]
-    for field in fields(config):
+    for field in fields(import_module(places()[method]).Config()):
         value = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
         cells = [f"`{field.name}`", f"`{value}`", field.meaning, when.get(field.name, "–")]
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
@@ -153,13 +160,11 @@ def settings_page() -> str:
     """Returns the page of every setting of every method."""
     from experiments.catalogue import fields
 
-    when = tomllib.loads((DOCS / "settings.toml").read_text())
-    found: dict[str, list[Any]] = {}
+    found: dict[tuple[str, str, str], dict[str, list[str]]] = {}  # (name, meaning, when to change it) -> defaults
     for name in methods():
         for field in fields(import_module(places()[name]).Config()):
-            entry = found.setdefault(field.name, ["", "", {}])
-            entry[0] = entry[0] or field.meaning
-            entry[2].setdefault(str(field.default), []).append(name)
+            entry = found.setdefault((field.name, field.meaning, reasons(name).get(field.name, "–")), {})
+            entry.setdefault(str(field.default), []).append(name)
     lines = [
         "# Every setting",
         "",
@@ -167,9 +172,9 @@ def settings_page() -> str:
     ]
     lines[-1] += "action range. What reproduces a paper stands on the page of its method.\n"
     lines += ["| setting | meaning, unit | change it when | defaults |", "|---|---|---|---|"]
-    for name, (meaning, _, defaults) in sorted(found.items()):
+    for (name, meaning, when), defaults in sorted(found.items()):
         shown = "; ".join(f"`{value}` ({', '.join(who)})" for value, who in defaults.items())
-        cells = [f"`{name}`", meaning, when.get(name, "–"), shown]
+        cells = [f"`{name}`", meaning, when, shown]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 

@@ -36,14 +36,15 @@ def parts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
         )
         caption += " Median of the conditions; the line is the mean of the runs, the band their range."
         found.append(page.figure(picture, "png", "Error of the local models along the trajectory", caption))
-    for name, runs in groups.items():
-        drawn = [p for run in runs[:1] for figure in ELLIPSES if (p := run.path / "figures" / f"{figure}.png").exists()]
-        if drawn and drawn[0].stat().st_size <= room:
-            room -= drawn[0].stat().st_size
-            caption = (
-                "Trials of the last iteration, and what the models expect: two standard deviations about the mean."
-            )
-            found.append(page.figure_file(drawn[0], f"{name}, seed {runs[0].about['seed']}, trajectories", caption))
+    drawn = {name: [(run, p) for run in runs if (p := ellipses(run.path))] for name, runs in groups.items()}
+    for name, pictures in drawn.items():  # a run of each group, and its other runs folded up below
+        shown, left, room = trajectories(name, pictures[:1], room)
+        more, unseen, room = trajectories(name, pictures[1:], room)
+        found += shown
+        if names := left + unseen:
+            more.append(f'<p class="dim">Left out for their size: {page.text(", ".join(names))}</p>')
+        if more:
+            found.append(page.fold(f"{name}, trajectories of the other seeds", "".join(more)))
     for name, runs in groups.items():
         files = [run.path / VIDEO for run in runs if (run.path / VIDEO).exists()]
         if files and (size := files[0].stat().st_size) <= room:
@@ -52,6 +53,25 @@ def parts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
             caption += ", ".join(map(str, files[1:])) or "none."
             found.append(page.figure_file(files[0], f"{name}, seed {runs[0].about['seed']}", caption))
     return found
+
+
+def ellipses(path: Path) -> Path | None:
+    """Returns the picture of a run that shows its controllers' spread; None where it has none."""
+    found = (path / "figures" / f"{figure}.png" for figure in ELLIPSES)
+    return next((picture for picture in found if picture.exists()), None)
+
+
+def trajectories(name: str, pictures: Sequence[tuple[Run, Path]], room: int) -> tuple[list[str], list[str], int]:
+    """Returns the pictures of runs that have room in a page, the names of the others, and the room that is left."""
+    caption = "Trials of the last iteration, and what the models expect: two standard deviations about the mean."
+    found, left = [], []
+    for run, picture in pictures:
+        if (size := picture.stat().st_size) > room:
+            left.append(str(picture))
+            continue
+        room -= size
+        found.append(page.figure_file(picture, f"{name}, seed {run.about['seed']}, trajectories", caption))
+    return found, left, room
 
 
 def model_errors(groups: Mapping[str, Sequence[Run]]) -> bytes | None:

@@ -1,5 +1,9 @@
 """Trajectory-centric learning: local models and local controllers only, no network.
 
+    trials      of each controller p, u ~ N(K x + k, S), with its noise
+    dynamics    x' ~ N(F [x; u] + f, cov), by regression at each step, under the prior
+    controller  p  <-  argmin E [cost]   subject to   KL(p || last p) <= epsilon, in each condition
+
 Levine and Abbeel, Learning Neural Network Policies with Guided Policy Search under Unknown Dynamics (2014), section 3:
 sample each controller, fit its dynamics, minimise the expected cost within a KL bound, repeat.
 """

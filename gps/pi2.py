@@ -1,5 +1,8 @@
 """Path-integral policy improvement: each controller follows the better of its trials, with no model at all.
 
+    P_i  ~   exp(-S_i / eta),  S_i the cost of trial i from this step on,    KL(P || even weights) <= epsilon
+    k   <-   k + sum_i (P_i - 1/N) (u_i - K x_i - k)
+
 Chebotar et al. (2017), section 3.2; `path_integral` holds the update. The local models that are fitted besides only
 make the forecasts of the report. It asks for more trials than the other methods, and for no slope of the cost.
 """

@@ -1,5 +1,9 @@
 """PILQR: an LQR step on what the model explains of the cost, then a path-integral step on what it does not.
 
+    cost_i  =  what model and expanded cost forecast for trial i  +  residual_i
+    p      <-  argmin of the first   subject to   KL(p || last p) <= epsilon
+    k      <-  k + sum_i (P_i - 1/N) (u_i - K x_i - k),      P_i ~ exp(-(sum of residual_i from here on) / eta)
+
 Chebotar et al., Combining Model-Based and Model-Free Updates for Trajectory-Centric Reinforcement Learning (2017),
 section 4: the cost of each trial is split into that which the fitted dynamics and the expanded cost forecast for its
 start and its deviations, and a residual. KL-constrained LQR minimises the first, path integrals the second. The LQR

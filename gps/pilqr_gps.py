@@ -1,7 +1,12 @@
 """PILQR with a global policy: LQR and path integrals improve the local controllers, one neural policy learns from all.
 
 Chebotar et al., Combining Model-Based and Model-Free Updates for Trajectory-Centric Reinforcement Learning (2017), the
-part on parametric policies: the mirror descent of `pigps`, with the C-step of `pilqr`.
+part on parametric policies: the mirror descent of `pigps`,
+
+    C-step       p   <-  pi_bar moved by KL-constrained LQR, then by path integrals on what that left unexplained
+    S-step       pi  <-  argmin sum KL(pi || p), a weighted regression over all conditions
+
+with the C-step of `pilqr`.
 """
 
 from collections.abc import Iterator

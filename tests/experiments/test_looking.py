@@ -183,9 +183,7 @@ def test_compare_lays_runs_and_sweeps_over_each_other(reference, tmp_path):
     text = (tmp_path / "c.html").read_text()
     assert "seeds" in text
     assert "3 3" in text
-    assert (
-        text.count("data:image/png;base64,") == 3
-    )  # curves, the models' error, and trajectories of the one that has them
+    assert text.count("data:image/png;base64,") == 4  # curves, the models' error, and the trajectories of each
     assert "http" not in text
 
     class Links(HTMLParser):
@@ -342,6 +340,23 @@ def test_a_comparison_shows_the_models_error_and_a_video_of_each_group(tmp_path)
         "gp, seed 0",
     ]
     assert overlay_last.parts({"x": [a_run()]}) == []  # a folder without either
+
+
+def test_a_comparison_has_the_trajectories_of_every_run_or_says_where_they_lie(tmp_path, monkeypatch):
+    runs = [a_run(seed)._replace(path=tmp_path / str(seed)) for seed in range(3)]
+    for seed, run in enumerate(runs):
+        (run.path / "figures").mkdir(parents=True)
+        (run.path / "figures" / "states.png").write_bytes(bytes([seed]) * 100)
+    first, others = overlay_last.parts({"x": runs})
+    assert "x, seed 0, trajectories" in first
+    assert others.startswith("<details>")
+    assert others.count("<figure>") == 2
+    for seed, part in enumerate((first, others, others)):
+        assert base64.b64encode(bytes([seed]) * 100).decode() in part
+    monkeypatch.setattr(overlay_last, "MOST", 250)
+    others = overlay_last.parts({"x": runs})[1]
+    assert others.count("<figure>") == 1
+    assert str(runs[2].path / "figures" / "states.png") in others
 
 
 # report
