@@ -42,8 +42,14 @@ def draw(path: Path, task: Any) -> str | None:
 def _save(plt: Any, figure: Any, path: Path) -> None:
     import io
 
+    from matplotlib.ticker import MaxNLocator
+
     if figure is None:
         return
+    for axis in figure.axes:  # iterations are whole, along a figure and along its bar of colours
+        for line, label in ((axis.xaxis, axis.get_xlabel()), (axis.yaxis, axis.get_ylabel())):
+            if label == "iteration":
+                line.set_major_locator(MaxNLocator(integer=True))
     picture = io.BytesIO()
     figure.savefig(picture, format="png", bbox_inches="tight")
     plt.close(figure)
