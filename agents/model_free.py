@@ -1,0 +1,172 @@
+"""Fine-tuning of a neural policy by a library's model-free method: PPO of Stable-Baselines3, TRPO of sb3-contrib.
+
+The policy's layers become those of the library's Gaussian policy, in units in which observations are normalised and
+actions lie within -1 and 1; after each update they come back. The libraries compute in single precision.
+"""
+
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from dynamics.perceptrons import one_thread
+from lqr import InputError
+
+from .interfaces import Array, State, Task
+from .neural_policy import NeuralPolicy
+from .rollout import Trajectories
+from .task_env import TaskEnv
+
+LIBRARIES = {"ppo": "stable_baselines3:PPO", "trpo": "sb3_contrib:TRPO"}
+
+
+def algorithm(word: str) -> Any:
+    """Returns the library's class. Raises InputError where the library is not installed."""
+    module, name = LIBRARIES[word].split(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError:
+        raise InputError(
+            f"{module} is not installed; expected it for fine-tuning by {word}: "
+            'pip install -c constraints.txt -e ".[peers]"'
+        ) from None
+
+
+def begin(
+    word: str, task: Task, policy: NeuralPolicy, o: Array, togo: Array, discount: float, rng: np.random.Generator
+) -> State:
+    """Returns what the library's learner starts from: the policy, and a critic that knows some costs to go (M,).
+
+    They are those after observations o (M, do); their spread is the unit of reward, so that targets are of size 1.
+    """
+    import torch
+
+    per_reward = float(max(togo.std(), 1e-6))
+    with own_numbers(rng), one_thread():
+        model = learner(word, task, policy, per_reward, discount, 128)
+        critic = [*model.policy.mlp_extractor.value_net.parameters(), *model.policy.value_net.parameters()]
+        seen = torch.as_tensor((o - policy.centre) / policy.scale, dtype=torch.float32)
+        target = torch.as_tensor(-togo / per_reward, dtype=torch.float32)
+        with torch.no_grad():
+            model.policy.value_net.bias.fill_(target.mean())
+        adam = torch.optim.Adam(critic, lr=3e-3)
+        for _ in range(500):
+            some = torch.randint(len(seen), (min(256, len(seen)),))
+            adam.zero_grad()
+            ((model.policy.predict_values(seen[some])[:, 0] - target[some]) ** 2).mean().backward()
+            adam.step()
+        return {"per_reward": per_reward, **tree(model)}
+
+
+def update(
+    word: str, task: Task, policy: NeuralPolicy, state: State, discount: float, steps: int, rng: np.random.Generator
+) -> tuple[NeuralPolicy, State, Array]:
+    """Returns the policy after one update of the library's from `steps` steps of the task, the state to go on from, and
+    the costs of the episodes that ended in these steps (K,)."""
+    with own_numbers(rng) as seed, one_thread():
+        model = learner(word, task, policy, state["per_reward"], discount, steps)
+        load(model, state)
+        model.get_env().seed(seed)
+        model.learn(steps, log_interval=None)
+        costs = -state["per_reward"] * np.array([episode["r"] for episode in model.ep_info_buffer])
+        return out_of(model, policy), state | tree(model), costs
+
+
+def costs_to_go(trials: Trajectories, discount: float) -> Array:
+    """Returns the discounted cost to go from each step, (N, T)."""
+    togo = trials.cost.copy()
+    for t in range(togo.shape[1] - 2, -1, -1):
+        togo[:, t] += discount * togo[:, t + 1]
+    return togo[:, :-1]
+
+
+def learner(word: str, task: Task, policy: NeuralPolicy, per_reward: float, discount: float, steps: int) -> Any:
+    """Returns the library's learner whose policy is this one; its random numbers are the global ones."""
+    import torch
+
+    env = TaskEnv(task, policy.centre, policy.scale, per_reward)
+    hidden = [len(b) for b in policy.biases[:-1]]
+    shape = {"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": torch.nn.Tanh}
+    with warnings.catch_warnings():  # that the last batch of an epoch is smaller
+        warnings.simplefilter("ignore", UserWarning)
+        model = algorithm(word)("MlpPolicy", env, n_steps=steps, gamma=discount, policy_kwargs=shape, device="cpu")
+    into(model, policy)
+    return model
+
+
+def into(model: Any, policy: NeuralPolicy) -> None:
+    """Gives the library's policy the layers and the spread of this one."""
+    import torch
+
+    env = model.get_env().envs[0].unwrapped
+    *weights, last = policy.weights
+    *biases, offset = policy.biases
+    layers = [*weights, last / env.half[:, None]], [*biases, (offset - env.middle) / env.half]
+    with torch.no_grad():
+        for layer, W, b in zip(_layers(model), *layers, strict=True):
+            layer.weight.copy_(torch.as_tensor(W))
+            layer.bias.copy_(torch.as_tensor(b))
+        model.policy.log_std.copy_(torch.as_tensor(0.5 * np.log(np.diag(policy.cov)) - np.log(env.half)))
+
+
+def out_of(model: Any, policy: NeuralPolicy) -> NeuralPolicy:
+    """Returns the library's policy as one like `policy`, whose units and limits it has."""
+    env = model.get_env().envs[0].unwrapped
+    parts = [(x.weight.detach().double().numpy(), x.bias.detach().double().numpy()) for x in _layers(model)]
+    weights, biases = ([a.copy() for a in layers] for layers in zip(*parts, strict=True))
+    weights[-1], biases[-1] = weights[-1] * env.half[:, None], biases[-1] * env.half + env.middle
+    std = np.exp(model.policy.log_std.detach().double().numpy()) * env.half
+    return NeuralPolicy(weights, biases, policy.centre, policy.scale, np.diag(std**2), policy.low, policy.high)
+
+
+def _layers(model: Any) -> list[Any]:
+    return [*model.policy.mlp_extractor.policy_net[::2], model.policy.action_net]
+
+
+def tree(model: Any) -> State:
+    """Returns the parameters of the library's learner, and its optimiser's memory, as a tree of arrays."""
+    memory = model.policy.optimizer.state_dict()["state"]
+    return {
+        "parameters": {f"{i:03d}": p.detach().double().numpy() for i, p in enumerate(model.policy.parameters())},
+        "optimiser": {
+            f"{i:03d}": {name: value.double().numpy().copy() for name, value in part.items()}
+            for i, part in memory.items()
+        },
+    }
+
+
+def load(model: Any, state: State) -> None:
+    """Takes over what `tree` returned."""
+    import torch
+
+    with torch.no_grad():
+        for p, value in zip(model.policy.parameters(), state["parameters"].values(), strict=True):
+            p.copy_(torch.as_tensor(value))
+    memory = {
+        int(i): {name: torch.as_tensor(value, dtype=torch.float32) for name, value in part.items()}
+        for i, part in state["optimiser"].items()
+    }
+    settings = model.policy.optimizer.state_dict()
+    model.policy.optimizer.load_state_dict(settings | {"state": memory})
+
+
+@contextmanager
+def own_numbers(rng: np.random.Generator) -> Iterator[int]:
+    """Seeds the global generators, which the libraries draw from, leaves them as they were found; yields the seed."""
+    import torch
+
+    kept = random.getstate(), np.random.get_state()  # noqa: NPY002
+    seed = int(rng.integers(2**31))
+    with torch.random.fork_rng(devices=[]):
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        torch.manual_seed(seed)
+        try:
+            yield seed
+        finally:
+            random.setstate(kept[0])
+            np.random.set_state(kept[1])  # noqa: NPY002

@@ -1,0 +1,189 @@
+"""MB-MF: the policy moves into the libraries and back, every step is counted, runs resume, and each phase learns."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("stable_baselines3", reason='the extra is not installed: pip install -e ".[peers]"')
+pytest.importorskip("sb3_contrib", reason='the extra is not installed: pip install -e ".[peers]"')
+
+from agents import mbmf, model_free
+from agents.neural_policy import NeuralPolicy
+from agents.rollout import Trajectories
+from agents.tasks import make_task
+from agents.tasks.equations import MapTask
+from dynamics.storage import load_tree, save_tree
+from lqr import InputError, Quadratic
+
+
+class Cart(MapTask):
+    """x = [place, speed] of a pushed point, a linear world; what is seen is in other units."""
+
+    name, dt, horizon = "cart", 0.2, 15
+    dx, du, do = 2, 1, 2
+    action_low, action_high = np.array([-3.0]), np.array([5.0])
+    cost = Quadratic(np.diag([2.0, 0.2, 0.1]))
+
+    def starts(self, conditions, rng):
+        return np.array([1.0, 0.0]) + 0.05 * rng.standard_normal((len(conditions), 2))
+
+    def advance(self, s, u):
+        return np.stack([s[..., 0] + self.dt * s[..., 1], s[..., 1] + self.dt * u[..., 0]], -1)
+
+    def states(self, s):
+        return s.copy()
+
+    def see(self, s):
+        return 10.0 * s + 3.0
+
+    def metrics(self, x, u):
+        return {"distance": np.abs(x[:, -1, 0])}
+
+
+SMALL = mbmf.Config(iterations=6, planning=2, imitation=2, samples=2, plans=50, horizon=5, hidden=(8,), fit_steps=50)
+SMALL = replace(SMALL, policy_steps=100, tune_steps=60, judged=2, policy_hidden=(16, 8))
+
+
+def policy(rng, du=2):
+    made = NeuralPolicy.create(3, du, (16, 8), np.r_[0.3, 2.0][:du], rng, [-1.0, -7.0][:du], [3.0, 5.0][:du])
+    made.weights[-1] = rng.normal(size=made.weights[-1].shape)
+    made.biases = [rng.normal(size=b.shape) for b in made.biases]
+    made.centre, made.scale = rng.normal(size=3), rng.uniform(0.5, 2, size=3)
+    return made
+
+
+class Two(Cart):
+    do, du = 3, 2
+    action_low, action_high = np.array([-1.0, -7.0]), np.array([3.0, 5.0])
+
+
+# into the libraries, and back
+
+
+@pytest.mark.parametrize("word", model_free.LIBRARIES)
+def test_the_librarys_policy_does_what_ours_does_and_comes_back_as_it_was(word):
+    import torch
+
+    rng = np.random.default_rng(0)
+    ours = policy(rng)
+    model = model_free.learner(word, Two(), ours, 1.0, 0.9, 128)
+    o = rng.normal(size=(20, 3))
+    seen = torch.as_tensor((o - ours.centre) / ours.scale, dtype=torch.float32)
+    theirs = model.policy.get_distribution(seen).distribution
+    middle, half = np.array([1.0, -1.0]), np.array([2.0, 6.0])
+    np.testing.assert_allclose(middle + half * theirs.mean.detach().numpy(), ours.mean(o), atol=2e-5)
+    np.testing.assert_allclose(half * theirs.stddev.detach().numpy(), np.tile([0.3, 2.0], (20, 1)), rtol=1e-5)
+    back = model_free.out_of(model, ours)
+    np.testing.assert_allclose(back.mean(o), ours.mean(o), atol=2e-5)
+    np.testing.assert_allclose(back.act(o), ours.act(o), atol=2e-5)
+    np.testing.assert_allclose(back.cov, np.diag([0.09, 4.0]), rtol=1e-5)
+    model_free.into(model, back)
+    np.testing.assert_allclose(model_free.out_of(model, ours).mean(o), back.mean(o), atol=1e-6)
+
+
+def test_costs_to_go_are_discounted_sums():
+    cost = np.random.default_rng(0).normal(size=(2, 6))
+    none = np.zeros((2, 6, 1))
+    trials = Trajectories(none, none[:, :5], none, cost, np.full(2, 5), np.zeros(2, bool))
+    found = model_free.costs_to_go(trials, 0.9)
+    for t in range(5):
+        np.testing.assert_allclose(found[:, t], sum(0.9 ** (s - t) * cost[:, s] for s in range(t, 6)))
+
+
+def test_the_critic_begins_with_the_costs_to_go_that_were_seen():
+    import torch
+
+    rng = np.random.default_rng(0)
+    ours, o = policy(rng, 1), rng.normal(size=(600, 3))
+    task, togo = Two(), 40.0 + 7.0 * np.sin(o[:, 0])
+    task.du, task.action_low, task.action_high = 1, np.array([-1.0]), np.array([3.0])
+    state = model_free.begin("ppo", task, ours, o, togo, 0.9, rng)
+    model = model_free.learner("ppo", task, ours, state["per_reward"], 0.9, 128)
+    model_free.load(model, state)
+    value = model.policy.predict_values(torch.as_tensor((o - ours.centre) / ours.scale, dtype=torch.float32))
+    left = togo + state["per_reward"] * value.detach().numpy()[:, 0]
+    assert left.std() < 0.2 * togo.std()
+    assert abs(left.mean()) < 1.0
+
+
+def test_the_global_generators_are_left_as_they_were():
+    import torch
+
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)  # noqa: NPY002
+    expected = random.random(), np.random.random(), float(torch.rand(1))  # noqa: NPY002
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)  # noqa: NPY002
+    rows = list(mbmf.train(Cart(), SMALL, np.random.default_rng(0)))
+    assert len(rows) == 6
+    assert (random.random(), np.random.random(), float(torch.rand(1))) == expected  # noqa: NPY002
+
+
+def test_a_library_that_is_missing_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setitem(model_free.LIBRARIES, "ppo", "no_such_library:PPO")
+    with pytest.raises(InputError, match=r"no_such_library is not installed; expected .* pip install .*peers"):
+        next(mbmf.train(Cart(), replace(SMALL, library="ppo"), np.random.default_rng(0)))
+
+
+def test_too_few_rounds_and_too_short_ones_are_refused():
+    for change, words in (({"iterations": 3}, "2 of planning and 2 of imitation"), ({"tune_steps": 9}, "episode's 15")):
+        with pytest.raises(InputError, match=words):
+            next(mbmf.train(Cart(), replace(SMALL, **change), np.random.default_rng(0)))
+
+
+# the whole
+
+
+@pytest.mark.parametrize("word", model_free.LIBRARIES)
+def test_a_run_resumes_to_the_same_bits_in_every_phase(word, tmp_path):
+    config = replace(SMALL, library=word)
+    whole = list(mbmf.train(Cart(), config, np.random.default_rng(3)))
+    assert [row.number for row in whole] == [1, 2, 3, 4, 5, 6]
+    assert [row.scalars["phase"] for row in whole] == [0, 0, 1, 1, 2, 2]
+    assert len({tuple(row.scalars) for row in whole}) == 1
+    for stop in (1, 2, 3, 4, 5):
+        rng = np.random.default_rng(3)
+        run = mbmf.train(Cart(), config, rng)
+        for _ in range(stop):
+            row = next(run)
+        save_tree(tmp_path / f"{stop}", row.state, {})
+        rest = list(mbmf.train(Cart(), config, rng, state=load_tree(tmp_path / f"{stop}")[0]))
+        assert [row.scalars for row in rest] == [row.scalars for row in whole[stop:]]
+        o = np.random.default_rng(0).normal(size=(5, 2))
+        np.testing.assert_array_equal(rest[-1].policy.mean(o), whole[-1].policy.mean(o))
+
+
+def test_every_step_in_the_world_is_counted():
+    rows = list(mbmf.train(Cart(), SMALL, np.random.default_rng(0)))
+    episode = 2 * 15  # of two samples
+    assert [row.scalars["env_steps"] for row in rows] == [episode, 60, 90, 120, 180, 240]
+    assert [row.scalars["rollouts"] for row in rows] == [2, 4, 6, 8, 12, 16]
+    assert len(rows[3].state["taught"]["u"]) == 60  # the trials of the MPC, and those of the policy once
+    inside = sum(min(5, 15 - t) for t in range(15)) / 15
+    assert rows[3].scalars["model_calls"] == pytest.approx(50 * inside)  # the expert is asked in each state
+
+
+@pytest.mark.slow
+def test_the_policy_is_as_good_as_its_teacher_and_fine_tuning_makes_it_better():
+    """A teacher that tries ten sequences is a poor one; the optimum is that of the Riccati recursion."""
+    A, B, Q, R = np.array([[1, 0.2], [0, 1]]), np.array([[0.0], [0.2]]), np.diag([2.0, 0.2]), np.array([[0.1]])
+    V = Q
+    for _ in range(15):
+        K = np.linalg.solve(R + B.T @ V @ B, B.T @ V @ A)
+        V = Q + A.T @ V @ (A - B @ K)
+    best = 0.5 * (V[0, 0] + 0.0025 * np.trace(V))  # expected over the starts
+    config = mbmf.Config(iterations=12, planning=2, imitation=3, samples=10, plans=10, horizon=8, hidden=(16,))
+    config = replace(config, policy_steps=1000, tune_steps=1500, judged=50, discount=0.95, library="ppo")
+    rows = [row.scalars for row in mbmf.train(Cart(), config, np.random.default_rng(0))]
+    teacher, taught, tuned = rows[1]["cost"], rows[4]["policy_cost"], rows[-1]["policy_cost"]
+    assert taught < 1.1 * teacher
+    assert tuned < 0.97 * taught
+    assert tuned < 1.06 * best
+
+
+@pytest.mark.parametrize("name", ["pendulum"])
+def test_it_runs_in_the_true_simulator_and_needs_no_model_then(name):
+    config = replace(SMALL, model="simulator", tune_steps=100)
+    rows = list(mbmf.train(make_task(name), config, np.random.default_rng(0)))
+    assert len(rows) == 6
+    assert rows[0].scalars["model_calls"] > 0
