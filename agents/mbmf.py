@@ -30,6 +30,8 @@ from .rules import Rule, count, counts, one_of, positive, share
 from .saved import build_policy
 from .worlds import Learned, Simulated, World
 
+JUDGE = 12345  # seed of the starts from which the policy is judged
+
 
 @dataclass(frozen=True)
 class Config(rs_mpc.Config):
@@ -126,7 +128,7 @@ def imitate(task: Task, c: Any, expert: MPC, state: State, rng: np.random.Genera
         taught["o"], taught["u"], np.tile(precision, (len(taught["o"]), 1, 1)), rng, c.policy_steps, rate=c.policy_rate
     )
     told = {"model_calls": expert.calls / max(expert.acts, 1), "policy_loss": loss, "phase": 1.0}
-    return report(task, c, state | {"taught": taught}, policy, trials.cost.sum(-1), int(trials.length.sum()), told, rng)
+    return report(task, c, state | {"taught": taught}, policy, trials.cost.sum(-1), int(trials.length.sum()), told)
 
 
 def fine_tune(task: Task, c: Any, state: State, rng: np.random.Generator) -> Iteration:
@@ -139,17 +141,18 @@ def fine_tune(task: Task, c: Any, state: State, rng: np.random.Generator) -> Ite
         state = {name: part for name, part in state.items() if name not in ("taught", "model")} | {"model": {}}
     policy, tuned, cost = model_free.update(c.library, task, policy, tuned, c.discount, c.tune_steps, rng)
     told = {"model_calls": 0.0, "policy_loss": 0.0, "phase": 2.0}
-    return report(task, c, state | {"tuned": tuned}, policy, cost, c.tune_steps, told, rng)
+    return report(task, c, state | {"tuned": tuned}, policy, cost, c.tune_steps, told)
 
 
 def report(
-    task: Task, c: Any, state: State, policy: NeuralPolicy, cost: Array, steps: int, told: dict[str, float], rng: Any
+    task: Task, c: Any, state: State, policy: NeuralPolicy, cost: Array, steps: int, told: dict[str, float]
 ) -> Iteration:
     """Returns the Iteration of a round whose episodes had these costs (K,), in so many steps.
 
-    The policy's cost, and the task's metrics, are those of noise-free trials beside the training.
+    The policy's cost, and the task's metrics, are those of noise-free trials beside the training, from the same starts
+    in each round.
     """
-    judged = rollout(task, policy, np.arange(task.conditions), c.judged, rng, noise=0.0)
+    judged = rollout(task, policy, np.arange(task.conditions), c.judged, np.random.default_rng(JUDGE), noise=0.0)
     state = state | {
         "number": state["number"] + 1,
         "best": min(state["best"], float(cost.min())),

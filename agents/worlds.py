@@ -20,12 +20,12 @@ class World(Protocol):
         """Returns states (N, P, H+1, dx) from x0 (dx,) at step t under U (N, H, du); NaN where one diverges."""
         ...
 
-    def step(self, x: Array, u: Array) -> Array:
-        """Returns the mean of x' (..., dx)."""
+    def step(self, x: Array, u: Array, t: int = 0) -> Array:
+        """Returns the mean of x' (..., dx) after step t."""
         ...
 
-    def jacobian(self, X: Array, U: Array) -> Array:
-        """Returns the derivatives of `step`, (..., dx, n)."""
+    def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
+        """Returns the derivatives of `step`, (..., H, dx, n), at X (..., H, dx), U (..., H, du), steps t, t + 1 ..."""
         ...
 
 
@@ -39,11 +39,11 @@ class Learned:
         """Returns states (N, P, H+1, dx)."""
         return propagate(self.model, x0, U, rng, self.propagation, self.particles)
 
-    def step(self, x: Array, u: Array) -> Array:
-        """Returns the predicted mean of x' (..., dx)."""
+    def step(self, x: Array, u: Array, t: int = 0) -> Array:
+        """Returns the predicted mean of x' (..., dx), whatever the step."""
         return self.model.predict(x, u).mean
 
-    def jacobian(self, X: Array, U: Array) -> Array:
+    def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
         """Returns the derivatives of the predicted mean, (..., dx, n)."""
         return self.model.linearise(X, U).jacobian
 
@@ -59,8 +59,7 @@ class Local:
     def roll(self, x0: Array, U: Array, t: int, rng: np.random.Generator) -> Array:
         """Returns states (N, P, H+1, dx). Raises InputError where the horizon leaves the steps that are known."""
         N, H = U.shape[:2]
-        if t + H > len(self.dynamics.f):
-            raise InputError(f"got steps {t} to {t + H} of local models of {len(self.dynamics.f)}; expected fewer")
+        self._check(t, H)
         X = np.empty((N, self.particles, H + 1, len(x0)))
         X[:, :, 0] = x0
         for i in range(H):
@@ -71,13 +70,21 @@ class Local:
             X[:, :, i + 1] = drift + (noise @ self._root[t + i].T if self.particles > 1 else 0.0)
         return X
 
-    def step(self, x: Array, u: Array) -> Array:
-        """Raises InputError: the step is not known here."""
-        raise InputError("local models change with the step; expected a planner that rolls out, or `lqr.backward`")
+    def step(self, x: Array, u: Array, t: int = 0) -> Array:
+        """Returns the mean of x' (..., dx) after step t. Raises InputError for a step that is not known."""
+        self._check(t, 1)
+        return np.concatenate([x, u], -1) @ self.dynamics.F[t].T + self.dynamics.f[t]
 
-    def jacobian(self, X: Array, U: Array) -> Array:
-        """Returns F of the first steps, (..., dx, n)."""
-        return np.broadcast_to(self.dynamics.F[: X.shape[-2]], (*X.shape, self.dynamics.F.shape[-1]))
+    def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
+        """Returns F of the steps t, t + 1 ..., (..., H, dx, n). Raises InputError for steps that are not known."""
+        H = X.shape[-2]
+        self._check(t, H)
+        return np.broadcast_to(self.dynamics.F[t : t + H], (*X.shape, self.dynamics.F.shape[-1]))
+
+    def _check(self, t: int, count: int) -> None:
+        known = len(self.dynamics.f)
+        if t < 0 or t + count > known:
+            raise InputError(f"got steps {t} to {t + count} of local models of {known}; expected fewer")
 
 
 class Simulated:
@@ -115,8 +122,8 @@ class Simulated:
             X[:, 0, i + 1] = np.where(self._task.diverged[:, None], np.nan, x)
         return X
 
-    def step(self, x: Array, u: Array) -> Array:
-        """Returns x' (..., dx)."""
+    def step(self, x: Array, u: Array, t: int = 0) -> Array:
+        """Returns x' (..., dx), whatever the step."""
         flat, act = np.reshape(x, (-1, np.shape(x)[-1])), np.reshape(u, (-1, np.shape(u)[-1]))
         if hasattr(self._task, "physical"):
             after = self._task.states(self._task.advance(self._task.physical(flat), act))
@@ -126,7 +133,7 @@ class Simulated:
             after = np.where(self._task.diverged[:, None], np.nan, after)
         return after.reshape(np.shape(x))
 
-    def jacobian(self, X: Array, U: Array) -> Array:
+    def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
         """Returns central differences of `step`, (..., dx, n), of all points and directions in one batch."""
         dx, xu = X.shape[-1], np.concatenate([X, U], -1)
         h = 1e-5 * np.maximum(1.0, np.abs(xu))

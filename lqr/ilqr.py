@@ -19,7 +19,7 @@ from .descent import FROZEN, RUNNING, SETTLED, STATIONARY, UNFIT, descend
 from .errors import InputError
 from .expansion import Cost
 from .ilqr_inputs import cost_parts, first, prepare
-from .smooth import Dynamics, check, compiled, is_compiled, parts
+from .smooth import Dynamics, TimedDynamics, check, compiled, is_compiled, parts
 from .sweep import compiled_parts, compiled_sweep, expand_quadratic, price_quadratic
 from .types import Array, LinearGaussianController, QuadraticCost
 
@@ -54,7 +54,7 @@ class ILQRResult(NamedTuple):
 
 
 def ilqr(
-    dynamics: Dynamics,
+    dynamics: Dynamics | TimedDynamics,
     cost: Cost | QuadraticCost,
     x0: Any,
     U: Any,
@@ -65,6 +65,7 @@ def ilqr(
     hessian: Callable[[Array, Array], Array] | None = None,
     second_order: bool | None = None,
     vectorised: bool = False,
+    timed: bool = False,
     solve_qp: BoxQP | None = None,
     callback: Callable[[Progress], Any] | None = None,
     active: Any = True,
@@ -79,7 +80,8 @@ def ilqr(
 
     dynamics(x (dx,), u (du,)) -> x' (dx,); if `vectorised`, x (..., dx) and u (..., du) whose last leading axes are
     those of the batch. jacobian(X (T, dx), U (T, du)) -> (T, dx, n) and hessian(X, U) -> (T, dx, n, n), with the
-    leading axes in front if `vectorised`, are found by central differences where they are None. `second_order`: True
+    leading axes in front if `vectorised`, are found by central differences where they are None. If `timed`, the
+    dynamics change with the step, dynamics(x, u, t); they must be `vectorised`, with a jacobian. `second_order`: True
     is DDP (so is a `hessian`), False is iLQR, None is iLQR that learns the curvature of the dynamics on its way.
     `low` and `high` limit the actions: numbers, (du,), (T, du) or (..., T, du). `solve_qp` replaces the box-QP solver.
     A callback that returns True, or such an array (...), ends the problems. Where `active` (...) is False, actions are
@@ -93,7 +95,9 @@ def ilqr(
     if not max_iterations >= 0 or not tolerance >= 0 or not 0 <= mu < np.inf:
         raise InputError(f"max_iterations {max_iterations}, tolerance {tolerance}, mu {mu}; expected none below 0")
     lead, x0, U, low, high, going, quadratic = prepare(cost, x0, U, low, high, active)
-    check(dynamics, vectorised, lead, x0, U)
+    if timed and not (vectorised and jacobian and (hessian or not second_order)):
+        raise InputError("got timed dynamics; expected vectorised ones, with a jacobian (and a hessian for DDP)")
+    check(dynamics, vectorised, lead, x0, U, timed)
     (B, T, du), dx, exact = U.shape, x0.shape[1], bool(second_order or hessian)
     X, K, k, J = np.zeros((B, T + 1, dx)), np.zeros((B, T, du, dx)), np.zeros((B, T, du)), np.zeros(B)
     X[:, 0] = x0
@@ -106,7 +110,7 @@ def ilqr(
     if native and (jacobian is None or (is_compiled(jacobian) and not exact)):
         descend(*compiled(dynamics, jacobian, True, exact), *compiled_parts(dx, du), *rest)
     else:
-        steps = parts(dynamics, jacobian, hessian, vectorised, lead, exact)
+        steps = parts(dynamics, jacobian, hessian, vectorised, lead, exact, timed)
         quadratics = expand_quadratic, price_quadratic
         priced = quadratics if isinstance(cost, QuadraticCost) else cost_parts(cost, lead)
         sweep = sweep_with(solve_qp) if solve_qp else compiled_sweep(dx, du)

@@ -14,6 +14,7 @@ from .types import Array
 
 FIRST, SECOND = 6e-6, 1e-4  # steps of the differences, relative to max(1, |x|): where truncation meets rounding
 Dynamics = Callable[[Array, Array], Array]
+TimedDynamics = Callable[[Array, Array, int], Array]
 
 
 def is_compiled(function: Any) -> bool:
@@ -119,19 +120,22 @@ def differencer(f: Any, second: bool) -> Any:
     return differentiate
 
 
-def vectorised_parts(f: Dynamics, lead: tuple[int, ...]) -> tuple[Any, Any]:
-    """Returns roll and differentiate over an f that takes x (..., *lead, dx) and u (..., *lead, du) at once."""
+def vectorised_parts(f: Any, lead: tuple[int, ...], timed: bool = False) -> tuple[Any, Any]:
+    """Returns roll and differentiate over an f that takes x (..., *lead, dx) and u (..., *lead, du) at once.
 
-    def at(xu: Array, dx: int) -> Array:  # xu (..., B, n) -> (..., B, dx)
+    If `timed`, roll tells f the step; there is no differentiate then.
+    """
+
+    def at(xu: Array, dx: int, *t: int) -> Array:  # xu (..., B, n) -> (..., B, dx)
         whole = xu.reshape(*xu.shape[:-2], *lead, xu.shape[-1])
-        return np.asarray(f(whole[..., :dx], whole[..., dx:]), dtype=float).reshape(*xu.shape[:-1], dx)
+        return np.asarray(f(whole[..., :dx], whole[..., dx:], *t), dtype=float).reshape(*xu.shape[:-1], dx)
 
     def roll(active, X, U, K, k, alpha, low, high, Xn, Un):
         T, dx = U.shape[1], X.shape[2]
         for t in range(T):
             u = U[:, t] + alpha[:, None] * k[:, t] + (K[:, t] @ (Xn[:, t] - X[:, t])[..., None])[..., 0]
             Un[active, t] = np.clip(u, low[:, t], high[:, t])[active]
-            Xn[active, t + 1] = at(np.concatenate([Xn[:, t], Un[:, t]], -1), dx)[active]
+            Xn[active, t + 1] = at(np.concatenate([Xn[:, t], Un[:, t]], -1), dx, *([t] if timed else []))[active]
 
     def differentiate(active, X, U, F, H):
         if not active.any():
@@ -157,11 +161,11 @@ def vectorised_parts(f: Dynamics, lead: tuple[int, ...]) -> tuple[Any, Any]:
 
 
 def parts(
-    f: Dynamics, jacobian: Any, hessian: Any, vectorised: bool, lead: tuple[int, ...], second_order: bool
+    f: Any, jacobian: Any, hessian: Any, vectorised: bool, lead: tuple[int, ...], second_order: bool, timed: bool
 ) -> tuple[Any, Any]:
     """Returns roll and differentiate as Python functions, over whatever derivatives the caller gave."""
     if vectorised:
-        roll, differences = vectorised_parts(f, lead)
+        roll, differences = vectorised_parts(f, lead, timed)
     elif is_compiled(f):
         roll, differences = compiled(f, None, False, second_order)
     else:
@@ -197,14 +201,14 @@ def _passed(f: Any, dx: int, du: int) -> list[bool]:
     return []
 
 
-def check(f: Any, vectorised: bool, lead: tuple[int, ...], x0: Array, U: Array) -> None:
+def check(f: Any, vectorised: bool, lead: tuple[int, ...], x0: Array, U: Array, timed: bool = False) -> None:
     """Raises InputError unless f, called once at the start (B, dx), (B, T, du), gives a state."""
     passed = _passed(f, x0.shape[-1], U.shape[-1]) if is_compiled(f) and not vectorised else []
     if passed:
         return
     x, u = x0, U[:, 0]
     x, u = (a.reshape(*lead, -1).copy() for a in (x, u)) if vectorised else (x[0].copy(), u[0].copy())
-    found = np.shape((f.py_func if is_compiled(f) else f)(x, u))
+    found = np.shape((f.py_func if is_compiled(f) else f)(x, u, *([0] if timed else [])))
     if found != x.shape:
         raise InputError(f"dynamics gave shape {found} for x {x.shape} and u {u.shape}; expected {x.shape}")
     passed.append(True)

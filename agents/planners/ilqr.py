@@ -45,6 +45,7 @@ class ILQR:
             high=high,
             jacobian=parts.jacobian,
             vectorised=True,
+            timed=True,
             second_order=False,
             max_iterations=self.iterations,
             tolerance=1e-6,

@@ -55,15 +55,15 @@ class Objective:
         """Returns how many of `horizon` steps lie within the episode."""
         return min(horizon, self.count)
 
-    def step(self, x: Array, u: Array) -> Array:
-        """Returns the mean of x' (..., dx)."""
+    def step(self, x: Array, u: Array, i: int) -> Array:
+        """Returns the mean of x' (..., dx) after step i of the horizon."""
         self.calls += int(np.prod(x.shape[:-1]))
-        return self.world.step(x, u)
+        return self.world.step(x, u, self.t + i)
 
     def jacobian(self, X: Array, U: Array) -> Array:
-        """Returns the derivatives of `step`, (..., dx, n)."""
+        """Returns the derivatives of `step` along the horizon, (..., H, dx, n)."""
         self.calls += int(np.prod(X.shape[:-1]))
-        return self.world.jacobian(X, U)
+        return self.world.jacobian(X, U, self.t)
 
     def gradient(self, U: Array) -> tuple[Array, Array]:
         """Returns the cost (N,) along the world's mean and its exact derivatives (N, H, du), by the adjoint recursion
@@ -77,7 +77,7 @@ class Objective:
         X[:, 0] = self.x0
         with np.errstate(over="ignore", invalid="ignore"):
             for t in range(n):
-                X[:, t + 1] = self.step(X[:, t], U[:, t])
+                X[:, t + 1] = self.step(X[:, t], U[:, t], t)
             quadratic = self.cost.expand(X, U[:, :n])
             slope = _slope(quadratic, X, U[:, :n])
             F = self.jacobian(X[:, :-1], U[:, :n])

@@ -15,6 +15,7 @@ SOLD_AS = {
     "PIL": "pillow",
     "llvmlite": "numba",
     "stable_baselines3": "stable-baselines3",
+    "sb3_contrib": "sb3-contrib",
 }  # numba pins its llvmlite
 
 

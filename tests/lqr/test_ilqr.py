@@ -6,7 +6,7 @@ from problems import dense_optimum, random_problem
 from scipy.optimize import lsq_linear, minimize
 from systems import SYSTEMS, quadratic
 
-from lqr import InputError
+from lqr import InputError, LinearGaussianDynamics, backward
 from lqr.box_qp import solve_box_qp, sweep_with
 from lqr.constrained import constrained_ilqr
 from lqr.costs import Action, Quadratic, WeightedNorm
@@ -246,3 +246,18 @@ def test_the_boxed_sweep_equals_its_numpy_twin_and_predicts_the_change_of_cost(s
             change += 0.5 * xu @ cost.C[t] @ xu + cost.c[t] @ xu
             x = dynamics.F[t] @ xu if t < 6 else x
         assert change == pytest.approx(ours[2].sum(), rel=1e-9)
+
+
+def test_dynamics_that_change_with_the_step_need_a_jacobian_and_batches():
+    step = lambda x, u, t: x + (1 + t) * u  # noqa: E731
+    jacobian = lambda X, U: np.concatenate(  # noqa: E731
+        [np.ones((*U.shape, 1)), np.broadcast_to(1.0 + np.arange(3)[:, None, None], (*U.shape, 1))], -1
+    )
+    cost, how = Quadratic(np.diag([1.0, 1.0])), {"vectorised": True, "timed": True}
+    found = ilqr(step, cost, np.ones((2, 1)), np.zeros((2, 3, 1)), jacobian=jacobian, **how)
+    F = np.stack([np.array([[1.0, 1.0 + t]]) for t in range(3)])
+    dynamics = LinearGaussianDynamics(F, np.zeros((3, 1)), np.zeros((3, 1, 1)))
+    _, value = backward(dynamics, cost.expand(np.zeros((4, 1)), np.zeros((3, 1))))
+    np.testing.assert_allclose(found.cost, 0.5 * value.V[0, 0, 0], rtol=1e-9)
+    with pytest.raises(InputError, match="expected vectorised ones, with a jacobian"):
+        ilqr(step, cost, np.ones((2, 1)), np.zeros((2, 3, 1)), **how)

@@ -55,7 +55,7 @@ class Line(Bowl):
         self.F, self.x0 = F, np.array([1.0, -1.0])
         self.cost = Quadratic(np.diag([1.0, 2.0, 0.1, 0.1]))
 
-    def step(self, x, u):
+    def step(self, x, u, t):
         return x + 0.5 * u
 
     def jacobian(self, X, U):
@@ -67,7 +67,7 @@ class Line(Bowl):
     def roll(self, U):
         X = [np.broadcast_to(self.x0, (len(U), 2))]
         for t in range(U.shape[1]):
-            X.append(self.step(X[-1], U[:, t]))
+            X.append(self.step(X[-1], U[:, t], t))
         return np.stack(X, 1)
 
     def __call__(self, U):
@@ -259,11 +259,7 @@ def test_on_a_linear_system_the_cost_is_that_of_lqr(search):
     _, value = backward(dynamics, expansion)
     optimum = 0.5 * x0 @ value.V[0] @ x0 + value.v[0] @ x0 + value.const[0]
 
-    class World(Local):
-        def step(self, x, u):
-            return np.concatenate([x, u], -1) @ F.T
-
-    objective = Objective(World(dynamics), cost, x0, 0, T, T, np.random.default_rng(0))
+    objective = Objective(Local(dynamics), cost, x0, 0, T, T, np.random.default_rng(0))
     low, high = np.array([-8.0]), np.array([8.0])  # no limit is met at the optimum
     plan = search(objective, np.zeros((0, T, 1)), low, high, np.random.default_rng(1))
     assert objective(plan.U[None])[0] == pytest.approx(optimum, rel=0.01)
@@ -358,13 +354,8 @@ def test_pddm_filters_its_noise_and_weighs_by_reward():
 def test_the_adjoint_gradient_is_the_slope_of_the_cost():
     line = Line()
     dynamics = LinearGaussianDynamics(line.F, np.zeros((6, 2)), np.zeros((6, 2, 2)))
-
-    class World(Local):
-        def step(self, x, u):
-            return line.step(x, u)
-
     U = np.random.default_rng(0).uniform(LOW, HIGH, size=(3, 6, 2))
-    objective = Objective(World(dynamics), line.cost, line.x0, 0, 6, 6, np.random.default_rng(0))
+    objective = Objective(Local(dynamics), line.cost, line.x0, 0, 6, 6, np.random.default_rng(0))
     cost, slope = objective.gradient(U)
     np.testing.assert_allclose(cost, line(U))
     np.testing.assert_allclose(slope, line.gradient(U)[1], atol=1e-7)
