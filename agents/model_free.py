@@ -162,9 +162,7 @@ def own_numbers(rng: np.random.Generator) -> Iterator[int]:
     kept = random.getstate(), np.random.get_state()  # noqa: NPY002
     seed = int(rng.integers(2**31))
     with torch.random.fork_rng(devices=[]):
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        torch.manual_seed(seed)
+        import_module("stable_baselines3.common.utils").set_random_seed(seed)
         try:
             yield seed
         finally:
