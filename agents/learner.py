@@ -8,17 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from dynamics import History
+from dynamics.history import MOST
+
 from .interfaces import Array
 from .rollout import Trajectories
 
 
 class Learner:
-    """A model, all transitions that it was fitted to, and how wrong it was about each before that."""
+    """A model, the transitions that it was fitted to, and how wrong it was about each before that."""
 
-    def __init__(self, model: Any, refit: int, rng: np.random.Generator):
-        """Fits after every `refit` steps of an episode, and at its end; with 0, at its end alone."""
+    def __init__(self, model: Any, refit: int, rng: np.random.Generator, history: int = MOST):
+        """Fits after every `refit` steps of an episode, and at its end; with 0, at its end alone.
+
+        The model is fitted to the newest `history` transitions, at most.
+        """
         self.model, self.refit, self.rng = model, refit, rng
-        self.seen: tuple[Array, ...] | None = None  # (M, dx), (M, du), (M, dx)
+        self.history = History(history)
         self._known = 0  # steps of the present episodes that were learned from
         self._gaps: list[Array] = []
         self._moves: list[Array] = []
@@ -55,18 +61,15 @@ class Learner:
         if self.ready:
             self._gaps.append(np.abs(self.model.predict(*new[:2]).mean - new[2]))
             self._moves.append(new[2] - new[0])
-        self.seen = new if self.seen is None else tuple(map(np.concatenate, zip(self.seen, new, strict=True)))
-        self.model.fit(*self.seen, self.rng)
+        self.history.teach(self.model, *new, self.rng)
 
     def state(self) -> dict[str, Any]:
         """Returns all that `load_state` needs between episodes; empty before the first."""
-        if self.seen is None:
-            return {}
-        seen = dict(zip("xuy", map(np.ascontiguousarray, self.seen), strict=True))
-        return {"seen": seen, "model": self.model.state()}
+        seen = self.history.state()
+        return {"seen": seen, "model": self.model.state()} if seen else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` returned."""
-        if state:
-            self.seen = tuple(state["seen"][k] for k in "xuy")
+        """Takes over what `state` returned, of a tree that may hold more. Raises CheckpointError for anything else."""
+        if "seen" in state:
+            self.history.load_state(state["seen"])
             self.model.load_state(state["model"])

@@ -1,6 +1,6 @@
 """What the planning methods share: episodes of MPC, from which a model learns, which MPC plans in.
 
-    try the policy (random actions at first); fit the model to all transitions so far; again
+    try the policy (random actions at first); fit the model to all transitions so far (the last `history`); again
 
 A method's page names its model, its planner and its numbers. Nothing here knows which methods there are. With the model
 "simulator" nothing is learned: that is the ceiling. States x are planned in, and the task's cost must be known.
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dynamics import MODELS, PROPAGATIONS, Ensemble, Network
+from dynamics.history import MOST as TRANSITIONS
 from dynamics.propagation import MEMBERS
 from dynamics.storage import check_tree
 from lqr import CheckpointError, InputError
@@ -45,6 +46,7 @@ class Planned:
     particles: int | None = None  # trajectories of each action sequence
     horizon: int | None = None  # steps planned ahead
     hidden: tuple[int, ...] | None = None  # units of a network's hidden layers
+    history: int = TRANSITIONS  # that the model is fitted to, at most: the newest
     fit_steps: int = 1000  # minibatch steps of each regression, twice as many on a fresh start
 
     PROFILES: ClassVar[Mapping[str, Profile]] = {}
@@ -53,6 +55,7 @@ class Planned:
         **{"hold": count, "refit": whole},
         **{"particles": or_none(count), "horizon": or_none(count), "propagation": or_none(one_of(*PROPAGATIONS))},
         "model": one_of("simulator", *MODELS),
+        "history": count,
     }
 
     def __post_init__(self) -> None:
@@ -84,7 +87,7 @@ def aggregate(
     model: Any = make_model(config.model, config) if learns else None
     world: World = Learned(model, config.propagation, config.particles) if learns else Simulated(task)
     policy = controller(task, world, planner, config.model, config.horizon, every)
-    learner = Learner(model, config.refit, rng) if learns else None
+    learner = Learner(model, config.refit, rng, config.history) if learns else None
     best, episodes, steps, first = np.inf, 0, 0, 1
     if state:
         first, best, episodes, steps = (state[k] for k in ("number", "best", "episodes", "steps"))

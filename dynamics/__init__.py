@@ -12,6 +12,7 @@ from .ensemble import Ensemble
 from .flat import FlatPrior
 from .gaussian_process import GaussianProcess
 from .gmm import GaussianMixturePrior
+from .history import History
 from .linearised import Linearised
 from .local import Fit, fit_linear_gaussian
 from .manifold import Manifold
@@ -70,6 +71,7 @@ __all__ = [
     "FlatPrior",
     "GaussianMixturePrior",
     "GaussianProcess",
+    "History",
     "IdentifiedSimulator",
     "InChart",
     "Linearised",

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .history import MOST, History
 from .model import Array, Model
 from .prior import NormalInverseWishart, asked, learnt
 from .storage import check_tree
@@ -12,29 +13,25 @@ from .storage import check_tree
 class Linearised:
     """Says: around here [x; u] spreads as it did so far, and x' - x follows the model's tangent, with its noise.
 
-    The model is fitted to all transitions so far at every update. Where it has `tangents`, the members' own, a step
-    on which they disagree gets a weaker prior than one on which they agree.
+    The model is fitted to the last `window` transitions at every update. Where it has `tangents`, the members' own, a
+    step on which they disagree gets a weaker prior than one on which they agree.
     """
 
-    def __init__(self, model: Model, seed: int = 0, most: float = 10.0):
+    def __init__(self, model: Model, seed: int = 0, most: float = 10.0, window: int = MOST):
         self.model, self.seed = model, seed
         self.most = most  # the relative strength of a step stays within 1 / most and most
         self.updates = 0
-        self.seen: tuple[Array, Array, Array] | None = None  # (M, dx), (M, du), (M, dx)
+        self.history = History(window)
 
     def update(self, x: Array, u: Array, xnext: Array) -> None:
-        """Adds transitions (M, .) and fits the model to all of them."""
-        old = self.seen
-        learnt(x, u, xnext, 0 if old is None else 2 * old[0].shape[1] + old[1].shape[1])
-        if old is not None:
-            x, u, xnext = (np.concatenate(pair) for pair in zip(old, (x, u, xnext), strict=True))
-        self.seen = x, u, xnext
+        """Adds transitions (M, .) and fits the model to all that are kept."""
+        learnt(x, u, xnext, self.history.width)
         self.updates += 1
-        self.model.fit(x, u, xnext, np.random.default_rng([self.seed, self.updates]))
+        self.history.teach(self.model, x, u, xnext, np.random.default_rng([self.seed, self.updates]))
 
     def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
         """Returns the prior of each step, (C, T), linearised at the mean of the samples there, (C, T, N, .)."""
-        asked(x, u, xnext, 0 if self.seen is None else 2 * self.seen[0].shape[1] + self.seen[1].shape[1])
+        asked(x, u, xnext, self.history.width)
         dx = x.shape[-1]
         x, u = x.mean(2), u.mean(2)
         mean, jacobian, noise = self.model.linearise(x, u)
@@ -52,22 +49,21 @@ class Linearised:
 
     def state(self) -> dict[str, Any]:
         """Returns all that `load_state` needs, as a tree of arrays and numbers."""
-        if self.seen is None:
-            return {}
-        return {"updates": self.updates, **dict(zip("xuy", self.seen, strict=True)), "model": self.model.state()}
+        seen = self.history.state()
+        return {"updates": self.updates, "seen": seen, "model": self.model.state()} if seen else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned. Raises CheckpointError for anything else."""
         if state:
-            form = {"updates": int, "x": ("M", "dx"), "u": ("M", "du"), "y": ("M", "dx")}
-            check_tree({k: v for k, v in state.items() if k != "model"}, form, "prior")
-            self.updates, self.seen = int(state["updates"]), (state["x"], state["u"], state["y"])
-            self.model.load_state(state.get("model", {}))
+            check_tree(state, {"updates": int, "seen": dict, "model": dict}, "prior")
+            self.updates = state["updates"]
+            self.history.load_state(state["seen"])
+            self.model.load_state(state["model"])
 
     def _spread(self) -> Array:
-        """Returns the covariance of all [x; u] so far, (n, n), with something for each direction without any."""
-        assert self.seen is not None
-        z = np.concatenate(self.seen[:2], -1)
+        """Returns the covariance of all [x; u] that are kept, (n, n), with something for each direction without any."""
+        assert self.history.seen is not None
+        z = np.concatenate(self.history.seen[:2], -1)
         variance = z.var(0)
         variance = np.maximum(variance, 1e-12 * np.maximum((z**2).max(0), 1e-12))
         return np.cov(z.T, bias=True) + np.diag(1e-6 * variance) if len(z) > 1 else np.diag(variance)

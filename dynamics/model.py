@@ -30,7 +30,10 @@ class Model(Protocol):
     """What a global model can do; any leading axes. One with `tangents`, as an ensemble, also tells how sure it is."""
 
     def fit(self, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
-        """Learns from all transitions so far, (M, dx), (M, du), (M, dx); earlier ones come first."""
+        """Learns from all transitions that are kept, (M, dx), (M, du), (M, dx); earlier ones come first.
+
+        A model that remembers something of each may have `forget(count)`: the first so many are given no more.
+        """
         ...
 
     def predict(self, x: Array, u: Array) -> Gaussian:
@@ -86,7 +89,7 @@ class ChangeModel(ABC):
         self.units: Units | None = None
 
     def fit(self, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
-        """Learns from all transitions so far, (M, dx), (M, du), (M, dx), of which earlier ones come first.
+        """Learns from all transitions that are kept, (M, dx), (M, du), (M, dx), of which earlier ones come first.
 
         Raises InputError where shapes do not fit or a number is not finite.
         """

@@ -86,6 +86,11 @@ class Perceptrons(ChangeModel):
         rows = rng.choice(train, (self.members_, len(train))) if self.bootstrap else train[None]
         self.held, self.rows = np.concatenate([self.held, held]), np.concatenate([self.rows, rows], 1)
 
+    def forget(self, count: int) -> None:
+        """Is told that the first `count` transitions will not be given again, with whole rounds of them."""
+        gone = int((~self.held[:count]).sum())  # each round has as many columns of `rows` as transitions to train on
+        self.held, self.rows = self.held[count:], self.rows[:, gone:] - count
+
     def _outgrown(self) -> bool:
         """Returns whether some coordinate spreads twice or half as wide as at the last fresh start."""
         assert self.units is not None

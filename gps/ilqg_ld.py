@@ -3,7 +3,7 @@
 Mitrovic, Klanke and Vijayakumar, Adaptive Optimal Feedback Control with Learned Internal Dynamics Models (2010); with a
 Gaussian process as the model, Pan and Theodorou, Probabilistic Differential Dynamic Programming (2014). Each round
 
-    try the controllers; fit the model to all transitions so far
+    try the controllers; fit the model to all transitions so far (the last `history` of them)
     U, K  <-  argmin of the cost under the model's mean, by iLQR within the action limits, from what the last
               controllers do in the new model, what those of its tangent at the start do, and from `guesses` random
               actions; the cheapest is kept
@@ -23,7 +23,8 @@ import numpy as np
 from agents.controllers import ControllerPolicy
 from agents.interfaces import Iteration, State, Task
 from agents.rollout import Trajectories, rollout
-from dynamics import MODELS
+from dynamics import MODELS, History
+from dynamics.history import MOST
 from lqr import InputError, LinearGaussianController, LinearGaussianDynamics, backward, ilqr
 from lqr.expansion import make_convex
 
@@ -40,6 +41,7 @@ class Config:
     iterations: int = 15  # rounds of trials
     samples: int = 1  # trials of each condition in each iteration
     model: str = "gp"  # global model: nn, ensemble, gp
+    history: int = MOST  # transitions that the model is fitted to, at most: the newest
     plan_iterations: int = 60  # of iLQR, in each round
     guesses: int = 1  # random action sequences that are improved besides the likely ones
     initial_std: float = 0.3  # exploration at the start, and of the guesses, as a share of half the action range
@@ -47,7 +49,7 @@ class Config:
 
     RULES: ClassVar[dict[str, Rule]] = {
         **{"iterations": count, "samples": count, "plan_iterations": count, "guesses": whole},
-        **{"initial_std": positive, "min_std": positive},
+        **{"initial_std": positive, "min_std": positive, "history": count},
     }
 
     def __post_init__(self) -> None:
@@ -76,17 +78,15 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     every, scale = np.arange(task.conditions), lc.action_scale(task)
     model: Any = MODELS[config.model]()
     controller = lc.initial_controller(task, config.initial_std)
-    seen, episodes, first = None, 0, 1
+    history, episodes, first = History(config.history), 0, 1
     if state:
         controller = LinearGaussianController(**state["controller"])
-        seen = tuple(state["seen"][k] for k in "xuy")
+        history.load_state(state["seen"])
         episodes, first = state["episodes"], state["number"] + 1
         model.load_state(state["model"])
     for number in range(first, config.iterations + 1):
         trials = rollout(task, controller, every, config.samples, rng)
-        new = trials.transitions
-        seen = new if seen is None else tuple(map(np.concatenate, zip(seen, new, strict=True)))
-        model.fit(*seen, rng)
+        history.teach(model, *trials.transitions, rng)
         episodes += len(trials.length)
         guesses = (
             config.initial_std * scale * rng.standard_normal((task.conditions, config.guesses, task.horizon, task.du))
@@ -96,9 +96,9 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         starts = np.concatenate([*likely, guesses], 1)
         made = plan(task, model, x0, starts, config, scale)
         controller = made.controller
-        scalars, arrays = report(task, made, trials, episodes, len(seen[0]), rng)
+        scalars, arrays = report(task, made, trials, episodes, history.total, rng)
         frozen = {"number": number, "controller": controller._asdict(), "episodes": episodes}
-        frozen |= {"seen": dict(zip("xuy", seen, strict=True)), "model": model.state()}
+        frozen |= {"seen": history.state(), "model": model.state()}
         yield Iteration(number, ControllerPolicy(controller), scalars, arrays, frozen)
 
 
