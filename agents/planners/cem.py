@@ -2,12 +2,12 @@
 
 As in PETS (Chua, Calandra, McAllister & Levine 2018): sequences are drawn from normals truncated at two standard
 deviations; mean and variance move by 1 - smoothing of the way to those of the elites. PETS's code shrinks the variance
-until the draws stay within the limits, so that a mean near a limit is no longer searched around; here the normals are
-truncated at the limits, too.
+until the draws stay within the limits, so that a mean near a limit is no longer searched around. Here draws are clipped
+to the limits: many lie on them, where the best actions often do, and a mean gets there, which draws that are truncated
+at the limits would keep away.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -24,7 +24,7 @@ class CEM:
     iterations: int = 5
     smoothing: float = 0.1  # share of the old mean and variance that is kept
     std: float = 0.5  # initial standard deviation, as a share of half the range
-    truncated: bool = True  # else normal draws are clipped to the limits
+    truncated: bool = True  # at two standard deviations, before they are clipped to the limits; else normal draws
     best: bool = False  # carry out the best sequence instead of the mean
 
     def __post_init__(self) -> None:
@@ -43,12 +43,8 @@ class CEM:
 
     def draw(self, mean: Array, var: Array, low: Array, high: Array, rng: np.random.Generator) -> Array:
         """Returns sequences (samples, H, du) about the mean, within the limits."""
-        shape = (self.samples, *mean.shape)
-        if not self.truncated:
-            return np.clip(mean + np.sqrt(var) * rng.standard_normal(shape), low, high)
-        std = np.sqrt(np.maximum(var, 1e-300))
-        least, most = (np.clip((limit - mean) / std, -2.0, 2.0) for limit in (low, high))
-        return np.clip(mean + std * truncated_normal(rng, shape, least, most), low, high)  # rounding may leave the box
+        draw = truncated_normal if self.truncated else np.random.Generator.standard_normal
+        return np.clip(mean + np.sqrt(var) * draw(rng, (self.samples, *mean.shape)), low, high)
 
     def refit(self, mean: Array, var: Array, elites: Array) -> tuple[Array, Array]:
         """Returns the new mean and variance, (H, du) each, from the elites (K, H, du)."""
@@ -56,6 +52,6 @@ class CEM:
         return a * mean + (1 - a) * elites.mean(0), a * var + (1 - a) * elites.var(0)
 
 
-def truncated_normal(rng: np.random.Generator, shape: tuple[int, ...], least: Any = -2.0, most: Any = 2.0) -> Array:
-    """Returns standard normal draws from `least` to `most`, by the inverse of the distribution function."""
-    return ndtri(rng.uniform(ndtr(least), ndtr(most), size=shape))
+def truncated_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Returns standard normal draws from -2 to 2, by the inverse of the distribution function."""
+    return ndtri(rng.uniform(ndtr(-2.0), ndtr(2.0), size=shape))

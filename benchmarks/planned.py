@@ -1,0 +1,81 @@
+"""Learning curves of planning experiments: `python -m benchmarks.planned pets_pendulum --seeds 0 1 2 3 4`.
+
+For each seed the return of every round's episodes, and of them the mean after the first round, the best so far, the
+mean of the last twenty, and after how many steps a `--level` was reached. Settings may be overridden as for run.py:
+`--set refit=0 plans=100`; `--method` takes another method's page, with the settings that it shares.
+"""
+
+import argparse
+import dataclasses
+import time
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from agents.interfaces import Iteration
+
+
+def main() -> None:
+    """Runs the seeds one after the other, and prints a row as each ends."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--method", help="another page of agents/")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--level", type=float, help="return")
+    asked = parser.parse_args()
+    experiment = import_module(f"experiments.{asked.experiment}")
+    method, config = chosen(experiment, asked.method, dict(pair.split("=", 1) for pair in asked.set))
+    firsts = []
+    for seed in asked.seeds:
+        start = time.process_time()
+        rows = list(method.train(experiment.task(), config, np.random.default_rng(seed)))
+        firsts.append(report(seed, rows, asked.level))
+        print(f"  {time.process_time() - start:.0f} CPU s, {calls(rows):.0f} model calls per step", flush=True)
+    print(f"mean over {len(firsts)} seeds of the means after the first round: {np.mean(firsts):.1f}")
+
+
+def chosen(experiment: Any, method: str | None, words: dict[str, str]) -> tuple[Any, Any]:
+    """Returns the method's module, and its settings: those of the experiment that it has, and those in words."""
+    page, config = experiment.method, experiment.config
+    if method:
+        page = import_module(f"agents.{method}")
+        known = {field.name: field.default for field in dataclasses.fields(config)}
+        own = {field.name for field in dataclasses.fields(page.Config)}
+        changed = {k: getattr(config, k) for k in known if k in own and getattr(config, k) != known[k]}
+        config = page.Config(**changed)
+    values = {k: type_of(config, k)(v) for k, v in words.items()}
+    return page, dataclasses.replace(config, **values)
+
+
+def type_of(config: Any, name: str) -> Any:
+    """Returns what makes a value of that field out of a word."""
+    text = str(next(field.type for field in dataclasses.fields(config) if field.name == name))
+    if "tuple" in text:
+        return lambda word: tuple(int(part) for part in word.split(","))
+    return next((kind for kind in (int, float) if kind.__name__ in text), str)
+
+
+def report(seed: int, rows: list[Iteration], level: float | None) -> float:
+    """Prints what one seed came to; returns the mean after the first round."""
+    value = np.array([row.scalars.get("return", -row.scalars["cost"]) for row in rows])
+    steps = np.array([row.scalars["env_steps"] for row in rows])
+    best = np.maximum.accumulate(value)
+    print(f"seed {seed}: {', '.join(f'{v:.1f}' for v in value)}")
+    text = f"  mean after the first {value[1:].mean():.1f}, of the last twenty {value[-20:].mean():.1f}"
+    marks = sorted({int(len(rows) * share) - 1 for share in (0.4, 0.6, 0.8, 1.0)} & set(range(len(rows))))
+    text += "; best so far " + ", ".join(f"{best[i]:.1f} at {steps[i]:.0f}" for i in marks)
+    if level is not None:
+        text += f"; {level:g} " + (f"after {steps[np.argmax(best >= level)]:.0f}" if best[-1] >= level else "never")
+    print(text + " steps", flush=True)
+    return float(value[1:].mean())
+
+
+def calls(rows: list[Iteration]) -> float:
+    """Returns the model calls per environment step of the last round."""
+    return rows[-1].scalars["model_calls"]
+
+
+if __name__ == "__main__":
+    main()
