@@ -29,7 +29,10 @@ def export(policy: Any, path: str | Path, format: str = "torchscript") -> Path:
     if format not in FORMATS:
         raise InputError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
     if not hasattr(policy, "program"):
-        raise InputError(f"got a {type(policy).__name__} to export; expected a policy that is a network")
+        raise InputError(
+            f"got the policy {type(policy).__name__}, which is no network; expected the run of a method that trains "
+            "one, such as badmm or mdgps"
+        )
     import torch
 
     path = Path(path).with_suffix(FORMATS[format])

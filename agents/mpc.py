@@ -88,8 +88,8 @@ class MPC:
         self.calls += objective.calls
         return plan
 
-    def act(self, x: Array, t: int | None = None) -> Array:
-        """Returns the action (du,) in state x (dx,), at step t or at the step after the last one."""
+    def act(self, x: Array, t: int | None = None, condition: int = 0) -> Array:
+        """Returns the action (du,) in state x (dx,), at step t or at the step after the last one, in any condition."""
         self._clock = self._clock if t is None else t
         clock = self._clock % self.steps
         u = self.sample(np.asarray(x, dtype=float)[None], clock, None)[0]

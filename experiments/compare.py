@@ -30,7 +30,7 @@ def main(words: Sequence[str]) -> int:
     for i, group in enumerate(groups):
         seeds = " ".join(str(run.about["seed"]) for run in group.runs)
         rows.append((f"group {i + 1}", f"{group.name}; seeds {seeds}"))
-        named = ((text, group.finals(key)) for key, text in overlay.FINAL.items())
+        named = ((overlay.called(key, [group]), group.finals(key)) for key in overlay.FINAL)
         rows += [(f"  {text}", overlay.spread(values)) for text, values in named if values]
     rows += [(f"{name} differs", " | ".join(values)) for name, *values in overlay.differences(groups)]
     table([*rows, ("look at", str(target))])

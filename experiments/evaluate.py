@@ -1,8 +1,9 @@
 """Runs a policy on fresh episodes: `python experiments/evaluate.py RUN [--episodes 100] [--env ENV_ID]`.
 
 Prints return, distance and success rate with 95 % intervals, and writes a CSV with a row per episode. The policy is
-run in the environment of Gymnasium that the run's task mirrors, or in the one that --env names; local controllers,
-and policies of other tasks, in the task itself, whose return is minus the cost unless it has one.
+run in the environment of Gymnasium that the run's task mirrors, or in the one that --env names; local controllers and
+planners, which see the state, and policies of other tasks, in the task itself, whose return is minus the cost unless it
+has one.
 """
 
 import sys

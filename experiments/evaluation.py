@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agents.controllers import ControllerPolicy
 from agents.rollout import rollout
 from lqr import InputError
 
@@ -32,7 +33,10 @@ def evaluate(run: Opened, count: int, env_id: str | None) -> list[Episode]:
     if env_id is None:
         return in_task(run, count)
     if run.sees_state:
-        raise InputError(f"{run.path}: got local controllers and {env_id}; expected a policy that sees observations")
+        raise InputError(
+            f"{run.path}: got {env_id} for a policy that sees the state of {run.task.name}; expected no --env, or a "
+            "policy that sees observations"
+        )
     check_fit(run, env_id)
     begin = getattr(run.policy, "reset", None)
     return episodes(env_id, lambda env, observation: run.policy.act(observation), count, begin)
@@ -62,7 +66,8 @@ def in_task(run: Opened, count: int) -> list[Episode]:
     """Returns episodes in the run's own task, its conditions in turn; the return is minus the cost."""
     task, policy = run.task, run.policy
     samples = math.ceil(count / task.conditions)
-    actor, chart = (policy.controller, policy.chart) if run.sees_state else (policy, None)
+    local = isinstance(policy, ControllerPolicy)
+    actor, chart = (policy.controller, policy.chart) if local else (policy, None)
     rng = np.random.default_rng(FIRST_SEED)
     trials = rollout(task, actor, np.arange(task.conditions), samples, rng, noise=0.0, chart=chart)
     measured = task.metrics(trials.x, trials.u)

@@ -57,19 +57,16 @@ def _save(plt: Any, figure: Any, path: Path) -> None:
 
 
 def _learning(plt: Any, metrics: Columns, per: Columns) -> Any:
-    """Cost of the controllers and of the policy, with the spread over the conditions."""
-    shown = [
-        (k, n, c)
-        for k, n, c in (("cost", "local controllers", BLUE), ("policy_cost", "policy", ORANGE))
-        if k in metrics
-    ]
+    """Cost of the controllers, or of the planner, and of the policy, with the spread over the conditions."""
+    actors = {"planner": "planner", "controllers": "local controllers"}[tables.actors(metrics)]
+    shown = [(k, n, c) for k, n, c in (("cost", actors, BLUE), ("policy_cost", "policy", ORANGE)) if k in metrics]
     if not shown:
         return None
     figure, axis = plt.subplots(figsize=(6.4, 3.8))
     steps = metrics.get("env_steps", metrics["iteration"])
     for key, name, colour in shown:
         axis.plot(steps, metrics[key], "o-", ms=3, color=colour, label=f"{name}, mean")
-        if key in per:
+        if key in per and per[key].shape[1] > 1:
             low, high = _quantiles(per[key], 0.1, 0.9)
             axis.fill_between(steps, low, high, color=colour, alpha=0.18, lw=0, label=f"{name}, 80 % of the conditions")
     values = np.concatenate([metrics[key] for key, _, _ in shown])

@@ -20,7 +20,7 @@ class Opened(NamedTuple):
 
     @property
     def sees_state(self) -> bool:
-        """Whether the policy is the local controllers, which act only from their own conditions' starts."""
+        """Whether the policy sees x, as local controllers and planners do: it acts in the task only."""
         return getattr(self.policy, "sees", "o") == "x"
 
 

@@ -64,6 +64,12 @@ class Group(NamedTuple):
         return [run.final[key] for run in self.runs if math.isfinite(run.final.get(key, math.nan))]
 
 
+def called(key: str, groups: Sequence[Group]) -> str:
+    """Returns what people call a column of FINAL: where planners act, a planner's."""
+    planner = all(tables.actors(run.final) == "planner" for group in groups for run in group.runs)
+    return FINAL[key].replace("controllers'", "planner's") if planner else FINAL[key]
+
+
 def read(path: Path) -> list[Run]:
     """Returns the run in a folder, or those of a sweep. Raises CheckpointError, InputError for one without a row."""
     if not (path / CONFIG).exists() and path.is_dir():
@@ -136,11 +142,15 @@ def verdict(groups: Sequence[Group]) -> str:
     if len(groups) < 2 or key is None:
         one = groups[0]
         key = next((k for k in FINAL if one.finals(k)), None)
-        return f"{len(one.runs)} runs of {one.name}" + (f": {FINAL[key]} {spread(one.finals(key))}." if key else ".")
+        return f"{len(one.runs)} runs of {one.name}" + (
+            f": {called(key, [one])} {spread(one.finals(key))}." if key else "."
+        )
     sign = -1.0 if key == "mean_return" else 1.0
     best, second = sorted(groups, key=lambda group: sign * statistics.fmean(group.finals(key)))[:2]
     a, b = best.finals(key), second.finals(key)
-    text = f"{best.name} ends best: {FINAL[key]} {statistics.fmean(a):.4g} against {statistics.fmean(b):.4g} of "
+    text = (
+        f"{best.name} ends best: {called(key, groups)} {statistics.fmean(a):.4g} against {statistics.fmean(b):.4g} of "
+    )
     text += second.name
     if min(len(a), len(b)) < 2:
         text += "; of one seed it cannot be said whether that is chance"
@@ -204,7 +214,7 @@ def document(groups: Sequence[Group], picture: bytes | None) -> str:
         caption = "Each line is the mean of a group, the band all its runs, thin lines the single runs."
         parts.append(page.figure(picture, "png", "Learning", caption))
     keys = [key for key in FINAL if any(group.finals(key) for group in groups)]
-    finals = [[FINAL[key], *(spread(group.finals(key)) for group in groups)] for key in keys]
+    finals = [[called(key, groups), *(spread(group.finals(key)) for group in groups)] for key in keys]
     seeds = ["seeds", *(" ".join(str(run.about["seed"]) for run in group.runs) for group in groups)]
     parts += ["<h2>Mean, standard deviation and range at the end</h2>", page.grid(["", *names], [seeds, *finals])]
     odd = differences(groups)

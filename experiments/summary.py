@@ -17,12 +17,13 @@ def summarise(path: Path) -> dict[str, Any]:
     """
     rows = tables.read(path / "metrics.csv")
     first, last = rows[0], rows[-1]
+    whose = {"planner": "planner's", "controllers": "controllers'"}[tables.actors(last)]
     names = {
-        "cost": "controllers' cost",
+        "cost": f"{whose} cost",
         "policy_cost": "policy's cost",
-        "distance": "controllers' distance",
+        "distance": f"{whose} distance",
         "policy_distance": "policy's distance",
-        "success": "controllers' success",
+        "success": f"{whose} success",
         "policy_success": "policy's success",
     }
     found = {text: last[key] for key, text in names.items() if math.isfinite(last.get(key, math.nan))}

@@ -7,7 +7,7 @@ import io
 import os
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,11 @@ from dynamics.files import flush_folder
 from lqr import CheckpointError, InputError, StorageError
 
 CHANGED = "it was changed since the checkpoint: take the whole folder from one place"
+
+
+def actors(columns: Collection[str]) -> str:
+    """Returns who acts for the cost, with these columns of metrics: a planner, or local controllers."""
+    return "planner" if "model_calls" in columns else "controllers"
 
 
 class Table:

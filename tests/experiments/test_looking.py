@@ -13,11 +13,15 @@ import pytest
 from browser import CHROMIUM
 
 from agents.controllers import ControllerPolicy
+from agents.mpc import MPC
 from agents.neural_policy import NeuralPolicy
+from agents.planners import RandomShooting
+from agents.tasks import make_task
 from agents.tasks.point_mass import PointMass
 from agents.tasks.reacher import Reacher
+from agents.worlds import Simulated
 from dynamics.storage import save_tree
-from experiments import evaluation, last_pictures, overlay, overlay_last
+from experiments import evaluation, last_pictures, overlay, overlay_last, video
 from experiments.grading import Episode, grade
 from experiments.opened import Opened
 from experiments.worlds import InTask, world_of
@@ -247,6 +251,38 @@ def test_controllers_play_in_their_conditions_in_turn():
         world.next_target()
     np.testing.assert_allclose(targets[2], targets[0])
     np.testing.assert_allclose(targets[:2], world.run.task.targets)
+
+
+def planner():
+    """Random shooting in the simulator, for the inverted pendulum."""
+    task = make_task("inverted_pendulum")
+    limits = {"low": task.action_low, "high": task.action_high}
+    policy = MPC(Simulated(task), RandomShooting(4), task.cost, 3, steps=task.horizon, **limits)
+    return Opened(Path("r"), {}, task, policy)
+
+
+def test_a_planner_is_evaluated_watched_and_filmed_in_its_task():
+    run = planner()
+    found = evaluation.evaluate(run, 2, None)
+    assert len(found) == 2
+    assert all(np.isfinite(episode.total) for episode in found)
+    world = world_of(run)
+    assert isinstance(world, InTask)
+    for _ in range(3):
+        world.step()
+    assert run.policy.acts >= 3
+    scenes = video._scenes(run.task, run.policy)
+    times = [next(scenes)[1].time for _ in range(3)]
+    np.testing.assert_allclose(np.diff(times), run.task.dt)
+    with pytest.raises(InputError, match="sees the state of inverted_pendulum"):
+        evaluation.evaluate(run, 1, "InvertedPendulum-v5")
+
+
+def test_what_a_planner_costs_is_called_the_planners():
+    run = a_run()
+    run = run._replace(final={**run.final, "model_calls": 3.0})
+    assert overlay.verdict(overlay.grouped([run])) == "1 runs of x: planner's cost 2."
+    assert "controllers' cost" in overlay.verdict(overlay.grouped([run, a_run()._replace(path=Path("y"))]))
 
 
 def test_the_viewer_serves_its_page_and_heeds_the_buttons():
