@@ -37,16 +37,17 @@ JUDGE = 12345  # seed of the starts from which the policy is judged
 class Config(rs_mpc.Config):
     """Settings of MB-MF."""
 
-    iterations: int = 30  # rounds in all: of planning, then of imitation, the rest of fine-tuning
+    iterations: int = 25  # rounds in all: of planning, then of imitation, the rest of fine-tuning
     planning: int = 5  # rounds of MPC
     imitation: int = 5  # rounds of imitation, the first by trials of the MPC
     policy_hidden: tuple[int, ...] = (64, 64)  # units of the policy's hidden layers
     policy_steps: int = 2000  # minibatch steps of each regression of the policy
     policy_rate: float = 3e-3  # learning rate at the start of each regression of the policy
-    policy_std: float = 0.2  # exploration of the policy at first, as a share of half the action range
+    policy_std: float = 0.5  # exploration of the policy at first, as a share of half the action range
     library: str = "trpo"  # fine-tuning by: trpo, ppo
     tune_steps: int = 2000  # environment steps in each round of fine-tuning
-    discount: float = 0.99  # of fine-tuning
+    tune_rate: float = 1e-3  # learning rate of fine-tuning; with trpo, of its critic
+    discount: float = 0.95  # of fine-tuning
     judged: int = 10  # noise-free episodes of each condition that tell policy_cost; nothing is learned from them
 
     RULES: ClassVar[dict[str, Rule]] = {
@@ -54,6 +55,7 @@ class Config(rs_mpc.Config):
         **{
             "policy_std": positive,
             "policy_rate": positive,
+            "tune_rate": positive,
             "library": one_of(*model_free.LIBRARIES),
             "tune_steps": count,
             "discount": share,
@@ -139,7 +141,8 @@ def fine_tune(task: Task, c: Any, state: State, rng: np.random.Generator) -> Ite
         known = state["taught"]
         tuned = model_free.begin(c.library, task, policy, known["o"], known["togo"], c.discount, rng)
         state = {name: part for name, part in state.items() if name not in ("taught", "model")} | {"model": {}}
-    policy, tuned, cost = model_free.update(c.library, task, policy, tuned, c.discount, c.tune_steps, rng)
+    how = c.discount, c.tune_steps, c.tune_rate
+    policy, tuned, cost = model_free.update(c.library, task, policy, tuned, *how, rng)
     told = {"model_calls": 0.0, "policy_loss": 0.0, "phase": 2.0}
     return report(task, c, state | {"tuned": tuned}, policy, cost, c.tune_steps, told)
 

@@ -63,12 +63,19 @@ def begin(
 
 
 def update(
-    word: str, task: Task, policy: NeuralPolicy, state: State, discount: float, steps: int, rng: np.random.Generator
+    word: str,
+    task: Task,
+    policy: NeuralPolicy,
+    state: State,
+    discount: float,
+    steps: int,
+    rate: float,
+    rng: np.random.Generator,
 ) -> tuple[NeuralPolicy, State, Array]:
     """Returns the policy after one update of the library's from `steps` steps of the task, the state to go on from, and
     the costs of the episodes that ended in these steps (K,)."""
     with own_numbers(rng) as seed, one_thread():
-        model = learner(word, task, policy, state["per_reward"], discount, steps)
+        model = learner(word, task, policy, state["per_reward"], discount, steps, rate)
         load(model, state)
         model.get_env().seed(seed)
         model.learn(steps, log_interval=None)
@@ -84,7 +91,9 @@ def costs_to_go(trials: Trajectories, discount: float) -> Array:
     return togo[:, :-1]
 
 
-def learner(word: str, task: Task, policy: NeuralPolicy, per_reward: float, discount: float, steps: int) -> Any:
+def learner(
+    word: str, task: Task, policy: NeuralPolicy, per_reward: float, discount: float, steps: int, rate: float = 1e-3
+) -> Any:
     """Returns the library's learner whose policy is this one; its random numbers are the global ones."""
     import torch
 
@@ -93,7 +102,8 @@ def learner(word: str, task: Task, policy: NeuralPolicy, per_reward: float, disc
     shape = {"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": torch.nn.Tanh}
     with warnings.catch_warnings():  # that the last batch of an epoch is smaller
         warnings.simplefilter("ignore", UserWarning)
-        model = algorithm(word)("MlpPolicy", env, n_steps=steps, gamma=discount, policy_kwargs=shape, device="cpu")
+        how: dict[str, Any] = {"n_steps": steps, "gamma": discount, "learning_rate": rate, "policy_kwargs": shape}
+        model = algorithm(word)("MlpPolicy", env, device="cpu", **how)
     into(model, policy)
     return model
 
