@@ -20,6 +20,7 @@ import numpy as np
 from lqr import InputError
 
 from . import model_free, rs_mpc
+from .foresight import NAMES
 from .interfaces import Array, Iteration, State, Task
 from .mpc import MPC
 from .neural_policy import NeuralPolicy
@@ -170,7 +171,7 @@ def report(
         **{name: float(value.mean()) for name, value in task.metrics(judged.x, judged.u).items()},
         "best_cost": state["best"],
         "model_calls": told["model_calls"],
-        "model_error": 0.0,
+        **dict.fromkeys(("model_error", *NAMES), 0.0),
         "diverged": float(judged.failed.sum()),
         "phase": told["phase"],
         "policy_cost": float(judged.cost.sum(-1).mean()),

@@ -53,6 +53,7 @@ class MPC:
         """Forgets the last plans: an episode begins."""
         self._kept: list[Array] = []
         self.plans: list[Plan] = []  # the latest, one per simulation
+        self.log: list[Plan] = []  # the first simulation's since the episode began
         self._age, self._clock = 0, 0
         self._own = np.random.default_rng(0)
 
@@ -69,6 +70,7 @@ class MPC:
             start = [self._later(a) for a in before]
             self.plans = [self.plan(x, t, s, rng) for x, s in zip(o, start, strict=True)]
             self._kept, self._age = [plan.kept for plan in self.plans], 0
+            self.log.append(self.plans[0])
         self._age += 1
         self.acts += len(o)
         return np.stack([plan.U[self._age - 1] for plan in self.plans])

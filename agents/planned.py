@@ -18,6 +18,7 @@ from dynamics.propagation import MEMBERS
 from dynamics.storage import check_tree
 from lqr import CheckpointError, InputError
 
+from . import foresight
 from .interfaces import Array, Iteration, State, Task
 from .learner import Learner
 from .mpc import MPC
@@ -96,8 +97,9 @@ def aggregate(
             learner.load_state(state)
     for number in range(first, config.iterations + 1):
         policy.calls = policy.acts = 0
-        acts = number > config.random or not learner
+        acts, unseen = number > config.random or not learner, foresight.before(world)
         trials = trial(task, policy if acts else None, config.samples, rng, config.hold, learner if acts else None)
+        seen = foresight.look(unseen, policy, task, trials, np.random.default_rng(number))  # changes nothing
         error = learner.finish(trials) if learner else 0.0
         cost = trials.cost.sum(-1)
         best, episodes, steps = min(best, float(cost.min())), episodes + len(cost), steps + int(trials.length.sum())
@@ -109,6 +111,7 @@ def aggregate(
             "best_cost": best,
             "model_calls": policy.calls / max(policy.acts, 1),  # one-step predictions per environment step
             "model_error": error,
+            **seen.scalars,
             "diverged": float(trials.failed.sum()),
         }
         frozen: State = {"number": number, "best": best, "episodes": episodes, "steps": steps}
@@ -116,7 +119,7 @@ def aggregate(
             frozen |= learner.state()
         per = cost.reshape(task.conditions, -1).mean(1)
         x = trials.x.reshape(task.conditions, -1, *trials.x.shape[1:])
-        yield Iteration(number, policy, scalars, {"cost": per, "x": x}, frozen)
+        yield Iteration(number, policy, scalars, {"cost": per, "x": x, **seen.arrays}, frozen)
 
 
 def refuse(task: Task) -> None:

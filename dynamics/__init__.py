@@ -7,7 +7,7 @@ from typing import Any
 from lqr import InputError
 
 from .chart import Chart, InChart, chart_of
-from .diagnostics import Diagnostics, Error, diagnose, error_along, k_step_error, one_step_error
+from .diagnostics import Diagnostics, Error, diagnose, error_along, k_step_error, one_step_error, open_loop_error
 from .ensemble import Ensemble
 from .flat import FlatPrior
 from .gaussian_process import GaussianProcess
@@ -94,6 +94,7 @@ __all__ = [
     "log_evidence",
     "make_prior",
     "one_step_error",
+    "open_loop_error",
     "posterior",
     "predictive",
     "propagate",

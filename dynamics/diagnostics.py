@@ -3,6 +3,7 @@
 An error is to be seen beside that of the zero model x' = x, which anything must beat that is worth using.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -76,6 +77,36 @@ def k_step_error(dynamics: LinearGaussianDynamics, x: Array, u: Array, k: int, w
         ahead = np.einsum("ctij,cntj->cnti", F, xu) + f
     truth = x[:, :, k:]
     return Error(*(float(np.sqrt(((guess - truth)[inside] ** 2).mean())) for guess in (ahead, x[:, :, :starts])))
+
+
+def open_loop_error(
+    step: Callable[[Array, Array], Array], x: Array, u: Array, most: int, length: Array | None = None
+) -> Array:
+    """Returns the error of a global model k = 1..most steps ahead, and that of x' = x, (2, most).
+
+    From every step of trials x (N, T+1, dx), u (N, T, du) that has k more after it, the mean x' = step(x (M, dx),
+    u (M, du)) is followed under the actions that were taken. Root mean square over trials and coordinates, each in
+    units of its spread over all trials; a coordinate that never changes is left out. NaN where no trial is as long,
+    infinite where the model breaks. `length` (N,) is the steps that took place, T by default.
+    """
+    N, T = u.shape[:2]
+    length = np.full(N, T) if length is None else length
+    real = np.arange(T + 1) <= length[:, None]
+    spread = x[real].std(0)
+    moving = spread > 1e-9 * np.maximum(np.abs(x[real]).max(0), 1e-300)
+    i, t = np.nonzero(np.arange(T) < length[:, None])
+    ahead, found = x[i, t], np.full((2, most), np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in range(min(most, T)):
+            on = t + k < length[i]
+            i, t, ahead = i[on], t[on], ahead[on]
+            if not len(i):
+                break
+            ahead = step(ahead, u[i, t + k])
+            for row, guess in enumerate((ahead, x[i, t])):
+                gap = (guess - x[i, t + k + 1])[:, moving] / spread[moving]
+                found[row, k] = np.sqrt((gap**2).mean()) if moving.any() else 0.0
+    return np.where(np.isnan(found) & (np.arange(most) < length.max()), np.inf, found)
 
 
 def error_along(dynamics: LinearGaussianDynamics, x: Array, u: Array) -> Array:

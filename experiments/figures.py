@@ -11,14 +11,17 @@ from dynamics.storage import load_tree
 from lqr import CheckpointError
 
 from . import last_pictures as pictures
-from . import tables
+from . import planning_pictures, tables
 from .style import BLUE, GREY, ORANGE, STYLE
 
 Columns = dict[str, np.ndarray]
 
 
-def draw(path: Path, task: Any) -> str | None:
-    """Draws figures/*.png of the run in `path`; returns None, or in one line what was not drawn and why."""
+def draw(path: Path, task: Any, ceiling: float | None = None) -> str | None:
+    """Draws figures/*.png of the run in `path`; returns None, or in one line what was not drawn and why.
+
+    `ceiling` is the cost of an episode that is planned in the true physics.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -26,6 +29,7 @@ def draw(path: Path, task: Any) -> str | None:
 
     rows, per = tables.read(path / "metrics.csv"), _cube(tables.read(path / "conditions.csv"))
     metrics = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    metrics |= {} if ceiling is None else {"ceiling": np.full(len(rows), ceiling)}
     try:
         last = load_tree(path / "trajectories", finite=False)[0]
     except CheckpointError:
@@ -34,7 +38,7 @@ def draw(path: Path, task: Any) -> str | None:
     with plt.rc_context(STYLE):
         for name, make in ITERATIONS.items():
             _save(plt, make(plt, metrics, per), path / "figures" / f"{name}.png")
-        for name, show in pictures.LAST.items():
+        for name, show in {**pictures.LAST, **planning_pictures.LAST}.items():
             _save(plt, show(plt, last, task), path / "figures" / f"{name}.png")
     return None
 
@@ -69,6 +73,8 @@ def _learning(plt: Any, metrics: Columns, per: Columns) -> Any:
         if key in per and per[key].shape[1] > 1:
             low, high = _quantiles(per[key], 0.1, 0.9)
             axis.fill_between(steps, low, high, color=colour, alpha=0.18, lw=0, label=f"{name}, 80 % of the conditions")
+    if "ceiling" in metrics:
+        axis.plot(steps, metrics["ceiling"], "--", color=GREY, label="planned in the true physics")
     values = np.concatenate([metrics[key] for key, _, _ in shown])
     if (values > 0).all() and values.max() > 8 * values.min():  # False with NaN
         axis.set_yscale("log")

@@ -6,16 +6,21 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from agents.foresight import ceiling, plans_in_a_model
 from agents.saved import build_policy, save_policy
 from dynamics.files import read_json, write_file
-from lqr import CheckpointError, GPSError
+from lqr import CheckpointError, GPSError, InputError
 
 from . import figures, report, video
 from .display import clock, places, table
 from .folder import RESULT, RunFolder, saved_config
 from .grading import grade, grade_random, grade_still, grade_unseen
 from .stopping import Stop
-from .summary import summarise, unseen_rows, verdict
+from .summary import ceiling_rows, summarise, unseen_rows, verdict
+
+MOST = 4_000_000  # steps of the true physics that a plan of an episode in it may take
 
 
 def finished(path: Path) -> bool:
@@ -43,9 +48,16 @@ def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
         result["still"] = grade_still(env_id)._asdict()
     if global_policy and hasattr(task, "unseen"):
         result["unseen"] = grade_unseen(task, policy)
-    result["verdict"] = verdict(result)
     skipped = []
-    for make in (lambda: _draw(path, task), lambda: video.make_apart(path, task, lambda: stop.asked)):
+    if not stop.asked and plans_in_a_model(policy):
+        print("planning an episode in the true physics ...", flush=True)
+        try:
+            result["ceiling"] = ceiling(task, policy, np.random.default_rng(0), MOST)._asdict()
+        except InputError as error:
+            skipped.append(f"no ceiling: {error}")
+    result["verdict"] = verdict(result)
+    top = result.get("ceiling", {}).get("true")
+    for make in (lambda: _draw(path, task, top), lambda: video.make_apart(path, task, lambda: stop.asked)):
         if not stop.asked and (reason := make()):
             skipped.append(reason)
             warnings.warn(reason, stacklevel=2)
@@ -58,10 +70,10 @@ def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
     show(path, result)
 
 
-def _draw(path: Path, task: Any) -> str | None:
+def _draw(path: Path, task: Any, ceiling: float | None) -> str | None:
     """Draws the figures; a library that cannot draw costs the pictures and not the run. Raises what the disk raises."""
     try:
-        return figures.draw(path, task)
+        return figures.draw(path, task, ceiling)
     except (GPSError, OSError):
         raise
     except Exception as error:
@@ -77,7 +89,7 @@ def show(path: Path, result: dict[str, Any]) -> None:
         rows.append((result["env_id"], f"{text}, {got['episodes']} episodes"))
         if got["final_distance"] is not None:
             rows.append(("final distance", f"{got['final_distance']:.4f} m, mean of the episodes"))
-    rows += unseen_rows(result)
+    rows += unseen_rows(result) + ceiling_rows(result)
     rows += [
         (name, f"{value:.0f}" if value == int(value) else f"{value:.4g}") for name, value in result["figures"].items()
     ]

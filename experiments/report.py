@@ -8,7 +8,7 @@ from . import page as html
 from . import tables
 from .command import PROGRAM
 from .display import clock
-from .summary import unseen_rows
+from .summary import ceiling_rows, unseen_rows
 
 CAPTIONS = {  # file -> heading, and what to look for
     "policy.gif": ("The policy at work", "The policy's mean action, on starts and targets drawn anew."),
@@ -31,6 +31,21 @@ CAPTIONS = {  # file -> heading, and what to look for
     "figures/model_error.png": (
         "Error of the local models along the trajectory",
         "One step ahead, on trials that the models have not seen; at 1 a model is as bad as 'nothing changes'.",
+    ),
+    "figures/promise.png": (
+        "Predicted and real cost over the horizon",
+        "Of the actions that were taken, in an episode that the model had not seen. Where the line of what came leaves "
+        "the band, the model was surer than it should be.",
+    ),
+    "figures/open_loop.png": (
+        "Error of the model, open loop",
+        "So many steps ahead, in episodes that the model had not seen. Where it meets the dashed line, a plan that "
+        "looks farther ahead rests on nothing.",
+    ),
+    "figures/planner.png": (
+        "The planner's search",
+        "Where the cheapest cost still falls at the end, more iterations may pay; where mean and cheapest meet early, "
+        "the search has settled.",
     ),
     "figures/improvement.png": (
         "Predicted against actual improvement",
@@ -85,6 +100,6 @@ def _final(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("no action", f"{result['still']['mean_return']:.2f}"),
         ]
         rows += [("final distance", f"{got['final_distance']:.4f} m")] if got["final_distance"] is not None else []
-    rows += unseen_rows(result)
+    rows += unseen_rows(result) + ceiling_rows(result)
     rows += [(name, f"{value:.4g}" if value < 1e4 else f"{value:.0f}") for name, value in result["figures"].items()]
     return [*rows, ("training time", clock(result["seconds"]))]

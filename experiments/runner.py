@@ -27,6 +27,7 @@ from .tables import Events, read
 
 DRAWN = 6  # conditions whose trajectories are kept for the figure
 OF_LAST = ("x", "mean", "cov", "policy_x", "model_error", "lambda", "nu")
+WHOLE = ("open_loop", "promise_start", "promise_real", "promise_drawn", "plan_trace")  # not by condition
 PER_CONDITION = ("cost", "policy_cost", "predicted", "actual", "kl", "eta", "epsilon")  # columns of conditions.csv
 
 
@@ -159,7 +160,8 @@ def by_condition(iteration: Iteration) -> list[dict[str, float]]:
 
 def drawn(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the arrays of the last iteration that figures draw, of the first few conditions."""
-    return {key: np.asarray(arrays[key])[:DRAWN] for key in OF_LAST if key in arrays}
+    kept = {key: np.asarray(arrays[key])[:DRAWN] for key in OF_LAST if key in arrays}
+    return kept | {key: np.asarray(arrays[key]) for key in WHOLE if key in arrays}
 
 
 def _one_thread() -> None:

@@ -73,6 +73,17 @@ def unseen_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(f"{name} in {where}", f"{value:.4g}") for name, value in result["unseen"].items() if name != "conditions"]
 
 
+def ceiling_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns the cost of an episode in the learned model's plans and in the true physics'; none without it."""
+    if "ceiling" not in result:
+        return []
+    found = result["ceiling"]
+    return [
+        ("cost, planned in the learned model", f"{found['learned']:.4g}"),
+        ("the same starts, planned in the true physics", f"{found['true']:.4g}"),
+    ]
+
+
 def _succeeded(success: float, unseen: dict[str, float] | None) -> str:
     word = "It learned" if success >= 0.8 else "It learned a little" if success > 0 else "It did not learn"
     text = f"{word}: {success:.0%} of the training conditions end in success"

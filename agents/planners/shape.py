@@ -31,6 +31,7 @@ class Plan(NamedTuple):
     kept: Array  # (M, H, du), what to start from the next time
     evaluations: int  # how many sequences were priced
     trace: Array  # (iterations,), cheapest cost in each iteration
+    means: Array  # (iterations,), mean of the costs that are finite in each iteration
 
 
 class Planner(Protocol):
@@ -91,6 +92,7 @@ class Record:
     def __init__(self) -> None:
         self.U, self.cost, self.evaluations = np.zeros((0, 0)), np.inf, 0
         self._trace: list[float] = []
+        self._means: list[float] = []
 
     def see(self, U: Array, cost: Array) -> None:
         """Takes in sequences (N, H, du) and their costs (N,)."""
@@ -99,7 +101,9 @@ class Record:
             self.U, self.cost = U[best].copy(), float(cost[best])
         self.evaluations += len(U)
         self._trace.append(float(cost[best]))
+        finite = cost[np.isfinite(cost)]
+        self._means.append(float(finite.mean()) if len(finite) else np.inf)
 
     def plan(self, U: Array, kept: Array) -> Plan:
         """Returns the plan that carries out U (H, du)."""
-        return Plan(U, self.cost, kept, self.evaluations, np.array(self._trace))
+        return Plan(U, self.cost, kept, self.evaluations, np.array(self._trace), np.array(self._means))

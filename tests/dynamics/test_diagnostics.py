@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import multivariate_t
 
 from dynamics import FlatPrior, diagnose, error_along, fit_linear_gaussian, k_step_error, one_step_error, predictive
-from dynamics.diagnostics import condition_number
+from dynamics.diagnostics import condition_number, open_loop_error
 from lqr import InputError, LinearGaussianDynamics
 
 
@@ -163,3 +163,41 @@ def test_weights_and_trials_without_sense_are_refused(change, k, said):
     x, u, weight = change(*episodes(rng, (3, 2)))
     with pytest.raises(InputError, match=said):
         k_step_error(random_models(rng), x, u, k, weight)
+
+
+# global models
+
+
+def test_the_open_loop_error_is_that_of_powers_of_the_models_matrix():
+    rng = np.random.default_rng(0)
+    A, B, wrong = np.array([[0.9, 0.2], [-0.1, 0.8]]), np.array([[0.1], [0.5]]), np.array([[0.95, 0.2], [-0.1, 0.7]])
+    N, T, K = 3, 12, 5
+    u, x = rng.normal(size=(N, T, 1)), np.zeros((N, T + 1, 2))
+    x[:, 0] = rng.normal(size=(N, 2)) * [1.0, 100.0]
+    for t in range(T):
+        x[:, t + 1] = x[:, t] @ A.T + u[:, t] @ B.T
+    length = np.array([12, 4, 9])
+    x[1, 5:] = x[1, 4]  # the episode is over
+    x[2, 10:] = x[2, 9]
+    real = np.concatenate([x[i, : n + 1] for i, n in enumerate(length)])
+    found = open_loop_error(lambda z, v: z @ wrong.T + v @ B.T, x, u, K, length)
+    for k in range(1, K + 1):
+        gaps, still = [], []
+        for i, n in enumerate(length):
+            for t in range(n - k + 1):
+                guess = np.linalg.matrix_power(wrong, k) @ x[i, t]
+                guess = guess + sum(np.linalg.matrix_power(wrong, k - 1 - j) @ B @ u[i, t + j] for j in range(k))
+                gaps.append((guess - x[i, t + k]) / real.std(0))
+                still.append((x[i, t] - x[i, t + k]) / real.std(0))
+        np.testing.assert_allclose(found[:, k - 1], [np.sqrt(np.mean(np.square(a))) for a in (gaps, still)])
+    exact = open_loop_error(lambda z, v: z @ A.T + v @ B.T, x, u, K, length)
+    np.testing.assert_allclose(exact[0], 0.0, atol=1e-12)
+
+
+def test_the_open_loop_error_is_nan_beyond_the_trials_and_infinite_where_the_model_breaks():
+    x, u = np.random.default_rng(0).normal(size=(1, 4, 2)), np.zeros((1, 3, 1))
+    found = open_loop_error(lambda z, v: z, x, u, 5)
+    assert np.isfinite(found[:, :3]).all()
+    assert np.isnan(found[:, 3:]).all()
+    np.testing.assert_array_equal(found[0, :3], found[1, :3])
+    assert np.isinf(open_loop_error(lambda z, v: z + np.nan, x, u, 3)[0]).all()
