@@ -26,8 +26,9 @@ class Ensemble(Perceptrons):
         steps: int = 1000,
         rate: float = 3e-3,
         batch: int = 256,
+        unroll: int = 1,
     ):
-        super().__init__(members, hidden, steps, rate, batch)
+        super().__init__(members, hidden, steps, rate, batch, unroll)
         self.settings["members"] = members
 
     def members(self, x: Array, u: Array) -> tuple[Array, Array]:
@@ -60,21 +61,26 @@ class Ensemble(Perceptrons):
         log = params["high"] - softplus(params["high"] - log)
         return mean, params["low"] + softplus(log - params["low"])
 
-    def _loss(self, params: Params, z: Any, y: Any) -> Any:
+    def _loss(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
         """Each term weighed by its standard deviation, held fixed: else a member may call noise what it finds hard.
 
         Seitzer, Tavakoli, Antic & Martius, On the Pitfalls of Heteroscedastic Uncertainty Estimation (2022), beta 1/2.
         """
-        terms, log = self._terms(params, z, y)
-        return (terms * (0.5 * log.detach()).exp()).mean((1, 2))
+        terms, last = self._score(params, z, y, last)
+        return terms * (0.5 * last[1]).exp(), last
 
-    def _score(self, params: Params, z: Any, y: Any) -> Any:
-        return self._terms(params, z, y)[0].mean((1, 2))
+    def _score(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
+        """Returns twice the negative log-likelihoods, less a constant, and the errors and log-variances so far.
 
-    def _terms(self, params: Params, z: Any, y: Any) -> tuple[Any, Any]:
-        """Returns twice the negative log-likelihoods, less a constant, and the log-variances, (E, M, dx) each."""
+        Further steps ahead teach the mean alone: their variance is the sum of those of the steps, held fixed.
+        """
+        import torch
+
         mean, log = self._heads(params, z)
-        return (mean - y) ** 2 * (-log).exp() + log, log
+        gap = mean - y
+        if last is not None:
+            gap, log = last[0] + gap, torch.logaddexp(last[1], log.detach())
+        return gap**2 * (-log).exp() + log, (gap, log.detach())
 
     def _penalty(self, params: Params) -> Any:
         return 0.01 * (params["high"] - params["low"]).sum()

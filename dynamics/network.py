@@ -13,12 +13,21 @@ class Network(Perceptrons):
 
     word = "nn"
 
-    def __init__(self, hidden: tuple[int, ...] = (64, 64), steps: int = 1000, rate: float = 3e-3, batch: int = 256):
-        super().__init__(1, hidden, steps, rate, batch)
+    def __init__(
+        self,
+        hidden: tuple[int, ...] = (64, 64),
+        steps: int = 1000,
+        rate: float = 3e-3,
+        batch: int = 256,
+        unroll: int = 1,
+    ):
+        super().__init__(1, hidden, steps, rate, batch, unroll)
         self.residual = np.zeros((0, 0))  # (dx, dx), in standard units
 
-    def _loss(self, params: Params, z: Any, y: Any) -> Any:
-        return ((self._forward(params, z) - y) ** 2).mean((1, 2))
+    def _loss(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
+        gap = self._forward(params, z) - y
+        gap = gap if last is None else last[0] + gap
+        return gap**2, (gap,)
 
     def _judge(self, z: Array, y: Array, held: Array) -> None:
         """Takes the covariance of the held-out residuals, with two pseudo-samples of uncorrelated ones beside them."""

@@ -7,6 +7,7 @@ where transitions that were held out are explained best, for each member by itse
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from lqr import CheckpointError, InputError, NumericalError
 
 from .model import Array, ChangeModel, Units
+from .unrolled import run_lengths, unrolled
 
 Params = dict[str, Any]  # torch tensors of float32: A (E, n, dx), and of layer i W{i} (E, in, out), b{i} (E, 1, out)
 
@@ -26,16 +28,28 @@ class Perceptrons(ChangeModel):
     logs: tuple[str, ...] = ()  # parameters that are logarithms of variances, (E, 1, dx)
     bootstrap = False  # whether each member draws its own training set, with replacement
 
-    def __init__(self, members: int, hidden: tuple[int, ...], steps: int, rate: float, batch: int):
-        if not hidden or min(members, steps, batch, *hidden) < 1 or not rate > 0:
-            given = f"members {members}, hidden {hidden}, steps {steps}, rate {rate}, batch {batch}"
+    def __init__(self, members: int, hidden: tuple[int, ...], steps: int, rate: float, batch: int, unroll: int):
+        """`unroll` is how many steps ahead the loss looks; see `dynamics.unrolled`."""
+        if not hidden or min(members, steps, batch, unroll, *hidden) < 1 or not rate > 0:
+            given = f"members {members}, hidden {hidden}, steps {steps}, rate {rate}, batch {batch}, unroll {unroll}"
             raise InputError(f"got {given}; expected a hidden layer or more, and all numbers above 0")
-        super().__init__(hidden=tuple(hidden), steps=steps, rate=rate, batch=batch)
+        super().__init__(hidden=tuple(hidden), steps=steps, rate=rate, batch=batch, unroll=unroll)
+        self.unroll = unroll
         self.members_, self.hidden, self.steps, self.rate, self.batch = members, tuple(hidden), steps, rate, batch
         self.params: Params = {}
         self.born: Units | None = None  # the units of the data at the last fresh start
         self.held = np.zeros(0, bool)  # (M,), which transitions are held out
         self.rows = np.zeros((members, 0), np.int64)  # (E, K), each member's training set
+
+    def fit(self, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
+        """Learns from all transitions so far, (M, dx), (M, du), (M, dx), of which earlier ones come first.
+
+        With `unroll`, rows count as consecutive where each begins with the state that the last one ended with.
+        Raises InputError where shapes do not fit or a number is not finite.
+        """
+        self._ends = np.asarray(x, dtype=float), np.asarray(xnext, dtype=float)
+        super().fit(x, u, xnext, rng)
+        del self._ends
 
     def _fit(self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator) -> None:
         import torch
@@ -54,7 +68,8 @@ class Perceptrons(ChangeModel):
                 self._rescale(before)
             if len(held) > 1:
                 Z, Y = (torch.as_tensor(a, dtype=torch.float32) for a in (z, y))
-                self._train(Z, Y, rows, held, (2 if fresh else 1) * self.steps, rng)
+                many = run_lengths(*self._ends, 2 * usual + self.held) if self.unroll > 1 else np.ones(len(z), int)
+                self._train(Z, Y, rows, held, many, (2 if fresh else 1) * self.steps, rng)
             self._judge(z, y, held)
 
     def _extra(self, dx: int) -> dict[str, Array]:
@@ -64,13 +79,16 @@ class Perceptrons(ChangeModel):
     def _penalty(self, params: Params) -> Any:
         return 0.0
 
-    def _loss(self, params: Params, z: Any, y: Any) -> Any:
-        """Returns the loss of each member, (E,), of inputs (E, M, n) and targets (E, M, dx) or (M, dx)."""
+    def _loss(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
+        """Returns the losses (E, M, dx) of inputs (E, M, n) and targets (E, M, dx), and what the next step is given.
+
+        `last` is what the last step of an open-loop prediction gave: its error, and maybe more; None at the first.
+        """
         raise NotImplementedError
 
-    def _score(self, params: Params, z: Any, y: Any) -> Any:
-        """Returns what the loss is to be on transitions that were held out, (E,)."""
-        return self._loss(params, z, y)
+    def _score(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
+        """Returns what the losses are to be on transitions that were held out, likewise."""
+        return self._loss(params, z, y, last)
 
     def _judge(self, z: Array, y: Array, held: Array) -> None:
         """Looks at the trained network's errors on the rows that were held out."""
@@ -80,8 +98,10 @@ class Perceptrons(ChangeModel):
         if len(self.held) > M:  # other data
             self.held, self.rows = np.zeros(0, bool), np.zeros((self.members_, 0), np.int64)
         known, new = len(self.held), M - len(self.held)
-        held = np.zeros(new, bool)
-        held[rng.permutation(new)[: round(new / (5 if M < 200 else 10))]] = True
+        blocks = -(-new // self.unroll)  # rows that may follow one another are held out together
+        chosen = np.zeros(blocks, bool)
+        chosen[rng.permutation(blocks)[: round(blocks / (5 if M < 200 else 10))]] = True
+        held = np.repeat(chosen, self.unroll)[:new]
         train = known + np.flatnonzero(~held)
         rows = rng.choice(train, (self.members_, len(train))) if self.bootstrap else train[None]
         self.held, self.rows = np.concatenate([self.held, held]), np.concatenate([self.rows, rows], 1)
@@ -140,9 +160,22 @@ class Perceptrons(ChangeModel):
             p[b][..., dx:] += 2 * np.log(gain)
         self.params = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in p.items()}
 
-    def _train(self, Z: Any, Y: Any, sets: Array, held: Array, steps: int, rng: np.random.Generator) -> None:
-        """Adam with a rate that falls along a cosine; keeps each member as it was when its held-out loss was least."""
+    def _train(
+        self, Z: Any, Y: Any, sets: Array, held: Array, many: Array, steps: int, rng: np.random.Generator
+    ) -> None:
+        """Adam with a rate that falls along a cosine; keeps each member as it was when its held-out loss was least.
+
+        `many` (M,) is how many rows follow one another from each row on.
+        """
         import torch
+
+        assert self.units is not None
+        dx, runs = Y.shape[1], torch.as_tensor(many)
+        gain = torch.as_tensor(self.units.spread * self.units.rate[:dx], dtype=torch.float32)
+        unseen = torch.as_tensor(held).expand(self.members_, -1)
+
+        def total(loss: Any, at: Any) -> Any:
+            return unrolled(partial(loss, params), Z, Y, at, runs[at], gain, self.unroll)
 
         params = {name: value.clone().requires_grad_() for name, value in self.params.items()}
         optimiser = torch.optim.Adam(params.values(), lr=self.rate, foreach=True)
@@ -152,7 +185,7 @@ class Perceptrons(ChangeModel):
         for step in range(steps + 1):
             if step % 100 == 0 or step == steps:
                 with torch.no_grad():
-                    loss = self._score(params, Z[held].expand(self.members_, -1, -1), Y[held])
+                    loss = total(self._score, unseen)
                     if least is None:
                         least, best = loss, {name: value.detach().clone() for name, value in params.items()}
                     better = loss < least
@@ -163,7 +196,9 @@ class Perceptrons(ChangeModel):
                 draw = rng.integers(rows.shape[1], size=(self.members_, min(self.batch, rows.shape[1])))
                 batch = rows[members, torch.as_tensor(draw)]
                 optimiser.zero_grad()
-                (self._loss(params, Z[batch], Y[batch]).sum() + self._penalty(params)).backward()
+                (total(self._loss, batch).sum() + self._penalty(params)).backward()
+                if self.unroll > 1:  # a network that is unstable at first has huge slopes
+                    torch.nn.utils.clip_grad_norm_(params.values(), 10.0)
                 optimiser.step()
                 schedule.step()
         if not torch.isfinite(least).all():
