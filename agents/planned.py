@@ -49,10 +49,18 @@ class Planned:
     hidden: tuple[int, ...] | None = None  # units of a network's hidden layers
     history: int = TRANSITIONS  # that the model is fitted to, at most: the newest
     fit_steps: int = 1000  # minibatch steps of each regression, twice as many on a fresh start
+    unroll: int = 1  # steps that the loss of a network looks ahead, open loop
 
     PROFILES: ClassVar[Mapping[str, Profile]] = {}
     RULES: ClassVar[dict[str, Rule]] = {
-        **{"iterations": count, "samples": count, "random": whole, "fit_steps": count, "hidden": or_none(counts)},
+        **{
+            "iterations": count,
+            "samples": count,
+            "random": whole,
+            "fit_steps": count,
+            "unroll": count,
+            "hidden": or_none(counts),
+        },
         **{"hold": count, "refit": whole},
         **{"particles": or_none(count), "horizon": or_none(count), "propagation": or_none(one_of(*PROPAGATIONS))},
         "model": one_of("simulator", *MODELS),
@@ -160,9 +168,10 @@ def trial(
 
 def make_model(word: str, config: Any) -> Any:
     """Returns a new model of that word."""
-    if word == "ensemble":
-        return Ensemble(hidden=tuple(config.hidden), steps=config.fit_steps)
-    return Network(hidden=tuple(config.hidden), steps=config.fit_steps) if word == "nn" else MODELS[word]()
+    if word not in ("ensemble", "nn"):
+        return MODELS[word]()
+    how: dict[str, Any] = {"hidden": tuple(config.hidden), "steps": config.fit_steps, "unroll": config.unroll}
+    return Ensemble(**how) if word == "ensemble" else Network(**how)
 
 
 def controller(task: Task, world: World, planner: Any, word: str, horizon: int, every: int = 1) -> MPC:
