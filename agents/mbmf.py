@@ -8,6 +8,12 @@ Fine-Tuning (2018), sections IV and V:
                  have done in the states where it came (DAgger; Ross, Gordon & Bagnell 2011)
     fine-tuning  rounds of a library's TRPO, or PPO, from that policy
 
+What is learned in each, f the network, pi the policy and u* the action of the MPC:
+
+    f   <- arg min  sum |f(x, u) - (x' - x)|^2
+    pi  <- arg min  1/2 sum |u*(x) - mean of pi(o)|^2
+    pi  <- arg max  E[pi(u | o) / pi_old(u | o) A(o, u)]    where KL(pi_old || pi) <= 0.01    (TRPO)
+
 The library's critic begins with the returns of the trials of the imitation.
 """
 
