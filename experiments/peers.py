@@ -23,7 +23,10 @@ from experiments.tables import Table
 from lqr import InputError
 
 ALGORITHMS = ("SAC", "PPO")
-CURVE, DONE = "curve.csv", "done"  # env_steps, graded_return, cpu_seconds (without the grading); the end of a run
+CURVE, DONE = (
+    "curve.csv",
+    "done",
+)  # env_steps, graded_return, cpu_seconds (without the grading), graded_distance (m); the end of a run
 
 
 class Greedy:
@@ -61,8 +64,10 @@ def train(algorithm: str, env_id: str, steps: int, seed: int, every: int, folder
         start = time.process_time()
         model.learn(min(every, steps - model.num_timesteps), reset_num_timesteps=False)
         spent += time.process_time() - start
-        mean = grade(env_id, Greedy(model), episodes).mean_return
-        curve.append({"env_steps": float(model.num_timesteps), "graded_return": mean, "cpu_seconds": spent})
+        found = grade(env_id, Greedy(model), episodes)
+        mean, far = found.mean_return, found.final_distance
+        row = {"env_steps": float(model.num_timesteps), "graded_return": mean, "cpu_seconds": spent}
+        curve.append(row | ({} if far is None else {"graded_distance": far}))
         print(
             f"{algorithm} {env_id} seed {seed}: {model.num_timesteps} steps, {mean:.2f}, {spent:.0f} CPU s", flush=True
         )
