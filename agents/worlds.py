@@ -1,5 +1,6 @@
 """Worlds to plan in: the true simulator, or a learned model and how its uncertainty is carried forward."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,17 +36,47 @@ class Learned:
     def __init__(self, model: Model, propagation: str = "mean", particles: int = 1):
         self.model, self.propagation, self.particles = model, propagation, particles
 
+    @staticmethod
+    def of(task: Task, model: Model) -> "Learned":
+        """Returns the world of a model of this task; where the task tells which states are possible, `Possible`."""
+        project = getattr(task, "possible", None)
+        return Possible(model, project) if project else Learned(model)
+
     def roll(self, x0: Array, U: Array, t: int, rng: np.random.Generator) -> Array:
         """Returns states (N, P, H+1, dx)."""
         return propagate(self.model, x0, U, rng, self.propagation, self.particles)
 
     def step(self, x: Array, u: Array, t: int = 0) -> Array:
         """Returns the predicted mean of x' (..., dx), whatever the step."""
-        return self.model.predict(x, u).mean
+        alone: Any = getattr(self.model, "mean", None)  # the library's own models tell it without the uncertainty
+        return self.model.predict(x, u).mean if alone is None else alone(x, u)
 
     def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
         """Returns the derivatives of the predicted mean, (..., dx, n)."""
-        return self.model.linearise(X, U).jacobian
+        alone: Any = getattr(self.model, "jacobian", None)
+        return self.model.linearise(X, U).jacobian if alone is None else alone(X, U)
+
+
+class Possible(Learned):
+    """A learned model that is kept to states that can be: `project(x)` returns the one that x (..., dx) is taken for.
+
+    A model that learns a cosine as it learns a speed lets it grow beyond 1, and a plan that is paid for it goes there.
+    """
+
+    def __init__(self, model: Model, project: Callable[[Array], Array]):
+        super().__init__(model)
+        self.project = project
+
+    def step(self, x: Array, u: Array, t: int = 0) -> Array:
+        """Returns the mean of x' (..., dx), projected."""
+        return self.project(super().step(x, u))
+
+    def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
+        """Returns the derivatives of `step`, (..., dx, n); those of the projection by central differences."""
+        after, dx, h = super().step(X, U), X.shape[-1], 1e-5
+        sides = (self.project(after[..., None, :] + sign * h * np.eye(dx)) for sign in (1, -1))
+        slope = (next(sides) - next(sides)) / (2 * h)  # (..., dx of what is moved, dx of what moves)
+        return np.swapaxes(slope, -1, -2) @ super().jacobian(X, U)
 
 
 class Local:

@@ -15,6 +15,7 @@ the next iteration's changes of state, in units of their spread): scikit-learn o
 """
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class GaussianProcess(ChangeModel):
         self.points = np.zeros((0, 0))  # (m, n), the inducing ones
         self.weights = np.zeros((0, 0))  # (dx, m), of the kernel at the points in the mean
         self.prior, self.post = np.zeros((0, 0, 0)), np.zeros((0, 0, 0))  # (dx, m, m), Cholesky factors
+        self._product: tuple[Array, Array] | None = None  # what `_bumps` multiplies by, made from these
 
     @one_thread
     def _fit(self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator) -> None:
@@ -65,6 +67,7 @@ class GaussianProcess(ChangeModel):
         self.points = z[self._least_explained(z)]
         parts = [self._condition(z, y[:, i], th) for i, th in enumerate(self.theta)]
         self.weights, self.prior, self.post = (np.stack(part) for part in zip(*parts, strict=True))
+        self._product = None
 
     def _learn(self, z: Array, y: Array, start: Array) -> Array:
         """Returns the logs of the hyper-parameters that make y (M,) most probable."""
@@ -128,14 +131,35 @@ class GaussianProcess(ChangeModel):
             var[:, i] = np.maximum(alone - (a**2).sum(0), 0.0) + (b**2).sum(0) + np.exp(theta[-1])
         return mean, var[..., None] * np.eye(len(self.theta))
 
+    def _mean(self, z: Array) -> Array:
+        slope = np.exp(self.theta[:, -2:-1]) * (self.weights @ self.points)
+        return np.concatenate([bump.sum(-1) for bump in self._bumps(z)]) + z @ slope.T
+
     @one_thread
     def _tangent(self, z: Array) -> Array:
-        J = np.empty((len(z), len(self.theta), z.shape[1]))
-        for i, theta in enumerate(self.theta):
-            w = np.exp(theta[0]) * _correlation(theta, z, self.points) * self.weights[i]
-            J[:, i] = (w @ self.points - w.sum(1, keepdims=True) * z) * np.exp(-2 * theta[1:-2])
-            J[:, i] += np.exp(theta[-2]) * (self.weights[i] @ self.points)
-        return J
+        rate = np.exp(-2 * self.theta[:, 1:-2])  # (dx, n)
+        slope = np.exp(self.theta[:, -2:-1]) * (self.weights @ self.points)
+        pull = np.concatenate([bump @ self.points - bump.sum(-1)[..., None] * part[:, None] for part, bump in
+                               zip(_chunks(z), self._bumps(z), strict=True)])  # fmt: skip
+        return rate * pull + slope
+
+    def _bumps(self, z: Array) -> Iterator[Array]:
+        """Yields variance * correlation * weight of the points z, a thousand at a time, (M, dx, m): the mean without
+        the slope, point by point.
+
+        All outputs at once, from one product: |z - p|^2 / l^2 = z^2 / l^2 - 2 z p / l^2 + p^2 / l^2.
+        """
+        if self._product is None:
+            rate = np.exp(-2 * self.theta[:, 1:-2])[:, None]  # (dx, 1, n)
+            scale = np.exp(self.theta[:, 0, None]) * self.weights  # (dx, m)
+            square = np.broadcast_to(-0.5 * rate, (*scale.shape, z.shape[1]))
+            rest = -0.5 * (rate * self.points**2).sum(-1, keepdims=True)
+            columns = np.concatenate([square, rate * self.points, rest], -1).reshape(scale.size, -1)
+            self._product = np.ascontiguousarray(columns.T), scale
+        columns, scale = self._product
+        for part in _chunks(z):
+            power = np.concatenate([part**2, part, np.ones((len(part), 1))], 1) @ columns
+            yield np.exp(np.minimum(power, 0.0, out=power), out=power).reshape(len(part), *scale.shape) * scale
 
     def _state(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("theta", "points", "weights", "prior", "post")}
@@ -147,6 +171,12 @@ class GaussianProcess(ChangeModel):
     def _load(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
+        self._product = None
+
+
+def _chunks(z: Array, size: int = 1000) -> list[Array]:
+    """Returns the rows of z, so many at a time."""
+    return [z[i : i + size] for i in range(0, len(z), size)] or [z]
 
 
 def _first(n: int) -> Array:

@@ -23,6 +23,7 @@ import numpy as np
 from agents.controllers import ControllerPolicy
 from agents.interfaces import Iteration, State, Task
 from agents.rollout import Trajectories, rollout
+from agents.worlds import Learned
 from dynamics import MODELS, History
 from dynamics.history import MOST
 from lqr import InputError, LinearGaussianController, LinearGaussianDynamics, backward, ilqr
@@ -77,6 +78,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         raise InputError(f"{task.name} has states on a manifold; expected a plain vector: choose another method")
     every, scale = np.arange(task.conditions), lc.action_scale(task)
     model: Any = MODELS[config.model]()
+    world = Learned.of(task, model)
     controller = lc.initial_controller(task, config.initial_std)
     history, episodes, first = History(config.history), 0, 1
     if state:
@@ -92,9 +94,9 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
             config.initial_std * scale * rng.standard_normal((task.conditions, config.guesses, task.horizon, task.du))
         )
         x0 = starting_at(trials, task)
-        likely = [imagine(task, model, c, x0)[:, None] for c in (controller, hold(task, model, x0))]
+        likely = [imagine(task, world, c, x0)[:, None] for c in (controller, hold(task, model, x0))]
         starts = np.concatenate([*likely, guesses], 1)
-        made = plan(task, model, x0, starts, config, scale)
+        made = plan(task, world, x0, starts, config, scale)
         controller = made.controller
         scalars, arrays = report(task, made, trials, episodes, history.total, rng)
         frozen = {"number": number, "controller": controller._asdict(), "episodes": episodes}
@@ -102,25 +104,19 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         yield Iteration(number, ControllerPolicy(controller), scalars, arrays, frozen)
 
 
-def plan(task: Task, model: Any, x0: Array, starts: Array, config: Config, scale: Array) -> Plan:
+def plan(task: Task, world: Learned, x0: Array, starts: Array, config: Config, scale: Array) -> Plan:
     """Returns the best plan of each condition from x0 (C, dx), of those that iLQR makes of `starts` (C, S, T, du)."""
     C, S, T = starts.shape[:3]
 
-    def step(x: Array, u: Array) -> Array:
-        return model.predict(x, u).mean
-
-    def jacobian(X: Array, U: Array) -> Array:
-        return model.linearise(X, U).jacobian
-
     found = ilqr(
-        step,
+        world.step,
         task.cost,
         np.repeat(x0[:, None], S, axis=1),
         np.clip(starts, task.action_low, task.action_high),
         low=task.action_low,
         high=task.action_high,
-        jacobian=jacobian,
-        vectorised=True,
+        jacobian=world.jacobian,
+        vectorised="any",
         second_order=False,
         max_iterations=config.plan_iterations,
         tolerance=1e-5,
@@ -144,13 +140,13 @@ def hold(task: Task, model: Any, x0: Array) -> LinearGaussianController:
     return backward(LinearGaussianDynamics(F, f, noise), cost)[0]
 
 
-def imagine(task: Task, model: Any, controller: LinearGaussianController, x0: Array) -> Array:
+def imagine(task: Task, world: Learned, controller: LinearGaussianController, x0: Array) -> Array:
     """Returns the actions (C, T, du) that the controllers take, without noise, in the model's world from x0 (C, dx)."""
     x, U = x0, np.empty(controller.k.shape)
     for t in range(task.horizon):
         mean = (controller.K[:, t] @ x[..., None])[..., 0] + controller.k[:, t]
         U[:, t] = np.clip(mean, task.action_low, task.action_high)
-        x = model.predict(x, U[:, t]).mean
+        x = world.step(x, U[:, t])
     return U
 
 

@@ -64,7 +64,7 @@ def ilqr(
     jacobian: Callable[[Array, Array], Array] | None = None,
     hessian: Callable[[Array, Array], Array] | None = None,
     second_order: bool | None = None,
-    vectorised: bool = False,
+    vectorised: bool | str = False,
     timed: bool = False,
     solve_qp: BoxQP | None = None,
     callback: Callable[[Progress], Any] | None = None,
@@ -79,7 +79,8 @@ def ilqr(
     with its own line search, regularisation and end. A `cost` that is no QuadraticCost gets X and U with these axes.
 
     dynamics(x (dx,), u (du,)) -> x' (dx,); if `vectorised`, x (..., dx) and u (..., du) whose last leading axes are
-    those of the batch. jacobian(X (T, dx), U (T, du)) -> (T, dx, n) and hessian(X, U) -> (T, dx, n, n), with the
+    those of the batch; if it is "any", x and u with any leading axes, so that only the problems that are still being
+    improved are computed. jacobian(X (T, dx), U (T, du)) -> (T, dx, n) and hessian(X, U) -> (T, dx, n, n), with the
     leading axes in front if `vectorised`, are found by central differences where they are None. If `timed`, the
     dynamics change with the step, dynamics(x, u, t); they must be `vectorised`, with a jacobian. `second_order`: True
     is DDP (so is a `hessian`), False is iLQR, None is iLQR that learns the curvature of the dynamics on its way.

@@ -120,22 +120,27 @@ def differencer(f: Any, second: bool) -> Any:
     return differentiate
 
 
-def vectorised_parts(f: Any, lead: tuple[int, ...], timed: bool = False) -> tuple[Any, Any]:
+def vectorised_parts(f: Any, lead: tuple[int, ...], timed: bool = False, free: bool = False) -> tuple[Any, Any]:
     """Returns roll and differentiate over an f that takes x (..., *lead, dx) and u (..., *lead, du) at once.
 
-    If `timed`, roll tells f the step; there is no differentiate then.
+    If `timed`, roll tells f the step; there is no differentiate then. An f that is `free` takes any leading axes: it is
+    rolled out for the active problems alone.
     """
 
     def at(xu: Array, dx: int, *t: int) -> Array:  # xu (..., B, n) -> (..., B, dx)
-        whole = xu.reshape(*xu.shape[:-2], *lead, xu.shape[-1])
+        whole = xu if free else xu.reshape(*xu.shape[:-2], *lead, xu.shape[-1])
         return np.asarray(f(whole[..., :dx], whole[..., dx:], *t), dtype=float).reshape(*xu.shape[:-1], dx)
 
     def roll(active, X, U, K, k, alpha, low, high, Xn, Un):
         T, dx = U.shape[1], X.shape[2]
+        some: Any = active if free else slice(None)
+        kept = active[some]
         for t in range(T):
-            u = U[:, t] + alpha[:, None] * k[:, t] + (K[:, t] @ (Xn[:, t] - X[:, t])[..., None])[..., 0]
-            Un[active, t] = np.clip(u, low[:, t], high[:, t])[active]
-            Xn[active, t + 1] = at(np.concatenate([Xn[:, t], Un[:, t]], -1), dx, *([t] if timed else []))[active]
+            gap = (K[some, t] @ (Xn[some, t] - X[some, t])[..., None])[..., 0]
+            u = U[some, t] + alpha[some, None] * k[some, t] + gap
+            Un[active, t] = np.clip(u, low[some, t], high[some, t])[kept]
+            xu = np.concatenate([Xn[some, t], Un[some, t]], -1)
+            Xn[active, t + 1] = at(xu, dx, *([t] if timed else []))[kept]
 
     def differentiate(active, X, U, F, H):
         if not active.any():
@@ -161,11 +166,12 @@ def vectorised_parts(f: Any, lead: tuple[int, ...], timed: bool = False) -> tupl
 
 
 def parts(
-    f: Any, jacobian: Any, hessian: Any, vectorised: bool, lead: tuple[int, ...], second_order: bool, timed: bool
+    f: Any, jacobian: Any, hessian: Any, vectorised: bool | str, lead: tuple[int, ...], second_order: bool, timed: bool
 ) -> tuple[Any, Any]:
     """Returns roll and differentiate as Python functions, over whatever derivatives the caller gave."""
+    free = vectorised == "any"
     if vectorised:
-        roll, differences = vectorised_parts(f, lead, timed)
+        roll, differences = vectorised_parts(f, lead, timed, free)
     elif is_compiled(f):
         roll, differences = compiled(f, None, False, second_order)
     else:
@@ -177,7 +183,10 @@ def parts(
         for name, function, out in (("jacobian", jacobian, F), ("hessian", hessian, H)):
             if function is None:
                 continue
-            if vectorised:
+            if free:
+                if active.any():
+                    out[active] = _shaped(name, function(X[active, :-1], U[active]), out[active].shape)
+            elif vectorised:
                 whole = function(*(a.reshape(*lead, *a.shape[1:]) for a in (X[:, :-1], U)))
                 found = _shaped(name, whole, (*lead, *out.shape[1:])).reshape(out.shape)
                 out[active] = found[active]
@@ -201,7 +210,7 @@ def _passed(f: Any, dx: int, du: int) -> list[bool]:
     return []
 
 
-def check(f: Any, vectorised: bool, lead: tuple[int, ...], x0: Array, U: Array, timed: bool = False) -> None:
+def check(f: Any, vectorised: bool | str, lead: tuple[int, ...], x0: Array, U: Array, timed: bool = False) -> None:
     """Raises InputError unless f, called once at the start (B, dx), (B, T, du), gives a state."""
     passed = _passed(f, x0.shape[-1], U.shape[-1]) if is_compiled(f) and not vectorised else []
     if passed:

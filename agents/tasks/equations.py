@@ -66,6 +66,10 @@ class MapTask(ABC):
         """Returns the physical states s (..., d) of x (..., dx): the inverse of `states`."""
         return np.array(x, dtype=float)
 
+    def view(self, x: Array) -> Array:
+        """Returns what a policy sees in states x (..., dx), o (..., do)."""
+        return self.see(self.physical(x))
+
     def ended(self, s: Array) -> Array:
         """Returns which episodes terminate in s, (B,)."""
         return np.zeros(len(s), bool)

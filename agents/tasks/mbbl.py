@@ -2,8 +2,11 @@
 
 They differ from Gymnasium's: a reward is that of the state that a step starts from, nothing ends an episode, and an
 action in [-1, 1] is turned into what the environment takes. Its pendulum is rewarded for hanging down. x holds the
-cosines and sines in which the reward is linear or quadratic, so that the cost, the negated reward, has an exact
-expansion.
+cosines and sines of the angles that are rewarded, and the cost, the negated reward, says of them
+
+    -cos a = 1/2 (cos a - 1)^2 + 1/2 sin^2 a - 1
+
+which has the curvature that a planner needs: of a cost that is linear in the cosine, all of it lies in the dynamics.
 """
 
 import numpy as np
@@ -12,7 +15,7 @@ from lqr.costs import Action, Quadratic, WeightedNorm
 
 from .acrobot import Acrobot
 from .equations import MapTask
-from .mountain_car import MountainCar
+from .mountain_car import FASTEST, LEFT, RIGHT, MountainCar
 
 Array = np.ndarray
 
@@ -27,6 +30,10 @@ class MbblTask(MapTask):
 
     du, horizon = 1, 201
     action_low, action_high = -np.ones(1), np.ones(1)
+
+    def possible(self, x: Array) -> Array:
+        """Returns the states x (..., dx) with cosines and sines that belong together: see `agents.worlds.Possible`."""
+        return self.states(self.physical(x))
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""
@@ -44,7 +51,7 @@ class MbblPendulum(MbblTask):
     def __init__(self, conditions: int = 1):
         super().__init__(conditions)
         ramp = before_each_step(self.horizon)
-        place = Quadratic(np.diag([0.0, 0.0, 0.2]), np.array([1.0, 0.0, 0.0]), ramp=ramp)
+        place = Quadratic(np.diag([1.0, 1.0, 0.2]), np.array([1.0, 0.0, 0.0]), const=-0.5, ramp=ramp)
         self.cost = place + WeightedNorm([0.0, 1.0, 0.0], l1=0.1, l2=0.0, alpha=1e-6, ramp=ramp) + Action(0.008)
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> Array:
@@ -69,15 +76,15 @@ class MbblPendulum(MbblTask):
 
 
 class MbblCartPole(MbblTask):
-    """Gymnasium's CartPole without an end, pushed by 10 N to the side of u; x = [s, cosine], o = s = [cart, its speed,
-    angle, 0 upright, its speed]. The reward is cos(angle) - 0.01 cart^2."""
+    """Gymnasium's CartPole without an end, pushed by 10 N to the side of u; x = [s, cosine, sine], o = s = [cart, its
+    speed, angle, 0 upright, its speed]. The reward is cos(angle) - 0.01 cart^2."""
 
-    name, dt, dx, do = "mbbl_cartpole", 0.02, 5, 4
+    name, dt, dx, do = "mbbl_cartpole", 0.02, 6, 4
 
     def __init__(self, conditions: int = 1):
         super().__init__(conditions)
-        C, c = np.diag([0.02, 0, 0, 0, 0]), np.array([0, 0, 0, 0, -1.0])
-        self.cost = Quadratic(C, c, ramp=before_each_step(self.horizon))
+        C, c = np.diag([0.02, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 0, -1.0, 0])
+        self.cost = Quadratic(C, c, const=-0.5, ramp=before_each_step(self.horizon))
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Returns states within 0.05 of upright rest."""
@@ -95,11 +102,11 @@ class MbblCartPole(MbblTask):
         return np.where(np.isfinite(u), after, np.nan)
 
     def states(self, s: Array) -> Array:
-        """Returns s and the cosine of the angle."""
-        return np.concatenate([s, np.cos(s[..., 2:3])], -1)
+        """Returns s, the cosine and the sine of the angle."""
+        return np.concatenate([s, np.cos(s[..., 2:3]), np.sin(s[..., 2:3])], -1)
 
     def physical(self, x: Array) -> Array:
-        """Returns s, without the cosine."""
+        """Returns s, without cosine and sine."""
         return x[..., :4].copy()
 
     def see(self, s: Array) -> Array:
@@ -117,6 +124,10 @@ class MbblMountainCar(MountainCar):
         super().__init__(conditions, horizon=201)
         self.cost = Quadratic(np.zeros((2, 2)), np.array([-1.0, 0.0]), ramp=before_each_step(self.horizon))
 
+    def possible(self, x: Array) -> Array:
+        """Returns the states x (..., 2) within the limits of place and speed."""
+        return np.clip(x, [LEFT, -FASTEST], [RIGHT, FASTEST])
+
     def ended(self, s: Array) -> Array:
         """Returns that nobody has."""
         return np.zeros(len(s), bool)
@@ -129,17 +140,16 @@ class MbblMountainCar(MountainCar):
 class MbblAcrobot(Acrobot):
     """Gymnasium's Acrobot without an end; u below -1/3 is a torque of -1 Nm, above 1/3 of 1 Nm, else 0.
 
-    x = o = [cos, sin of the shoulder, cos, sin of the elbow, speeds]; the reward is the tip's height.
+    x = [cos, sin of the upper link's angle to the vertical, cos, sin of the lower link's, speeds]; the policy sees
+    Gymnasium's observation. The reward is the tip's height.
     """
 
     name, dx, horizon = "mbbl_acrobot", 6, 201
 
     def __init__(self, conditions: int = 1):
         super().__init__(conditions)
-        C, c = np.zeros((6, 6)), np.array([1.0, 0, 0, 0, 0, 0])  # cos a + cos(a + b)
-        C[0, 2] = C[2, 0] = 1.0
-        C[1, 3] = C[3, 1] = -1.0
-        self.cost = Quadratic(C, c, ramp=before_each_step(self.horizon))
+        C, c = np.diag([1.0, 1, 1, 1, 0, 0]), np.array([1.0, 0, 1, 0, 0, 0])  # cos a + cos(a + b)
+        self.cost = Quadratic(C, c, const=-1.0, ramp=before_each_step(self.horizon))
 
     def advance(self, s: Array, u: Array) -> Array:
         """Returns s one step later."""
@@ -147,12 +157,18 @@ class MbblAcrobot(Acrobot):
         return super().advance(s, torque)
 
     def states(self, s: Array) -> Array:
-        """Returns Gymnasium's observation."""
-        return self.see(s)
+        """Returns cosines and sines of both links' angles, and the speeds."""
+        upper, lower = s[..., 0], s[..., 0] + s[..., 1]
+        return np.stack([np.cos(upper), np.sin(upper), np.cos(lower), np.sin(lower), s[..., 2], s[..., 3]], -1)
 
     def physical(self, x: Array) -> Array:
         """Returns both angles and their speeds."""
-        return np.stack([np.arctan2(x[..., 1], x[..., 0]), np.arctan2(x[..., 3], x[..., 2]), x[..., 4], x[..., 5]], -1)
+        upper, lower = np.arctan2(x[..., 1], x[..., 0]), np.arctan2(x[..., 3], x[..., 2])
+        return np.stack([upper, (lower - upper + np.pi) % (2 * np.pi) - np.pi, x[..., 4], x[..., 5]], -1)
+
+    def possible(self, x: Array) -> Array:
+        """Returns the states x (..., 6) with cosines and sines that belong together."""
+        return self.states(self.physical(x))
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""

@@ -16,7 +16,7 @@ from lqr.terms import Parts, Term
 
 from .mbbl import before_each_step
 from .model_task import ModelTask
-from .reacher import ExactCost, gymnasium_xml, place_of, sample_layout, state_of, tip_cost
+from .reacher import ExactCost, gymnasium_xml, place_of, sample_layout, state_of, tip_cost, view_of
 from .walkers import Ant, HalfCheetah, Hopper, Swimmer, Walker, Walker2d
 
 Array = np.ndarray
@@ -47,6 +47,10 @@ class MbblBody(Walker):
     def observe(self) -> Array:
         """Returns x (B, dx)."""
         return self.states()
+
+    def view(self, x: Array) -> Array:
+        """Returns a copy of x (..., dx)."""
+        return x.copy()
 
     def place_of(self, x: Array) -> tuple[Array, Array]:
         """Returns positions and velocities of x (B, dx)."""
@@ -138,6 +142,10 @@ class MbblFixedSwimmer(Swimmer):
         """Returns x (B, 9)."""
         return self.states()
 
+    def view(self, x: Array) -> Array:
+        """Returns a copy of x (..., 9)."""
+        return x.copy()
+
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""
         return {"return": -self.cost(x, u).sum(-1)}
@@ -211,6 +219,10 @@ class MbblInvertedPendulum(ModelTask):
         """Returns x (B, 4)."""
         return self.states()
 
+    def view(self, x: Array) -> Array:
+        """Returns a copy of x (..., 4)."""
+        return x.copy()
+
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""
         return {"return": -self.cost(x, u).sum(-1)}
@@ -247,6 +259,10 @@ class MbblReacher(ModelTask):
         """Returns Gymnasium's observation, (B, 10)."""
         q, x = self._sim.field("qpos"), self.states()
         return np.concatenate([np.cos(q[:, :2]), np.sin(q[:, :2]), q[:, 2:], x[:, 2:]], 1)
+
+    def view(self, x: Array) -> Array:
+        """Returns Gymnasium's observation (..., 10) in states x (..., 6)."""
+        return view_of(x)
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, and the final distance of the fingertip to the target (m), (N,) each."""

@@ -68,6 +68,12 @@ class Pusher(ModelTask):
         places = [self.place(name) for name in ("tips_arm", OBJECT, GOAL)]
         return np.concatenate([q[:, :7], v[:, :7], *places], 1)
 
+    def view(self, x: Array) -> Array:
+        """Returns Gymnasium's observation (..., 23) in states x (..., 24)."""
+        goal = np.broadcast_to(self.model.body(GOAL).pos, (*x.shape[:-1], 3))
+        here = goal + x[..., 21:]
+        return np.concatenate([x[..., :14], here - x[..., 18:21], here, goal], -1)
+
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the object's final distance to the goal (m) and Gymnasium's return, (N,) each."""
         return {"distance": np.linalg.norm(x[:, -1, 21:], axis=-1), "return": -self.cost(x, u).sum(-1)}

@@ -125,6 +125,11 @@ class Reacher:
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
         return np.concatenate([np.cos(q[:, :2]), np.sin(q[:, :2]), q[:, 2:], v[:, :2], _gap(self._sim)], 1)
 
+    def view(self, x: Array) -> Array:
+        """Returns Gymnasium's observation (..., 10) in states x (..., 6)."""
+        angles, target = x[..., :2], tip_of(x[..., :2]) - x[..., 4:]
+        return np.concatenate([np.cos(angles), np.sin(angles), target, x[..., 2:]], -1)
+
     @property
     def diverged(self) -> Array:
         """Which simulations have diverged since their start, (B,)."""
@@ -195,12 +200,16 @@ def state_of(sim: MujocoBatch) -> Array:
     return np.concatenate([sim.field("qpos")[:, :2], sim.field("qvel")[:, :2], _gap(sim)], 1)
 
 
+def tip_of(angles: Array) -> Array:
+    """Returns where the fingertip is (..., 2) at joint angles (..., 2)."""
+    total = np.cumsum(angles, -1)
+    return np.stack([np.cos(total) @ LINKS, np.sin(total) @ LINKS], -1)
+
+
 def place_of(x: Array) -> tuple[Array, Array]:
     """Returns qpos and qvel of states x (M, 6)."""
     angles, speeds, gap = x[:, :2], x[:, 2:4], x[:, 4:]
-    total = np.cumsum(angles, 1)
-    tip = np.stack([np.cos(total) @ LINKS, np.sin(total) @ LINKS], 1)
-    return np.concatenate([angles, tip - gap], 1), np.concatenate([speeds, np.zeros_like(speeds)], 1)
+    return np.concatenate([angles, tip_of(angles) - gap], 1), np.concatenate([speeds, np.zeros_like(speeds)], 1)
 
 
 def tip_cost(control_weight: float, smoothing: float, first: float = 1.0, last: float = 1.0) -> Cost:

@@ -80,6 +80,12 @@ class Walker(ModelTask):
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
         return np.concatenate([q[:, self.hidden :], np.clip(v, -self.speed_limit, self.speed_limit)], 1)
 
+    def view(self, x: Array) -> Array:
+        """Returns Gymnasium's observation (..., do) in states x (..., dx)."""
+        rest = self.model.nq - self.hidden
+        v = np.clip(x[..., rest:-1], -self.speed_limit, self.speed_limit)
+        return np.concatenate([x[..., :rest], v], -1)
+
     def terminated(self) -> Array:
         """Returns which bodies are not healthy, (B,)."""
         return ~self.healthy(self.states())

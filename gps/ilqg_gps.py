@@ -1,0 +1,240 @@
+"""Plans in a learned global model teach a neural policy: guided policy search whose teachers cost no trials.
+
+The teachers are those of iLQG with learned dynamics (Mitrovic, Klanke and Vijayakumar 2010; with a Gaussian process,
+Pan and Theodorou 2014); that trajectory optimisation, begun where the policy leads, teaches the policy what to do is
+guided policy search (Levine and Koltun, Guided Policy Search, 2013; Mordatch and Todorov, Combining the Benefits of
+Function Approximation and Trajectory Optimization, 2014). Each round
+
+    try the policy, with noise; fit the model to all transitions so far
+    from many imagined starts: U, K  <-  argmin of the cost under the model's mean, by iLQR within the action limits,
+                               from what the policy does there, from the last plan and from random actions
+    follow u = U + K (x - X), with noise, in the model; what it asks for in the states met there teaches the policy
+
+Where local models need trials in every situation that is to teach, here one model is shared by all of them: a few
+trials anywhere are enough for as many teachers as one likes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from agents.interfaces import Iteration, State, Task
+from agents.policies import make_policy
+from agents.rollout import Trajectories, rollout, run
+from agents.saved import build_policy
+from agents.worlds import Learned
+from dynamics import MODELS
+from lqr import InputError, LinearGaussianController, ilqr, window
+
+from . import local as lc
+from .distillation import Lesson, teach
+from .ilqg_ld import transitions
+from .settings import Rule, check, count, counts, not_negative, positive, whole
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of plans that teach a policy."""
+
+    iterations: int = 8  # rounds of trials
+    trials: int = 2  # episodes of each round, in conditions drawn at random
+    initial_std: float = 0.3  # exploration in the first round, and random plans, as a share of half the action range
+    min_std: float = 0.1  # exploration from then on, same unit
+    smoothing: float = 0.0  # steps over which the noise of the first round and of random plans is smoothed; 0: white
+    dither: bool = False  # trials take the limits of the actions alone, at random, with the mean that is asked for
+    model: str = "gp"  # global model: nn, ensemble, gp
+    plans: int = 48  # imagined starts of the task, the same in each round
+    visited: int = 0  # further ones in each round, at states of trials: for tasks whose cost does not change with time
+    plan_length: int = 0  # steps that are planned; 0: the whole episode
+    unused: int = 0  # last steps of a plan that do not teach, where a plan ends before the episode does
+    plan_iterations: int = 15  # of iLQR, from each guess
+    guesses: int = 1  # others than what the policy does: the last plan of this start, then random ones
+    loyalty: float = 0.05  # share of its cost by which another plan has to be cheaper than that made of the policy's
+    copies: int = 3  # noisy trials of each plan in the model, whose states teach as well
+    copies_std: float = 0.1  # their noise, as a share of half the action range
+    replay: int = 1  # rounds whose plans teach
+    hidden: tuple[int, ...] = (64, 64)  # units of the policy's hidden layers
+    policy_steps: int = 2000  # minibatch steps of each regression
+    policy_rate: float = 3e-3  # Adam's learning rate at the start of each regression
+
+    RULES: ClassVar[dict[str, Rule]] = {
+        **dict.fromkeys(
+            ("iterations", "trials", "plans", "plan_iterations", "guesses", "replay", "policy_steps"), count
+        ),
+        **dict.fromkeys(("visited", "plan_length", "unused", "copies"), whole),
+        **dict.fromkeys(("initial_std", "min_std", "policy_rate"), positive),
+        **dict.fromkeys(("smoothing", "loyalty", "copies_std"), not_negative),
+        "hidden": counts,
+    }
+
+    def __post_init__(self) -> None:
+        check(self, **self.RULES)
+        if self.model not in MODELS:
+            raise InputError(f"model is {self.model!r}; expected one of {', '.join(MODELS)}")
+
+
+class Plans(NamedTuple):
+    """What is planned, from each start; leading axis C."""
+
+    controller: LinearGaussianController
+    X: Array  # (C, T+1, dx)
+    U: Array  # (C, T, du)
+    cost: Array  # (C,)
+
+
+def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+    """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's.
+
+    Raises InputError for a task whose states lie on a manifold, that does not tell what a policy sees in a state, or
+    whose episodes are too short for the plans.
+    """
+    refuse(task, config)
+    scale, model = lc.action_scale(task), MODELS[config.model]()
+    world = Learned.of(task, model)
+    if state:
+        policy, starts, last = build_policy(state["policy"], "state"), state["starts"], state["last"]
+        model.load_state(state["model"])
+        seen: tuple[Array, ...] = tuple(state["seen"][k] for k in "xuy")
+        lessons = [(one["o"], one["u"]) for _, one in sorted(state["lessons"].items())]
+        episodes, first = state["episodes"], state["number"] + 1
+    else:
+        policy = make_policy("mlp", task, config.hidden, config.initial_std * scale, rng)
+        starts, last = task.reset(rng.integers(task.conditions, size=config.plans), rng), None
+        seen, lessons, episodes, first = (), [], 0, 1
+    for number in range(first, config.iterations + 1):
+        trials = explore(task, policy if number > 1 else None, config, rng)
+        new, episodes = transitions(trials), episodes + len(trials.length)
+        seen = tuple(map(np.concatenate, zip(seen, new, strict=True))) if seen else new
+        model.fit(*seen, rng)
+        x0 = np.concatenate([starts, seen[0][rng.integers(len(seen[0]), size=config.visited)]])
+        plans = plan(task, world, x0, guesses(task, world, policy, x0, last, config, rng), config)
+        last = plans.U[: config.plans]
+        lessons = [*lessons, lesson(task, world, plans, config, rng)][-config.replay :]
+        o, u = (np.concatenate(part) for part in zip(*lessons, strict=True))
+        loss = teach(policy, Lesson(u, np.diag(scale**-2.0)), o, rng, None, config.policy_steps, config.policy_rate)
+        policy.cov = np.diag((config.min_std * scale) ** 2)
+
+        scalars, arrays = report(task, policy, plans, trials, rng)
+        scalars = {"rollouts": float(episodes), "env_steps": float(len(seen[0])), **scalars, "policy_loss": loss}
+        frozen: State = {"number": number, "episodes": episodes, "policy": policy.state(), "model": model.state()}
+        frozen |= {"starts": starts, "last": last, "seen": dict(zip("xuy", seen, strict=True))}
+        frozen |= {"lessons": {f"{i:03d}": {"o": a, "u": b} for i, (a, b) in enumerate(lessons)}}
+        yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays, frozen)
+
+
+def refuse(task: Any, config: Config) -> None:
+    """Raises InputError for a task that cannot be planned in, or taught in, so."""
+    if getattr(task, "manifold", None) or not hasattr(task, "view"):
+        raise InputError(
+            f"{task.name} has states on a manifold or no `view`; expected plain vectors x, and view(x), what is seen there"
+        )
+    length = config.plan_length or task.horizon
+    if not config.unused < length <= task.horizon:
+        raise InputError(
+            f"got plans of {length} steps, the last {config.unused} unused; expected fewer, and at most {task.horizon}"
+        )
+
+
+def noise(shape: tuple[int, ...], std: Array, smoothing: float, rng: np.random.Generator) -> Array:
+    """Returns normal draws (N, T, du) of deviation `std` (du,), smoothed over the steps without loss of variance."""
+    draws = rng.standard_normal(shape)
+    if smoothing:
+        draws = gaussian_filter1d(draws, smoothing, axis=1, mode="wrap")
+        draws /= np.sqrt((gaussian_filter1d(np.eye(shape[1])[0], smoothing, mode="wrap") ** 2).sum())
+    return std * draws
+
+
+def explore(task: Task, policy: Any, config: Config, rng: np.random.Generator) -> Trajectories:
+    """Returns trials of the policy with noise, or of noise alone where there is none yet."""
+    where, scale = rng.integers(task.conditions, size=config.trials), lc.action_scale(task)
+    std, smoothing = (config.min_std, 0.0) if policy else (config.initial_std, config.smoothing)
+    draws = noise((len(where), task.horizon, task.du), std * scale, smoothing, rng)
+
+    def act(x: Array, o: Array, t: int) -> Array:
+        u = draws[:, t] + (policy.mean(o) if policy else 0.0)
+        if not config.dither:
+            return u
+        share = (u - task.action_low) / (task.action_high - task.action_low)
+        return np.where(rng.random(u.shape) < share, task.action_high, task.action_low)
+
+    return run(task, act, where, rng)
+
+
+def guesses(
+    task: Any, world: Learned, policy: Any, x0: Array, last: Array | None, config: Config, rng: np.random.Generator
+) -> Array:
+    """Returns actions (C, S, T, du) to plan from: the policy's in the model, then the last plan, then random ones."""
+    C, S, T = len(x0), 1 + config.guesses, config.plan_length or task.horizon
+    U = noise((C * S, T, task.du), config.initial_std * lc.action_scale(task), config.smoothing, rng)
+    U = U.reshape(C, S, T, task.du)
+    if last is not None:
+        U[: len(last), 1] = last
+    x = x0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(T):
+            U[:, 0, t] = np.clip(policy.mean(task.view(x)), task.action_low, task.action_high)
+            x = world.step(x, U[:, 0, t])
+    lost = ~np.isfinite(U[:, 0]).all((1, 2))  # the model has no say where the policy leads
+    U[lost, 0] = U[lost, 1]
+    return np.clip(U, task.action_low, task.action_high)
+
+
+def plan(task: Task, world: Learned, x0: Array, U: Array, config: Config) -> Plans:
+    """Returns a plan from each start x0 (C, dx): the best of those that iLQR makes of the guesses U (C, S, T, du)."""
+    C, S, T, _ = U.shape
+    found = ilqr(
+        world.step,
+        window(task.cost, 0, T, task.horizon),
+        np.repeat(x0[:, None], S, axis=1),
+        U,
+        low=task.action_low,
+        high=task.action_high,
+        jacobian=world.jacobian,
+        vectorised="any",
+        second_order=False,
+        max_iterations=config.plan_iterations,
+        tolerance=1e-4,
+    )
+    price = found.cost.copy()
+    price[:, 0] -= config.loyalty * abs(price[:, 0])
+    pick = np.arange(C), np.argmin(price, axis=1)
+    controller = LinearGaussianController(*(a[pick] for a in found.controller))
+    return Plans(controller, found.X[pick], found.U[pick], found.cost[pick])
+
+
+def lesson(task: Any, world: Learned, plans: Plans, config: Config, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Returns observations (M, do) of states in the plans and around them, and what the plans do there, (M, du)."""
+    controller, std = plans.controller, config.copies_std * lc.action_scale(task)
+    x = np.repeat(plans.X[:, :1], 1 + config.copies, axis=1)  # (C, S, dx)
+    X, U = [], []
+    for t in range(plans.U.shape[1] - config.unused):
+        u = np.einsum("cij,csj->csi", controller.K[:, t], x) + controller.k[:, None, t]
+        u = np.clip(u, task.action_low, task.action_high)
+        X, U = [*X, x], [*U, u]
+        stray = std * rng.standard_normal(u.shape)
+        stray[:, 0] = 0.0
+        x = world.step(x, np.clip(u + stray, task.action_low, task.action_high))
+    x, u = np.stack(X), np.stack(U)
+    sound = np.isfinite(x).all(-1)
+    return task.view(x[sound]), u[sound]
+
+
+def report(
+    task: Task, policy: Any, plans: Plans, trials: Trajectories, rng: np.random.Generator
+) -> tuple[dict[str, float], dict[str, Array]]:
+    """Returns the metrics row and the arrays for figures, after noise-free trials of the policy."""
+    shown = rollout(task, policy, np.arange(task.conditions), 1, rng, noise=0.0)
+    cost = shown.cost.sum(-1)
+    scalars = {
+        "cost": float(cost.mean()),
+        **{name: float(value.mean()) for name, value in task.metrics(shown.x, shown.u).items()},
+        "sampled_cost": float(trials.cost.sum(-1)[~trials.failed].mean()),
+        "planned_cost": float(plans.cost.mean()),
+        "diverged": float(trials.failed.sum()),
+    }
+    return scalars, {"cost": cost, "x": shown.x[:, None]}
