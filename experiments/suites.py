@@ -61,6 +61,11 @@ def _mbbl(task: str, method: str, *words: str) -> Entry:
     return Entry(task, method, (method, "--task", task, *words, *GRADED))
 
 
+SWING = ("--initial-std", "1", "--plans", "16", "--visited", "16", "--replay", "2", "--copies", "1")
+SWIM = ("--initial-std", "1", "--smoothing", "5", "--trials", "1", "--plans", "4", "--visited", "28", "--iterations",
+        "10", "--plan-length", "80", "--unused", "30", "--replay", "2", "--copies", "1")  # fmt: skip
+LONG = ("--iterations", "20", "--samples", "10", "--initial-std", "0.5")
+
 SUITES = {
     "reacher_four": Suite(
         "Four fixed targets, 200 trials; cost of an episode without noise, of the policy or of the controllers.",
@@ -82,6 +87,7 @@ SUITES = {
     "sample_efficiency": Suite(
         "Return in unmodified Gymnasium, 20 fresh episodes; ours and Stable-Baselines3's with its default settings.",
         (
+            Entry("Reacher-v5", "ilqg_gps", ("reacher_fast", *GRADED)),
             Entry("Reacher-v5", "badmm", ("reacher", *GRADED)),
             Entry("Reacher-v5", "SAC", ("SAC", "Reacher-v5", "--steps", "25000", "--every", "500")),
             Entry("Reacher-v5", "PPO", ("PPO", "Reacher-v5", "--steps", "100000")),
@@ -94,11 +100,70 @@ SUITES = {
     "mbbl": Suite(
         "Benchmarking Model-Based Reinforcement Learning: mean return of 20 fresh episodes, at most 200 000 steps.",
         (
-            _mbbl("mbbl_acrobot", "ilqg_ld", "--iterations", "20"),
-            _mbbl("mbbl_mountain_car", "ilqg_ld", "--iterations", "15"),
-            _mbbl("mbbl_cartpole", "ilqg_ld", "--iterations", "15"),
-            _mbbl("mbbl_cartpole", "lqr_flm", "--iterations", "25", "--samples", "10", "--initial-std", "1"),
-            _mbbl("mbbl_swimmer", "lqr_flm", "--iterations", "20", "--samples", "10", "--initial-std", "0.5"),
+            _mbbl(
+                "mbbl_acrobot",
+                "ilqg_gps",
+                *SWING,
+                "--dither",
+                "--trials",
+                "4",
+                "--iterations",
+                "12",
+                "--smoothing",
+                "3",
+                "--plan-length",
+                "80",
+                "--unused",
+                "20",
+            ),
+            _mbbl(
+                "mbbl_mountain_car",
+                "ilqg_gps",
+                *SWING,
+                "--iterations",
+                "10",
+                "--smoothing",
+                "10",
+                "--plan-length",
+                "130",
+                "--unused",
+                "30",
+            ),
+            _mbbl(
+                "mbbl_cartpole",
+                "ilqg_gps",
+                "--dither",
+                "--initial-std",
+                "0.1",
+                "--trials",
+                "5",
+                "--iterations",
+                "4",
+                "--plans",
+                "16",
+                "--plan-length",
+                "60",
+                "--unused",
+                "20",
+                "--copies-std",
+                "0.5",
+            ),
+            _mbbl(
+                "mbbl_cartpole",
+                "badmm",
+                "--iterations",
+                "20",
+                "--samples",
+                "10",
+                "--initial-std",
+                "1",
+                "--min-std",
+                "1",
+            ),
+            _mbbl("mbbl_swimmer", "ilqg_gps", *SWIM),
+            _mbbl("mbbl_swimmer", "lqr_flm", *LONG),
+            _mbbl("mbbl_fixed_swimmer", "ilqg_gps", *SWIM),
+            _mbbl("mbbl_fixed_swimmer", "lqr_flm", *LONG),
         ),
         (
             _published("mbbl_acrobot", "GPS", -193.3, 11.7),
@@ -113,6 +178,9 @@ SUITES = {
             _published("mbbl_swimmer", "GPS", 14.5, 5.6),
             _published("mbbl_swimmer", "iLQG", 47.8, 2.4),
             _published("mbbl_swimmer", "best: MB-MPO", 85.0, 98.9),
+            _published("mbbl_fixed_swimmer", "GPS", -35.3, 8.4),
+            _published("mbbl_fixed_swimmer", "iLQG", 306.7, 0.8),
+            _published("mbbl_fixed_swimmer", "best: ME-TRPO", 336.3, 15.8),
         ),
     ),
 }

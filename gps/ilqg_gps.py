@@ -16,7 +16,7 @@ trials anywhere are enough for as many teachers as one likes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -94,7 +94,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     whose episodes are too short for the plans.
     """
     refuse(task, config)
-    scale, model = lc.action_scale(task), MODELS[config.model]()
+    scale, model = lc.action_scale(task), cast(Any, MODELS[config.model])()
     world = Learned.of(task, model)
     if state:
         policy, starts, last = build_policy(state["policy"], "state"), state["starts"], state["last"]
@@ -131,7 +131,7 @@ def refuse(task: Any, config: Config) -> None:
     """Raises InputError for a task that cannot be planned in, or taught in, so."""
     if getattr(task, "manifold", None) or not hasattr(task, "view"):
         raise InputError(
-            f"{task.name} has states on a manifold or no `view`; expected plain vectors x, and view(x), what is seen there"
+            f"{task.name} has states on a manifold or no `view`; expected vectors x, and view(x), what is seen there"
         )
     length = config.plan_length or task.horizon
     if not config.unused < length <= task.horizon:
@@ -211,7 +211,8 @@ def lesson(task: Any, world: Learned, plans: Plans, config: Config, rng: np.rand
     """Returns observations (M, do) of states in the plans and around them, and what the plans do there, (M, du)."""
     controller, std = plans.controller, config.copies_std * lc.action_scale(task)
     x = np.repeat(plans.X[:, :1], 1 + config.copies, axis=1)  # (C, S, dx)
-    X, U = [], []
+    X: list[Array] = []
+    U: list[Array] = []
     for t in range(plans.U.shape[1] - config.unused):
         u = np.einsum("cij,csj->csi", controller.K[:, t], x) + controller.k[:, None, t]
         u = np.clip(u, task.action_low, task.action_high)
