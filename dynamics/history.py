@@ -32,6 +32,12 @@ class History:
         """How many numbers a transition has: 2 dx + du; 0 where none was added."""
         return sum(a.shape[1] for a in self.seen) if self.seen else 0
 
+    @property
+    def states(self) -> Array:
+        """The states that the kept transitions start from, (M, dx)."""
+        assert self.seen is not None
+        return self.seen[0]
+
     def teach(self, model: Any, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
         """Adds a round, and fits the model to all rounds that are kept.
 

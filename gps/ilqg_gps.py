@@ -26,12 +26,12 @@ from agents.policies import make_policy
 from agents.rollout import Trajectories, rollout, run
 from agents.saved import build_policy
 from agents.worlds import Learned
-from dynamics import MODELS
+from dynamics import MODELS, History
+from dynamics.history import MOST
 from lqr import InputError, LinearGaussianController, ilqr, window
 
 from . import local as lc
 from .distillation import Lesson, teach
-from .ilqg_ld import transitions
 from .settings import Rule, check, count, counts, not_negative, positive, whole
 
 Array = np.ndarray
@@ -48,6 +48,7 @@ class Config:
     smoothing: float = 0.0  # steps over which the noise of the first round and of random plans is smoothed; 0: white
     dither: bool = False  # trials take the limits of the actions alone, at random, with the mean that is asked for
     model: str = "gp"  # global model: nn, ensemble, gp
+    history: int = MOST  # transitions that the model is fitted to, at most: the newest
     plans: int = 48  # imagined starts of the task, the same in each round
     visited: int = 0  # further ones in each round, at states of trials: for tasks whose cost does not change with time
     plan_length: int = 0  # steps that are planned; 0: the whole episode
@@ -95,23 +96,23 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     """
     refuse(task, config)
     scale, model = lc.action_scale(task), cast(Any, MODELS[config.model])()
-    world = Learned.of(task, model)
+    world, history = Learned.of(task, model), History(config.history)
     if state:
         policy, starts, last = build_policy(state["policy"], "state"), state["starts"], state["last"]
         model.load_state(state["model"])
-        seen: tuple[Array, ...] = tuple(state["seen"][k] for k in "xuy")
+        history.load_state(state["seen"])
         lessons = [(one["o"], one["u"]) for _, one in sorted(state["lessons"].items())]
         episodes, first = state["episodes"], state["number"] + 1
     else:
         policy = make_policy("mlp", task, config.hidden, config.initial_std * scale, rng)
         starts, last = task.reset(rng.integers(task.conditions, size=config.plans), rng), None
-        seen, lessons, episodes, first = (), [], 0, 1
+        lessons, episodes, first = [], 0, 1
     for number in range(first, config.iterations + 1):
         trials = explore(task, policy if number > 1 else None, config, rng)
-        new, episodes = transitions(trials), episodes + len(trials.length)
-        seen = tuple(map(np.concatenate, zip(seen, new, strict=True))) if seen else new
-        model.fit(*seen, rng)
-        x0 = np.concatenate([starts, seen[0][rng.integers(len(seen[0]), size=config.visited)]])
+        episodes += len(trials.length)
+        history.teach(model, *trials.transitions, rng)
+        seen = history.states
+        x0 = np.concatenate([starts, seen[rng.integers(len(seen), size=config.visited)]])
         plans = plan(task, world, x0, guesses(task, world, policy, x0, last, config, rng), config)
         last = plans.U[: config.plans]
         lessons = [*lessons, lesson(task, world, plans, config, rng)][-config.replay :]
@@ -120,9 +121,9 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         policy.cov = np.diag((config.min_std * scale) ** 2)
 
         scalars, arrays = report(task, policy, plans, trials, rng)
-        scalars = {"rollouts": float(episodes), "env_steps": float(len(seen[0])), **scalars, "policy_loss": loss}
+        scalars = {"rollouts": float(episodes), "env_steps": float(history.total), **scalars, "policy_loss": loss}
         frozen: State = {"number": number, "episodes": episodes, "policy": policy.state(), "model": model.state()}
-        frozen |= {"starts": starts, "last": last, "seen": dict(zip("xuy", seen, strict=True))}
+        frozen |= {"starts": starts, "last": last, "seen": history.state()}
         frozen |= {"lessons": {f"{i:03d}": {"o": a, "u": b} for i, (a, b) in enumerate(lessons)}}
         yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays, frozen)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agents.tasks import TASKS, make_task
-from agents.worlds import Learned, Local, Simulated
+from agents.worlds import Learned, Local, Possible, Simulated
 from dynamics import GaussianProcess, Network
 from lqr import InputError, LinearGaussianDynamics
 
@@ -46,6 +46,22 @@ def test_step_and_jacobian_agree_with_roll(name):
         move = 1e-4 * rng.normal(size=(3, 3))
         there = world.step(x + move[:, :2], u + move[:, 2:])
         np.testing.assert_allclose(there - after, (J @ move[..., None])[..., 0], atol=1e-6)
+
+
+def test_a_learned_world_is_kept_to_the_states_that_a_task_calls_possible():
+    task, rng = make_task("mbbl_cartpole"), np.random.default_rng(0)
+    x, u = task.states(rng.normal(size=(200, 4))), rng.uniform(-1, 1, size=(200, 1))
+    model = GaussianProcess(iterations=5)
+    model.fit(x, u, task.states(task.advance(x[:, :4], u)), rng)
+    world = Learned.of(task, model)
+    assert isinstance(world, Possible)
+    after = world.step(x[:5], u[:5])
+    np.testing.assert_allclose(after[:, 4:], np.column_stack([np.cos(after[:, 2]), np.sin(after[:, 2])]), atol=1e-12)
+    move = 1e-5 * rng.normal(size=(5, 7))
+    there, back = (world.step(x[:5] + s * move[:, :6], u[:5] + s * move[:, 6:]) for s in (1, -1))
+    expected = (world.jacobian(x[:5], u[:5]) @ move[..., None])[..., 0]
+    np.testing.assert_allclose((there - back) / 2, expected, atol=1e-9)
+    assert type(Learned.of(make_task("pendulum"), model)) is Learned
 
 
 def test_a_task_that_does_not_tell_its_physical_state_is_refused():

@@ -40,6 +40,29 @@ def test_a_batch_gives_what_its_problems_give_alone(way, second_order):
         assert together.cost[i] == pytest.approx(alone.cost, rel=1e-8)
 
 
+def test_dynamics_of_any_leading_axes_are_asked_for_the_unfinished_problems_alone():
+    asked = []
+
+    def slopes(X, U):
+        asked.append(X.shape[:-1])
+        F = np.zeros((*X.shape, 3))
+        F[..., 1, 0], F[..., 1, 1], F[..., 1, 2] = 0.05 * 9.81 * np.cos(X[..., 0]), 1.0, 0.05
+        F[..., 0, :] = 0.05 * F[..., 1, :]
+        F[..., 0, 0] += 1.0
+        return F
+
+    options = {"low": -5.0, "high": 5.0, "second_order": False, "max_iterations": 60, "jacobian": slopes}
+    whole = ilqr(many, S.cost, X0, S.U, **options, vectorised=True)
+    assert set(asked) == {(3, 2, 60)}
+    asked.clear()
+    parts = ilqr(many, S.cost, X0, S.U, **options, vectorised="any")
+    np.testing.assert_allclose(parts.U, whole.U, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(parts.iterations, whole.iterations)
+    assert len(set(whole.iterations.ravel().tolist())) > 1
+    assert asked[0] == (6, 60)
+    assert min(shape[0] for shape in asked) < 6
+
+
 def test_a_problem_that_has_converged_stops_changing_and_callbacks_carry_the_axes():
     seen = []
     r = ilqr(S.dynamics, S.cost, X0[:, 0], S.U, callback=seen.append)

@@ -1,0 +1,140 @@
+"""Plans that teach a policy: on a linear world it is as good as the optimum after two trials; a run resumes exactly."""
+
+import dataclasses
+from functools import partial
+
+import numpy as np
+import pytest
+from worlds import Point
+
+from agents.tasks import make_task
+from agents.tasks.reacher import Reacher
+from dynamics.storage import load_tree, save_tree
+from experiments.grading import mean_return
+from gps import ilqg_gps
+from lqr import InputError
+
+SMALL = ilqg_gps.Config(iterations=3, trials=2, plans=12, copies=2, policy_steps=800, hidden=(32,))
+
+
+class Seen(Point):
+    """A point that says what is seen in a state: the goal is not in it, but one of three."""
+
+    name, do = "seen point", 4
+
+    def view(self, x):
+        return x.copy()
+
+    def observe(self):
+        return self.x.copy()
+
+
+def test_on_a_linear_world_the_policy_is_near_the_optimum_after_two_trials():
+    rows = list(ilqg_gps.train(Seen(), SMALL, np.random.default_rng(0)))
+    optimum = Seen().optimum()
+    assert rows[0].scalars["env_steps"] == 2 * 15
+    assert rows[0].scalars["planned_cost"] == pytest.approx(optimum.mean(), rel=0.3)  # starts are drawn
+    assert (rows[-1].arrays["cost"] < 1.1 * optimum).all()
+    assert (rows[-1].arrays["cost"] > 0.999 * optimum).all()
+
+
+def test_a_plan_is_what_its_controller_does_in_the_model_and_no_worse_than_the_guesses():
+    task, rng = Seen(), np.random.default_rng(0)
+    world, config = TrueWorld(), dataclasses.replace(SMALL, loyalty=0.0, guesses=2)
+    x0 = task.reset(np.arange(3), rng)
+    U = rng.uniform(-3, 3, size=(3, 3, 15, 2))
+    made = ilqg_gps.plan(task, world, x0, U, config)
+    assert made.cost == pytest.approx(Seen().optimum(), rel=1e-3)
+    x = x0
+    for t in range(15):
+        u = np.einsum("cij,cj->ci", made.controller.K[:, t], x) + made.controller.k[:, t]
+        np.testing.assert_allclose(u, made.U[:, t], atol=1e-9)
+        x = world.step(x, u)
+    np.testing.assert_allclose(x, made.X[:, -1], atol=1e-9)
+
+
+def test_trials_that_dither_take_the_limits_with_the_mean_that_is_asked_for():
+    task = make_task("mbbl_cartpole")
+
+    class Half:
+        def mean(self, o):
+            return np.full((len(o), 1), 0.5)
+
+    config = dataclasses.replace(SMALL, dither=True, min_std=1e-6, trials=100)
+    trials = ilqg_gps.explore(task, Half(), config, np.random.default_rng(0))
+    assert set(np.unique(trials.u)) == {-1.0, 1.0}
+    assert trials.u.mean() == pytest.approx(0.5, abs=4 / np.sqrt(trials.u.size))
+
+
+def test_smoothed_noise_keeps_its_variance_and_is_alike_from_step_to_step():
+    draws = ilqg_gps.noise((2000, 60, 2), np.array([1.0, 3.0]), 4.0, np.random.default_rng(0))
+    assert draws.std((0, 1)) == pytest.approx([1.0, 3.0], rel=0.03)
+    assert ((draws[:, 1:] * draws[:, :-1]).mean((0, 1)) > [0.9, 8.1]).all()
+
+
+def test_the_cart_pole_of_the_benchmark_stands_after_a_thousand_steps():
+    config = ilqg_gps.Config(iterations=1, trials=5, initial_std=0.1, dither=True, plans=12, copies_std=0.5)
+    config = dataclasses.replace(config, plan_length=60, unused=20)
+    last = next(ilqg_gps.train(make_task("mbbl_cartpole"), config, np.random.default_rng(0)))
+    assert last.scalars["env_steps"] == 1005
+    assert mean_return(make_task("mbbl_cartpole"), last.policy, 10) > 195  # 201 at most; random actions get 38
+
+
+@pytest.mark.slow
+def test_any_target_is_reached_after_twenty_trials():
+    config = ilqg_gps.Config(iterations=5, trials=4)
+    *_, last = ilqg_gps.train(Reacher(conditions=200), config, np.random.default_rng(0))
+    assert last.scalars["env_steps"] == 1000
+    assert mean_return(Reacher(), last.policy, 20) > -7  # random actions get -42, none -11
+
+
+def test_a_run_resumes_to_the_same_bits(tmp_path):
+    task = partial(make_task, "mbbl_mountain_car")
+    config = dataclasses.replace(SMALL, plan_length=20, unused=5, visited=3, plans=3, replay=2, policy_steps=50)
+    whole = list(ilqg_gps.train(task(), config, np.random.default_rng(3)))
+    rng = np.random.default_rng(3)
+    first = next(ilqg_gps.train(task(), config, rng))
+    save_tree(tmp_path / "state", first.state, {})
+    rest = list(ilqg_gps.train(task(), config, rng, state=load_tree(tmp_path / "state")[0]))
+    assert [i.number for i in rest] == [2, 3]
+    for a, b in zip(whole[1:], rest, strict=True):
+        assert a.scalars == b.scalars
+        assert np.array_equal(a.policy.weights[0], b.policy.weights[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"model": "gpp"}, "model is 'gpp'; expected one of .*gp"),
+        ({"guesses": 0}, "guesses is 0; expected a whole number, 1 or more"),
+        ({"visited": -1}, "visited is -1"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(settings, words):
+    with pytest.raises(InputError, match=words):
+        dataclasses.replace(ilqg_gps.Config(), **settings)
+
+
+@pytest.mark.parametrize(("length", "unused"), [(10, 10), (16, 0)])
+def test_plans_that_teach_nothing_or_outlast_the_episode_are_refused(length, unused):
+    config = ilqg_gps.Config(plan_length=length, unused=unused)
+    with pytest.raises(InputError, match=f"got plans of {length} steps, the last {unused} unused"):
+        next(ilqg_gps.train(Seen(), config, np.random.default_rng(0)))
+
+
+def test_a_task_that_does_not_say_what_is_seen_is_refused():
+    with pytest.raises(InputError, match="point has states on a manifold or no `view`"):
+        next(ilqg_gps.train(Point(), ilqg_gps.Config(), np.random.default_rng(0)))
+
+
+class TrueWorld:
+    """The point itself as the model."""
+
+    def step(self, x, u):
+        return x @ F[:, :4].T + u @ F[:, 4:].T
+
+    def jacobian(self, X, U):
+        return np.broadcast_to(F, (*X.shape, 6))
+
+
+F = np.block([[np.eye(2), 0.2 * np.eye(2), np.zeros((2, 2))], [np.zeros((2, 2)), np.eye(2), 0.2 * np.eye(2)]])
