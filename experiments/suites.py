@@ -58,13 +58,18 @@ def _published(task: str, name: str, value: float, spread: float) -> Record:
 
 
 def _mbbl(task: str, method: str, *words: str) -> Entry:
-    return Entry(task, method, (method, "--task", task, *words, *GRADED))
+    return Entry(task, method, (method, "--task", task, *" ".join(words).split(), *GRADED))
 
 
-SWING = ("--initial-std", "1", "--plans", "16", "--visited", "16", "--replay", "2", "--copies", "1")
-SWIM = ("--initial-std", "1", "--smoothing", "5", "--trials", "1", "--plans", "4", "--visited", "28", "--iterations",
-        "10", "--plan-length", "80", "--unused", "30", "--replay", "2", "--copies", "1")  # fmt: skip
-LONG = ("--iterations", "20", "--samples", "10", "--initial-std", "0.5")
+# Words of the runs of MBBL: starts, and how much is planned and taught
+SWING = "--initial-std 1 --plans 16 --visited 16 --replay 2 --copies 1"
+SHORT, MIDDLE = "--plan-length 80 --unused 20", "--plan-length 130 --unused 30"
+BALANCE = (
+    "--dither --initial-std 0.1 --trials 5 --iterations 4 --plans 16 --copies-std 0.5 --plan-length 60 --unused 20"
+)
+SWIM = "--initial-std 1 --smoothing 5 --trials 1 --plans 4 --visited 28 --iterations 10 --replay 2 --copies 1 "
+SWIM += "--plan-length 80 --unused 30"
+LONG = "--iterations 20 --samples 10 --initial-std 0.5"
 
 SUITES = {
     "reacher_four": Suite(
@@ -100,70 +105,14 @@ SUITES = {
     "mbbl": Suite(
         "Benchmarking Model-Based Reinforcement Learning: mean return of 20 fresh episodes, at most 200 000 steps.",
         (
-            _mbbl(
-                "mbbl_acrobot",
-                "ilqg_gps",
-                *SWING,
-                "--dither",
-                "--trials",
-                "4",
-                "--iterations",
-                "12",
-                "--smoothing",
-                "3",
-                "--plan-length",
-                "80",
-                "--unused",
-                "20",
-            ),
-            _mbbl(
-                "mbbl_mountain_car",
-                "ilqg_gps",
-                *SWING,
-                "--iterations",
-                "10",
-                "--smoothing",
-                "10",
-                "--plan-length",
-                "130",
-                "--unused",
-                "30",
-            ),
-            _mbbl(
-                "mbbl_cartpole",
-                "ilqg_gps",
-                "--dither",
-                "--initial-std",
-                "0.1",
-                "--trials",
-                "5",
-                "--iterations",
-                "4",
-                "--plans",
-                "16",
-                "--plan-length",
-                "60",
-                "--unused",
-                "20",
-                "--copies-std",
-                "0.5",
-            ),
-            _mbbl(
-                "mbbl_cartpole",
-                "badmm",
-                "--iterations",
-                "20",
-                "--samples",
-                "10",
-                "--initial-std",
-                "1",
-                "--min-std",
-                "1",
-            ),
-            _mbbl("mbbl_swimmer", "ilqg_gps", *SWIM),
-            _mbbl("mbbl_swimmer", "lqr_flm", *LONG),
-            _mbbl("mbbl_fixed_swimmer", "ilqg_gps", *SWIM),
-            _mbbl("mbbl_fixed_swimmer", "lqr_flm", *LONG),
+            _mbbl("mbbl_acrobot", "ilqg_gps", f"{SWING} --dither --trials 4 --iterations 12 --smoothing 3", SHORT),
+            _mbbl("mbbl_mountain_car", "ilqg_gps", f"{SWING} --iterations 10 --smoothing 10", MIDDLE),
+            _mbbl("mbbl_cartpole", "ilqg_gps", BALANCE),
+            _mbbl("mbbl_cartpole", "badmm", "--iterations 20 --samples 10 --initial-std 1 --min-std 1"),
+            _mbbl("mbbl_swimmer", "ilqg_gps", SWIM),
+            _mbbl("mbbl_swimmer", "lqr_flm", LONG),
+            _mbbl("mbbl_fixed_swimmer", "ilqg_gps", SWIM),
+            _mbbl("mbbl_fixed_swimmer", "lqr_flm", LONG),
         ),
         (
             _published("mbbl_acrobot", "GPS", -193.3, 11.7),

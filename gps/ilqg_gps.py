@@ -130,7 +130,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
 
 def refuse(task: Any, config: Config) -> None:
     """Raises InputError for a task that cannot be planned in, or taught in, so."""
-    if getattr(task, "manifold", None) or not hasattr(task, "view"):
+    if getattr(task, "manifold", None) or getattr(task, "view", None) is None:
         raise InputError(
             f"{task.name} has states on a manifold or no `view`; expected vectors x, and view(x), what is seen there"
         )

@@ -74,6 +74,10 @@ class MbblPendulum(MbblTask):
 
     see = states
 
+    def view(self, x: Array) -> Array:
+        """Returns a copy of x (..., 3)."""
+        return x.copy()
+
 
 class MbblCartPole(MbblTask):
     """Gymnasium's CartPole without an end, pushed by 10 N to the side of u; x = [s, cosine, sine], o = s = [cart, its

@@ -42,6 +42,10 @@ class ReacherFourHidden(ReacherFour):
         """Returns Gymnasium's observation without the velocities, (B, 8)."""
         return np.delete(super().observe(), [6, 7], 1)
 
+    def view(self, x: Array) -> Array:
+        """Returns what is seen (..., 8) in states x (..., 6)."""
+        return np.delete(super().view(x), [6, 7], -1)
+
 
 class ReacherImages(Reacher):
     """Reacher-v5's arm, targets and cost; the policy sees a picture from above, then cosines, sines and velocities.
@@ -51,6 +55,7 @@ class ReacherImages(Reacher):
     """
 
     name, env_id = "reacher_images", None
+    view = None  # type: ignore[assignment]  # a picture has to be rendered
 
     def __init__(self, conditions: int = 8, size: int = 64, layout_seed: int = 20_000):
         super().__init__(conditions, layout_seed)

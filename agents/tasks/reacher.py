@@ -127,8 +127,7 @@ class Reacher:
 
     def view(self, x: Array) -> Array:
         """Returns Gymnasium's observation (..., 10) in states x (..., 6)."""
-        angles, target = x[..., :2], tip_of(x[..., :2]) - x[..., 4:]
-        return np.concatenate([np.cos(angles), np.sin(angles), target, x[..., 2:]], -1)
+        return view_of(x)
 
     @property
     def diverged(self) -> Array:
@@ -204,6 +203,12 @@ def tip_of(angles: Array) -> Array:
     """Returns where the fingertip is (..., 2) at joint angles (..., 2)."""
     total = np.cumsum(angles, -1)
     return np.stack([np.cos(total) @ LINKS, np.sin(total) @ LINKS], -1)
+
+
+def view_of(x: Array) -> Array:
+    """Returns Gymnasium's observation (..., 10) in states x (..., 6)."""
+    angles, target = x[..., :2], tip_of(x[..., :2]) - x[..., 4:]
+    return np.concatenate([np.cos(angles), np.sin(angles), target, x[..., 2:]], -1)
 
 
 def place_of(x: Array) -> tuple[Array, Array]:
