@@ -1,7 +1,7 @@
 """Learning curves of planning experiments: `python -m benchmarks.planned pets_pendulum --seeds 0 1 2 3 4`.
 
 For each seed the return of every round's episodes, and of them the mean after the first round, the best so far, the
-mean of the last twenty, and after how many steps a `--level` was reached. Settings may be overridden as for run.py:
+mean of the last twenty, and after how many steps the mean of `--window` rounds reached a `--level`. Settings may be overridden as for run.py:
 `--set refit=0 plans=100`; `--method` takes another method's page, with the settings that it shares.
 """
 
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--method", help="another page of agents/")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--level", type=float, help="return")
+    parser.add_argument("--window", type=int, default=1, help="rounds")
     asked = parser.parse_args()
     experiment = import_module(f"experiments.{asked.experiment}")
     method, config = chosen(experiment, asked.method, dict(pair.split("=", 1) for pair in asked.set))
@@ -31,7 +32,7 @@ def main() -> None:
     for seed in asked.seeds:
         start = time.process_time()
         rows = list(method.train(experiment.task(), config, np.random.default_rng(seed)))
-        firsts.append(report(seed, rows, asked.level))
+        firsts.append(report(seed, rows, asked.level, asked.window))
         print(f"  {time.process_time() - start:.0f} CPU s, {calls(rows):.0f} model calls per step", flush=True)
     print(f"mean over {len(firsts)} seeds of the means after the first round: {np.mean(firsts):.1f}")
 
@@ -57,7 +58,7 @@ def type_of(config: Any, name: str) -> Any:
     return next((kind for kind in (int, float) if kind.__name__ in text), str)
 
 
-def report(seed: int, rows: list[Iteration], level: float | None) -> float:
+def report(seed: int, rows: list[Iteration], level: float | None, window: int) -> float:
     """Prints what one seed came to; returns the mean after the first round."""
     value = np.array([row.scalars.get("return", -row.scalars["cost"]) for row in rows])
     steps = np.array([row.scalars["env_steps"] for row in rows])
@@ -67,7 +68,9 @@ def report(seed: int, rows: list[Iteration], level: float | None) -> float:
     marks = sorted({int(len(rows) * share) - 1 for share in (0.4, 0.6, 0.8, 1.0)} & set(range(len(rows))))
     text += "; best so far " + ", ".join(f"{best[i]:.1f} at {steps[i]:.0f}" for i in marks)
     if level is not None:
-        text += f"; {level:g} " + (f"after {steps[np.argmax(best >= level)]:.0f}" if best[-1] >= level else "never")
+        reached = np.convolve(value, np.full(window, 1 / window), "valid") >= level
+        after = f"after {steps[window - 1 :][np.argmax(reached)]:.0f}" if reached.any() else "never"
+        text += f"; {level:g} as the mean of {window} {after}"
     print(text + " steps", flush=True)
     return float(value[1:].mean())
 

@@ -3,4 +3,4 @@
 from agents import pets as method
 from agents.tasks.mbbl import MbblAcrobot as task
 
-config = method.Config(iterations=20)
+config = method.Config(iterations=20, random=0, refit=50, hold=5, fit_steps=300)

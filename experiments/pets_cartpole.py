@@ -3,4 +3,4 @@
 from agents import pets as method
 from agents.tasks.pets_cartpole import PetsCartPole as task
 
-config = method.Config(iterations=10)
+config = method.Config(iterations=10, random=0, refit=50, hold=5, fit_steps=300)
