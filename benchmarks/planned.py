@@ -1,8 +1,9 @@
 """Learning curves of planning experiments: `python -m benchmarks.planned pets_pendulum --seeds 0 1 2 3 4`.
 
 For each seed the return of every round's episodes, and of them the mean after the first round, the best so far, the
-mean of the last twenty, and after how many steps the mean of `--window` rounds reached a `--level`. Settings may be overridden as for run.py:
-`--set refit=0 plans=100`; `--method` takes another method's page, with the settings that it shares.
+mean of the last twenty, and after how many steps the mean of `--window` rounds reached a `--level`. Settings may be
+overridden as for run.py: `--set refit=0 plans=100`; `--method` takes another method's page, with the settings that it
+shares.
 """
 
 import argparse
