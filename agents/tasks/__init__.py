@@ -64,6 +64,7 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "peg": "agents.tasks.peg:Peg",
     "peg_nine": "agents.tasks.peg:PegNine",
     "peg_blind": "agents.tasks.peg:PegBlind",
+    "dm_peg": "agents.tasks.dm_peg:DmPeg",
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from lqr import InputError
 
 Array = np.ndarray
-DERIVED = ("xpos", "xquat", "site_xpos")  # what tasks read besides the state
+DERIVED = ("xpos", "xquat", "site_xpos", "sensordata")  # what tasks read besides the state
 
 
 def usable_cores() -> int:
@@ -51,8 +51,8 @@ class MujocoBatch:
         """Lowest and highest action, (du,) each."""
         return tuple(np.ascontiguousarray(self.model.actuator_ctrlrange.T))  # type: ignore[return-value]
 
-    def start(self, qpos: Array, qvel: Array) -> None:
-        """Begins len(qpos) simulations at positions (B, nq) and velocities (B, nv)."""
+    def start(self, qpos: Array, qvel: Array, **fields: Array) -> None:
+        """Begins len(qpos) simulations at positions (B, nq), velocities (B, nv) and other MjData fields (B, ...)."""
         B = len(qpos)
         if B < 1:
             raise InputError("got 0 simulations; expected at least 1")
@@ -60,7 +60,8 @@ class MujocoBatch:
         self._batch.reset()
         if self.vary:
             self.vary(self)
-        self.field("qpos")[:], self.field("qvel")[:] = qpos, qvel
+        for name, value in {"qpos": qpos, "qvel": qvel, **fields}.items():
+            self.field(name)[:] = value
         for name in DERIVED:  # an array that is bound after forward() holds zeros until the next step
             self.field(name)
         self._warnings = self._batch.warning.copy()
