@@ -21,7 +21,14 @@ from lqr import CheckpointError, GPSError, InputError
 from .catalogue import Experiment, load, nearest, no_task
 from .command import Options
 
-CHOICES = {"task": str, "task_conditions": int, "task_horizon": int, "cost": str, "grade_episodes": int}
+CHOICES = {
+    "task": str,
+    "task_conditions": int,
+    "task_horizon": int,
+    "task_processes": bool,
+    "cost": str,
+    "grade_episodes": int,
+}
 
 
 def choose(experiment: Experiment, options: Options, saved: Mapping[str, Any] | None = None) -> Experiment:
@@ -29,7 +36,7 @@ def choose(experiment: Experiment, options: Options, saved: Mapping[str, Any] | 
 
     Raises InputError for what cannot be had, CheckpointError where the options are not those of the saved run.
     """
-    given = {key: value for key in CHOICES if (value := getattr(options, key)) is not None}
+    given = {key: value for key in CHOICES if (value := getattr(options, key)) not in (None, False)}
     if saved is not None:
         given = _as_saved(given, saved.get("chosen", {}), options.resume)
     if experiment.task is no_task and "task" not in given:
@@ -39,7 +46,7 @@ def choose(experiment: Experiment, options: Options, saved: Mapping[str, Any] | 
     if not set(given) - {"grade_episodes"}:
         return experiment._replace(chosen=given)
     build = experiment.task
-    settings = {key: given[f"task_{key}"] for key in ("conditions", "horizon") if f"task_{key}" in given}
+    settings = {key: given[f"task_{key}"] for key in ("conditions", "horizon", "processes") if f"task_{key}" in given}
     if "task" in given:
         build = partial(_named, _registered(given["task"]), settings)
     elif settings:

@@ -28,6 +28,7 @@ class Options:
     task: str | None = None  # in place of the experiment's: a name of docs/tasks.md, or gymnasium:ENV_ID
     task_conditions: int | None = None  # how many starts that task has, where it can be told
     task_horizon: int | None = None  # steps of an episode of that task, where it can be told
+    task_processes: bool = False  # each environment of gymnasium:ENV_ID in a process: for a step of milliseconds
     cost: str | None = None  # in place of the task's: MODULE:FUNCTION or FILE.py:FUNCTION of x and u; it is imported
     grade_episodes: int | None = None  # fresh episodes after each iteration, whose mean is the column graded_return
     out: Path | None = None  # folder for the results; new or empty; None is runs/NAME/DATE-TIME-seedSEED

@@ -3,10 +3,12 @@
 x and o are both the environment's observation, as a vector. Condition c starts where the environment's reset with seed
 `layout_seed + c` does, every time; `fresh_starts` draws another seed for every episode instead. A termination ends an
 episode. The environment's own time limit does not apply, `horizon` does. Where no cost is given, one is learned from
-the rewards (`agents.tasks.reward_cost`).
+the rewards (`agents.tasks.reward_cost`). Environments are stepped one after another or, with `processes`, side by
+side.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from lqr import InputError
 
 from ..interfaces import Cost
 from .own import Metrics, OwnTask
+from .processes import Processes
 
 Array = np.ndarray
 
@@ -28,24 +31,36 @@ class Environment:
 
     def reset(self, condition: int, rng: np.random.Generator) -> Array:
         """Starts an episode; returns the observation."""
-        seed = int(rng.integers(2**31)) if self.fresh else self.layout_seed + condition
-        observation, _ = self.env.reset(seed=seed)
+        observation, _ = self.env.reset(seed=self.seed(condition, rng))
         self.over, self.reward = False, 0.0
-        return np.asarray(observation, dtype=float).reshape(-1)
+        return self._read(observation)
+
+    def seed(self, condition: int, rng: np.random.Generator) -> int:
+        """Returns what the environment is reset with in a condition."""
+        return int(rng.integers(2**31)) if self.fresh else self.layout_seed + condition
 
     def step(self, u: Array) -> Array:
         """Applies u; returns the observation."""
-        space = self.env.action_space
-        observation, reward, terminated, truncated, _ = self.env.step(u.astype(space.dtype).reshape(space.shape))
+        observation, reward, terminated, truncated, _ = self.env.step(self.command(u))
         self.over, self.reward = bool(terminated or truncated), float(reward)
-        return np.asarray(observation, dtype=float).reshape(-1)
+        return self._read(observation)
+
+    def command(self, u: Array) -> Array:
+        """Returns actions (..., du) as the environment takes them."""
+        space = self.env.action_space
+        return u.astype(space.dtype).reshape(*u.shape[:-1], *space.shape)
+
+    def _read(self, observation: Any) -> Array:
+        return np.asarray(observation, dtype=self.env.observation_space.dtype).reshape(-1)
 
 
 class GymnasiumTask(OwnTask):
     """An environment by its id, or by a function that makes one (for wrappers and settings of your own).
 
-    `dt` is the environment's where it tells, else 1. An id "module:Name" makes Gymnasium import that module: it is
-    refused unless `allow_import` is True, which only a person's own words may set, never a file.
+    With `processes` each episode's environment runs in a process of its own, which pays where a step takes more than a
+    millisecond (see `agents.tasks.processes`); the numbers are the same. `dt` is the environment's where it tells, else
+    1. An id "module:Name" makes Gymnasium import that module: it is refused unless `allow_import` is True, which only a
+    person's own words may set, never a file.
     """
 
     def __init__(
@@ -59,6 +74,7 @@ class GymnasiumTask(OwnTask):
         fresh_starts: bool = False,
         metrics: Metrics | None = None,
         allow_import: bool = False,
+        processes: bool = False,
     ):
         import gymnasium
 
@@ -73,7 +89,7 @@ class GymnasiumTask(OwnTask):
             except gymnasium.error.Error as error:
                 raise InputError(f"got the environment {env!r}; expected one that Gymnasium knows: {error}") from None
             horizon = horizon or spec.max_episode_steps
-            make: Callable[[], Any] = lambda: gymnasium.make(env, max_episode_steps=10**9, disable_env_checker=True)  # noqa: E731
+            make: Callable[[], Any] = partial(gymnasium.make, spec, max_episode_steps=10**9, disable_env_checker=True)
             self.env_id: str | None = env
         else:
             make, self.env_id = env, None
@@ -84,7 +100,9 @@ class GymnasiumTask(OwnTask):
         check(first, name)
         if horizon is None:
             raise InputError(f"{name} has no time limit of its own; expected horizon=, in steps")
+        self._processes = Processes(make) if processes else None
         made = [first]  # the one that was looked at is the first to be used
+        self._pattern = Environment(first, layout_seed, fresh_starts)
         super().__init__(
             lambda: Environment(made.pop() if made else make(), layout_seed, fresh_starts),
             cost,
@@ -96,6 +114,21 @@ class GymnasiumTask(OwnTask):
             name=name,
             metrics=metrics,
         )
+
+    def begin(self, conditions: Array, rng: np.random.Generator) -> Sequence[Any]:
+        """Starts an environment in each condition (B,); returns the observations."""
+        if self._processes is None:
+            return super().begin(conditions, rng)
+        return list(self._processes.reset([self._pattern.seed(int(c), rng) for c in conditions]))
+
+    def advance(self, u: Array, which: Array) -> tuple[Sequence[Any], Array, Array]:
+        """Applies u (B, du) in the environments `which` (A,); returns observations, rewards (A,), and ends (A,)."""
+        if self._processes is None:
+            return super().advance(u, which)
+        still = np.zeros_like(u)
+        still[which] = u[which]  # the others have ended, or their actions are no numbers
+        seen, reward, over = self._processes.step(self._pattern.command(still))
+        return list(seen[which]), reward[which], over[which]
 
 
 def check(env: Any, name: str) -> None:

@@ -78,13 +78,23 @@ class OwnTask:
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Starts simulation i in condition conditions[i]; returns x (B, dx)."""
         B = len(conditions)
-        while len(self._sims) < B:
-            self._sims.append(self._make())
-        self._now = self._sims[:B]
         self.diverged, self._over = np.zeros(B, bool), np.zeros(B, bool)
-        starts = [sim.reset(int(c), rng) for sim, c in zip(self._now, conditions, strict=True)]
-        self._x = np.stack([vector(x, f"the x of {self.name} after reset", self.dx) for x in starts])
+        self._x = rows(self.begin(np.asarray(conditions), rng), f"the x of {self.name} after reset", self.dx)
         return self._x.copy()
+
+    def begin(self, conditions: Array, rng: np.random.Generator) -> Sequence[Any]:
+        """Starts a simulator in each condition (B,); returns what they say of x."""
+        while len(self._sims) < len(conditions):
+            self._sims.append(self._make())
+        self._now = self._sims[: len(conditions)]
+        return [sim.reset(int(c), rng) for sim, c in zip(self._now, conditions, strict=True)]
+
+    def advance(self, u: Array, which: Array) -> tuple[Sequence[Any], Array, Array]:
+        """Applies u (B, du) in the simulators `which` (A,); returns what these say of x, rewards and ends (A,)."""
+        sims = [self._now[i] for i in which]
+        after = [sim.step(u[i]) for sim, i in zip(sims, which, strict=True)]
+        rewards = np.array([getattr(sim, "reward", np.nan) for sim in sims], dtype=float)
+        return after, rewards, np.array([bool(getattr(sim, "over", False)) for sim in sims], dtype=bool)
 
     def step(self, u: Array) -> Array:
         """Applies u (B, du); returns x (B, dx). Whoever is at its end stays there and is not asked again."""
@@ -92,14 +102,11 @@ class OwnTask:
         reward = np.zeros(len(u))
         self.diverged = self.diverged | ~np.isfinite(u).all(-1)
         active = ~self.done()
-        for i in np.flatnonzero(active):
-            after = vector(self._now[i].step(u[i]), f"the x of {self.name} after step", self.dx, finite=False)
-            if np.isfinite(after).all():
-                self._x[i] = after
-            else:
-                self.diverged[i] = True
-            self._over[i] = bool(getattr(self._now[i], "over", False))
-            reward[i] = getattr(self._now[i], "reward", np.nan)
+        if (which := np.flatnonzero(active)).size:
+            said, reward[which], self._over[which] = self.advance(u, which)
+            after = rows(said, f"the x of {self.name} after step", self.dx, finite=False)
+            sound = np.isfinite(after).all(1)
+            self._x[which[sound]], self.diverged[which[~sound]] = after[sound], True
         if self.learned:
             if not np.isfinite(reward).all():
                 raise InputError(f"{self.name}: got no finite reward; expected a cost, or a `reward` after each step")
@@ -110,6 +117,8 @@ class OwnTask:
 
     def observe(self) -> Array:
         """Returns what a policy sees now, o (B, do)."""
+        if not hasattr(self._sims[0], "observe"):
+            return self._x.copy()
         return np.stack([self._seen(sim, x) for sim, x in zip(self._now, self._x, strict=True)])
 
     def done(self) -> Array:
@@ -124,6 +133,17 @@ class OwnTask:
     def _seen(self, sim: Any, x: Array) -> Array:
         observe = getattr(sim, "observe", None)
         return vector(observe(), f"the observation of {self.name}") if observe else x.copy()
+
+
+def rows(values: Sequence[Any], what: str, size: int, finite: bool = True) -> Array:
+    """Returns one vector (size,) of each value as a new array (B, size). Raises InputError as `vector` does."""
+    try:
+        found = np.array(values, dtype=float).reshape(len(values), -1)
+    except (TypeError, ValueError):
+        found = np.zeros((0, 0))
+    if found.shape != (len(values), size) or (finite and not np.isfinite(found).all()):  # one of them is to blame
+        found = np.stack([vector(value, what, size, finite) for value in values])
+    return found
 
 
 def vector(value: Any, what: str, size: int | None = None, finite: bool = True) -> Array:

@@ -231,6 +231,30 @@ def test_a_termination_ends_an_episode_and_the_time_limit_is_the_horizon():
     assert still.length[0] == 230
 
 
+def test_side_by_side_in_processes_the_numbers_are_those_of_one_after_another():
+    """Early ends, starts by the generator, and another number of episodes in between."""
+    u = np.random.default_rng(2).uniform(-3, 3, size=(3, 40, 1))
+    found = []
+    for processes in (False, True):
+        task = GymnasiumTask("InvertedPendulum-v5", horizon=40, conditions=3, fresh_starts=True, processes=processes)
+        rng = np.random.default_rng(5)
+        trials = [run(task, lambda x, o, t, n=n: u[:n, t], np.arange(n), rng) for n in (3, 1, 3)]
+        found.append([a for trial in trials for a in trial])
+    assert found[0][4].min() < 40  # some fall early
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_command_that_is_no_number_ends_its_own_process_episode_alone():
+    task = GymnasiumTask("Pendulum-v1", conditions=2, processes=True)
+    task.reset(np.arange(2), np.random.default_rng(0))
+    x = task.step(np.array([[np.nan], [1.0]]))
+    y = task.step(np.zeros((2, 1)))
+    assert task.diverged.tolist() == [True, False]
+    assert np.array_equal(x[0], y[0])
+    assert not np.array_equal(x[1], y[1])
+
+
 @pytest.mark.parametrize(
     ("env", "words"),
     [
