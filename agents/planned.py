@@ -47,6 +47,7 @@ class Planned:
     particles: int | None = None  # trajectories of each action sequence
     horizon: int | None = None  # steps planned ahead
     hidden: tuple[int, ...] | None = None  # units of a network's hidden layers
+    members: int = 5  # networks of an ensemble; with ts1, tsinf, moment, particles are a multiple of them
     history: int = TRANSITIONS  # that the model is fitted to, at most: the newest
     fit_steps: int = 1000  # minibatch steps of each regression, twice as many on a fresh start
     unroll: int = 1  # steps that the loss of a network looks ahead, open loop
@@ -59,6 +60,7 @@ class Planned:
             "random": whole,
             "fit_steps": count,
             "unroll": count,
+            "members": count,
             "hidden": or_none(counts),
         },
         **{"hold": count, "refit": whole},
@@ -171,7 +173,7 @@ def make_model(word: str, config: Any) -> Any:
     if word not in ("ensemble", "nn"):
         return MODELS[word]()
     how: dict[str, Any] = {"hidden": tuple(config.hidden), "steps": config.fit_steps, "unroll": config.unroll}
-    return Ensemble(**how) if word == "ensemble" else Network(**how)
+    return Ensemble(config.members, **how) if word == "ensemble" else Network(**how)
 
 
 def controller(task: Task, world: World, planner: Any, word: str, horizon: int, every: int = 1) -> MPC:

@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--episodes", type=int, default=5, help="that are learned from; as many are held out")
     parser.add_argument("--hold", type=int, default=5, help="steps that a random action is held")
+    parser.add_argument("--noise", type=float, default=0.0, help="of measurement in training, share of the spread")
     parser.add_argument("--out", type=Path, help="PNG file of the figure")
     asked = parser.parse_args()
     found, still = {}, np.zeros(AHEAD)
@@ -34,7 +35,8 @@ def main() -> None:
         found[unroll], still = np.array([b[0] for b in both]), np.mean([b[1] for b in both], 0)
         print(f"loss {unroll} steps ahead, seeds 0 to {asked.seeds - 1}: error at {AHEAD} steps "
               f"{', '.join(f'{e[-1]:.3f}' for e in found[unroll])}", flush=True)  # fmt: skip
-    print(f"\n{asked.task}, {asked.model}, error in units of the states' spread, mean +- spread of the seeds\n")
+    print(f"\n{asked.task}, {asked.model}, noise {asked.noise:g}: error in units of the states' spread, mean and "
+          "spread of the seeds\n")  # fmt: skip
     print("| loss looks ahead | " + " | ".join(f"{k} steps" for k in SHOWN) + " |")
     print("|---" * (1 + len(SHOWN)) + "|")
     for unroll, e in found.items():
@@ -42,15 +44,16 @@ def main() -> None:
         print(f"| {unroll} | " + " | ".join(cells) + " |")
     print("| nothing changes | " + " | ".join(f"{still[k - 1]:.3f}" for k in SHOWN) + " |")
     if asked.out:
-        draw(asked.out, asked.task, found, still)
+        draw(asked.out, f"{asked.task}, noise {asked.noise:g}", found, still)
 
 
 def errors(asked: argparse.Namespace, unroll: int, seed: int) -> np.ndarray:
     """Returns the errors of the model and of "nothing changes" up to AHEAD steps, (2, AHEAD)."""
     task, rng = make_task(asked.task), np.random.default_rng(seed)
     seen, unseen = (trial(task, None, asked.episodes, rng, asked.hold) for _ in range(2))
+    x = seen.x + asked.noise * seen.x.std((0, 1)) * rng.standard_normal(seen.x.shape)
     model = MODELS[asked.model](unroll=unroll)
-    model.fit(*seen.transitions, np.random.default_rng(seed))
+    model.fit(*seen._replace(x=x).transitions, np.random.default_rng(seed))
     return open_loop_error(lambda x, u: model.predict(x, u).mean, unseen.x, unseen.u, AHEAD, unseen.length)
 
 
@@ -71,7 +74,7 @@ def draw(path: Path, task: str, found: dict[int, np.ndarray], still: np.ndarray)
             axis.fill_between(ahead, e.min(0), e.max(0), alpha=0.15, lw=0, color=line.get_color())
         axis.plot(ahead, still, "--", color=GREY, label="nothing changes")
         axis.set(xlabel="steps ahead", ylabel="error, share of the spread", yscale="log")
-        axis.set_title(f"{task}: open-loop error, mean and range of the seeds", loc="left")
+        axis.set_title(f"{task}: open-loop error", loc="left")
         axis.legend(fontsize=8)
         figure.savefig(path, bbox_inches="tight")
 
