@@ -12,12 +12,14 @@ from dynamics import PROPAGATIONS
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "planning.md").read_text()
 
 
-def test_the_example_holds_the_rod_at_both_goals(capsys):
+def test_the_example_holds_the_rod_at_both_goals_and_follows_the_trajectory(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(compile(code, "docs/planning.md", "exec"), {})
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert len(lines) == 2
-    for goal, angle in lines:
+    assert len(lines) == 3
+    assert lines[2][0] == "followed"
+    assert float(lines[2][1]) < 0.05  # rad; resting would be 0.31
+    for goal, angle in lines[:2]:
         assert float(angle) == pytest.approx(float(goal), abs=0.1)
 
 
