@@ -64,12 +64,10 @@ class Learner:
         self.history.teach(self.model, *new, self.rng)
 
     def state(self) -> dict[str, Any]:
-        """Returns all that `load_state` needs between episodes; empty before the first."""
-        seen = self.history.state()
-        return {"seen": seen, "model": self.model.state()} if seen else {}
+        """Returns all that `load_state` needs between episodes."""
+        return {"seen": self.history.state(), "model": self.model.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned, of a tree that may hold more. Raises CheckpointError for anything else."""
-        if "seen" in state:
-            self.history.load_state(state["seen"])
-            self.model.load_state(state["model"])
+        self.history.load_state(state["seen"])
+        self.model.load_state(state["model"])

@@ -19,7 +19,7 @@ from .worlds import World
 class MPC:
     """Plans `horizon` steps ahead from the state x in every `every`-th step; never beyond the episode's end."""
 
-    sees = "x"
+    sees, in_task = "x", True  # `from_state` takes a task as well
 
     def __init__(
         self,
@@ -118,8 +118,8 @@ class MPC:
         return {"kind": "mpc", **self._about()}
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "MPC":
-        """Builds the policy out of `state()`. Raises CheckpointError for anything else."""
+    def from_state(cls, state: dict[str, Any], task: Any = None) -> "MPC":
+        """Builds the policy out of `state()`, in the task of that name or the one given. Raises CheckpointError."""
         from .planned import restored
 
-        return restored(state)
+        return restored(state, task)

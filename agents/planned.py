@@ -29,6 +29,7 @@ from .tasks import make_task
 from .worlds import Learned, Simulated, World
 
 MOST = 1_000_000  # of anything that a saved planner counts: sequences, iterations, steps, particles
+COUNTS = {"number": int, "best": float, "episodes": int, "steps": int}  # in a state
 Profile = Mapping[str, Any]  # values of fields that are None
 
 
@@ -101,7 +102,8 @@ def aggregate(
     learner = Learner(model, config.refit, rng, config.history) if learns else None
     best, episodes, steps, first = np.inf, 0, 0, 1
     if state:
-        first, best, episodes, steps = (state[k] for k in ("number", "best", "episodes", "steps"))
+        check_tree(state, COUNTS | (dict.fromkeys(("seen", "model"), dict) if learner else {}), "state")
+        first, best, episodes, steps = (state[k] for k in COUNTS)
         first += 1
         if learner:
             learner.load_state(state)
@@ -190,17 +192,29 @@ def controller(task: Task, world: World, planner: Any, word: str, horizon: int, 
             "model": {"word": word, "settings": settings, "state": model.state() if model else {}},
             "numbers": {"horizon": horizon, "every": every, "particles": world.particles},
             "propagation": getattr(world, "propagation", ""),
+            "prices": prices(task),
         }
 
     T, low, high = task.horizon, task.action_low, task.action_high
     return MPC(world, planner, task.cost, horizon, steps=T, low=low, high=high, every=every, about=about)
 
 
-def restored(state: dict[str, Any]) -> MPC:
-    """Builds what `MPC.state` told, around a task built by its name. Raises CheckpointError for anything else."""
+def prices(task: Task) -> Array:
+    """Returns what the task's cost says of the steps of one fixed episode, (T+1,), by which another one is told."""
+    draw = np.random.default_rng(0)
+    x, u = (draw.standard_normal((1, *shape)) for shape in ((task.horizon + 1, task.dx), (task.horizon, task.du)))
+    return np.asarray(task.cost(x, u)[0], dtype=float)
+
+
+def restored(state: dict[str, Any], task: Task | None = None) -> MPC:
+    """Builds what `MPC.state` told, around a task built by its name, or the one that is given.
+
+    Raises CheckpointError for anything else, and where the task's cost is not the one that was planned for, such as a
+    user's own, which no file brings along.
+    """
     numbers = {"horizon": int, "every": int, "particles": int}
     form = {"kind": str, "task": str, "numbers": numbers, "propagation": str}
-    check_tree({k: v for k, v in state.items() if k not in ("planner", "model")}, form, "mpc")
+    check_tree({k: v for k, v in state.items() if k not in ("planner", "model", "prices")}, form, "mpc")
     word, planner = state["model"]["word"], dict(state["planner"])
     kind: Any = PLANNERS.get(planner.pop("word"))
     sound = all(1 <= number <= MOST for number in state["numbers"].values())
@@ -210,10 +224,27 @@ def restored(state: dict[str, Any]) -> MPC:
         )
     if planner.get("warm"):
         planner["warm"] = _planner(PLANNERS["cem"], planner["warm"])
-    task = make_task(state["task"])
+    task = _priced_alike(state, task)
     world: World = Simulated(task) if word == "simulator" else _learned(state, task)
     numbers = state["numbers"]
     return controller(task, world, _planner(kind, planner), word, numbers["horizon"], numbers["every"])
+
+
+def _priced_alike(state: dict[str, Any], task: Task | None) -> Task:
+    """Returns the task of a state, of the length and with the cost that it had. Raises CheckpointError for another."""
+    known = state.get("prices")  # files of earlier versions do not say
+    if task is None:
+        task = make_task(state["task"])
+        if known is not None and len(known) != task.horizon + 1:
+            task = make_task(state["task"], horizon=len(known) - 1)
+    if known is not None:
+        check_tree({"prices": known}, {"prices": (task.horizon + 1,)}, "mpc")
+        if not np.allclose(known, prices(task), rtol=1e-6, atol=1e-9):
+            raise CheckpointError(
+                f"mpc: got a planner for another cost than that of {task.name}, such as a user's own, which no file "
+                "brings along; expected load_policy(folder, task=TASK), with the task whose cost it planned for"
+            )
+    return task
 
 
 def _planner(kind: Any, settings: dict[str, Any]) -> Planner:

@@ -46,24 +46,25 @@ def state_of(policy: Any) -> State:
     return state
 
 
-def load_policy(folder: str | Path) -> Any:
+def load_policy(folder: str | Path, task: Any = None) -> Any:
     """Builds the policy out of a run's folder or of a policy's own.
 
     A run that was stopped before its end has no policy folder yet: its newest valid checkpoint is taken.
     A neural policy has act(observation) and predict(observation, state=None, episode_start=None, deterministic=True);
     the local controllers of a run without a network have act(x, t, condition).
+    A planner is built in a task of the name that it was made in, or in the one that is given.
     Raises CheckpointError where there is none, or where a file is not as it was written.
     """
     folder = Path(folder)
     if (folder / "MANIFEST.json").exists():
-        return build_policy(load_tree(folder)[0], folder)
+        return build_policy(load_tree(folder)[0], folder, task)
     if (folder / "policy").is_dir():
-        return build_policy(load_tree(folder / "policy")[0], folder / "policy")
+        return build_policy(load_tree(folder / "policy")[0], folder / "policy", task)
     if (folder / "checkpoints").is_dir():
         damaged = None
         for _, step in folders_by_number(folder / "checkpoints", "step_"):
             try:
-                return build_policy(load_tree(step)[0].get("policy"), step)
+                return build_policy(load_tree(step)[0].get("policy"), step, task)
             except CheckpointError as error:
                 damaged = damaged or error
         if damaged:
@@ -71,8 +72,8 @@ def load_policy(folder: str | Path) -> Any:
     raise CheckpointError(f"{folder}: got no policy there; expected the folder of a run, or its policy folder")
 
 
-def build_policy(state: Any, folder: str | Path) -> Any:
-    """Builds a policy from its state; `folder` is what an error names."""
+def build_policy(state: Any, folder: str | Path, task: Any = None) -> Any:
+    """Builds a policy from its state; `folder` is what an error names, `task` what a planner plans in."""
     kind = state.get("kind") if isinstance(state, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
         raise CheckpointError(f"{folder}: got a policy of kind {kind!r}; expected one of {', '.join(sorted(KINDS))}")
@@ -82,11 +83,11 @@ def build_policy(state: Any, folder: str | Path) -> Any:
             module, name = made.split(":")
             made = getattr(import_module(module), name)
         if hasattr(made, "from_state"):
-            return made.from_state(state)
+            return made.from_state(state, task) if getattr(made, "in_task", False) else made.from_state(state)
         return made(**{name: value for name, value in state.items() if name != "kind"})
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, MemoryError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(
             f"{folder}: its policy does not fit its kind {kind!r} ({reason}); was it made by another version?"

@@ -72,10 +72,10 @@ class History:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned. Raises CheckpointError for anything else."""
+        form = {"total": int, "sizes": ("R",), "x": ("M", "dx"), "u": ("M", "du"), "y": ("M", "dx")}
+        check_tree(state, form if state else {}, "history")
         if not state:
             return
-        form = {"total": int, "sizes": ("R",), "x": ("M", "dx"), "u": ("M", "du"), "y": ("M", "dx")}
-        check_tree(state, form, "history")
         sizes = state["sizes"]
         if (
             not ((sizes >= 1) & (sizes % 1 == 0)).all()

@@ -54,8 +54,8 @@ class Linearised:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned. Raises CheckpointError for anything else."""
+        check_tree(state, {"updates": int, "seen": dict, "model": dict} if state else {}, "prior")
         if state:
-            check_tree(state, {"updates": int, "seen": dict, "model": dict}, "prior")
             self.updates = state["updates"]
             self.history.load_state(state["seen"])
             self.model.load_state(state["model"])

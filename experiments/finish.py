@@ -34,7 +34,7 @@ def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
     checkpoint = folder.newest()
     if checkpoint is None:
         raise CheckpointError(f"{path}: got a run without an iteration; expected one or more")
-    policy = build_policy(checkpoint.tree.get("policy"), path)
+    policy = build_policy(checkpoint.tree.get("policy"), path, task)
     save_policy(path / "policy", policy, experiment=about["experiment"], task=task.name, seed=about["seed"])
     start = time.perf_counter()
     kept = ("seconds", "saving", "exact")

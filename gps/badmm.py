@@ -25,6 +25,7 @@ import numpy as np
 
 from agents.interfaces import Iteration, State, Task
 from agents.saved import build_policy
+from dynamics.storage import check_tree
 from lqr import LinearGaussianController, TrajectoryDistribution, negative_log_density
 
 from . import local as lc
@@ -61,7 +62,7 @@ class Dual(NamedTuple):
 def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
     rounds, student = Rounds(task, config, state), Student(task, config, config.initial_std, rng, state)
-    dual = Dual(**state["dual"]) if state else start(rounds.controller, config.agreement)
+    dual = thaw(state, rounds.controller) if state else start(rounds.controller, config.agreement)
     bound = config.dual_bound * rounds.scale
     for number in rounds.left:
         new = rounds.sample(rng)
@@ -93,6 +94,13 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
 def start(controller: LinearGaussianController, nu: float) -> Dual:
     """Returns multipliers of 0 and even weights."""
     return Dual(np.zeros_like(controller.k), np.full(controller.k.shape[:-1], nu))
+
+
+def thaw(state: State, controller: LinearGaussianController) -> Dual:
+    """Returns saved dual variables. Raises CheckpointError where they are not of these controllers' shape."""
+    form = {"dual": {"lam": controller.k.shape, "nu": controller.k.shape[:-1]}}
+    check_tree({"dual": state.get("dual")}, form, "state")
+    return Dual(**state["dual"])
 
 
 def lean_of(dual: Dual, cov: Array, bound: Array) -> Array:

@@ -26,6 +26,7 @@ from agents.rollout import Trajectories, rollout
 from agents.worlds import Learned
 from dynamics import MODELS, History
 from dynamics.history import MOST
+from dynamics.storage import check_tree
 from lqr import InputError, LinearGaussianController, LinearGaussianDynamics, backward, ilqr
 from lqr.expansion import make_convex
 
@@ -82,6 +83,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     controller = lc.initial_controller(task, config.initial_std)
     history, episodes, first = History(config.history), 0, 1
     if state:
+        check_state(state, controller)
         controller = LinearGaussianController(**state["controller"])
         history.load_state(state["seen"])
         episodes, first = state["episodes"], state["number"] + 1
@@ -102,6 +104,12 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         frozen = {"number": number, "controller": controller._asdict(), "episodes": episodes}
         frozen |= {"seen": history.state(), "model": model.state()}
         yield Iteration(number, ControllerPolicy(controller), scalars, arrays, frozen)
+
+
+def check_state(state: State, controller: LinearGaussianController) -> None:
+    """Raises CheckpointError where a state does not fit controllers of this shape."""
+    form = {name: value.shape for name, value in controller._asdict().items()}
+    check_tree(state, {"number": int, "episodes": int, "controller": form, "seen": dict, "model": dict}, "state")
 
 
 def plan(task: Task, world: Learned, x0: Array, starts: Array, config: Config, scale: Array) -> Plan:

@@ -24,8 +24,13 @@ PATIENCE = 3  # iterations in a row that lag before it is said
 class Imitation:
     """Whether the policy lagged in the last iteration, and what follows from it."""
 
-    def __init__(self, config: Neural, lagging: bool = False):
-        self.config, self.lagging, self.row = config, lagging, 0  # how many in a row lag
+    def __init__(self, config: Neural, row: int = 0):
+        self.config, self.row = config, row  # how many iterations in a row lag
+
+    @property
+    def lagging(self) -> bool:
+        """Whether the policy lagged in the last iteration."""
+        return self.row > 0
 
     @property
     def steps(self) -> int:
@@ -45,8 +50,7 @@ class Imitation:
         """Returns the metrics of imitation, from the gap of the mean actions (C, T, du), KL(p || pi) (C, T) and the
         steps epsilon (C,); warns once of each time that the policy lags for PATIENCE iterations in a row."""
         total, limit = float(kl.sum(-1).mean()), self.config.lag_limit * float(epsilon.mean())
-        self.lagging = total > limit
-        self.row = self.row + 1 if self.lagging else 0
+        self.row = self.row + 1 if total > limit else 0
         if self.row == PATIENCE:
             done = {
                 "warn": "",

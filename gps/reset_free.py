@@ -86,7 +86,8 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     for name in ("initial", "smoothing", "replay_radius"):
         if getattr(config, name) != getattr(Config(), name):
             raise InputError(f"got {name} = {getattr(config, name)!r}, which means nothing here; expected it left out")
-    student, prior = Student(task, config, config.initial_std, rng, state), make_prior(config.prior, task)
+    student = Student(task, config, config.initial_std, rng, state, remembers=False)
+    prior = make_prior(config.prior, task)
     past, first = thaw(state, task, prior) if state else (nothing(task), 1)
     for number in range(first, config.iterations + 1):
         trials = rollout(

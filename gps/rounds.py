@@ -160,7 +160,7 @@ def check_state(state: State, task: Task) -> None:
     trials = {"x": (C, "N", T + 1, dx), "u": (C, "N", T, du), "o": (C, "N", T + 1, task.do), "used": (C, "N", T)}
     each = {name: (C,) for name in ("cost", "multiplier", "predicted", "lead")}
     local = {"controller": controller, **trials, **each, "trials": int, "steps": int}
-    form = {"number": int, "controller": controller, "local": local}
+    form = {"number": int, "controller": controller, "prior": dict, "local": local}
     if getattr(task, "manifold", None):
         form["origin"] = (C, T + 1, task.dx)
     check_tree({key: state.get(key) for key in form}, form, "state")

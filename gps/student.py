@@ -34,16 +34,22 @@ class Seen(NamedTuple):
 class Student:
     """The policy and the trials of the last iterations."""
 
-    def __init__(self, task: Task, config: Neural, std: float, rng: np.random.Generator, state: State | None = None):
+    def __init__(
+        self,
+        task: Task,
+        config: Neural,
+        std: float,
+        rng: np.random.Generator,
+        state: State | None = None,
+        remembers: bool = True,
+    ):
+        """`remembers` is False where the method keeps the trials itself, and none are handed to `see`."""
         self.task, self.config = task, config
         self.replay: list[Seen] = []  # oldest first
-        self.imitation = Imitation(config, bool(state and state["lagging"]))
+        self.imitation = Imitation(config, state["lagging"] if state else 0)
         if state:
+            check_state(state, task, config.replay if remembers else 0)
             self.policy = build_policy(state["policy"], "state")
-            C, T = task.conditions, task.horizon
-            trial_form = {"x": (C, "N", T, task.dx), "o": (C, "N", T, task.do), "used": (C, "N", T)}
-            for name, trial in state["replay"].items():
-                check_tree(trial, trial_form, f"state/replay/{name}")
             self.replay = [Seen(**trial) for _, trial in sorted(state["replay"].items())]
         else:
             self.policy = make_policy(config.policy, task, config.hidden, std * lc.action_scale(task), rng)
@@ -111,12 +117,22 @@ class Student:
         return {
             "policy": self.policy.state(),
             "replay": dict(self._numbered()),
-            "lagging": self.imitation.lagging,
+            "lagging": self.imitation.row,
         }
 
     def _numbered(self) -> Iterator[tuple[str, dict[str, Array]]]:
         for i, trial in enumerate(self.replay):
             yield f"{i:03d}", trial._asdict()
+
+
+def check_state(state: State, task: Task, most: int) -> None:
+    """Raises CheckpointError where a state of `Student` does not fit the task, or `most` iterations of trials."""
+    check_tree({"number": state.get("number")}, {"number": int}, "state")
+    C, T = task.conditions, task.horizon
+    names = [f"{i:03d}" for i in range(min(state["number"], most))]
+    replay = {n: {"x": (C, n, T, task.dx), "o": (C, n, T, task.do), "used": (C, n, T)} for n in names}  # n stands for N
+    form = {"policy": dict, "replay": replay, "lagging": int}
+    check_tree({key: state.get(key) for key in form}, form, "state")
 
 
 def with_neighbours(seen: Seen, copies: int, spread: float, rng: np.random.Generator) -> Seen:

@@ -3,13 +3,20 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from fuzz import sign
 from golden import GOLDEN
 
-from agents import load_policy
+from agents import load_policy, save_policy
+from agents.planned import controller
+from agents.planners import RandomShooting
+from agents.tasks import make_task
+from agents.tasks.user_cost import WithCost
+from agents.worlds import Simulated
 from dynamics.storage import FORMAT
 from lqr import CheckpointError
+from lqr.costs import Action, WeightedNorm
 
 CHANGES = {
     "a billion plans": lambda tree: tree["planner"].update(samples=10**9),
@@ -25,6 +32,10 @@ CHANGES = {
     "particles of nothing": lambda tree: tree.update(propagation="evil"),
     "a module": lambda tree: tree.update(task="gymnasium:evilmod:Foo-v0"),
     "another task": lambda tree: tree.update(task="cartpole"),
+    "costs of another length": lambda tree: tree.update(prices=[1.0]),
+    "more members than memory can count": lambda tree: tree["model"].update(
+        word="ensemble", settings={"members": 10**40}
+    ),
     "no task": lambda tree: tree.update(task="randomised:" * 2000 + "pendulum"),
 }
 
@@ -39,3 +50,31 @@ def test_a_planner_out_of_a_hostile_file_is_refused(change, tmp_path):
     sign(tmp_path / "p")
     with pytest.raises(CheckpointError):
         load_policy(tmp_path / "p")
+
+
+def one(task):
+    """Returns MPC that plans in the task's own physics."""
+    return controller(task, Simulated(task), RandomShooting(4), "simulator", 3)
+
+
+def test_a_planner_for_a_cost_of_the_users_own_is_not_taken_for_one_of_the_tasks_own_cost(tmp_path):
+    mine = WithCost(make_task("pendulum"), WeightedNorm([1.0, 0.0], l2=3.0) + Action(0.1))
+    save_policy(tmp_path / "p", one(mine))
+    with pytest.raises(CheckpointError, match=r"another cost than that of pendulum.*task=TASK"):
+        load_policy(tmp_path / "p")
+    assert load_policy(tmp_path / "p", task=mine).cost is mine.cost
+
+
+def test_a_planner_for_a_shorter_episode_plans_for_that_again(tmp_path):
+    save_policy(tmp_path / "p", one(make_task("inverted_pendulum", horizon=7)))
+    assert load_policy(tmp_path / "p").steps == 7
+
+
+def test_a_saved_planner_acts_as_the_one_that_was_saved(tmp_path):
+    task = make_task("pendulum")
+    made = one(task)
+    save_policy(tmp_path / "p", made)
+    x = np.array([0.3, -0.2])
+    for found in (load_policy(tmp_path / "p"), load_policy(tmp_path / "p", task=task)):
+        made.reset()
+        np.testing.assert_array_equal(found.act(x, 0), made.act(x, 0))
