@@ -113,13 +113,13 @@ def aggregate(
         trials = trial(task, policy if acts else None, config.samples, rng, config.hold, learner if acts else None)
         seen = foresight.look(unseen, policy, task, trials, np.random.default_rng(number))  # changes nothing
         error = learner.finish(trials) if learner else 0.0
-        cost = trials.cost.sum(-1)
-        best, episodes, steps = min(best, float(cost.min())), episodes + len(cost), steps + int(trials.length.sum())
+        ended, episodes, steps = trials.sound, episodes + len(trials.u), steps + int(trials.length.sum())
+        best = min(best, float(ended.costs.min()))
         scalars = {
             "rollouts": float(episodes),
             "env_steps": float(steps),
-            "cost": float(cost.mean()),
-            **{name: float(value.mean()) for name, value in task.metrics(trials.x, trials.u).items()},
+            "cost": float(ended.costs.mean()),
+            **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
             "best_cost": best,
             "model_calls": policy.calls / max(policy.acts, 1),  # one-step predictions per environment step
             "model_error": error,
@@ -129,7 +129,7 @@ def aggregate(
         frozen: State = {"number": number, "best": best, "episodes": episodes, "steps": steps}
         if learner:
             frozen |= learner.state()
-        per = cost.reshape(task.conditions, -1).mean(1)
+        per = trials.costs.reshape(task.conditions, -1).mean(1)
         x = trials.x.reshape(task.conditions, -1, *trials.x.shape[1:])
         yield Iteration(number, policy, scalars, {"cost": per, "x": x, **seen.arrays}, frozen)
 

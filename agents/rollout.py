@@ -37,6 +37,16 @@ class Trajectories(NamedTuple):
         """States (M, dx), actions (M, du) and next states (M, dx) of the steps taken."""
         return self.x[:, :-1][self.taken], self.u[self.taken], self.x[:, 1:][self.taken]
 
+    @property
+    def sound(self) -> "Trajectories":
+        """Returns the episodes that did not diverge."""
+        return Trajectories(*(a[~self.failed] for a in self))
+
+    @property
+    def costs(self) -> Array:
+        """Returns the cost of each episode, (N,); NaN where it diverged, as it was cut short."""
+        return np.where(self.failed, np.nan, self.cost.sum(-1))
+
     def between(self, first: int, last: int) -> "Trajectories":
         """Returns the steps first..last-1, and the states around them."""
         states, steps = slice(first, last + 1), slice(first, last)

@@ -71,8 +71,8 @@ class Display:
             self.say(" ".join(f"{h:>{w}}" for (h, _), w in zip(cells, widths, strict=True)), style="bold")
             self._headed = True
         self.say(" ".join(f"{c:>{w}}" for (_, c), w in zip(cells, widths, strict=True)))
-        if lost := scalars.get("diverged", 0.0):
-            self.say(f"        {lost:.0f} trials diverged: the models are fitted without them")
+        if lost := scalars.get("diverged", 0.0) + scalars.get("policy_diverged", 0.0):
+            self.say(f"        {lost:.0f} trials diverged: models, costs and measures are those of the others")
         if self._bar:
             self._bar.update(self._task, completed=number, note=f"elapsed {clock(elapsed)}, left {clock(remaining)}")
 

@@ -30,7 +30,7 @@ def summarise(path: Path) -> dict[str, Any]:
     if (worst := spike([row.get("policy_cost", math.nan) for row in rows])) is not None:
         found["spike of the policy's cost"] = worst
     found |= {key.replace("_", " "): last[key] for key in ("rollouts", "env_steps") if key in last}
-    if diverged := sum(row.get("diverged", 0.0) for row in rows):
+    if diverged := sum(row.get(key, 0.0) for row in rows for key in ("diverged", "policy_diverged")):
         found["diverged trials"] = diverged
     key = "policy_cost" if math.isfinite(last.get("policy_cost", math.nan)) else "cost"
     success = last.get("policy_success", last.get("success", math.nan))

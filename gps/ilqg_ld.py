@@ -168,19 +168,19 @@ def report(
 ) -> tuple[dict[str, float], dict[str, Array]]:
     """Returns the metrics row and the arrays for figures, after noise-free trials of the controllers to try next."""
     test = rollout(task, made.controller, np.arange(task.conditions), 1, rng, noise=0.0)
-    cost = test.cost.sum(-1)
+    ended = test.sound
     scalars = {
         "rollouts": float(episodes),
         "env_steps": float(steps),
-        "cost": float(cost.mean()),
-        **{name: float(value.mean()) for name, value in task.metrics(test.x, test.u).items()},
-        "sampled_cost": float(trials.cost.sum(-1)[~trials.failed].mean()),
+        "cost": float(ended.costs.mean()),
+        **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
+        "sampled_cost": float(trials.sound.costs.mean()),
         "planned_cost": float(made.cost.mean()),
         "model_error": float(np.abs(test.x - made.X).mean()),
         "unsolved": float((~made.converged).sum()),
-        "diverged": float(trials.failed.sum()),
+        "diverged": float(trials.failed.sum() + test.failed.sum()),
     }
     mean = np.concatenate([made.X, np.pad(made.U, ((0, 0), (0, 1), (0, 0)))], -1)
     spread = np.zeros((*mean.shape, mean.shape[-1]))
     x = trials.x.reshape(task.conditions, -1, *trials.x.shape[1:])
-    return scalars, {"cost": cost, "x": x, "mean": mean, "cov": spread}
+    return scalars, {"cost": test.costs, "x": x, "mean": mean, "cov": spread}

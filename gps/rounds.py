@@ -101,13 +101,13 @@ class Rounds:
         every, chart = np.arange(self.task.conditions), known.local.chart
         test = rollout(self.task, self.controller, every, 1, rng, noise=0.0, chart=self.chart)
         seen = test.x if chart is None else chart.flat(test.x[:, None])[:, 0]
-        cost, sampled = test.cost.sum(-1), self.trials.cost.sum(-1)[~self.trials.failed]
+        ended = test.sound
         scalars = {
             "rollouts": float(known.local.trials),
             "env_steps": float(known.local.steps),
-            "cost": float(cost.mean()),
-            **{name: float(value.mean()) for name, value in self.task.metrics(test.x, test.u).items()},
-            "sampled_cost": float(sampled.mean()),
+            "cost": float(ended.costs.mean()),
+            **{name: float(value.mean()) for name, value in self.task.metrics(ended.x, ended.u).items()},
+            "sampled_cost": float(self.trials.sound.costs.mean()),
             "kl": float(step.kl.mean()),
             "epsilon": float(step.epsilon.mean()),
             "eta": float(np.median(step.eta[step.solved])) if step.solved.any() else 0.0,
@@ -115,7 +115,7 @@ class Rounds:
             "actual": float(known.actual.mean()),
             "accepted": float(known.accepted.mean()),
             "unsolved": float((~step.solved).sum()),
-            "diverged": float(self.trials.failed.sum()),
+            "diverged": float(self.trials.failed.sum() + test.failed.sum()),
             "evidence": known.fit.evidence,
             "prior_strength": known.fit.strength,
             "std": float(np.sqrt(np.einsum("ctii->", step.controller.cov) / step.controller.k.size)),
@@ -123,7 +123,7 @@ class Rounds:
         mean, cov = chart.seen(step.mean, step.cov) if chart else step[1:3]
         unseen = np.pad(~known.local.used.any(1), ((0, 0), (1, 0)))  # (C, T+1), no trial got there
         arrays = {
-            "cost": cost,
+            "cost": test.costs,
             "predicted": known.promised,
             "actual": known.actual,
             "model_error": error_along(known.dynamics, seen, test.u),  # on trials that the models have not seen

@@ -106,11 +106,13 @@ class Student:
     def report(self, rng: np.random.Generator) -> tuple[dict[str, float], dict[str, Array]]:
         """Returns metrics and arrays from noise-free trials of the policy."""
         shown = rollout(self.task, self.policy, np.arange(self.task.conditions), 1, rng, noise=0.0)
+        ended = shown.sound
         scalars = {
-            "policy_cost": float(shown.cost.sum(-1).mean()),
-            **{f"policy_{name}": float(value.mean()) for name, value in self.task.metrics(shown.x, shown.u).items()},
+            "policy_cost": float(ended.costs.mean()),
+            **{f"policy_{name}": float(value.mean()) for name, value in self.task.metrics(ended.x, ended.u).items()},
+            "policy_diverged": float(shown.failed.sum()),
         }
-        return scalars, {"policy_cost": shown.cost.sum(-1), "policy_x": shown.x}
+        return scalars, {"policy_cost": shown.costs, "policy_x": shown.x}
 
     def state(self) -> dict[str, Any]:
         """Returns, as a tree, all that a new `Student` needs to go on."""

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agents import rs_mpc
 from agents.neural_policy import NeuralPolicy
 from agents.rollout import rollout
 from dynamics import (
+    MODELS,
     Ensemble,
     FlatPrior,
     GaussianMixturePrior,
@@ -24,7 +26,7 @@ from dynamics import (
 )
 from dynamics.prior import NormalInverseWishart, posterior
 from dynamics.regression import log_evidence, regression
-from gps import badmm, lqr_flm
+from gps import badmm, ilqg_ld, lqr_flm
 from gps import local as lc
 from gps.linearise import linearise
 from lqr import GPSError, InputError, LinearGaussianController, NumericalError
@@ -494,6 +496,49 @@ def test_a_simulation_that_diverges_ends_is_counted_and_does_not_reach_the_fit(t
     assert (local.used[1] == 0).all()
     x, _, after = lc.transitions(local)
     assert np.abs(np.concatenate([x, after])).max() < 1.0  # the runaway reached 1e10
+
+
+class Broken(World):
+    """Two conditions, of which the second diverges in its third step."""
+
+    def __init__(self):
+        super().__init__(2, 5, 2, 1)
+
+    @property
+    def diverged(self):
+        return (self.where == 1) & (self.t >= 3)
+
+    def done(self):
+        return self.diverged | super().done()
+
+    def advance(self, s, u):
+        return s @ self.A.T + u @ self.B.T
+
+    physical = states = staticmethod(np.copy)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        (lqr_flm, {}),
+        (badmm, {"policy_steps": 3, "hidden": (4,)}),
+        (ilqg_ld, {"samples": 2, "model": "nn", "plan_iterations": 1}),
+        (rs_mpc, {"samples": 2, "model": "simulator", "plans": 2, "horizon": 2}),
+    ],
+    ids=["lqr_flm", "badmm", "ilqg_ld", "rs_mpc"],
+)
+def test_costs_and_measures_are_those_of_the_trials_that_did_not_diverge(method, settings, monkeypatch):
+    monkeypatch.setitem(MODELS, "nn", lambda: Network((4,), 1))
+    config = method.Config(iterations=2, **settings)
+    for iteration in method.train(Broken(), config, np.random.default_rng(0)):
+        scalars, cost = iteration.scalars, iteration.arrays["cost"]
+        assert np.isfinite(list(scalars.values())).all()
+        assert np.isnan(cost[1])
+        assert scalars["cost"] == pytest.approx(cost[0])
+        assert scalars["diverged"] == (2 if method is rs_mpc else 3)  # two trials, and a noise-free one
+        if method is badmm:
+            assert scalars["policy_diverged"] == 1
+            assert scalars["policy_cost"] == iteration.arrays["policy_cost"][0]
 
 
 def test_a_velocity_that_the_simulator_would_hide_is_seen(tmp_path):
