@@ -102,7 +102,7 @@ class RunFolder:
         for number, folder in found:
             try:
                 tree, meta = load_tree(folder)
-                return Checkpoint(tree, _checked(meta, number, folder))
+                return Checkpoint(tree, checked(meta, number, folder))
             except CheckpointError as error:
                 if folder == found[-1][1]:
                     raise
@@ -188,7 +188,8 @@ def saved_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _checked(meta: dict[str, Any], number: int, folder: Path) -> dict[str, Any]:
+def checked(meta: dict[str, Any], number: int, folder: Path) -> dict[str, Any]:
+    """Returns what a checkpoint says of itself. Raises CheckpointError where it is not of the form that a run wrote."""
     kinds = {
         "iteration": int,
         "seconds": float,

@@ -9,32 +9,40 @@ from typing import Any
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from dynamics.files import folders_by_number
+from dynamics.files import folders_by_number, read_file, read_json
 from dynamics.storage import load_tree
 from experiments.command import complain
-from experiments.folder import CHECKPOINTS, RESULT, saved_config
+from experiments.folder import CHECKPOINTS, RESULT, checked, saved_config
+from experiments.tables import CHANGED
 from lqr import CheckpointError
 
 
 def verify(path: Path) -> dict[str, Any]:
     """Returns the newest whole iteration as "progress", and for each checkpoint its digest, or what is wrong with it.
 
-    Changes nothing, and takes no lock. Raises CheckpointError where there is no run, or no checkpoint of it is whole.
+    Changes nothing, and takes no lock. Raises CheckpointError where there is no run, where no checkpoint of it is
+    whole, and where a table, the result, the policy or the trajectories are not as they were written.
     """
     saved = saved_config(path)
     steps, found = path / CHECKPOINTS, dict[str, str]()
-    progress = 0
+    progress, marks = 0, dict[str, Any]()
     for number, folder in folders_by_number(steps, "step_") if steps.is_dir() else ():
         try:
-            load_tree(folder)
+            meta = checked(load_tree(folder)[1], number, folder)
             found[folder.name] = hashlib.sha256((folder / "MANIFEST.json").read_bytes()).hexdigest()
-            progress = max(progress, number)
+            if number > progress:
+                progress, marks = number, meta["tables"]
         except CheckpointError as error:
             found[folder.name] = str(error)
     if found and not progress:
         raise CheckpointError(f"{path}: got {len(found)} checkpoints, none of them whole; take another copy of the run")
-    if (path / "policy").is_dir():
-        load_tree(path / "policy")
+    for name, mark in marks.items():
+        check_table(path / name, mark)
+    for name, finite in (("policy", True), ("trajectories", False)):
+        if (path / name).is_dir():
+            load_tree(path / name, finite)
+    if (path / RESULT).exists():
+        read_json(path / RESULT)
     return {
         "experiment": saved["experiment"],
         "seed": saved["seed"],
@@ -42,6 +50,13 @@ def verify(path: Path) -> dict[str, Any]:
         "finished": (path / RESULT).exists(),
         "checkpoints": found,
     }
+
+
+def check_table(path: Path, mark: dict[str, Any]) -> None:
+    """Raises CheckpointError where the beginning of a table is not what a checkpoint's mark says of it."""
+    content = read_file(path, 1 << 32)[: mark["bytes"]]
+    if len(content) < mark["bytes"] or hashlib.sha256(content).hexdigest() != mark["sha256"]:
+        raise CheckpointError(f"{path}: got other rows than expected; {CHANGED}")
 
 
 def main(words: list[str]) -> int:

@@ -12,15 +12,18 @@ from harness import PLAIN, Parent, again, assert_same, check, fresh, printed_by,
 
 
 def random_kills(parent, folder, count, seed=0):
-    """Kills runs at random moments, again and again until one survives; returns (kills, runs that ended)."""
+    """Kills runs at random moments, again and again until one survives; returns (kills, runs that ended).
+
+    The longer none has ended, the longer they are left alive: the machine may be busier than when it was measured.
+    """
     draw = random.Random(seed)
     reference, seconds = reference_run(parent, folder)
-    kills = ended = newest = 0
+    kills = ended = newest = in_a_row = 0
     place = folder / "random"
     fresh(place)
     while kills < count:
         pid = parent.start(place, again(place, PLAIN))
-        time.sleep(draw.uniform(0, 1.1 * seconds))
+        time.sleep(draw.uniform(0, 1.1 * seconds * 1.1**in_a_row))
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         code = parent.wait()
@@ -31,9 +34,9 @@ def random_kills(parent, folder, count, seed=0):
         if code == 0:
             assert_same(place / "r", reference)
             fresh(place)
-            ended, newest = ended + 1, 0
+            ended, newest, in_a_row = ended + 1, 0, 0
         else:
-            kills += 1
+            kills, in_a_row = kills + 1, in_a_row + 1
     assert parent.run(place, again(place, PLAIN)) == 0, (place / "err").read_text()
     assert_same(place / "r", reference)
     return kills, ended + 1

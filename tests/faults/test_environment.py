@@ -17,6 +17,8 @@ THREADS = """
 import hashlib, os, sys
 os.cpu_count = lambda: {threads}
 import numpy as np, torch
+from agents import pets
+from agents.tasks.pendulum import Pendulum
 from agents.tasks.reacher import Reacher
 from gps import badmm
 torch.set_num_threads({threads})
@@ -25,6 +27,11 @@ for iteration in badmm.train(Reacher(), config, np.random.default_rng(0)):
     pass
 leaves = [iteration.policy.weights[0], iteration.policy.cov, *iteration.arrays.values()]
 scalars = repr(sorted(iteration.scalars.items())).encode()
+config = pets.Config(iterations=2, fit_steps=30, hidden=(64, 64), plans=60, elites=6, plan_iterations=1)
+for iteration in pets.train(Pendulum(), config, np.random.default_rng(0)):
+    pass
+leaves += [iteration.state["model"]["params"]["W0"], *iteration.arrays.values()]
+scalars += repr(sorted(iteration.scalars.items())).encode()
 print(hashlib.sha256(scalars + b"".join(np.ascontiguousarray(a).tobytes() for a in leaves)).hexdigest())
 """
 

@@ -21,6 +21,19 @@ def test_a_whole_run_says_its_progress_and_equal_runs_have_equal_digests(runs, c
     assert set(found["checkpoints"]) == {"step_5", "step_6"}
 
 
+@pytest.mark.parametrize(
+    "name", ["metrics.csv", "timing.csv", "result.json", "trajectories/meta.json", "policy/meta.json"]
+)
+def test_damage_beside_the_checkpoints_is_named(runs, name, capsys):
+    content = (runs / "r" / name).read_bytes()
+    try:
+        (runs / "r" / name).write_bytes(content[:-2])
+        assert main([str(runs / "r")]) == 3
+        assert name in capsys.readouterr().err
+    finally:
+        (runs / "r" / name).write_bytes(content)
+
+
 def test_damage_is_named_and_the_whole_one_counts(runs, capsys):
     for number, code in ((6, 3), (5, 3)):
         arrays = runs / "r" / "checkpoints" / f"step_{number}" / "arrays.safetensors"
