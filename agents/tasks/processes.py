@@ -40,7 +40,7 @@ class Processes:
         from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
         if len(self._fleets) >= KEPT:
-            self._fleets.pop(next(iter(self._fleets))).close()
+            self._fleets.pop(next(iter(self._fleets))).close(terminate=True)
         fleet = AsyncVectorEnv([self._make] * count, context="forkserver", autoreset_mode=AutoresetMode.NEXT_STEP)
-        weakref.finalize(self, fleet.close)
+        weakref.finalize(self, fleet.close, terminate=True)  # at the exit the pipes may be gone
         return fleet

@@ -1,5 +1,9 @@
 """A person's own simulator, any Gymnasium environment, and the cost that is learned from rewards."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
@@ -243,6 +247,21 @@ def test_side_by_side_in_processes_the_numbers_are_those_of_one_after_another():
     assert found[0][4].min() < 40  # some fall early
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_script_with_processes_ends_in_silence(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})\n"
+        "if __name__ == '__main__':\n"
+        "    import numpy as np\n"
+        "    from agents.tasks.gymnasium_task import GymnasiumTask\n"
+        "    task = GymnasiumTask('Pendulum-v1', conditions=2, processes=True)\n"
+        "    print(task.reset(np.arange(2), np.random.default_rng(0)).shape)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(2, 3)\n", "")
 
 
 def test_a_command_that_is_no_number_ends_its_own_process_episode_alone():
