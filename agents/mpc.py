@@ -33,17 +33,19 @@ class MPC:
         high: Array,
         value: Value | None = None,
         every: int = 1,
+        dx: int | None = None,
         about: Callable[[], dict[str, Any]] | None = None,
     ):
         """`steps` is the length T of an episode, for which `cost` speaks; `value(x)` is a cost to go beyond the
         horizon.
 
-        `low` and `high` (du,) limit the actions. `about()` tells what `state` is to save; see `agents.planned`.
+        `low` and `high` (du,) limit the actions; with `dx`, states of another size are refused. `about()` tells what
+        `state` is to save; see `agents.planned`.
         """
         if horizon < 1 or steps < 1 or not 1 <= every <= horizon:
             raise InputError(f"horizon is {horizon}, every {every}; expected 1 <= every <= horizon")
         self.world, self.planner, self.cost, self.horizon, self.value = world, planner, cost, horizon, value
-        self.steps, self.every, self._about = steps, every, about
+        self.steps, self.every, self.dx, self._about = steps, every, dx, about
         self.low, self.high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
         self.calls = 0  # one-step predictions of the model since it was made
         self.acts = 0  # environment steps since it was made
@@ -62,6 +64,8 @@ class MPC:
 
         Without a generator, an episode's plans are always those of the same random numbers.
         """
+        if self.dx is not None and np.shape(o)[1:] != (self.dx,):
+            raise InputError(f"got states of {np.shape(o)[-1]} numbers; expected {self.dx}: this policy sees x, not o")
         if t == 0 or len(self._kept) not in (0, len(o)):
             self.reset()
         if not self.plans or self._age >= self.every:

@@ -196,7 +196,7 @@ def controller(task: Task, world: World, planner: Any, word: str, horizon: int, 
         }
 
     T, low, high = task.horizon, task.action_low, task.action_high
-    return MPC(world, planner, task.cost, horizon, steps=T, low=low, high=high, every=every, about=about)
+    return MPC(world, planner, task.cost, horizon, steps=T, low=low, high=high, every=every, dx=task.dx, about=about)
 
 
 def prices(task: Task) -> Array:

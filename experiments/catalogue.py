@@ -17,7 +17,7 @@ from lqr import InputError
 
 FOLDER = Path(__file__).resolve().parent
 MARKS = {"task", "method", "config"}  # a module is an experiment when it binds all three
-METHODS = FOLDER.parent / "gps"
+PACKAGES = ("gps", "agents")  # where the methods are
 METHOD_MARKS = {"Config", "train"}  # a module there is a method when it binds both
 
 
@@ -47,7 +47,7 @@ def names() -> list[str]:
 
 def methods() -> list[str]:
     """Returns the names of the methods, each of which runs on any task, without importing one."""
-    return sorted(path.stem for path in METHODS.glob("*.py") if _bound(path) >= METHOD_MARKS)
+    return sorted(_packages())
 
 
 def load(name: str) -> Experiment:
@@ -57,7 +57,7 @@ def load(name: str) -> Experiment:
     """
     if name not in names():
         if name in methods():
-            method = import_module(f"gps.{name}")
+            method = import_module(f"{_packages()[name]}.{name}")
             return Experiment(name, inspect.getdoc(method) or name, no_task, method, method.Config())
         raise InputError(f"unknown experiment {name!r}; {nearest(name, [*names(), *methods()])}")
     module = import_module(f"experiments.{name}")
@@ -86,6 +86,12 @@ def fields(config: Any) -> list[Field]:
     """Returns the settings of a Config with the values of this one and the comments beside the fields."""
     comments = _comments(type(config))
     return [Field(f.name, getattr(config, f.name), comments.get(f.name, "")) for f in dataclasses.fields(config)]
+
+
+def _packages() -> dict[str, str]:
+    """Returns the package of each method."""
+    files = ((package, path) for package in PACKAGES for path in (FOLDER.parent / package).glob("*.py"))
+    return {path.stem: package for package, path in files if _bound(path) >= METHOD_MARKS}
 
 
 def _bound(path: Path) -> set[str]:

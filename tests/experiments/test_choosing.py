@@ -3,8 +3,10 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
+from agents import load_policy
 from experiments.catalogue import load
 from experiments.choosing import choose, load_function
 from experiments.command import Options
@@ -57,6 +59,19 @@ def test_a_method_learns_a_task_with_a_users_cost_and_resumes_to_the_same_bits(h
     config = json.loads((here / "whole" / "config.json").read_text())
     assert config["chosen"]["task"] == "point_mass"
     assert "point_mass with the cost mine.py:reach" in (here / "whole" / "report.html").read_text()
+
+
+def test_a_planning_method_takes_a_task_of_any_length_and_a_cost_too(here):
+    words = ["cem_mpc", "--task", "mountain_car", "--task-horizon", "12", "--iterations", "2"]
+    words += ["--plans", "20", "--horizon", "5", "--fit-steps", "20"]
+    assert main([*words, "--out", "plain"]) == 0
+    policy = load_policy(here / "plain")
+    assert policy.steps == 12
+    with pytest.raises(InputError, match="got states of 3 numbers; expected 2"):
+        policy.act(np.zeros(3))
+    assert main([*words, "--cost", "mine.py:reach", "--out", "own"]) == 0
+    with pytest.raises(CheckpointError, match="expected load_policy"):
+        load_policy(here / "own")
 
 
 def test_a_run_is_resumed_with_its_own_task_and_cost_alone(here):
