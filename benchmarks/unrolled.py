@@ -63,6 +63,7 @@ def draw(path: Path, task: str, found: dict[int, np.ndarray], still: np.ndarray)
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, ScalarFormatter
 
     from experiments.style import GREY, STYLE
 
@@ -75,6 +76,9 @@ def draw(path: Path, task: str, found: dict[int, np.ndarray], still: np.ndarray)
         axis.plot(ahead, still, "--", color=GREY, label="nothing changes")
         axis.set(xlabel="steps ahead", ylabel="error, share of the spread", yscale="log")
         axis.set_title(f"{task}: open-loop error", loc="left")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_formatter("")
         axis.legend(fontsize=8)
         figure.savefig(path, bbox_inches="tight")
 

@@ -28,6 +28,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 td, th { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 td:first-child, th:first-child { text-align: left; padding-left: 0 }
 .pairs td { white-space: normal; text-align: left; overflow-wrap: anywhere }
+.pairs td:last-child { min-width: 4.5em }
 summary { cursor: pointer; margin-top: 1.5rem; font-weight: 600 }
 code { font-size: .88rem; overflow-wrap: anywhere }
 @media print { :root { --ink: #000; --dim: #444; --page: #fff; --card: #fff; --line: #bbb } main { max-width: none }
