@@ -28,6 +28,7 @@ from agents.saved import build_policy
 from agents.worlds import Learned
 from dynamics import MODELS, History
 from dynamics.history import MOST
+from dynamics.storage import check_tree
 from lqr import InputError, LinearGaussianController, ilqr, window
 
 from . import local as lc
@@ -98,6 +99,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     scale, model = lc.action_scale(task), cast(Any, MODELS[config.model])()
     world, history = Learned.of(task, model), History(config.history)
     if state:
+        check_state(state, task, config)
         policy, starts, last = build_policy(state["policy"], "state"), state["starts"], state["last"]
         model.load_state(state["model"])
         history.load_state(state["seen"])
@@ -126,6 +128,16 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         frozen |= {"starts": starts, "last": last, "seen": history.state()}
         frozen |= {"lessons": {f"{i:03d}": {"o": a, "u": b} for i, (a, b) in enumerate(lessons)}}
         yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays, frozen)
+
+
+def check_state(state: State, task: Task, config: Config) -> None:
+    """Raises CheckpointError where a state does not fit the task and the settings."""
+    form: dict[str, Any] = {"number": int, "episodes": int, **dict.fromkeys(("policy", "model", "seen"), dict)}
+    form |= {"starts": (config.plans, task.dx), "last": (config.plans, config.plan_length or task.horizon, task.du)}
+    check_tree({key: state.get(key) for key in form}, form, "state")
+    names = [f"{i:03d}" for i in range(min(state["number"], config.replay))]
+    form["lessons"] = {name: {"o": (name, task.do), "u": (name, task.du)} for name in names}
+    check_tree(state, form, "state")
 
 
 def refuse(task: Any, config: Config) -> None:
@@ -231,12 +243,12 @@ def report(
 ) -> tuple[dict[str, float], dict[str, Array]]:
     """Returns the metrics row and the arrays for figures, after noise-free trials of the policy."""
     shown = rollout(task, policy, np.arange(task.conditions), 1, rng, noise=0.0)
-    cost = shown.cost.sum(-1)
+    ended = shown.sound
     scalars = {
-        "cost": float(cost.mean()),
-        **{name: float(value.mean()) for name, value in task.metrics(shown.x, shown.u).items()},
-        "sampled_cost": float(trials.cost.sum(-1)[~trials.failed].mean()),
+        "cost": float(ended.costs.mean()),
+        **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
+        "sampled_cost": float(trials.sound.costs.mean()),
         "planned_cost": float(plans.cost.mean()),
-        "diverged": float(trials.failed.sum()),
+        "diverged": float(trials.failed.sum() + shown.failed.sum()),
     }
-    return scalars, {"cost": cost, "x": shown.x[:, None]}
+    return scalars, {"cost": shown.costs, "x": shown.x[:, None]}

@@ -24,6 +24,10 @@ CASES = {
     "pi2": ("gps.pi2", {}),
     "reset_free": ("gps.reset_free", {**NEURAL, "clusters": 2, "prior": GaussianMixturePrior(window=40)}),
     "ilqg_ld": ("gps.ilqg_ld", {"model": "small", "history": 40, "plan_iterations": 1, "guesses": 0, "samples": 1}),
+    "ilqg_gps": (
+        "gps.ilqg_gps",
+        {"model": "small", "history": 40, "plans": 2, "plan_iterations": 1, "policy_steps": 1},
+    ),
     "pets": ("agents.pets", {**PLAN, "plans": 4, "elites": 2, "plan_iterations": 1}),
 }
 
