@@ -67,6 +67,13 @@ def test_a_planning_method_takes_a_task_of_any_length_and_a_cost_too(here):
     assert main([*words, "--out", "plain"]) == 0
     policy = load_policy(here / "plain")
     assert policy.steps == 12
+    ceiling = json.loads((here / "plain" / "result.json").read_text())["ceiling"]
+    assert set(ceiling) == {"learned", "true"}
+    report = (here / "plain" / "report.html").read_text()
+    assert "the same starts, planned in the true physics" in report
+    for name, heading in (("promise", "Predicted and real cost"), ("open_loop", "open loop"), ("planner", "search")):
+        assert (here / "plain" / "figures" / f"{name}.png").exists()
+        assert heading in report
     with pytest.raises(InputError, match="got states of 3 numbers; expected 2"):
         policy.act(np.zeros(3))
     assert main([*words, "--cost", "mine.py:reach", "--out", "own"]) == 0
