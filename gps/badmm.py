@@ -84,7 +84,8 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
 
         scalars, arrays = rounds.report(known, step, rng)
         shown, pictures = student.report(rng)
-        scalars |= shown | student.imitation.report(gap, kl, known.epsilon)
+        costs = scalars["cost"], shown["policy_cost"]
+        scalars |= shown | student.imitation.report(gap, kl, known.epsilon, costs)
         scalars |= {"policy_loss": loss, "lean": float(np.abs(lean).mean()), "nu": float(dual.nu.mean())}
         arrays |= pictures | {"lambda": dual.lam, "nu": dual.nu}
         frozen = rounds.state(number) | student.state() | {"dual": dual._asdict()}

@@ -4,7 +4,8 @@ The controllers improve within a step of epsilon nats per trajectory. The policy
 long as that is not much more than a step, what they gained is not lost (Montgomery & Levine 2016, section 4). It *lags*
 where the divergence, mean of the conditions, exceeds `lag_limit` steps. While it does, `on_lag` says what happens:
 `warn` nothing more, `train` twice the regression's steps, `slow` half the KL step, so that it can catch up. The first
-iterations of a good run may lag, as the controllers learn fastest then: a warning comes only where it lasts.
+iterations of a good run may lag, as the controllers learn fastest then, and a policy may do as well by other means: a
+warning comes only where it lasts and the policy costs more than its controllers.
 """
 
 import warnings
@@ -19,6 +20,7 @@ from .settings import Neural
 
 Array = np.ndarray
 PATIENCE = 3  # iterations in a row that lag before it is said
+DEARER = 0.1  # share of the controllers' cost by which the policy's must be above it
 
 
 class Imitation:
@@ -26,6 +28,7 @@ class Imitation:
 
     def __init__(self, config: Neural, row: int = 0):
         self.config, self.row = config, row  # how many iterations in a row lag
+        self.said = False  # of these
 
     @property
     def lagging(self) -> bool:
@@ -46,21 +49,27 @@ class Imitation:
         """Returns what was learned with a step of this pace."""
         return known if self.pace == 1.0 else known._replace(epsilon=self.pace * known.epsilon)
 
-    def report(self, gap: Array, kl: Array, epsilon: Array) -> dict[str, float]:
+    def report(
+        self, gap: Array, kl: Array, epsilon: Array, costs: tuple[float, float] | None = None
+    ) -> dict[str, float]:
         """Returns the metrics of imitation, from the gap of the mean actions (C, T, du), KL(p || pi) (C, T) and the
-        steps epsilon (C,); warns once of each time that the policy lags for PATIENCE iterations in a row."""
+        steps epsilon (C,). Warns once of each time that the policy lags for PATIENCE iterations in a row and, where the
+        `costs` of controllers and policy are told, is dearer."""
         total, limit = float(kl.sum(-1).mean()), self.config.lag_limit * float(epsilon.mean())
         self.row = self.row + 1 if total > limit else 0
-        if self.row == PATIENCE:
+        self.said = self.said and self.lagging
+        dearer = costs is None or costs[1] - costs[0] > DEARER * abs(costs[0])
+        if self.row >= PATIENCE and dearer and not self.said:
+            self.said = True
             done = {
                 "warn": "",
                 "train": "; it is trained twice as long meanwhile",
                 "slow": "; the KL step is halved meanwhile",
             }
             warnings.warn(
-                f"for {PATIENCE} iterations the policy has been {total:.3g} nats from its controllers, above "
-                f"{self.config.lag_limit:g} KL steps{done[self.config.on_lag]}. Harmless while policy_cost falls with "
-                "cost; else raise --policy-steps or --hidden, or take --on-lag train",
+                f"for {self.row} iterations the policy has lagged behind its controllers, now by {total:.3g} nats, "
+                f"above {self.config.lag_limit:g} KL steps{done[self.config.on_lag]}. Harmless while policy_cost "
+                "falls; else raise --policy-steps or --hidden, or take --on-lag train",
                 stacklevel=3,
             )
         gap_size = float(np.sqrt((gap**2).mean()))

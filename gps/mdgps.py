@@ -100,7 +100,8 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         shown, pictures = student.report(rng)
         after = student.linearised(seen, **LINES)
         gap, kl = compare(after, rounds.controller, expected)
-        scalars |= shown | student.imitation.report(gap, kl, known.epsilon) | {"policy_loss": loss}
+        costs = scalars["cost"], shown["policy_cost"]
+        scalars |= shown | student.imitation.report(gap, kl, known.epsilon, costs) | {"policy_loss": loss}
         frozen = rounds.state(number) | student.state()
         policy = build_policy(frozen["policy"], "state")
         yield Iteration(number, policy, scalars, arrays | pictures, frozen)

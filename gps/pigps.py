@@ -70,6 +70,7 @@ def descend(
         shown, pictures = student.report(rng)
         under = TrajectoryDistribution(step.mean, step.cov)
         gap, kl = compare(student.linearised(seen), rounds.controller, under)
-        scalars |= shown | student.imitation.report(gap, kl, step.epsilon) | {"policy_loss": loss}
+        costs = scalars["cost"], shown["policy_cost"]
+        scalars |= shown | student.imitation.report(gap, kl, step.epsilon, costs) | {"policy_loss": loss}
         frozen = rounds.state(number) | student.state()
         yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays | pictures, frozen)

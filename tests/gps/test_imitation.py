@@ -16,9 +16,9 @@ from lqr import forward
 C, T, DX, DU = 2, 4, 3, 2
 
 
-def told(imitation, nats, epsilon=2.0):
+def told(imitation, nats, epsilon=2.0, costs=None):
     """Reports a divergence of so many nats per trajectory."""
-    return imitation.report(np.full((C, T, DU), 0.3), np.full((C, T), nats / T), np.full(C, epsilon))
+    return imitation.report(np.full((C, T, DU), 0.3), np.full((C, T), nats / T), np.full(C, epsilon), costs)
 
 
 def test_it_lags_where_the_divergence_exceeds_so_many_steps():
@@ -31,10 +31,21 @@ def test_it_is_said_once_when_three_iterations_in_a_row_lag():
     imitation = Imitation(badmm.Config(lag_limit=10.0))
     with warnings.catch_warnings(action="error"):
         assert [told(imitation, nats)["lagging"] for nats in (30, 30, 3, 30, 30)] == [1, 1, 0, 1, 1]
-    with pytest.warns(UserWarning, match=r"for 3 iterations .* been 20\.1 nats .*above 10 KL steps\. Harmless while"):
+    with pytest.warns(UserWarning, match=r"for 3 iterations .* by 20\.1 nats, above 10 KL steps\. Harmless while"):
         told(imitation, 20.1)
     with warnings.catch_warnings(action="error"):
         assert [told(imitation, nats)["lagging"] for nats in (30, 30, 30)] == [1, 1, 1]
+
+
+def test_nothing_is_said_while_the_policy_costs_no_more_than_its_controllers():
+    imitation = Imitation(badmm.Config(lag_limit=10.0))
+    with warnings.catch_warnings(action="error"):
+        for costs in ((5.0, 9.0), (5.0, 9.0), (5.0, 5.4), (-5.0, -4.6)):
+            assert told(imitation, 30, costs=costs)["lagging"] == 1.0
+    with pytest.warns(UserWarning, match="for 5 iterations"):
+        told(imitation, 30, costs=(-5.0, -4.4))
+    with warnings.catch_warnings(action="error"):
+        told(imitation, 30, costs=(5.0, 9.0))
 
 
 @pytest.mark.parametrize(("word", "steps", "share"), [("warn", 100, 1.0), ("train", 200, 1.0), ("slow", 100, 0.5)])
