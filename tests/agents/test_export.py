@@ -91,7 +91,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path):
     with pytest.raises(InputError, match="expected one of torchscript, onnx"):
         export(policy, tmp_path / "p", "pickle")
     controller = LinearGaussianController(np.zeros((1, 2, 1, 3)), np.zeros((1, 2, 1)), np.ones((1, 2, 1, 1)))
-    with pytest.raises(InputError, match="expected a policy that is a network"):
+    with pytest.raises(InputError, match="which is no network; expected the run of a method that trains one"):
         export(ControllerPolicy(controller), tmp_path / "p")
     with pytest.raises(StorageError, match="expected a folder"):
         export(policy, tmp_path / "nowhere" / "p")
