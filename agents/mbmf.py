@@ -185,4 +185,4 @@ def report(
     }
     per = judged.cost.sum(-1).reshape(task.conditions, -1).mean(1)
     x = judged.x.reshape(task.conditions, -1, *judged.x.shape[1:])
-    return Iteration(state["number"], policy, scalars, {"cost": per, "policy_cost": per, "x": x}, state)
+    return Iteration(state["number"], policy, scalars, {"policy_cost": per, "policy_x": x[:, 0]}, state)

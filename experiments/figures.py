@@ -62,7 +62,7 @@ def _save(plt: Any, figure: Any, path: Path) -> None:
 
 def _learning(plt: Any, metrics: Columns, per: Columns) -> Any:
     """Cost of the controllers, or of the planner, and of the policy, with the spread over the conditions."""
-    actors = {"planner": "planner", "controllers": "local controllers"}[tables.actors(metrics)]
+    actors = {"planner": "planner", "controllers": "local controllers", "trials": "trials"}[tables.actors(metrics)]
     shown = [(k, n, c) for k, n, c in (("cost", actors, BLUE), ("policy_cost", "policy", ORANGE)) if k in metrics]
     if not shown:
         return None
@@ -164,7 +164,7 @@ def _imitation(plt: Any, metrics: Columns, per: Columns) -> Any:
     if "policy_cost" not in per or "cost" not in per:
         return None
     both, pair = "policy_kl" in metrics, np.array([per["policy_cost"][-1], per["cost"][-1]])
-    if not np.isfinite(pair).any():
+    if not np.isfinite(pair).all(0).any():
         return None
     figure, axes = plt.subplots(1, 1 + both, figsize=(6.4, 3.2), squeeze=False)
     axis, (mine, theirs) = axes[0, 0], pair

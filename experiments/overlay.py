@@ -66,8 +66,9 @@ class Group(NamedTuple):
 
 def called(key: str, groups: Sequence[Group]) -> str:
     """Returns what people call a column of FINAL: where planners act, a planner's."""
-    planner = all(tables.actors(run.final) == "planner" for group in groups for run in group.runs)
-    return FINAL[key].replace("controllers'", "planner's") if planner else FINAL[key]
+    actors = {tables.actors(run.final) for group in groups for run in group.runs}
+    whose = {"planner": "planner's", "trials": "trials'"}.get(actors.pop(), "controllers'") if len(actors) == 1 else ""
+    return FINAL[key].replace("controllers'", whose) if whose else FINAL[key]
 
 
 def read(path: Path) -> list[Run]:

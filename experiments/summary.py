@@ -17,7 +17,7 @@ def summarise(path: Path) -> dict[str, Any]:
     """
     rows = tables.read(path / "metrics.csv")
     first, last = rows[0], rows[-1]
-    whose = {"planner": "planner's", "controllers": "controllers'"}[tables.actors(last)]
+    whose = {"planner": "planner's", "controllers": "controllers'", "trials": "trials'"}[tables.actors(last)]
     names = {
         "cost": f"{whose} cost",
         "policy_cost": "policy's cost",

@@ -18,7 +18,10 @@ CHANGED = "it was changed since the checkpoint: take the whole folder from one p
 
 
 def actors(columns: Collection[str]) -> str:
-    """Returns who acts for the cost, with these columns of metrics: a planner, or local controllers."""
+    """Returns whose the cost is, with these columns of metrics: a planner's, local controllers', or of trials of both a
+    planner and a policy, in phases."""
+    if "phase" in columns:
+        return "trials"
     return "planner" if "model_calls" in columns else "controllers"
 
 
