@@ -131,9 +131,10 @@ def spread(values: Sequence[float]) -> str:
     if not values:
         return "–"
     mean = statistics.fmean(values)
-    if len(values) == 1:
-        return f"{mean:.4g}"
-    return f"{mean:.4g} ± {statistics.stdev(values):.2g} ({min(values):.4g} to {max(values):.4g})"
+    if min(values) == max(values):
+        return page.number(values[0]) + (" (all)" if len(values) > 1 else "")
+    low, high = page.number(min(values)), page.number(max(values))
+    return f"{page.number(mean)} ± {statistics.stdev(values):.2g} ({low} to {high})"
 
 
 def verdict(groups: Sequence[Group]) -> str:

@@ -155,6 +155,7 @@ def test_a_curve_is_as_long_as_the_longest_run():
 def test_mean_and_spread_by_hand():
     assert overlay.spread([1.0, 2.0, 3.0]) == "2 ± 1 (1 to 3)"
     assert overlay.spread([1.5]) == "1.5"
+    assert overlay.spread([30000.0, 30000.0]) == "30000 (all)"
 
 
 def test_the_verdict_knows_chance_from_a_difference():
