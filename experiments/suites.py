@@ -107,6 +107,7 @@ SUITES = {
         (
             _mbbl("mbbl_acrobot", "ilqg_gps", f"{SWING} --dither --trials 4 --iterations 12 --smoothing 3", SHORT),
             _mbbl("mbbl_mountain_car", "ilqg_gps", f"{SWING} --iterations 10 --smoothing 10", MIDDLE),
+            _mbbl("mbbl_mountain_car", "ilqg_ld", "--iterations 3 --samples 2 --initial-std 1 --guesses 4"),
             _mbbl("mbbl_cartpole", "ilqg_gps", BALANCE),
             _mbbl("mbbl_cartpole", "badmm", "--iterations 20 --samples 10 --initial-std 1 --min-std 1"),
             _mbbl("mbbl_swimmer", "ilqg_gps", SWIM),
