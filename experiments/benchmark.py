@@ -53,6 +53,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, each on one core")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="the contestants and tasks that hold one of these")
     parser.add_argument("--peer-steps", type=int, help="of SAC and PPO, in place of the suite's")
+    parser.add_argument("--table", action="store_true", help="run nothing: the table of what is finished in --out")
     parser.add_argument("--out", type=Path, help="folder; an earlier one goes on (default runs/benchmark/SUITE)")
     asked = parser.parse_args(list(words))
     if asked.suite not in SUITES:
@@ -67,7 +68,7 @@ def main(words: Sequence[str]) -> int:
         raise InputError(f"got --only {' '.join(asked.only)}; expected words in {[e.name for e in suite.entries]}")
     folder, failed = asked.out or Path("runs") / "benchmark" / asked.suite, 0
     with Stop() as stop:
-        for entry in entries:
+        for entry in () if asked.table else entries:
             make_folder(place(folder, entry))
             steps = ["--steps", str(asked.peer_steps)] if entry.peer and asked.peer_steps else []
             print(f"{entry.task}, {entry.name}", flush=True)
