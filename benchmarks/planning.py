@@ -1,7 +1,8 @@
-"""Planning: `python -m benchmarks.planning random`, `truth`, `plans`, `throughput`.
+"""Planning: `python -m benchmarks.planning random`, `truth`, `cheetah`, `plans`, `throughput`.
 
 random       returns of random actions in the benchmark's environments, beside the published ones
 truth        CEM of 500 sequences, 30 steps, 5 iterations in the true model of the benchmark's environments: the returns
+cheetah      CEM, iCEM and MPPI at equal model calls in the true half cheetah: returns of 200 steps
 plans        plans per CPU second in the true model of the cart-pole swing-up
 throughput   plans per CPU second in an ensemble of five networks, beside mbrl-lib's where that is installed
 
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from agents.mpc import MPC
-from agents.planners import CEM, Objective
+from agents.planners import CEM, ICEM, MPPI, Objective
 from agents.rollout import rollout, run
 from agents.tasks import make_task
 from agents.worlds import Learned, Simulated
@@ -46,17 +47,24 @@ PUBLISHED = {  # GT-CEM of Wang et al. (2019)
 }
 SIZES = ((60, 6, 3, 5), (400, 40, 5, 20))  # sequences, elites, iterations, particles: light, and PETS's own
 HORIZON, HIDDEN = 25, 64
+BUDGET = {  # planners of about as many sequences per step; elites, colour and temperature are the best of a few tried
+    "CEM": CEM(12, 2, 3),
+    "iCEM": ICEM(14, 2, 3, colour=1.0, share=0.5),
+    "MPPI": MPPI(36, 1.0, 0.5),
+}
 
 
 def main() -> None:
     """Runs the part that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("random", "truth", "plans", "throughput"))
+    parser.add_argument("part", choices=("random", "truth", "cheetah", "plans", "throughput"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--tasks", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
     asked = parser.parse_args()
     if asked.part == "truth":
         truth(asked.tasks, asked.seeds)
+    elif asked.part == "cheetah":
+        cheetah(asked.seeds)
     else:
         {"random": random, "plans": plans, "throughput": throughput}[asked.part]()
 
@@ -91,6 +99,24 @@ def truth(tasks: list[str], seeds: int) -> None:
         print(
             f"{name}: mean {np.mean(found):.1f} +- {np.std(found):.1f} of {seeds}, published {mean} +- {std}",
             flush=True,
+        )
+
+
+def cheetah(seeds: int) -> None:
+    """Prints the returns of an episode of 200 steps, and the ratio of their mean to CEM's."""
+    base = 0.0
+    for name, planner in BUDGET.items():
+        found, used = [], 0.0
+        for seed in range(seeds):
+            task = make_task("half_cheetah", horizon=200)
+            policy = mpc(task, Simulated(task), planner, 30)
+            trial = rollout(task, policy, np.zeros(1, int), 1, np.random.default_rng(seed))
+            found.append(float(task.metrics(trial.x, trial.u)["return"][0]))
+            used += policy.calls / policy.acts / seeds
+        base = base or float(np.mean(found))
+        text = ", ".join(f"{value:.0f}" for value in found)
+        print(
+            f"{name}: {text}; mean {np.mean(found):.0f}, {np.mean(found) / base:.2f} of CEM, {used:.0f} calls per step"
         )
 
 
