@@ -224,6 +224,20 @@ def test_a_blow_does_not_bend_the_model_elsewhere(word):
     np.testing.assert_allclose(fitted(word, (x, u, xnext)).predict(x_test, u_test).mean, wanted, atol=0.05)
 
 
+def test_blows_too_frequent_to_be_left_out_do_not_keep_an_ensemble_from_learning():
+    """Held out among the others, they would outweigh by a Gaussian's likelihood all that is learned."""
+    rng = np.random.default_rng(16)
+    x, u, xnext = bent(rng, 400, noise=0.0)
+    blows = rng.choice(400, 16, replace=False)
+    xnext[blows] += 3 * (xnext - x).std(0) * rng.choice([-1, 1], (16, x.shape[1]))
+    assert ordinary(np.concatenate([x, u], 1), xnext - x).all()
+    model = Ensemble(steps=300)
+    model.fit(x, u, xnext, np.random.default_rng(0))
+    x, u, xnext = bent(rng, 400, noise=0.0)
+    gap = np.median(np.abs(model.predict(x, u).mean - xnext), 0) / (xnext - x).std(0)
+    assert (gap < 0.3).all()
+
+
 def test_no_outliers_are_seen_in_a_gaussian_sample_or_a_smooth_system():
     rng = np.random.default_rng(17)
     for data in (linear(rng, 2000), bent(rng, 2000), bent(rng, 2000, noise=0.0)):
