@@ -67,9 +67,7 @@ SHORT, MIDDLE = "--plan-length 80 --unused 20", "--plan-length 130 --unused 30"
 BALANCE = (
     "--dither --initial-std 0.1 --trials 5 --iterations 4 --plans 16 --copies-std 0.5 --plan-length 60 --unused 20"
 )
-SWIM = "--initial-std 1 --smoothing 5 --trials 1 --plans 4 --visited 28 --iterations 10 --replay 2 --copies 1 "
-SWIM += "--plan-length 80 --unused 30"
-LONG = "--iterations 20 --samples 10 --initial-std 0.5"
+LONG = "--iterations 10 --samples 5 --initial-std 0.5 --min-std 0.1 --smoothing 5 --kl-step 200 --max-kl-step 4000"
 
 SUITES = {
     "reacher_four": Suite(
@@ -110,9 +108,7 @@ SUITES = {
             _mbbl("mbbl_mountain_car", "ilqg_ld", "--iterations 3 --samples 2 --initial-std 1 --guesses 4"),
             _mbbl("mbbl_cartpole", "ilqg_gps", BALANCE),
             _mbbl("mbbl_cartpole", "badmm", "--iterations 20 --samples 10 --initial-std 1 --min-std 1"),
-            _mbbl("mbbl_swimmer", "ilqg_gps", SWIM),
             _mbbl("mbbl_swimmer", "lqr_flm", LONG),
-            _mbbl("mbbl_fixed_swimmer", "ilqg_gps", SWIM),
             _mbbl("mbbl_fixed_swimmer", "lqr_flm", LONG),
         ),
         (
