@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from dynamics.storage import check_tree
 from lqr import InputError
 
 from . import model_free, rs_mpc
@@ -30,7 +31,7 @@ from .foresight import NAMES
 from .interfaces import Array, Iteration, State, Task
 from .mpc import MPC
 from .neural_policy import NeuralPolicy
-from .planned import aggregate, controller, make_model
+from .planned import COUNTS, aggregate, controller, make_model
 from .planners import RandomShooting
 from .rollout import rollout
 from .rules import Rule, count, counts, one_of, positive, share
@@ -92,6 +93,8 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
             yield row._replace(scalars=row.scalars | more, state=state)
         assert state is not None
         state = begin(task, c, state["plan"], rng)
+    else:
+        check_tree(state, _form(task, state), "state")
     expert = mpc(task, planner, c, state["model"])
     while state["number"] < c.planning + c.imitation:
         yield (row := imitate(task, c, expert, state, rng))
@@ -99,6 +102,14 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     while state["number"] < c.iterations:
         yield (row := fine_tune(task, c, state, rng))
         state = row.state
+
+
+def _form(task: Task, state: State) -> dict[str, Any]:
+    """Returns the form of a state of imitation, or of fine-tuning, whose own parts are checked where they are used."""
+    form: dict[str, Any] = {**COUNTS, "policy": dict, "model": dict}
+    if "taught" not in state:
+        return form | {"tuned": dict}
+    return form | {"taught": {"o": ("answers", task.do), "u": ("answers", task.du), "togo": ("answers",)}}
 
 
 def begin(task: Task, c: Any, state: State, rng: np.random.Generator) -> State:

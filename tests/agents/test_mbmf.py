@@ -15,7 +15,7 @@ from agents.rollout import Trajectories
 from agents.tasks import make_task
 from agents.tasks.equations import MapTask
 from dynamics.storage import load_tree, save_tree
-from lqr import InputError, Quadratic
+from lqr import CheckpointError, InputError, Quadratic
 
 
 class Cart(MapTask):
@@ -187,3 +187,18 @@ def test_it_runs_in_the_true_simulator_and_needs_no_model_then(name):
     rows = list(mbmf.train(make_task(name), config, np.random.default_rng(0)))
     assert len(rows) == 6
     assert rows[0].scalars["model_calls"] > 0
+
+
+def test_of_the_state_of_each_phase_no_part_may_be_missing_or_of_another_kind():
+    rows = list(mbmf.train(Cart(), SMALL, np.random.default_rng(0)))
+    for row in (rows[2], rows[5]):  # of imitation, of fine-tuning
+        parts = [(name,) for name in row.state] + [("taught", name) for name in row.state.get("taught", ())]
+        for *above, last in parts:
+            for change in ("missing", "7", None, np.zeros(2)):
+                state = {name: dict(part) if isinstance(part, dict) else part for name, part in row.state.items()}
+                inner = state[above[0]] if above else state
+                inner[last] = change
+                if isinstance(change, str) and change == "missing":
+                    del inner[last]
+                with pytest.raises(CheckpointError):
+                    next(mbmf.train(Cart(), replace(SMALL, iterations=7), np.random.default_rng(0), state=state))
