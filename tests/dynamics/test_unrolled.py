@@ -101,7 +101,7 @@ def test_its_slope_is_that_of_finite_differences(kind):
 
 
 @pytest.mark.parametrize("kind", [Network, Ensemble])
-def test_one_step_is_the_usual_loss(kind):
+def test_one_step_is_the_usual_score(kind):
     model, _, _, z, y, many = made(kind, 1)
     params = {name: value.double() for name, value in model.params.items()}
     first = np.arange(20)
@@ -111,7 +111,9 @@ def test_one_step_is_the_usual_loss(kind):
         wanted = ((model._forward(params, Z) - Y) ** 2).mean((1, 2))
     else:
         mean, log = model._heads(params, Z)
-        wanted = ((mean - Y) ** 2 / log.exp() + log).mean((1, 2))
+        t = torch.distributions.StudentT(torch.tensor(4.0, dtype=torch.float64), mean, (0.5 * log).exp())
+        peak = torch.distributions.StudentT(torch.tensor(4.0, dtype=torch.float64)).log_prob(torch.tensor(0.0))
+        wanted = 2 * (peak - t.log_prob(Y)).mean((1, 2))
     np.testing.assert_allclose(found.detach(), wanted.detach())
 
 
