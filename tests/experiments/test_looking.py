@@ -296,7 +296,10 @@ def test_the_viewer_serves_its_page_and_heeds_the_buttons():
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
 def test_the_buttons_answer_to_clicks_in_a_browser():
     command = [sys.executable, Path(__file__).with_name("viewing.py"), ROOT, "chromium"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=250)
+    for _ in range(2):  # a browser that draws without a graphics card may be late once
+        done = subprocess.run(command, capture_output=True, text=True, timeout=250)
+        if done.returncode == 0:
+            break
     assert done.returncode == 0, done.stderr
 
 
