@@ -62,7 +62,7 @@ def _save(plt: Any, figure: Any, path: Path) -> None:
 
 def _learning(plt: Any, metrics: Columns, per: Columns) -> Any:
     """Cost of the controllers, or of the planner, and of the policy, with the spread over the conditions."""
-    actors = {"planner": "planner", "controllers": "local controllers", "trials": "trials"}[tables.actors(metrics)]
+    actors = {"controllers": "local controllers"}.get(tables.actors(metrics), tables.actors(metrics))
     shown = [(k, n, c) for k, n, c in (("cost", actors, BLUE), ("policy_cost", "policy", ORANGE)) if k in metrics]
     if not shown:
         return None

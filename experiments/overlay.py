@@ -67,7 +67,11 @@ class Group(NamedTuple):
 def called(key: str, groups: Sequence[Group]) -> str:
     """Returns what people call a column of FINAL: where planners act, a planner's."""
     actors = {tables.actors(run.final) for group in groups for run in group.runs}
-    whose = {"planner": "planner's", "trials": "trials'"}.get(actors.pop(), "controllers'") if len(actors) == 1 else ""
+    whose = (
+        {"planner": "planner's", "policy": "policy's", "trials": "trials'"}.get(actors.pop(), "controllers'")
+        if len(actors) == 1
+        else ""
+    )
     return FINAL[key].replace("controllers'", whose) if whose else FINAL[key]
 
 

@@ -17,7 +17,8 @@ def summarise(path: Path) -> dict[str, Any]:
     """
     rows = tables.read(path / "metrics.csv")
     first, last = rows[0], rows[-1]
-    whose = {"planner": "planner's", "controllers": "controllers'", "trials": "trials'"}[tables.actors(last)]
+    actors = tables.actors(last)
+    whose = f"{actors}'" if actors.endswith("s") else f"{actors}'s"
     names = {
         "cost": f"{whose} cost",
         "policy_cost": "policy's cost",

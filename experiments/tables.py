@@ -18,10 +18,12 @@ CHANGED = "it was changed since the checkpoint: take the whole folder from one p
 
 
 def actors(columns: Collection[str]) -> str:
-    """Returns whose the cost is, with these columns of metrics: a planner's, local controllers', or of trials of both a
-    planner and a policy, in phases."""
+    """Returns whose the cost is, with these columns of metrics: a planner's, local controllers', a policy's that has
+    none beside it, or of trials of both a planner and a policy, in phases."""
     if "phase" in columns:
         return "trials"
+    if "policy_loss" in columns and "policy_cost" not in columns:
+        return "policy"
     return "planner" if "model_calls" in columns else "controllers"
 
 

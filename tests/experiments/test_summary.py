@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from experiments.summary import spike, verdict
+from experiments.summary import spike, summarise, verdict
 
 GRADE = {"episodes": 100, "mean_return": -5.0, "standard_error": 0.2, "final_distance": 0.012, "spread": 2.0}
 RANDOM = {"episodes": 20, "mean_return": -43.0, "standard_error": 0.9, "final_distance": None, "spread": 4.0}
@@ -54,3 +54,8 @@ def test_where_a_task_tells_success_that_decides_and_the_unseen_conditions_are_n
     assert words in verdict({"costs": costs, "iterations": 5, "success": success})
     unseen = {"conditions": 16.0, "success": 0.75}
     assert "75% of 16 that" in verdict({"costs": costs, "iterations": 5, "success": success, "unseen": unseen})
+
+
+def test_the_only_policys_cost_is_called_so(tmp_path):
+    (tmp_path / "metrics.csv").write_text("iteration,cost,distance,policy_loss\n1,3.0,0.2,0.5\n2,2.0,0.1,0.4\n")
+    assert summarise(tmp_path)["figures"] == {"policy's cost": 2.0, "policy's distance": 0.1}
