@@ -5,6 +5,7 @@ so that a handful of transitions gives a linear model, and what is bent is learn
 where transitions that were held out are explained best, for each member by itself.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,7 +22,7 @@ from .unrolled import run_lengths, unrolled
 Params = dict[str, Any]  # torch tensors of float32: A (E, n, dx), and of layer i W{i} (E, in, out), b{i} (E, 1, out)
 
 
-class Perceptrons(ChangeModel):
+class Perceptrons(ChangeModel, ABC):
     """What networks share: data held out or drawn once, training, tangents. They add `_loss`, `_judge`, `_predict`."""
 
     heads = 1  # outputs per coordinate of the state: the mean, and maybe the logarithm of the variance
@@ -79,12 +80,12 @@ class Perceptrons(ChangeModel):
     def _penalty(self, params: Params) -> Any:
         return 0.0
 
+    @abstractmethod
     def _loss(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
         """Returns the losses (E, M, dx) of inputs (E, M, n) and targets (E, M, dx), and what the next step is given.
 
         `last` is what the last step of an open-loop prediction gave: its error, and maybe more; None at the first.
         """
-        raise NotImplementedError
 
     def _score(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
         """Returns what the losses are to be on transitions that were held out, likewise."""

@@ -33,7 +33,7 @@ from lqr import InputError, LinearGaussianController, ilqr, window
 
 from . import local as lc
 from .distillation import Lesson, teach
-from .settings import Rule, check, count, counts, not_negative, positive, whole
+from .settings import Rule, check, count, counts, not_negative, one_of, positive, whole
 
 Array = np.ndarray
 
@@ -75,9 +75,7 @@ class Config:
     }
 
     def __post_init__(self) -> None:
-        check(self, **self.RULES)
-        if self.model not in MODELS:
-            raise InputError(f"model is {self.model!r}; expected one of {', '.join(MODELS)}")
+        check(self, **self.RULES, model=one_of(*MODELS))
 
 
 class Plans(NamedTuple):

@@ -31,7 +31,7 @@ from lqr import InputError, LinearGaussianController, LinearGaussianDynamics, ba
 from lqr.expansion import make_convex
 
 from . import local as lc
-from .settings import Rule, check, count, positive, whole
+from .settings import Rule, check, count, one_of, positive, whole
 
 Array = np.ndarray
 
@@ -55,9 +55,7 @@ class Config:
     }
 
     def __post_init__(self) -> None:
-        check(self, **self.RULES)
-        if self.model not in MODELS:
-            raise InputError(f"model is {self.model!r}; expected one of {', '.join(MODELS)}")
+        check(self, **self.RULES, model=one_of(*MODELS))
 
 
 class Plan(NamedTuple):

@@ -13,6 +13,7 @@ A term whose numbers are not finite or have the wrong sign raises InputError whe
 those of X and U raise it when the term meets them.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -80,8 +81,8 @@ class _Radial(Term):
     _least = (("weights", 0.0), ("l1", 0.0), ("l2", 0.0), ("alpha", 0.0), ("target", None))
     _steps = (("target", -2),)
 
-    def _profile(self, s: Array) -> Parts:
-        raise NotImplementedError
+    @abstractmethod
+    def _profile(self, s: Array) -> Parts: ...
 
     def _value(self, X: Array, U: Array) -> Array:
         w, d = self._weights(X), X - fitted("target", self.target, X.shape)

@@ -1,5 +1,6 @@
 """What cost terms are made of: sums, ramps and broadcasting. A term says its value and its derivatives, no more."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
@@ -37,7 +38,7 @@ class Sum(Addable):
         return QuadraticCost(*(reduce(np.add, fields) for fields in zip(*parts, strict=True)))
 
 
-class Term(Addable):
+class Term(Addable, ABC):
     """A ramp times what subclasses define: `_value` (..., T+1), and `_parts`: value, gradient and Hessian in xu."""
 
     ramp: Any
@@ -60,11 +61,11 @@ class Term(Addable):
         w, (value, g, H) = ramp_weights(self.ramp, U.shape[-2]), self._parts(X, U)
         return absolute(w * value, w[..., None] * g, w[..., None, None] * H, stack(X, U))
 
-    def _value(self, X: Array, U: Array) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def _value(self, X: Array, U: Array) -> Array: ...
 
-    def _parts(self, X: Array, U: Array) -> Parts:
-        raise NotImplementedError
+    @abstractmethod
+    def _parts(self, X: Array, U: Array) -> Parts: ...
 
 
 class Separable(Term):
@@ -72,8 +73,8 @@ class Separable(Term):
 
     _of_actions = True
 
-    def _terms(self, z: Array) -> Iterable[Array]:
-        raise NotImplementedError
+    @abstractmethod
+    def _terms(self, z: Array) -> Iterable[Array]: ...
 
     def _value(self, X: Array, U: Array) -> Array:
         value, *_ = self._terms(U if self._of_actions else X)

@@ -79,12 +79,12 @@ class DmPeg(ModelTask):
         self.layout = np.array([draw(model, rng) for _ in range(conditions)])  # (C, 8 + 3 + 3)
         self.joint_target = self.layout[:, :5] + [0.0, 0.0, 0.0, 0.0, 0.5]  # the fingers press
 
-    def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
-        """Starts simulation i in condition conditions[i], at rest but for small velocities; returns x (B, 30)."""
-        where = self.layout[np.asarray(conditions)]
+    def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+        """Returns the places of conditions[i], at rest but for small velocities, and the goals."""
+        where = self.layout[conditions]
         qvel = np.zeros((len(where), 11))
         qvel[:, :4] = rng.uniform(-0.005, 0.005, size=(len(where), 4))
-        return self.start(where[:, :11], qvel, where[:, 11:])
+        return where[:, :11], qvel, where[:, 11:]
 
     def start(self, qpos: Array, qvel: Array, goals: Array | None = None) -> Array:
         """Starts simulations at positions and velocities (B, 11) and goals (x, z, angle) (B, 3); returns x."""

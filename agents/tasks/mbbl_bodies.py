@@ -14,6 +14,7 @@ import numpy as np
 from lqr.costs import Action, Quadratic
 from lqr.terms import Parts, Term
 
+from .inverted import InvertedPendulum
 from .mbbl import before_each_step
 from .model_task import ModelTask
 from .reacher import ExactCost, gymnasium_xml, place_of, sample_layout, state_of, tip_cost, view_of
@@ -191,37 +192,24 @@ class MbblSlimHumanoidEt(MbblSlimHumanoid):
     name, ends = "mbbl_slim_humanoid_et", True
 
 
-class MbblInvertedPendulum(ModelTask):
+class MbblInvertedPendulum(InvertedPendulum):
     """Gymnasium's InvertedPendulum without an end, pushed by at most a third of its motor; the reward is -angle^2."""
 
     name = "mbbl_inverted_pendulum"
-    dx, du, do = 4, 1, 4
 
     def __init__(self, conditions: int = 1):
-        super().__init__(gymnasium_xml("inverted_pendulum.xml"), 2, conditions, 101)
+        super().__init__(conditions, 101)
+        self.env_id = None  # type: ignore[assignment]  # its reward is another
         self.action_low, self.action_high = -np.ones(1), np.ones(1)
-        self.cost: Any = Quadratic(np.diag([0.0, 2.0, 0.0, 0.0]), ramp=before_each_step(self.horizon))
-
-    def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Returns positions and speeds, uniform within 0.01."""
-        draw = rng.uniform(-0.01, 0.01, size=(2, len(conditions), 2))
-        return draw[0], draw[1]
-
-    def states(self) -> Array:
-        """Returns x (B, 4)."""
-        return np.concatenate([self._sim.field("qpos"), self._sim.field("qvel")], 1)
-
-    def place_of(self, x: Array) -> tuple[Array, Array]:
-        """Returns positions and speeds of x (B, 4)."""
-        return x[:, :2], x[:, 2:]
-
-    def observe(self) -> Array:
-        """Returns x (B, 4)."""
-        return self.states()
+        self.cost = Quadratic(np.diag([0.0, 2.0, 0.0, 0.0]), ramp=before_each_step(self.horizon))
 
     def view(self, x: Array) -> Array:
         """Returns a copy of x (..., 4)."""
         return x.copy()
+
+    def terminated(self) -> Array:
+        """Returns that nobody has fallen, (B,)."""
+        return np.zeros(len(self._over), bool)
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""

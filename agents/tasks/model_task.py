@@ -1,5 +1,6 @@
 """What the tasks on a MuJoCo model share: one batch of simulations, started and stepped."""
 
+from abc import ABC, abstractmethod
 from copy import copy
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ from .mujoco_task import MujocoBatch
 Array = np.ndarray
 
 
-class ModelTask:
+class ModelTask(ABC):
     """A task on a MuJoCo model; a subclass says where it starts, what is seen, what it costs and when it ends.
 
     It gives the numbers of `agents.interfaces.Task`, `cost`, `starts`, `states`, `observe` and `metrics`, and
@@ -46,17 +47,17 @@ class ModelTask:
         """Returns simulation i as an MjData, for rendering."""
         return self._sim.data(i)
 
-    def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Returns where simulations in these conditions (B,) begin: qpos (B, nq), qvel (B, nv)."""
-        raise NotImplementedError
+    @abstractmethod
+    def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+        """Returns where simulations in these conditions (B,) begin, for `start`: qpos (B, nq), qvel (B, nv) ..."""
 
+    @abstractmethod
     def states(self) -> Array:
         """Returns what the local models see now, x (B, dx)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def observe(self) -> Array:
         """Returns what a policy sees now, o (B, do)."""
-        raise NotImplementedError
 
     def terminated(self) -> Array:
         """Returns which simulations are in a state that ends an episode, (B,)."""

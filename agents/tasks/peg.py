@@ -47,10 +47,10 @@ class Peg(ModelTask):
         near = np.r_[np.zeros(14), SIDEWAYS, SIDEWAYS, 1.0, SIDEWAYS, SIDEWAYS, 1.0, np.zeros(6)]
         self.cost = Lorentzian(near, l1=0.1, l2=1.0, alpha=1e-3) + Action(1.0)
 
-    def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
-        """Starts simulation i at rest with the hole of conditions[i]; returns x (B, 26)."""
-        holes = self.offsets[np.asarray(conditions)]
-        return self.start(np.tile(REST, (len(holes), 1)), np.zeros((len(holes), 7)), holes)
+    def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+        """Returns the arm at rest, and the hole of conditions[i]."""
+        holes = self.offsets[conditions]
+        return np.tile(REST, (len(holes), 1)), np.zeros((len(holes), 7)), holes
 
     def start(self, qpos: Array, qvel: Array, holes: Array | None = None) -> Array:
         """Starts simulations at angles and velocities (B, 7) and with holes at these offsets (B, 2); returns x."""

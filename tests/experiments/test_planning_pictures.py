@@ -45,7 +45,11 @@ def test_each_is_drawn_and_each_line_is_named(name, last, plt, tmp_path):
 def test_a_search_of_one_iteration_and_one_start_are_enough(plt, tmp_path):
     last = {"plan_trace": FULL["plan_trace"][:, :1], **{k: v[:1] for k, v in FULL.items() if k.startswith("promise")}}
     for name in ("planner", "promise"):
-        LAST[name](plt, last, None).savefig(tmp_path / f"{name}.png")
+        figure = LAST[name](plt, last, None)
+        figure.savefig(tmp_path / f"{name}.png")
+        drawn = [line.get_ydata() for axis in figure.axes for line in axis.get_lines()]
+        assert drawn
+        assert any(np.isfinite(y).any() for y in drawn)
 
 
 def test_what_a_method_does_not_leave_is_not_drawn(plt):
