@@ -38,6 +38,7 @@ class Perceptrons(ChangeModel, ABC):
         self.unroll = unroll
         self.members_, self.hidden, self.steps, self.rate, self.batch = members, tuple(hidden), steps, rate, batch
         self.params: Params = {}
+        self.fold: Any = None  # what `dynamics.stepper` makes of them
         self.born: Units | None = None  # the units of the data at the last fresh start
         self.held = np.zeros(0, bool)  # (M,), which transitions are held out
         self.rows = np.zeros((members, 0), np.int64)  # (E, K), each member's training set

@@ -1,9 +1,9 @@
 """`@kernel`: numba's compiler with an on-disk cache that may be damaged, stale, unwritable or strange without harm.
 
 Kernels may fuse a multiplication and an addition, and nothing else: NaN and infinity keep their meaning. A kernel is
-compiled anew when the content of any file of its folder has changed; numba by itself watches only the date and the
-size of the kernel's own file. What the cache holds runs as it stands, so its files carry digests, and a folder that
-anybody may write to is not used.
+compiled anew when the content of any file of its folder, or of this one, has changed; numba by itself watches only the
+date and the size of the kernel's own file. What the cache holds runs as it stands, so its files carry digests, and a
+folder that anybody may write to is not used.
 """
 
 import contextlib
@@ -78,7 +78,9 @@ def pointer(function: Callable[..., Any], signature: Any, cached: bool = True) -
 
 def _guard(cache: Any, function: Callable[..., Any]) -> None:
     """Makes a cache forget what is stale or damaged, and go on where the disk refuses."""
-    cache._cache_file._source_stamp = _stamp(Path(function.__code__.co_filename).parent)
+    cache._cache_file._source_stamp = tuple(
+        _stamp(folder) for folder in (Path(function.__code__.co_filename).parent, Path(__file__).parent)
+    )
     folder, name = Path(cache.cache_path), Path(cache._cache_file._index_name).stem
     sums = folder / f"{name}.sums"
     load, save = cache.load_overload, cache.save_overload

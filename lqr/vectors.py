@@ -1,4 +1,6 @@
-"""Pieces of kernels written in LLVM's own vectors of eight float64; LLVM splits them where the machine's are shorter.
+"""Pieces of kernels written in LLVM's own vectors of 64 bytes; LLVM splits them where the machine's are shorter.
+
+They are of eight float64, but for `tile`, which has them of sixteen float32 as well.
 
 Arrays are C-contiguous and 2-D unless said otherwise. Nothing checks bounds: scratch rows are whole vectors long.
 """
@@ -14,6 +16,7 @@ from numba.np.arrayobj import make_array
 
 WIDTH = 8
 INDEX, LANE, NUMBER = ir.IntType(64), ir.IntType(32), ir.DoubleType()
+ALIGN = {NUMBER: 8, ir.FloatType(): 4}  # bytes
 POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 FUSE = ("contract",)  # a product and a sum may become one instruction; NaN and infinity keep their meaning
 
@@ -44,22 +47,24 @@ class Emitter:
         return self.builder.gep(array.data, [self.index(*terms)])
 
     def load(self, pointer: Any, width: int = WIDTH) -> Any:
-        return self.builder.load(self.builder.bitcast(pointer, ir.VectorType(NUMBER, width).as_pointer()), align=8)
+        vector = ir.VectorType(pointer.type.pointee, width)
+        return self.builder.load(self.builder.bitcast(pointer, vector.as_pointer()), align=ALIGN[vector.element])
 
     def number(self, pointer: Any) -> Any:
         return self.builder.load(pointer)
 
     def store(self, value: Any, pointer: Any) -> None:
-        if value.type != NUMBER:
+        number = pointer.type.pointee
+        if value.type != number:
             pointer = self.builder.bitcast(pointer, value.type.as_pointer())
-        self.builder.store(value, pointer, align=8)
+        self.builder.store(value, pointer, align=ALIGN[number])
 
     def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
         mask = ir.Constant(ir.VectorType(LANE, len(lanes)), lanes)
         return self.builder.shuffle_vector(a, b, mask)
 
     def splat(self, number: Any, width: int = WIDTH) -> Any:
-        undefined = ir.Constant(ir.VectorType(NUMBER, width), ir.Undefined)
+        undefined = ir.Constant(ir.VectorType(number.type, width), ir.Undefined)
         first = self.builder.insert_element(undefined, number, ir.Constant(LANE, 0))
         return self.shuffle(first, undefined, [0] * width)
 
@@ -163,23 +168,24 @@ def emitted(write: Callable[..., None]) -> Any:
     return extending.intrinsic(call)
 
 
-def tile(rows: int, vectors: int, fresh: bool) -> Any:
-    """Returns a function of A, i, B, j, out, count: out[i:i+rows, j:j+8 vectors] gets the product A' B.
+def tile(rows: int, vectors: int, fresh: bool, width: int = WIDTH) -> Any:
+    """Returns a function of A, i, B, j, out, count: out[i:i+rows, j:j+width vectors] gets the product A' B.
 
-    The product is A[:count, i:i+rows]' B[:count, j:j+8 vectors]; its sums stay in registers. `fresh` writes, else adds.
+    The product is A[:count, i:i+rows]' B[:count, j:j+width vectors]; its sums stay in registers. `fresh` writes, else
+    adds. A width of 16 is for arrays of float32.
     """
 
     @emitted
     def add_tile(e: Emitter, A: Any, i: Any, B: Any, j: Any, out: Any, count: Any) -> None:
-        cells = [(e.index(i, r), e.index(j, WIDTH * q), q) for r in range(rows) for q in range(vectors)]
-        zero = ir.Constant(ir.VectorType(NUMBER, WIDTH), [0.0] * WIDTH)
-        begin = [zero if fresh else e.load(e.at(out, row, column)) for row, column, _ in cells]
+        cells = [(e.index(i, r), e.index(j, width * q), q) for r in range(rows) for q in range(vectors)]
+        zero = ir.Constant(ir.VectorType(out.data.type.pointee, width), [0.0] * width)
+        begin = [zero if fresh else e.load(e.at(out, row, column), width) for row, column, _ in cells]
         sums = [cgutils.alloca_once_value(e.builder, value) for value in begin]
         for total, value in zip(sums, begin, strict=True):
             e.builder.store(value, total)
         with e.range(ir.Constant(INDEX, 0), count, 1) as (m, _):
-            b = [e.load(e.at(B, m, e.index(j, WIDTH * q))) for q in range(vectors)]
-            a = [e.splat(e.number(e.at(A, m, e.index(i, r)))) for r in range(rows)]
+            b = [e.load(e.at(B, m, e.index(j, width * q)), width) for q in range(vectors)]
+            a = [e.splat(e.number(e.at(A, m, e.index(i, r))), width) for r in range(rows)]
             for index, ((_, _, q), total) in enumerate(zip(cells, sums, strict=True)):
                 e.builder.store(e.multiply_add(a[index // vectors], b[q], e.builder.load(total)), total)
         for (row, column, _), total in zip(cells, sums, strict=True):

@@ -12,6 +12,8 @@ from ..interfaces import Cost
 from ..worlds import World
 from .shape import Array
 
+AT_ONCE = 2**16  # numbers of states that are priced together: what a cost computes then stays in the cache
+
 Value = Callable[[Array], Array]
 """The cost to go from states (..., dx), (...)."""
 
@@ -43,10 +45,12 @@ class Objective:
         U = U[:, : self.count]
         with np.errstate(over="ignore", invalid="ignore"):  # a sequence that diverges is priced NaN or infinite
             X = self.world.roll(self.x0, U, self.t, self.rng)  # (N, P, H+1, dx)
-            N, P, H = len(U), X.shape[1], self.count
+            N, P, H = X.shape[0], X.shape[1], self.count
             self.calls += N * P * H
-            many = np.repeat(U, P, axis=0) if P > 1 else U
-            total = self.cost(X.reshape(N * P, H + 1, -1), many).sum(-1).reshape(N, P)
+            many = np.broadcast_to(U[:, None], (N, P, *U.shape[1:]))
+            some = max(AT_ONCE // X[0].size, 1)
+            blocks = (slice(i, i + some) for i in range(0, N, some))
+            total = np.concatenate([self.cost(X[block], many[block]).sum(-1) for block in blocks])
             if self.value is not None:
                 total = total + self.value(X[:, :, -1])
             return total.mean(1)

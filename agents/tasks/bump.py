@@ -36,5 +36,5 @@ class Bump(Term):
         return value, g, H
 
     def _gap(self, X: Array) -> Array:
-        y = X @ np.asarray(self.M, dtype=float).T
+        y = (X.reshape(-1, X.shape[-1]) @ np.asarray(self.M, dtype=float).T).reshape(*X.shape[:-1], -1)  # one product
         return y - fitted("target", self.target, y.shape)

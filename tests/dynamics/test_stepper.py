@@ -1,0 +1,97 @@
+"""The fused steps through networks, against the networks themselves, one layer after another in torch."""
+
+import numpy as np
+import pytest
+import torch
+
+from dynamics import Ensemble, Network
+from dynamics.propagation import propagate
+from dynamics.stepper import COLUMNS, POWER, advance, folded
+from lqr import InputError
+
+DX, DU, H = 3, 2, 4
+SHAPES = ((64, 64), (5,), (30, 7, 50))
+
+
+def fitted(kind, hidden, seed=0):
+    """Returns a model whose layers all matter: trained a little, then given weights of some size."""
+    rng = np.random.default_rng(seed)
+    x, u = rng.normal(size=(300, DX)) * [1, 10, 0.1] + [0, 30, 0], rng.normal(size=(300, DU))
+    model = kind(hidden=hidden, steps=5)
+    model.fit(x, u, x + 0.3 * np.sin(x) + u[:, :1], rng)
+    model.params = {
+        name: value + torch.as_tensor(rng.normal(size=value.shape) / (2 * value.shape[-2] ** 0.5), dtype=torch.float32)
+        for name, value in model.params.items()
+    }
+    return model
+
+
+def close(found, expected, unit):
+    scale = np.abs(expected / unit).max()
+    assert 0.1 < scale < 1000
+    np.testing.assert_allclose(found / unit, expected / unit, rtol=0, atol=2e-6 * scale + 1e-5)  # single precision
+
+
+@pytest.mark.parametrize("hidden", SHAPES)
+@pytest.mark.parametrize("N", [1, COLUMNS + 5])
+def test_each_particle_moves_as_its_member_and_its_noise_say(hidden, N):
+    model, rng = fitted(Ensemble, hidden), np.random.default_rng(1)
+    P, X, U = 3, np.empty((N, 3, H + 1, DX)), rng.normal(size=(N, H, DU))
+    X[:, :, 0] = rng.normal([0, 30, 0], [1, 10, 0.1], (N, P, DX))
+    member, noise = rng.integers(5, size=(H, P)), rng.standard_normal((H, P, DX), dtype=np.float32)
+    advance(X, U, 0, H, member, noise, *folded(model))
+    for t in range(H):
+        u = np.broadcast_to(U[:, None, t], (N, P, DU))
+        mean, var = model.members(X[:, :, t], u)
+        for p, e in enumerate(member[t]):
+            expected = mean[e, :, p] + np.sqrt(var[e, :, p]) * noise[t, p]
+            close(X[:, p, t + 1] - X[:, p, t], expected - X[:, p, t], model.units.spread)
+
+
+@pytest.mark.parametrize("kind", [Ensemble, Network])
+@pytest.mark.parametrize("hidden", SHAPES)
+def test_the_mean_of_all_members_is_followed(kind, hidden):
+    model, rng = fitted(kind, hidden), np.random.default_rng(2)
+    x0, U = np.array([0.1, 29.0, 0.0]), rng.normal(size=(COLUMNS + 1, H, DU))
+    X = propagate(model, x0, U, rng, "mean", 1)[:, 0]
+    assert (X[:, 0] == x0).all()
+    for t in range(H):
+        close(X[:, t + 1] - X[:, t], model.mean(X[:, t], U[:, t]) - X[:, t], model.units.spread)
+
+
+def test_a_sequence_that_breaks_spoils_no_other():
+    model, rng = fitted(Ensemble, (8,)), np.random.default_rng(3)
+    U = rng.normal(size=(4, H, DU))
+    U[1, 2], U[2, 1, 0] = np.nan, np.inf
+    X = propagate(model, np.array([0.0, 30.0, 0.0]), U, rng, "ts1", 5)
+    assert np.isfinite(X[[0, 3]]).all()
+    assert np.isfinite(X[1, :, :3]).all()
+    assert np.isnan(X[1, :, 3:]).all()
+    assert not np.isfinite(X[2, :, 2:]).any()
+
+
+@pytest.mark.parametrize("change", ["fit", "params", "in place"])
+def test_what_the_model_has_learned_since_is_known(change):
+    model, rng = fitted(Network, (8,)), np.random.default_rng(4)
+    x0, U = np.array([0.0, 30.0, 0.0]), rng.normal(size=(1, 1, DU))
+    before = propagate(model, x0, U, rng, "mean", 1)
+    if change == "fit":
+        x = rng.normal(size=(50, DX))
+        model.fit(x, x[:, :DU], 2 * x, rng)
+    elif change == "params":
+        model.params = {name: 2 * value for name, value in model.params.items()}
+    else:
+        model.params["A"] += 1.0
+    after = propagate(model, x0, U, rng, "mean", 1)
+    assert (before[..., 1, :] != after[..., 1, :]).all()
+    close(after[0, 0, 1], model.mean(x0, U[0, 0]), model.units.spread)
+
+
+def test_a_model_that_has_seen_nothing_is_refused():
+    with pytest.raises(InputError, match="fit it first"):
+        folded(Ensemble())
+
+
+def test_powers_of_two_are_those_of_single_precision():
+    f = np.linspace(-0.5, 0.5, 1001)
+    np.testing.assert_allclose(np.polynomial.Polynomial(np.array(POWER, float))(f), np.exp2(f), rtol=1e-7)
