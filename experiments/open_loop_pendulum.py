@@ -3,4 +3,4 @@
 from agents import open_loop as method
 from agents.tasks.pendulum_v1 import PendulumV1 as task
 
-config = method.Config(iterations=5)
+config = method.Config(iterations=5, hold=5)

@@ -3,4 +3,4 @@
 from agents import pddm as method
 from agents.tasks.pendulum_v1 import PendulumV1 as task
 
-config = method.Config(iterations=5)
+config = method.Config(iterations=5, random=0, refit=50, hold=5)

@@ -23,7 +23,7 @@ class Bump(Term):
 
     def _value(self, X: Array, U: Array) -> Array:
         gap = self._gap(X)
-        return -np.exp(-np.einsum("...k,...k->...", gap, gap) / self.width**2)
+        return -np.exp(-(gap * gap).sum(-1) / self.width**2)
 
     def _parts(self, X: Array, U: Array) -> Parts:
         M, d, value, dx = np.asarray(self.M, dtype=float), self._gap(X), self._value(X, U), X.shape[-1]
@@ -36,5 +36,6 @@ class Bump(Term):
         return value, g, H
 
     def _gap(self, X: Array) -> Array:
-        y = (X.reshape(-1, X.shape[-1]) @ np.asarray(self.M, dtype=float).T).reshape(*X.shape[:-1], -1)  # one product
+        M = np.asarray(self.M, dtype=float)
+        y = np.moveaxis((M @ X.reshape(-1, X.shape[-1]).T).reshape(-1, *X.shape[:-1]), 0, -1)  # k first: long rows
         return y - fitted("target", self.target, y.shape)
