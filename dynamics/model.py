@@ -158,15 +158,20 @@ class ChangeModel(ABC):
         model.load_state(tree)
         return model
 
-    def _ask(self, x: Array, u: Array) -> tuple[Array, Units]:
-        """Returns the standardised points, (M, n)."""
+    def _known(self, x: Array, u: Array) -> Units:
+        """Returns the units. Raises InputError before the first fit, and for points of another shape."""
         if self.units is None:
             raise InputError(f"the model {self.word!r} has seen nothing; fit it first")
         n, dx = len(self.units.centre), len(self.units.change)
         if np.shape(x)[-1:] != (dx,) or np.shape(u) != (*np.shape(x)[:-1], n - dx):
             raise InputError(f"x has shape {np.shape(x)}, u {np.shape(u)}; expected (..., {dx}) and (..., {n - dx})")
-        z = np.concatenate([x, u], -1, dtype=float).reshape(-1, n)
-        return (z - self.units.centre) * self.units.rate, self.units
+        return self.units
+
+    def _ask(self, x: Array, u: Array) -> tuple[Array, Units]:
+        """Returns the standardised points, (M, n)."""
+        units = self._known(x, u)
+        z = np.concatenate([x, u], -1, dtype=float).reshape(-1, len(units.centre))
+        return (z - units.centre) * units.rate, units
 
     def _real(self, J: Array, shape: tuple[int, ...]) -> Array:
         """Returns standardised Jacobians of the change (..., M, dx, n) as those of x'; `shape` is that of x."""

@@ -17,6 +17,7 @@ import numpy as np
 from lqr import CheckpointError, InputError, NumericalError
 
 from .model import Array, ChangeModel, Units
+from .stepper import advance_mean, folded
 from .unrolled import run_lengths, unrolled
 
 Params = dict[str, Any]  # torch tensors of float32: A (E, n, dx), and of layer i W{i} (E, in, out), b{i} (E, 1, out)
@@ -73,6 +74,14 @@ class Perceptrons(ChangeModel, ABC):
                 many = run_lengths(*self._ends, 2 * usual + self.held) if self.unroll > 1 else np.ones(len(z), int)
                 self._train(Z, Y, rows, held, many, (2 if fresh else 1) * self.steps, rng)
             self._judge(z, y, held)
+
+    def mean(self, x: Array, u: Array) -> Array:
+        """Returns the predicted mean of x' (..., dx) alone, which costs a fraction of `predict`."""
+        self._known(x, u)
+        X = np.repeat(np.reshape(x, (-1, 1, 1, np.shape(x)[-1])).astype(float), 2, axis=2)
+        net = folded(self)
+        advance_mean(X, np.reshape(u, (len(X), 1, -1)).astype(float), net.W, net.b, net.A, net.sizes)
+        return X[:, 0, 1].reshape(np.shape(x))
 
     def _extra(self, dx: int) -> dict[str, Array]:
         """Returns further parameters as they start, (E, ...) each."""

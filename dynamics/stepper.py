@@ -174,19 +174,23 @@ def advance(X, U, first, last, member, noise, W, b, A, sizes, least, most):
 
 @kernel
 def advance_mean(X, U, W, b, A, sizes):
-    """Writes the states 1..H of X (N, 1, H+1, dx) under U (N, H, du), by the mean of the members' means."""
+    """Writes the states 1..H of X (N, 1, H+1, dx) under U (N, H, du), by the mean of the members' means.
+
+    States are kept in double precision: small differences of states count where slopes are followed.
+    """
     N, dx, du, E = X.shape[0], X.shape[3], U.shape[2], W.shape[1]
     z, here, there = _scratch(dx + du, W.shape[2])
     mean = np.empty((dx, COLUMNS), np.float32)
     for start in range(0, N, COLUMNS):
         count = min(COLUMNS, N - start)
-        _read(X[start:, 0, 0], z, 0, count)
         for t in range(U.shape[1]):
+            _read(X[start:, 0, t], z, 0, count)
             _read(U[start:, t], z, dx, count)
             mean[:] = 0
             for e in range(E):
                 y = _outputs(e, z, here, there, W, b, A, sizes)
                 for d in range(dx):
                     mean[d] += y[d] / np.float32(E)
-            z[:dx] += mean
-            _write(z, X[start:, 0, t + 1], count)
+            for c in range(count):
+                for d in range(dx):
+                    X[start + c, 0, t + 1, d] = X[start + c, 0, t, d] + mean[d, c]
