@@ -6,7 +6,7 @@ torques within (20, 20, 10, 10, 3, 3) Nm for u of 1; 100 steps of 0.05 s. x = [6
 (rad/s), angle of the door (rad) and its velocity, hook relative to its place behind the handle (3, m), and that one's
 mean velocity over the last step (3, m/s)]; the policy sees x. Each condition is one start of the arm. With a the door's
 angle minus that which is wanted and d the hook's distance to its place, the cost is 2 a^2 + sqrt(1e-3 + a^2) / 2 +
-5 d^2 + sqrt(1e-4 + d^2) / 2 + 0.01 |u|^2.
+5 d^2 + sqrt(1e-4 + d^2) / 2 + 0.1 |u|^2.
 """
 
 from pathlib import Path
@@ -45,7 +45,7 @@ class Door(ModelTask):
         super().__init__(str(MODEL), 5, min(conditions, len(STARTS)), horizon)
         angle, gap = (np.r_[np.zeros(12), w] for w in ([1.0] + 7 * [0.0], [0, 0, 1, 1, 1, 0, 0, 0.0]))
         wide = WeightedNorm(angle, l1=0.5, l2=4.0, alpha=1e-3, target=OPEN * angle)
-        self.cost: Cost = wide + WeightedNorm(gap, l1=0.5, l2=10.0, alpha=1e-4) + Action(0.02)
+        self.cost: Cost = wide + WeightedNorm(gap, l1=0.5, l2=10.0, alpha=1e-4) + Action(0.2)
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """Returns each condition's arm, at rest but for small velocities, and the door shut."""
