@@ -105,7 +105,13 @@ def learner(
         how: dict[str, Any] = {"n_steps": steps, "gamma": discount, "learning_rate": rate, "policy_kwargs": shape}
         model = algorithm(word)("MlpPolicy", env, device="cpu", **how)
     into(model, policy)
+    unlogged(model)
     return model
+
+
+def unlogged(model: Any) -> None:
+    """Keeps a learner of Stable-Baselines3 from leaving a folder of logs in the temporary folder at each `learn`."""
+    model.set_logger(import_module("stable_baselines3.common.logger").Logger(None, []))
 
 
 def into(model: Any, policy: NeuralPolicy) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from agents.model_free import unlogged
 from dynamics.files import make_folder, write_file
 from experiments.grading import grade
 from experiments.tables import Table
@@ -59,6 +60,7 @@ def train(algorithm: str, env_id: str, steps: int, seed: int, every: int, folder
 
     torch.set_num_threads(1)
     model = getattr(stable_baselines3, algorithm)("MlpPolicy", gymnasium.make(env_id), seed=seed, device="cpu")
+    unlogged(model)
     curve, spent = Table(folder / CURVE), 0.0
     while model.num_timesteps < steps:
         start = time.process_time()

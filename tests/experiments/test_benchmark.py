@@ -1,5 +1,7 @@
 """A benchmark runs what its suite says, goes on where it was, and its table is that of the runs."""
 
+import tempfile
+
 import numpy as np
 import pytest
 
@@ -97,12 +99,15 @@ def test_what_cannot_be_run_is_refused(words, message):
         benchmark.main(words)
 
 
-def test_a_peer_learns_and_repeats(tmp_path):
+def test_a_peer_learns_and_repeats_and_leaves_nothing_else(tmp_path, monkeypatch):
     pytest.importorskip("stable_baselines3")
     from experiments import peers
 
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
     for name in ("a", "b"):
         assert peers.main(["SAC", "Reacher-v5", "--steps", "120", "--seed", "3", "--out", str(tmp_path / name)]) == 0
     a, b = (tables.read(tmp_path / name / CURVE) for name in ("a", "b"))
     assert [row["graded_return"] for row in a] == [row["graded_return"] for row in b]
     assert a[-1]["env_steps"] == 120
+    assert not list((tmp_path / "temporary").glob("SB3*"))
