@@ -51,7 +51,9 @@ class CartPole(EquationTask):
         mass = 4 * (CART + POLE) - 3 * POLE * cos**2
         cart = (2 * pull + 3 * POLE * GRAVITY * sin * cos + 4 * push) / mass
         pole = (-3 * pull * cos - 6 * (CART + POLE) * GRAVITY * sin - 6 * push * cos) / (LENGTH * mass)
-        return np.stack([speed, cart, spin, pole], -1)
+        out = np.empty(np.shape(s))
+        out[..., 0], out[..., 1], out[..., 2], out[..., 3] = speed, cart, spin, pole
+        return out
 
     def states(self, s: Array) -> Array:
         """Returns a copy of s."""
