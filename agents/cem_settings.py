@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from .planned import Planned
 from .planners import CEM
-from .rules import Rule, count, or_none, share
+from .rules import Rule, count, or_none, positive, share
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,12 @@ class CEMSettings(Planned):
     elites: int | None = None  # the best of them
     plan_iterations: int | None = None  # of the planner
     smoothing: float = 0.1  # share of the old mean and variance that is kept
+    plan_std: float = 0.5  # of the first draws, as a share of half the range
     best: bool = False  # carry out the best sequence instead of the mean
 
     RULES: ClassVar[dict[str, Rule]] = {
         **{"plans": or_none(count), "elites": or_none(count), "plan_iterations": or_none(count), "smoothing": share},
+        "plan_std": positive,
     }
 
     def planner(self) -> CEM:
@@ -27,4 +29,5 @@ class CEMSettings(Planned):
         assert self.plans is not None
         assert self.elites is not None
         assert self.plan_iterations is not None
-        return CEM(self.plans, min(self.elites, self.plans), self.plan_iterations, self.smoothing, best=self.best)
+        elites = min(self.elites, self.plans)
+        return CEM(self.plans, elites, self.plan_iterations, self.smoothing, self.plan_std, best=self.best)

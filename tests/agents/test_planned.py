@@ -18,7 +18,18 @@ from dynamics import Network
 from dynamics.storage import load_tree, save_tree
 from lqr import InputError, Quadratic, WeightedNorm
 
-METHODS = ["rs_mpc", "cem_mpc", "mppi_mpc", "pets", "pddm", "ilqr_mpc", "gradient_mpc", "cmaes_mpc", "open_loop"]
+METHODS = [
+    "rs_mpc",
+    "cem_mpc",
+    "icem_mpc",
+    "mppi_mpc",
+    "pets",
+    "pddm",
+    "ilqr_mpc",
+    "gradient_mpc",
+    "cmaes_mpc",
+    "open_loop",
+]
 
 
 class Cart(MapTask):

@@ -28,6 +28,17 @@ def test_planners_propagations_and_methods_that_it_names_are_there():
         assert f"`{kind.__name__}`" in PAGE
     for word in PROPAGATIONS:
         assert f"`{word}`" in PAGE
-    for word in ("rs_mpc", "cem_mpc", "mppi_mpc", "pets", "pddm", "gradient_mpc", "cmaes_mpc", "ilqr_mpc", "open_loop"):
+    for word in (
+        "rs_mpc",
+        "cem_mpc",
+        "icem_mpc",
+        "mppi_mpc",
+        "pets",
+        "pddm",
+        "gradient_mpc",
+        "cmaes_mpc",
+        "ilqr_mpc",
+        "open_loop",
+    ):
         assert word in PAGE
         assert hasattr(import_module(f"agents.{word}"), "train")

@@ -1,0 +1,6 @@
+"""The 7-joint arm of PETS pushes an object to its goal, by iCEM in an ensemble: 40 episodes of 150 steps."""
+
+from agents import icem_mpc as method
+from agents.tasks.pets_arm import PetsPusher as task
+
+config = method.Config(iterations=40, random=0, refit=75, hold=5, fit_steps=300, plan_std=0.15)
