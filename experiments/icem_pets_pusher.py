@@ -1,6 +1,17 @@
-"""The 7-joint arm of PETS pushes an object to its goal, by iCEM in an ensemble: 40 episodes of 150 steps."""
+"""The 7-joint arm of PETS pushes an object to its goal, by iCEM in an ensemble: 100 episodes of 150 steps."""
 
 from agents import icem_mpc as method
 from agents.tasks.pets_arm import PetsPusher as task
 
-config = method.Config(iterations=40, random=0, refit=75, hold=5, fit_steps=300, plan_std=0.15)
+config = method.Config(
+    iterations=100,
+    random=0,
+    refit=75,
+    hold=5,
+    fit_steps=300,
+    plans=100,
+    plan_std=0.15,
+    members=3,
+    particles=3,
+    hidden=(100, 100),
+)
