@@ -244,6 +244,25 @@ def test_pets_with_the_papers_numbers_makes_a_million_network_calls_per_step():
     assert c.plans * c.plan_iterations * c.horizon * c.particles == 1_000_000
 
 
+def test_how_strong_the_first_draws_are_is_a_setting_and_the_papers_half_by_default():
+    for word in ("cem_mpc", "pets", "icem_mpc"):
+        method = import_module(f"agents.{word}")
+        for chosen, std in (({}, 0.5), ({"plan_std": 0.15}, 0.15)):
+            first, low, high = [], np.full(2, -20.0), np.full(2, 20.0)
+            settings = method.Config(plans=2000, elites=20, plan_iterations=1, **chosen).settled()
+
+            def see(U, first=first):
+                first.append(U)
+                return (U**2).sum((1, 2))
+
+            settings.planner()(see, np.zeros((0, 6, 2)), low, high, np.random.default_rng(0))
+            spread = 20 * std * (1 if word == "icem_mpc" else 0.8796)  # of a normal that ends at two deviations
+            if std < 0.5:  # else many draws are clipped to the limits
+                assert first[0].std() == pytest.approx(spread, rel=0.03)
+            else:
+                assert 0.7 * spread < first[0].std() <= spread
+
+
 def test_tasks_that_cannot_be_planned_in_are_refused():
     from agents import cem_mpc
 
@@ -260,3 +279,13 @@ def test_pets_learns_the_pendulum():
     settings = dataclasses.replace(config, iterations=2)
     rows = list(method.train(task(), settings, np.random.default_rng(0)))
     assert rows[-1].scalars["cost"] < 400
+
+
+@pytest.mark.slow
+def test_icem_learns_to_reach_with_seven_joints():
+    """No action at all costs 130 to 240, as the target lies; random ones about 1500."""
+    from experiments.icem_pets_reacher import config, method, task
+
+    settings = dataclasses.replace(config, iterations=4)
+    rows = list(method.train(task(), settings, np.random.default_rng(0)))
+    assert rows[-1].scalars["best_cost"] < 100
