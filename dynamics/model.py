@@ -109,7 +109,7 @@ class ChangeModel(ABC):
         mean, cov = self._predict(z)
         mean = x + (units.change + units.spread * mean).reshape(np.shape(x))
         cov = cov * units.spread[:, None] * units.spread
-        return Gaussian(mean, cov.reshape(*np.shape(x), -1))
+        return Gaussian(mean, cov.reshape(*np.shape(x), np.shape(x)[-1]))
 
     def mean(self, x: Array, u: Array) -> Array:
         """Returns the predicted mean of x' (..., dx) alone, which costs less than `predict`."""
@@ -131,6 +131,15 @@ class ChangeModel(ABC):
         z, _ = self._ask(x, u)
         mean, cov = self.predict(x, u)
         return Tangent(mean, self._real(self._tangent(z), np.shape(x)), cov)
+
+    def known(self, x: Array, u: Array) -> Units:
+        """Returns the units. Raises InputError before the first fit, and for points of another shape."""
+        if self.units is None:
+            raise InputError(f"the model {self.word!r} has seen nothing; fit it first")
+        n, dx = len(self.units.centre), len(self.units.change)
+        if np.shape(x)[-1:] != (dx,) or np.shape(u) != (*np.shape(x)[:-1], n - dx):
+            raise InputError(f"x has shape {np.shape(x)}, u {np.shape(u)}; expected (..., {dx}) and (..., {n - dx})")
+        return self.units
 
     def state(self) -> dict[str, Any]:
         """Returns all that `load_state` needs, as a tree of finite arrays and numbers; empty before the first fit."""
@@ -158,18 +167,9 @@ class ChangeModel(ABC):
         model.load_state(tree)
         return model
 
-    def _known(self, x: Array, u: Array) -> Units:
-        """Returns the units. Raises InputError before the first fit, and for points of another shape."""
-        if self.units is None:
-            raise InputError(f"the model {self.word!r} has seen nothing; fit it first")
-        n, dx = len(self.units.centre), len(self.units.change)
-        if np.shape(x)[-1:] != (dx,) or np.shape(u) != (*np.shape(x)[:-1], n - dx):
-            raise InputError(f"x has shape {np.shape(x)}, u {np.shape(u)}; expected (..., {dx}) and (..., {n - dx})")
-        return self.units
-
     def _ask(self, x: Array, u: Array) -> tuple[Array, Units]:
         """Returns the standardised points, (M, n)."""
-        units = self._known(x, u)
+        units = self.known(x, u)
         z = np.concatenate([x, u], -1, dtype=float).reshape(-1, len(units.centre))
         return (z - units.centre) * units.rate, units
 

@@ -77,10 +77,10 @@ class Perceptrons(ChangeModel, ABC):
 
     def mean(self, x: Array, u: Array) -> Array:
         """Returns the predicted mean of x' (..., dx) alone, which costs a fraction of `predict`."""
-        self._known(x, u)
+        self.known(x, u)
         X = np.repeat(np.reshape(x, (-1, 1, 1, np.shape(x)[-1])).astype(float), 2, axis=2)
         net = folded(self)
-        advance_mean(X, np.reshape(u, (len(X), 1, -1)).astype(float), net.W, net.b, net.A, net.sizes)
+        advance_mean(X, np.reshape(u, (len(X), 1, np.shape(u)[-1])).astype(float), *net[:5])
         return X[:, 0, 1].reshape(np.shape(x))
 
     def _extra(self, dx: int) -> dict[str, Array]:

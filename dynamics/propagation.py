@@ -29,11 +29,13 @@ def propagate(
 ) -> Array:
     """Returns states (N, P, H+1, dx) from x0 (dx,) under the action sequences U (N, H, du).
 
-    Raises InputError for an unknown word, for a word that the model cannot serve, and where `particles` is no multiple
-    of the number of members.
+    Raises InputError for an unknown word, for a word that the model cannot serve, where `particles` is no multiple of
+    the number of members, and for networks before the first fit, or of states and actions of another size.
     """
     if propagation not in PROPAGATIONS:
         raise InputError(f"propagation is {propagation!r}; expected one of {', '.join(PROPAGATIONS)}")
+    if isinstance(model, Perceptrons):  # the kernels do not look
+        model.known(np.broadcast_to(x0, (*U.shape[:2], *np.shape(x0))), U)
     if propagation in MEMBERS:
         if not isinstance(model, Ensemble):
             raise InputError(f"{propagation!r} needs an ensemble, got {type(model).__name__}; expected mean or sample")
@@ -57,7 +59,7 @@ def _mean(model: Perceptrons, x0: Array, U: Array) -> Array:
     N, H = U.shape[:2]
     X, net = np.empty((N, 1, H + 1, len(x0))), folded(model)
     X[:, :, 0] = x0
-    advance_mean(X, np.ascontiguousarray(U), net.W, net.b, net.A, net.sizes)
+    advance_mean(X, np.ascontiguousarray(U), *net[:5])
     return X
 
 

@@ -24,12 +24,13 @@ _add_tile = tile(ROWS, COLUMNS // 16, False, 16)
 class Folded(NamedTuple):
     """Networks of E members and L layers from [x; u] to the change of state and, maybe, minus the log of its variance.
 
-    All but `sizes` are float32.
+    All but `centre` and `sizes` are float32.
     """
 
     W: Array  # (L, E, width, width)
     b: Array  # (L, E, width)
     A: Array  # (E, n, width), the linear path
+    centre: Array  # (n,), of [x; u], from which the layers see the distance: in single precision 1000.001 is 1000
     sizes: Array  # (L+1,), inputs, and outputs of each layer
     least: Array  # (E, dx), of the variance
     most: Array  # (E, dx), its greatest value's reciprocal
@@ -53,11 +54,10 @@ def folded(model: Any) -> Folded:
 def _fold(model: Any) -> Folded:
     units, last, dx = model.units, len(model.hidden), len(model.units.change)
     p = {name: value.double().numpy() for name, value in model.params.items()}
-    inputs, spread, offset = units.rate[:, None], units.spread, units.centre * units.rate
-    p["b0"] = p["b0"] - offset @ p["W0"][:, None]
+    inputs, spread = units.rate[:, None], units.spread
     p["W0"] = inputs * p["W0"]
     b, W = p[f"b{last}"], p[f"W{last}"]
-    b[..., :dx] = spread * (b[..., :dx] - offset @ p["A"][:, None]) + units.change
+    b[..., :dx] = spread * b[..., :dx] + units.change
     W[..., :dx] *= spread
     least = most = np.zeros((len(W), dx))
     if model.heads > 1:
@@ -66,7 +66,6 @@ def _fold(model: Any) -> Folded:
         # exp of the softly bounded logarithm, high - softplus(high - log), then low + softplus(. - low)
         least, most = (spread**2 * np.exp(p["low"]))[:, 0], (np.exp(-p["high"]) / spread**2)[:, 0]
     sizes = [len(inputs), *(-(-p[f"W{i}"].shape[2] // ROWS) * ROWS for i in range(last + 1))]
-    E, width = len(W), max(sizes)
     E, L, width = len(W), last + 1, max(sizes)
     shapes = (L, E, width, width), (L, E, width), (E, len(inputs), width)
     weights, biases, A = (np.zeros(shape, np.float32) for shape in shapes)
@@ -74,7 +73,7 @@ def _fold(model: Any) -> Folded:
         _, rows, columns = p[f"W{i}"].shape
         weights[i, :, :rows, :columns], biases[i, :, :columns] = p[f"W{i}"], p[f"b{i}"][:, 0]
     A[..., :dx] = inputs * p["A"] * spread
-    return Folded(weights, biases, A, np.array(sizes), _single(least), _single(most))
+    return Folded(weights, biases, A, units.centre, np.array(sizes), _single(least), _single(most))
 
 
 def _single(a: Array) -> Array:
@@ -89,7 +88,7 @@ def _exp(x):
     y = y if y > -LARGEST else -LARGEST  # NaN, too
     y = y if y < LARGEST else LARGEST
     whole = np.int32(y + BIAS + HALF)  # rounded, and how 2^whole is biased in a float32
-    f = y + BIAS - np.float32(whole)
+    f = y - (np.float32(whole) - BIAS)
     power = POWER[0] + f * (POWER[1] + f * (POWER[2] + f * (POWER[3] + f * (POWER[4] + f * (POWER[5] + f * POWER[6])))))
     return power * np.int32(whole << 23).view(np.float32)
 
@@ -134,23 +133,23 @@ def _scratch(n, width):
 
 
 @part
-def _read(rows, z, i, count):
-    """Copies rows (count.., d) to the columns of z[i:i+d]."""
+def _read(rows, centre, z, i, count):
+    """Copies rows (count.., d), less their centre, to the columns of z[i:i+d]."""
     for c in range(count):
         for d in range(rows.shape[1]):
-            z[i + d, c] = rows[c, d]
+            z[i + d, c] = rows[c, d] - centre[i + d]
 
 
 @part
-def _write(z, rows, count):
-    """Copies the columns of z to rows (count.., d)."""
+def _write(z, centre, rows, count):
+    """Copies the columns of z, about their centre, to rows (count.., d)."""
     for c in range(count):
         for d in range(rows.shape[1]):
-            rows[c, d] = z[d, c]
+            rows[c, d] = centre[d] + z[d, c]
 
 
 @kernel
-def advance(X, U, first, last, member, noise, W, b, A, sizes, least, most):
+def advance(X, U, first, last, member, noise, W, b, A, centre, sizes, least, most):
     """Draws the states first+1..last of X (N, P, H+1, dx) under U (N, H, du).
 
     Step t of particle p goes through member[t, p], with the noise[t, p] (dx,), standard normal, for all sequences.
@@ -160,20 +159,20 @@ def advance(X, U, first, last, member, noise, W, b, A, sizes, least, most):
     for p in range(X.shape[1]):
         for start in range(0, N, COLUMNS):
             count = min(COLUMNS, N - start)
-            _read(X[start:, p, first], z, 0, count)
+            _read(X[start:, p, first], centre, z, 0, count)
             for t in range(first, last):
-                _read(U[start:, t], z, dx, count)
+                _read(U[start:, t], centre, z, dx, count)
                 y = _outputs(member[t, p], z, here, there, W, b, A, sizes)
                 for d in range(dx):
                     low, high, unit = least[member[t, p], d], most[member[t, p], d], noise[t, p, d]
                     for c in range(COLUMNS):
                         var = np.divide(np.float32(1), _exp(y[dx + d, c]) + high) + low
                         z[d, c] += y[d, c] + np.sqrt(var) * unit
-                _write(z, X[start:, p, t + 1], count)
+                _write(z, centre, X[start:, p, t + 1], count)
 
 
 @kernel
-def advance_mean(X, U, W, b, A, sizes):
+def advance_mean(X, U, W, b, A, centre, sizes):
     """Writes the states 1..H of X (N, 1, H+1, dx) under U (N, H, du), by the mean of the members' means.
 
     States are kept in double precision: small differences of states count where slopes are followed.
@@ -184,8 +183,8 @@ def advance_mean(X, U, W, b, A, sizes):
     for start in range(0, N, COLUMNS):
         count = min(COLUMNS, N - start)
         for t in range(U.shape[1]):
-            _read(X[start:, 0, t], z, 0, count)
-            _read(U[start:, t], z, dx, count)
+            _read(X[start:, 0, t], centre, z, 0, count)
+            _read(U[start:, t], centre, z, dx, count)
             mean[:] = 0
             for e in range(E):
                 y = _outputs(e, z, here, there, W, b, A, sizes)

@@ -6,7 +6,7 @@ import torch
 
 from dynamics import Ensemble, Network
 from dynamics.propagation import propagate
-from dynamics.stepper import COLUMNS, POWER, advance, folded
+from dynamics.stepper import COLUMNS, POWER, _exp, advance, folded
 from lqr import InputError
 
 DX, DU, H = 3, 2, 4
@@ -60,6 +60,33 @@ def test_the_mean_of_all_members_is_followed(kind, hidden):
         close(X[:, t + 1] - X[:, t], model.predict(X[:, t], U[:, t]).mean - X[:, t], model.units.spread)
 
 
+@pytest.mark.parametrize("propagation", ["mean", "tsinf"])
+def test_far_from_zero_nothing_is_lost(propagation):
+    """In single precision 10 000.0004 is 10 000: a weight times such a state would drown what the network says."""
+    found = []
+    for far in (0.0, 2.0**17):
+        model, rng = fitted(Ensemble, (8,)), np.random.default_rng(5)
+        model.units = model.units._replace(centre=model.units.centre + far * np.eye(5)[1])
+        U, x0 = rng.normal(size=(2, H, DU)), np.array([0.0, 30.0 + far, 0.0])
+        X = propagate(model, x0, U, rng, propagation, 1 if propagation == "mean" else 5)
+        found.append((X - [0, far, 0]) / model.units.spread)
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-6 * np.abs(found[0]).max())
+
+
+def test_states_and_actions_of_another_size_are_refused():
+    model, rng = fitted(Ensemble, (8,)), np.random.default_rng(6)
+    for dx, du in ((DX - 1, DU), (DX + 1, DU), (DX, DU - 1), (DX, DU + 1)):
+        for propagation, particles in (("mean", 1), ("ts1", 5), ("sample", 2)):
+            with pytest.raises(InputError, match=r"expected \(..., 3\) and \(..., 2\)"):
+                propagate(model, np.zeros(dx), np.zeros((4, H, du)), rng, propagation, particles)
+
+
+def test_of_no_states_there_are_no_means():
+    model = fitted(Network, (8,))
+    assert model.mean(np.zeros((0, DX)), np.zeros((0, DU))).shape == (0, DX)
+    assert model.predict(np.zeros((0, DX)), np.zeros((0, DU))).cov.shape == (0, DX, DX)
+
+
 def test_a_sequence_that_breaks_spoils_no_other():
     model, rng = fitted(Ensemble, (8,)), np.random.default_rng(3)
     U = rng.normal(size=(4, H, DU))
@@ -96,3 +123,10 @@ def test_a_model_that_has_seen_nothing_is_refused():
 def test_powers_of_two_are_those_of_single_precision():
     f = np.linspace(-0.5, 0.5, 1001)
     np.testing.assert_allclose(np.polynomial.Polynomial(np.array(POWER, float))(f), np.exp2(f), rtol=1e-7)
+
+
+def test_the_exponential_is_that_of_single_precision_and_ends_where_its_range_does():
+    x = np.linspace(-20, 20, 2001, dtype=np.float32)
+    found = np.array([_exp.py_func(a) for a in x], float)
+    np.testing.assert_allclose(found, np.exp(x.astype(float)), rtol=2e-6)  # x / log 2 is rounded
+    np.testing.assert_allclose([_exp.py_func(np.float32(a)) for a in (-1e6, 1e6)], np.exp2([-126.0, 126.0]), rtol=1e-6)
