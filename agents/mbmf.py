@@ -148,7 +148,7 @@ def imitate(task: Task, c: Any, expert: MPC, state: State, rng: np.random.Genera
         taught["o"], taught["u"], np.tile(precision, (len(taught["o"]), 1, 1)), rng, c.policy_steps, rate=c.policy_rate
     )
     told = {"model_calls": expert.calls / max(expert.acts, 1), "policy_loss": loss, "phase": 1.0}
-    return report(task, c, state | {"taught": taught}, policy, trials.cost.sum(-1), int(trials.length.sum()), told)
+    return report(task, c, state | {"taught": taught}, policy, trials.costs, int(trials.length.sum()), told)
 
 
 def fine_tune(task: Task, c: Any, state: State, rng: np.random.Generator) -> Iteration:
@@ -168,15 +168,17 @@ def fine_tune(task: Task, c: Any, state: State, rng: np.random.Generator) -> Ite
 def report(
     task: Task, c: Any, state: State, policy: NeuralPolicy, cost: Array, steps: int, told: dict[str, float]
 ) -> Iteration:
-    """Returns the Iteration of a round whose episodes had these costs (K,), in so many steps.
+    """Returns the Iteration of a round whose episodes had these costs (K,), NaN where one diverged, in so many steps.
 
     The policy's cost, and the task's metrics, are those of noise-free trials beside the training, from the same starts
     in each round.
     """
+    sound = cost[np.isfinite(cost)]
     judged = rollout(task, policy, np.arange(task.conditions), c.judged, np.random.default_rng(JUDGE), noise=0.0)
+    shown = judged.sound
     state = state | {
         "number": state["number"] + 1,
-        "best": min(state["best"], float(cost.min())),
+        "best": min(state["best"], float(sound.min())),
         "episodes": state["episodes"] + len(cost),
         "steps": state["steps"] + steps,
         "policy": policy.state(),
@@ -184,16 +186,16 @@ def report(
     scalars = {
         "rollouts": float(state["episodes"]),
         "env_steps": float(state["steps"]),
-        "cost": float(cost.mean()),
-        **{name: float(value.mean()) for name, value in task.metrics(judged.x, judged.u).items()},
+        "cost": float(sound.mean()),
+        **{name: float(value.mean()) for name, value in task.metrics(shown.x, shown.u).items()},
         "best_cost": state["best"],
         "model_calls": told["model_calls"],
         **dict.fromkeys(("model_error", *NAMES), 0.0),
-        "diverged": float(judged.failed.sum()),
+        "diverged": float(len(cost) - len(sound) + judged.failed.sum()),
         "phase": told["phase"],
-        "policy_cost": float(judged.cost.sum(-1).mean()),
+        "policy_cost": float(shown.costs.mean()),
         "policy_loss": told["policy_loss"],
     }
-    per = judged.cost.sum(-1).reshape(task.conditions, -1).mean(1)
+    per = judged.costs.reshape(task.conditions, -1).mean(1)
     x = judged.x.reshape(task.conditions, -1, *judged.x.shape[1:])
     return Iteration(state["number"], policy, scalars, {"policy_cost": per, "policy_x": x[:, 0]}, state)

@@ -103,6 +103,7 @@ def learner(
     with warnings.catch_warnings():  # that the last batch of an epoch is smaller
         warnings.simplefilter("ignore", UserWarning)
         how: dict[str, Any] = {"n_steps": steps, "gamma": discount, "learning_rate": rate, "policy_kwargs": shape}
+        how["stats_window_size"] = steps  # as many episodes as may end in them; by default the last hundred are kept
         model = algorithm(word)("MlpPolicy", env, device="cpu", **how)
     into(model, policy)
     unlogged(model)

@@ -2,6 +2,7 @@
 
 An episode begins in a condition drawn anew. The rewards of an episode sum up to minus its cost: that of a step's state
 and action, and at the end that of the last state. Where the episode's length ends it, it is truncated, else terminated.
+Where the simulation diverges, the last state is paid for in all steps that were left: nothing is to be gained by it.
 """
 
 from functools import cache
@@ -39,12 +40,14 @@ class TaskEnv(gymnasium.Env):
         after = self.task.step(u[None])[0]
         sound = bool(np.isfinite(after).all())
         after = after if sound else self._x
+        sound = sound and not np.any(getattr(self.task, "diverged", False))
         now, last = self._cost(self._t)(
             np.stack([self._x, after]), u[None]
         )  # of both states; the second without action
         self._x, self._t = after, self._t + 1
         terminated, truncated = not sound or bool(self.task.done()[0]), self._t == self.task.horizon
-        reward = -float(now + (last if terminated or truncated else 0.0)) / self.per_reward
+        times = (1 if sound else self.task.horizon - self._t + 1) if terminated or truncated else 0
+        reward = -float(now + times * last) / self.per_reward
         return self._seen(), reward, terminated, truncated and not terminated, {}
 
     def _seen(self) -> Array:

@@ -29,7 +29,7 @@ from agents.worlds import Learned
 from dynamics import MODELS, History
 from dynamics.history import MOST
 from dynamics.storage import check_tree
-from lqr import InputError, LinearGaussianController, ilqr, window
+from lqr import InputError, LinearGaussianController, NumericalError, ilqr, window
 
 from . import local as lc
 from .distillation import Lesson, teach
@@ -91,7 +91,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's.
 
     Raises InputError for a task whose states lie on a manifold, that does not tell what a policy sees in a state, or
-    whose episodes are too short for the plans.
+    whose episodes are too short for the plans; NumericalError where the model diverges whatever is done.
     """
     refuse(task, config)
     scale, model = lc.action_scale(task), cast(Any, MODELS[config.model])()
@@ -105,7 +105,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         episodes, first = state["episodes"], state["number"] + 1
     else:
         policy = make_policy("mlp", task, config.hidden, config.initial_std * scale, rng)
-        starts, last = task.reset(rng.integers(task.conditions, size=config.plans), rng), None
+        starts, last = np.array(task.reset(rng.integers(task.conditions, size=config.plans), rng), float), None
         lessons, episodes, first = [], 0, 1
     for number in range(first, config.iterations + 1):
         trials = explore(task, policy if number > 1 else None, config, rng)
@@ -179,20 +179,31 @@ def explore(task: Task, policy: Any, config: Config, rng: np.random.Generator) -
 def guesses(
     task: Any, world: Learned, policy: Any, x0: Array, last: Array | None, config: Config, rng: np.random.Generator
 ) -> Array:
-    """Returns actions (C, S, T, du) to plan from: the policy's in the model, then the last plan, then random ones."""
+    """Returns actions (C, S, T, du) to plan from: the policy's in the model, then the last plan, then random ones.
+
+    The cheapest of the others stands in for one under which the model diverges. Raises NumericalError where it does
+    under all of a start's.
+    """
     C, S, T = len(x0), 1 + config.guesses, config.plan_length or task.horizon
     U = noise((C * S, T, task.du), config.initial_std * lc.action_scale(task), config.smoothing, rng)
-    U = U.reshape(C, S, T, task.du)
+    U = np.clip(U.reshape(C, S, T, task.du), task.action_low, task.action_high)
     if last is not None:
         U[: len(last), 1] = last
-    x = x0
+    X = np.repeat(x0[:, None, None], S, axis=1).repeat(T + 1, axis=2)  # (C, S, T+1, dx)
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(T):
-            U[:, 0, t] = np.clip(policy.mean(task.view(x)), task.action_low, task.action_high)
-            x = world.step(x, U[:, 0, t])
-    lost = ~np.isfinite(U[:, 0]).all((1, 2))  # the model has no say where the policy leads
-    U[lost, 0] = U[lost, 1]
-    return np.clip(U, task.action_low, task.action_high)
+            U[:, 0, t] = np.clip(policy.mean(task.view(X[:, 0, t])), task.action_low, task.action_high)
+            for s in range(S):
+                X[:, s, t + 1] = world.step(X[:, s, t], U[:, s, t])
+        price = window(task.cost, 0, T, task.horizon)(X, U).sum(-1)
+    sound = np.isfinite(price)
+    if not sound.any(1).all():
+        raise NumericalError(
+            f"the model diverges from start {int(sound.any(1).argmin())} under each of {S} guesses of what to do; "
+            "expected a finite cost: take more trials, a smaller initial_std, or a shorter plan_length"
+        )
+    cheapest = U[np.arange(C), np.where(sound, price, np.inf).argmin(1)]
+    return np.where(sound[..., None, None], U, cheapest[:, None])
 
 
 def plan(task: Task, world: Learned, x0: Array, U: Array, config: Config) -> Plans:

@@ -163,6 +163,37 @@ def test_every_step_in_the_world_is_counted():
     assert rows[3].scalars["model_calls"] == pytest.approx(50 * inside)  # the expert is asked in each state
 
 
+def test_all_episodes_are_counted_however_short_they_are():
+    task, rng = Cart(), np.random.default_rng(0)
+    task.horizon = 1
+    ours = NeuralPolicy.create(2, 1, (8,), np.ones(1), rng, task.action_low, task.action_high)
+    state = model_free.begin("trpo", task, ours, rng.normal(size=(50, 2)), rng.normal(size=50), 0.9, rng)
+    assert len(model_free.update("trpo", task, ours, state, 0.9, 150, 1e-3, rng)[2]) == 150
+
+
+class Breaking(Cart):
+    """Ends in no number at once where it starts on the left: condition 1."""
+
+    def starts(self, conditions, rng):
+        return super().starts(conditions, rng) * np.where(conditions == 1, -1.0, 1.0)[:, None]
+
+    def advance(self, s, u):
+        return np.where(s[..., :1] < 0, np.nan, super().advance(s, u))
+
+
+def test_episodes_that_diverge_are_none_of_the_cheap_ones():
+    task, rng = Breaking(2), np.random.default_rng(0)
+    rests = NeuralPolicy.create(2, 1, (8,), np.ones(1), rng, task.action_low, task.action_high)
+    rests.weights[-1] = np.zeros((1, 8))
+    state, told = {"number": 3, "best": np.inf, "episodes": 4, "steps": 60}, ("model_calls", "policy_loss", "phase")
+    row = mbmf.report(task, SMALL, state, rests, np.array([30.0, np.nan, 20.0]), 45, dict.fromkeys(told, 0.0))
+    names = ("cost", "best_cost", "diverged", "rollouts")
+    assert [row.scalars[name] for name in names] == [25.0, 20.0, 1.0 + SMALL.judged, 7.0]
+    assert row.scalars["policy_cost"] == pytest.approx(16.0, rel=0.3)  # 16 states at a cost of 1; 1 by those that broke
+    assert row.scalars["distance"] > 0.5
+    assert np.isnan(row.arrays["policy_cost"]).tolist() == [False, True]
+
+
 @pytest.mark.slow
 def test_the_policy_is_as_good_as_its_teacher_and_fine_tuning_makes_it_better():
     """A teacher that tries ten sequences is a poor one; the optimum is that of the Riccati recursion."""

@@ -9,6 +9,8 @@ from gymnasium.utils.seeding import np_random
 from agents.rollout import run
 from agents.task_env import TaskEnv
 from agents.tasks import make_task
+from agents.tasks.equations import MapTask
+from lqr import Quadratic
 
 
 def episode(env, policy, seed):
@@ -40,6 +42,33 @@ def test_rewards_sum_up_to_the_cost_of_the_rollout_and_an_end_is_an_end(name):
     np.testing.assert_allclose(-2.0 * rewards[:-1], trial.cost[0, : len(rewards) - 1], rtol=1e-9, atol=1e-12)
     assert (terminated, truncated) == (len(rewards) < task.horizon, len(rewards) == task.horizon)
     assert terminated == (name == "hopper")
+
+
+class Cliff(MapTask):
+    """A point that is pushed, until its numbers end."""
+
+    name, dt, horizon, dx, du, do = "cliff", 0.1, 20, 1, 1, 1
+    action_low, action_high, cost = np.array([-1.0]), np.array([1.0]), Quadratic(np.diag([2.0, 0.0]))
+
+    def starts(self, conditions, rng):
+        return np.ones((len(conditions), 1))
+
+    def advance(self, s, u):
+        return np.where(u > 0.5, np.nan, s + 0.1 * u)
+
+    states = see = staticmethod(np.copy)
+
+    def metrics(self, x, u):
+        return {}
+
+
+@pytest.mark.parametrize("step", [0, 4, 19])
+def test_nothing_is_gained_by_breaking_the_simulation(step):
+    task = Cliff()
+    env, t = TaskEnv(task), iter(range(20))
+    rewards, _, terminated, _ = episode(env, lambda o: np.array([1.0 if next(t) == step else 0.0]), seed=0)
+    assert (len(rewards), terminated) == (step + 1, True)
+    assert rewards.sum() == pytest.approx(-21.0)  # as for resting, 20 steps and the last state
 
 
 def test_it_is_gymnasiums_own_pendulum():

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from worlds import Point
 
+from agents.policies import make_policy
 from agents.tasks import make_task
 from agents.tasks.reacher import Reacher
 from dynamics.storage import load_tree, save_tree
 from experiments.grading import mean_return
 from gps import ilqg_gps
-from lqr import InputError
+from lqr import InputError, NumericalError
 
 SMALL = ilqg_gps.Config(iterations=3, trials=2, plans=12, copies=2, policy_steps=800, hidden=(32,))
 
@@ -27,6 +28,19 @@ class Seen(Point):
 
     def observe(self):
         return self.x.copy()
+
+
+class TrueWorld:
+    """The point itself as the model."""
+
+    def step(self, x, u):
+        return x @ F[:, :4].T + u @ F[:, 4:].T
+
+    def jacobian(self, X, U):
+        return np.broadcast_to(F, (*X.shape, 6))
+
+
+F = np.block([[np.eye(2), 0.2 * np.eye(2), np.zeros((2, 2))], [np.zeros((2, 2)), np.eye(2), 0.2 * np.eye(2)]])
 
 
 def test_on_a_linear_world_the_policy_is_near_the_optimum_after_two_trials():
@@ -51,6 +65,36 @@ def test_a_plan_is_what_its_controller_does_in_the_model_and_no_worse_than_the_g
         np.testing.assert_allclose(u, made.U[:, t], atol=1e-9)
         x = world.step(x, u)
     np.testing.assert_allclose(x, made.X[:, -1], atol=1e-9)
+
+
+class Steep(TrueWorld):
+    """Breaks where an action is large; after two steps no number is left."""
+
+    def step(self, x, u):
+        return super().step(x, u) * np.where(np.abs(u).max(-1, keepdims=True) > 2.9, 1e200, 1.0)
+
+
+def test_guesses_under_which_the_model_diverges_are_replaced_by_the_cheapest_of_the_others():
+    task, rng, config = Seen(), np.random.default_rng(0), dataclasses.replace(SMALL, guesses=3, initial_std=0.1)
+    x0, policy = task.reset(np.arange(3), rng), make_policy("mlp", task, (8,), np.ones(2), rng)
+    last = np.zeros((3, 15, 2))
+    last[1, 3:] = 3.0  # the limit
+    U = ilqg_gps.guesses(task, Steep(), policy, x0, last, config, rng)
+    cost = ilqg_gps.plan(task, Steep(), x0, U, config).cost
+    assert (cost < 1.001 * ilqg_gps.plan(task, TrueWorld(), x0, U, config).cost).all()
+    priced = [task.cost(*rolled(x0[1], U[1, s])).sum() for s in (0, 2, 3)]
+    np.testing.assert_array_equal(U[1, 1], U[1, [0, 2, 3][int(np.argmin(priced))]])
+    np.testing.assert_array_equal(U[[0, 2], 1], last[[0, 2]])
+    policy.biases[-1] = np.array([30.0, 0.0])
+    with pytest.raises(NumericalError, match="the model diverges from start 0 under each of 2 guesses"):
+        ilqg_gps.guesses(task, Steep(), policy, x0, last + 3.0, dataclasses.replace(config, guesses=1), rng)
+
+
+def rolled(x, U):
+    X = [x]
+    for u in U:
+        X.append(TrueWorld().step(X[-1], u))
+    return np.array(X), U
 
 
 def test_trials_that_dither_take_the_limits_with_the_mean_that_is_asked_for():
@@ -125,16 +169,3 @@ def test_plans_that_teach_nothing_or_outlast_the_episode_are_refused(length, unu
 def test_a_task_that_does_not_say_what_is_seen_is_refused():
     with pytest.raises(InputError, match="point has states on a manifold or no `view`"):
         next(ilqg_gps.train(Point(), ilqg_gps.Config(), np.random.default_rng(0)))
-
-
-class TrueWorld:
-    """The point itself as the model."""
-
-    def step(self, x, u):
-        return x @ F[:, :4].T + u @ F[:, 4:].T
-
-    def jacobian(self, X, U):
-        return np.broadcast_to(F, (*X.shape, 6))
-
-
-F = np.block([[np.eye(2), 0.2 * np.eye(2), np.zeros((2, 2))], [np.zeros((2, 2)), np.eye(2), 0.2 * np.eye(2)]])
