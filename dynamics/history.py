@@ -39,15 +39,19 @@ class History:
         return self.seen[0]
 
     def teach(self, model: Any, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
-        """Adds a round, and fits the model to all rounds that are kept.
+        """Adds a round, and fits the model to all rounds that are kept."""
+        self.keep(model, x, u, xnext)
+        assert self.seen is not None
+        model.fit(*self.seen, rng)
+
+    def keep(self, model: Any, x: Array, u: Array, xnext: Array) -> None:
+        """Adds a round that the model is to learn from at its next fit.
 
         A model that remembers something of each transition has a method `forget`, which is told how many are gone.
         """
         gone = self.add(x, u, xnext)
         if gone and hasattr(model, "forget"):
             model.forget(gone)
-        assert self.seen is not None
-        model.fit(*self.seen, rng)
 
     def add(self, x: Array, u: Array, xnext: Array) -> int:
         """Adds a round, (M, dx), (M, du), (M, dx); returns how many of the oldest transitions were let go for it.

@@ -11,7 +11,7 @@ from .folder import RESULT
 from .peers import CURVE, DONE
 from .suites import Entry, Record, Suite
 
-Curve = np.ndarray  # (rows, 3): steps of the task, measure, CPU seconds without the grading
+Curve = np.ndarray  # (rows, 4): steps of the task, measure, CPU seconds without the grading, distance (m) or NaN
 Curves = dict[Entry, dict[int, Curve]]  # of each contestant, by seed
 
 
@@ -25,11 +25,12 @@ def curve(folder: Path, entry: Entry) -> Curve | None:
     """Returns what a finished run of a contestant measured, None where it is not finished."""
     if entry.peer:
         rows = tables.read(folder / CURVE) if (folder / DONE).exists() else []
-        found = [(row["env_steps"], row[entry.measure], row["cpu_seconds"]) for row in rows]
+        cpu = np.array([row["cpu_seconds"] for row in rows])
     else:
         rows = tables.read(folder / "metrics.csv") if (folder / RESULT).exists() else []
         cpu = np.cumsum([row.get("cpu", np.nan) for row in tables.read(folder / "timing.csv")])
-        found = [(row["env_steps"], row[entry.measure], spent) for row, spent in zip(rows, cpu, strict=False)]
+    told = [(row["env_steps"], row[entry.measure], row.get("graded_distance", np.nan)) for row in rows]
+    found = [(steps, value, spent, far) for (steps, value, far), spent in zip(told, cpu, strict=False)]
     return np.array(found) if found else None
 
 
@@ -57,6 +58,7 @@ def rows_of(suite: Suite, curves: Curves) -> list[dict[str, str]]:
         for seed, found in by_seed.items():
             at = reached(found, levels[entry.task], suite.lower) if entry.task in levels else np.nan
             numbers = {"steps": found[-1, 0], "measure": found[-1, 1], "cpu_seconds": found[-1, 2], "reached": at}
+            numbers["distance"] = found[-1, 3]
             named = {"task": entry.task, "who": entry.name.replace(",", ";"), "seed": str(seed)}
             rows.append(named | {key: repr(float(value)) for key, value in numbers.items()})
     return rows
@@ -68,10 +70,12 @@ def page(suite: Suite, curves: Curves) -> str:
     levels = dict(suite.levels)
     for task in dict.fromkeys(entry.task for entry in curves):
         level = f" | steps to {levels[task]:g}" if task in levels else ""
+        far = any(np.isfinite(one[-1, 3]) for e in curves if e.task == task for one in curves[e].values())
+        level += " | distance, each (m)" if far else ""
         lines += [f"**{task}**", "", f"| who | seeds | steps | mean | deviation | each{level} | CPU s |"]
         lines += ["|" + "---|" * (lines[-1].count("|") - 1)]
         for entry in (e for e in curves if e.task == task):
-            lines.append(_row(entry, list(curves[entry].values()), levels.get(task), suite.lower))
+            lines.append(_row(entry, list(curves[entry].values()), levels.get(task), suite.lower, far))
         for record in (r for r in suite.records if r.task == task):
             spread = f"{record.spread:.4g}" if record.spread else ""
             cells = [
@@ -81,19 +85,22 @@ def page(suite: Suite, curves: Curves) -> str:
                 f"{record.values[-1]:.4g}",
                 spread,
             ]
-            lines.append(f"| {' | '.join([*cells, '', *([''] if task in levels else []), ''])} |")
+            lines.append(f"| {' | '.join([*cells, *[''] * (2 + (task in levels) + far)])} |")
         lines.append("")
     return "\n".join(lines)
 
 
-def _row(entry: Entry, found: list[Curve], level: float | None, lower: bool) -> str:
+def _row(entry: Entry, found: list[Curve], level: float | None, lower: bool, far: bool) -> str:
     if not found:
-        return f"| {entry.name} | none finished |" + " |" * (5 if level is None else 6)
+        return f"| {entry.name} | none finished |" + " |" * (5 + (level is not None) + far)
     ends, cpu = [one[-1, 1] for one in found], [one[-1, 2] for one in found]
     at = [] if level is None else [reached(one, level, lower) for one in found]
     spread = f"{np.std(ends, ddof=1):.2g}" if len(ends) > 1 else ""
     told = [", ".join(f"{end:.4g}" for end in ends)]
     told += [", ".join("never" if np.isinf(steps) else f"{steps:.0f}" for steps in at)] if at else []
+    if far:
+        left = [one[-1, 3] for one in found]
+        told += [f"{np.mean(left):.3f}: " + ", ".join(f"{d:.3f}" for d in left) if np.isfinite(left).all() else ""]
     steps = f"{max(one[-1, 0] for one in found):.0f}"
     cells = [entry.name, str(len(found)), steps, f"**{np.mean(ends):.4g}**", spread, *told, f"{np.mean(cpu):.0f}"]
     return f"| {' | '.join(cells)} |"

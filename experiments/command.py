@@ -30,7 +30,7 @@ class Options:
     task_horizon: int | None = None  # steps of an episode of that task, where it can be told
     task_processes: bool = False  # each environment of gymnasium:ENV_ID in a process: for a step of milliseconds
     cost: str | None = None  # in place of the task's: MODULE:FUNCTION or FILE.py:FUNCTION of x and u; it is imported
-    grade_episodes: int | None = None  # fresh episodes after each iteration, whose mean is the column graded_return
+    grade_episodes: int | None = None  # fresh episodes after each iteration, whose means are the columns graded_...
     out: Path | None = None  # folder for the results; new or empty; None is runs/NAME/DATE-TIME-seedSEED
     resume: Path | None = None  # go on with the run in this folder, with its settings
     strict_resume: bool = False  # refuse to resume where the last bits could differ, as on another machine

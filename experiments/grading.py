@@ -51,19 +51,27 @@ def grade_unseen(task: Any, policy: Any) -> dict[str, float]:
 
 
 def mean_return(task: Any, policy: Any, episodes: int) -> float:
-    """Returns the mean return of the policy's mean action: in Gymnasium where the task is from there, else in `task`.
+    """Returns the mean return of the policy's mean action, as `judge` finds it."""
+    return judge(task, policy, episodes)["graded_return"]
+
+
+def judge(task: Any, policy: Any, episodes: int) -> dict[str, float]:
+    """Returns graded_return, the mean return of the policy's mean action: in Gymnasium where the task is from there,
+    else in `task`; and graded_distance, the mean distance (m) that is left at the end, where Gymnasium tells it.
 
     Local controllers, which see the task's state and know their condition, are tried in `task` at least once each. A
     task without a measure named return is judged by its negated cost.
     """
     local = isinstance(policy, ControllerPolicy)
     if not local and getattr(task, "env_id", None):
-        return grade(task.env_id, policy, episodes).mean_return
+        found = grade(task.env_id, policy, episodes)
+        left = {} if found.final_distance is None else {"graded_distance": found.final_distance}
+        return {"graded_return": found.mean_return, **left}
     actor, chart = (policy.controller, policy.chart) if local else (policy, None)
     every, rng = np.arange(task.conditions), np.random.default_rng(FIRST_SEED)
     trials = rollout(task, actor, every, -(-episodes // len(every)), rng, noise=0.0, chart=chart)
     own = task.metrics(trials.x, trials.u).get("return")
-    return float(np.mean(-trials.cost.sum(-1) if own is None else own))
+    return {"graded_return": float(np.mean(-trials.cost.sum(-1) if own is None else own))}
 
 
 class Episode(NamedTuple):

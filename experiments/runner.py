@@ -20,7 +20,7 @@ from .command import PROGRAM
 from .display import Display
 from .finish import finish, finished
 from .folder import RunFolder, saved_config
-from .grading import mean_return
+from .grading import judge
 from .resuming import check_owner, restore_generator, same_machine, unfit
 from .stopping import Stop
 from .tables import Events, read
@@ -101,7 +101,7 @@ def _train(
             now, cpu = time.perf_counter(), time.process_time() - spent
             row = {"iteration": iteration.number, **iteration.scalars}
             if episodes:
-                row["graded_return"] = mean_return(judged, iteration.policy, episodes)
+                row |= judge(judged, iteration.policy, episodes)
             ready = time.perf_counter()
             folder.metrics.append(row)
             folder.conditions.append(*by_condition(iteration))

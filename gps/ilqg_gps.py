@@ -9,6 +9,7 @@ Function Approximation and Trajectory Optimization, 2014). Each round
     from many imagined starts: U, K  <-  argmin of the cost under the model's mean, by iLQR within the action limits,
                                from what the policy does there, from the last plan and from random actions
     follow u = U + K (x - X), with noise, in the model; what it asks for in the states met there teaches the policy
+    try some of the plans as well, where the policy alone would not soon show what the model has wrong about them
 
 Where local models need trials in every situation that is to teach, here one model is shared by all of them: a few
 trials anywhere are enough for as many teachers as one likes.
@@ -16,7 +17,7 @@ trials anywhere are enough for as many teachers as one likes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -26,10 +27,10 @@ from agents.policies import make_policy
 from agents.rollout import Trajectories, rollout, run
 from agents.saved import build_policy
 from agents.worlds import Learned
-from dynamics import MODELS, History
+from dynamics import MODELS, Ensemble, History, Network
 from dynamics.history import MOST
 from dynamics.storage import check_tree
-from lqr import InputError, LinearGaussianController, NumericalError, ilqr, window
+from lqr import CheckpointError, InputError, LinearGaussianController, NumericalError, ilqr, window
 
 from . import local as lc
 from .distillation import Lesson, teach
@@ -47,9 +48,16 @@ class Config:
     initial_std: float = 0.3  # exploration in the first round, and random plans, as a share of half the action range
     min_std: float = 0.1  # exploration from then on, same unit
     smoothing: float = 0.0  # steps over which the noise of the first round and of random plans is smoothed; 0: white
+    trial_smoothing: float = 0.0  # the same of the noise of later rounds
     dither: bool = False  # trials take the limits of the actions alone, at random, with the mean that is asked for
     model: str = "gp"  # global model: nn, ensemble, gp
+    members: int = 5  # networks of an ensemble
+    model_hidden: tuple[int, ...] = (64, 64)  # units of the hidden layers of nn, ensemble
+    fit_steps: int = 1000  # minibatch steps of each of their regressions, twice as many on a fresh start
     history: int = MOST  # transitions that the model is fitted to, at most: the newest
+    tried: int = 0  # plans of each round that are tried as well, so that the model knows where they go: whole ones
+    tried_feedback: float = 0.3  # share of their feedback with which they are tried
+    tried_std: float = 0.05  # their noise, as a share of half the action range, smoothed as in trials of later rounds
     plans: int = 48  # imagined starts of the task, the same in each round
     visited: int = 0  # further ones in each round, at states of trials: for tasks whose cost does not change with time
     plan_length: int = 0  # steps that are planned; 0: the whole episode
@@ -68,10 +76,12 @@ class Config:
         **dict.fromkeys(
             ("iterations", "trials", "plans", "plan_iterations", "guesses", "replay", "policy_steps"), count
         ),
-        **dict.fromkeys(("visited", "plan_length", "unused", "copies"), whole),
+        **dict.fromkeys(("members", "fit_steps"), count),
+        **dict.fromkeys(("tried", "visited", "plan_length", "unused", "copies"), whole),
         **dict.fromkeys(("initial_std", "min_std", "policy_rate"), positive),
-        **dict.fromkeys(("smoothing", "loyalty", "copies_std"), not_negative),
-        "hidden": counts,
+        **dict.fromkeys(("smoothing", "trial_smoothing", "loyalty", "copies_std"), not_negative),
+        **dict.fromkeys(("tried_feedback", "tried_std"), not_negative),
+        **dict.fromkeys(("hidden", "model_hidden"), counts),
     }
 
     def __post_init__(self) -> None:
@@ -94,18 +104,20 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     whose episodes are too short for the plans; NumericalError where the model diverges whatever is done.
     """
     refuse(task, config)
-    scale, model = lc.action_scale(task), cast(Any, MODELS[config.model])()
+    scale, model = lc.action_scale(task), make_model(config)
     world, history = Learned.of(task, model), History(config.history)
     if state:
         check_state(state, task, config)
         policy, starts, last = build_policy(state["policy"], "state"), state["starts"], state["last"]
+        where = state["where"].astype(int)
         model.load_state(state["model"])
         history.load_state(state["seen"])
         lessons = [(one["o"], one["u"]) for _, one in sorted(state["lessons"].items())]
         episodes, first = state["episodes"], state["number"] + 1
     else:
         policy = make_policy("mlp", task, config.hidden, config.initial_std * scale, rng)
-        starts, last = np.array(task.reset(rng.integers(task.conditions, size=config.plans), rng), float), None
+        where = rng.integers(task.conditions, size=config.plans)
+        starts, last = np.array(task.reset(where, rng), float), None
         lessons, episodes, first = [], 0, 1
     for number in range(first, config.iterations + 1):
         trials = explore(task, policy if number > 1 else None, config, rng)
@@ -115,6 +127,10 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         x0 = np.concatenate([starts, seen[rng.integers(len(seen), size=config.visited)]])
         plans = plan(task, world, x0, guesses(task, world, policy, x0, last, config, rng), config)
         last = plans.U[: config.plans]
+        if config.tried:
+            attempts = attempt(task, plans, where, config, rng)
+            episodes += len(attempts.length)
+            history.keep(model, *attempts.transitions)
         lessons = [*lessons, lesson(task, world, plans, config, rng)][-config.replay :]
         o, u = (np.concatenate(part) for part in zip(*lessons, strict=True))
         loss = teach(policy, Lesson(u, np.diag(scale**-2.0)), o, rng, None, config.policy_steps, config.policy_rate)
@@ -123,19 +139,30 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         scalars, arrays = report(task, policy, plans, trials, rng)
         scalars = {"rollouts": float(episodes), "env_steps": float(history.total), **scalars, "policy_loss": loss}
         frozen: State = {"number": number, "episodes": episodes, "policy": policy.state(), "model": model.state()}
-        frozen |= {"starts": starts, "last": last, "seen": history.state()}
+        frozen |= {"where": where.astype(float), "starts": starts, "last": last, "seen": history.state()}
         frozen |= {"lessons": {f"{i:03d}": {"o": a, "u": b} for i, (a, b) in enumerate(lessons)}}
         yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays, frozen)
+
+
+def make_model(config: Config) -> Any:
+    """Returns a new global model."""
+    how: dict[str, Any] = {"hidden": tuple(config.model_hidden), "steps": config.fit_steps}
+    if config.model == "ensemble":
+        return Ensemble(config.members, **how)
+    return Network(**how) if config.model == "nn" else MODELS[config.model]()
 
 
 def check_state(state: State, task: Task, config: Config) -> None:
     """Raises CheckpointError where a state does not fit the task and the settings."""
     form: dict[str, Any] = {"number": int, "episodes": int, **dict.fromkeys(("policy", "model", "seen"), dict)}
-    form |= {"starts": (config.plans, task.dx), "last": (config.plans, config.plan_length or task.horizon, task.du)}
+    form |= {"where": (config.plans,), "starts": (config.plans, task.dx)}
+    form |= {"last": (config.plans, config.plan_length or task.horizon, task.du)}
     check_tree({key: state.get(key) for key in form}, form, "state")
     names = [f"{i:03d}" for i in range(min(state["number"], config.replay))]
     form["lessons"] = {name: {"o": (name, task.do), "u": (name, task.du)} for name in names}
     check_tree(state, form, "state")
+    if not np.isin(state["where"], np.arange(task.conditions)).all():
+        raise CheckpointError(f"state/where: got {state['where']}; expected conditions 0 to {task.conditions - 1}")
 
 
 def refuse(task: Any, config: Config) -> None:
@@ -145,6 +172,11 @@ def refuse(task: Any, config: Config) -> None:
             f"{task.name} has states on a manifold or no `view`; expected vectors x, and view(x), what is seen there"
         )
     length = config.plan_length or task.horizon
+    if config.tried and (config.tried > config.plans or length < task.horizon):
+        raise InputError(
+            f"got tried {config.tried} of {config.plans} plans of {length} steps; expected at most all of them, and "
+            f"plans of whole episodes, {task.horizon} steps"
+        )
     if not config.unused < length <= task.horizon:
         raise InputError(
             f"got plans of {length} steps, the last {config.unused} unused; expected fewer, and at most {task.horizon}"
@@ -163,7 +195,7 @@ def noise(shape: tuple[int, ...], std: Array, smoothing: float, rng: np.random.G
 def explore(task: Task, policy: Any, config: Config, rng: np.random.Generator) -> Trajectories:
     """Returns trials of the policy with noise, or of noise alone where there is none yet."""
     where, scale = rng.integers(task.conditions, size=config.trials), lc.action_scale(task)
-    std, smoothing = (config.min_std, 0.0) if policy else (config.initial_std, config.smoothing)
+    std, smoothing = (config.min_std, config.trial_smoothing) if policy else (config.initial_std, config.smoothing)
     draws = noise((len(where), task.horizon, task.du), std * scale, smoothing, rng)
 
     def act(x: Array, o: Array, t: int) -> Array:
@@ -174,6 +206,19 @@ def explore(task: Task, policy: Any, config: Config, rng: np.random.Generator) -
         return np.where(rng.random(u.shape) < share, task.action_high, task.action_low)
 
     return run(task, act, where, rng)
+
+
+def attempt(task: Task, plans: Plans, where: Array, config: Config, rng: np.random.Generator) -> Trajectories:
+    """Returns trials of some of the plans that begin where the task does, in the conditions `where` (plans,)."""
+    some = rng.choice(len(where), config.tried, replace=False)
+    (K, k, _), U = (a[some] for a in plans.controller), plans.U[some]
+    draws = noise(U.shape, config.tried_std * lc.action_scale(task), config.trial_smoothing, rng)
+
+    def act(x: Array, o: Array, t: int) -> Array:
+        planned = np.einsum("cij,cj->ci", K[:, t], x) + k[:, t]
+        return U[:, t] + config.tried_feedback * (planned - U[:, t]) + draws[:, t]
+
+    return run(task, act, where[some], rng)
 
 
 def guesses(
@@ -211,7 +256,7 @@ def plan(task: Task, world: Learned, x0: Array, U: Array, config: Config) -> Pla
     C, S, T, _ = U.shape
     found = ilqr(
         world.step,
-        window(task.cost, 0, T, task.horizon),
+        window(getattr(task, "guide", task.cost), 0, T, task.horizon),
         np.repeat(x0[:, None], S, axis=1),
         U,
         low=task.action_low,

@@ -9,6 +9,7 @@ is one place of the object.
 
 import numpy as np
 
+from lqr import QuadraticCost
 from lqr.costs import Action, WeightedNorm
 
 from ..interfaces import Cost
@@ -18,6 +19,7 @@ from .reacher import ExactCost, gymnasium_xml
 Array = np.ndarray
 
 OBJECT, GOAL = "object", "goal"
+NEAR, FAR = np.eye(24)[18:21].sum(0), np.eye(24)[21:].sum(0)  # of x: object - tip, object - goal
 
 
 class Pusher(ModelTask):
@@ -79,6 +81,42 @@ class Pusher(ModelTask):
         return {"distance": np.linalg.norm(x[:, -1, 21:], axis=-1), "return": -self.cost(x, u).sum(-1)}
 
 
+class GuidedPusher(Pusher):
+    """Pusher-v5, with a cost for the plans that teach: the tip is to stand behind the object, as seen from the goal.
+
+    Force grows with how deep tip and object are in each other, up to some 7 cm, and its direction turns about at the
+    object's centre: a tip that is told to be there, as by the task's own cost, pushes this way and that.
+    """
+
+    def __init__(self, conditions: int = 8, horizon: int = 100, layout_seed: int = 20_000):
+        super().__init__(conditions, horizon, layout_seed)
+        self.guide: Cost = Behind(horizon)
+
+
+class Behind:
+    """1.5 |object - goal| + 0.7 |object - tip + 0.12 (object - goal)| + 0.1 |u|^2 after each step; heights differ by
+    those of object and tip alone."""
+
+    def __init__(self, horizon: int, share: float = 0.12):
+        """The tip is to be this `share` of the object's distance to the goal behind it."""
+        ramp = np.r_[0.0, np.ones(horizon)]
+        self.far = WeightedNorm(FAR, l1=1.5, l2=0.0, alpha=1e-4, ramp=ramp) + Action(0.2)
+        self.gap = WeightedNorm(NEAR, l1=0.7, l2=0.0, alpha=1e-4, ramp=ramp)
+        self.shift = np.eye(Pusher.dx)  # x with the place behind the object in that of the object
+        self.shift[[18, 19], [21, 22]] = share
+
+    def __call__(self, X: Array, U: Array) -> Array:
+        """Returns the cost of each step, (..., T+1)."""
+        return self.far(X, U) + self.gap(X @ self.shift.T, U)
+
+    def expand(self, X: Array, U: Array) -> QuadraticCost:
+        """Returns the second-order expansion, in absolute coordinates xu."""
+        A = np.eye(Pusher.dx + Pusher.du)
+        A[: Pusher.dx, : Pusher.dx] = self.shift
+        far, gap = self.far.expand(X, U), self.gap.expand(X @ self.shift.T, U)
+        return QuadraticCost(far.C + A.T @ gap.C @ A, far.c + gap.c @ A, far.const + gap.const)
+
+
 def sample_objects(count: int, rng: np.random.Generator) -> Array:
     """Returns places of the object (count, 2) of Gymnasium's reset distribution: not within 0.17 m of the goal."""
     places = np.empty((0, 2))
@@ -90,6 +128,5 @@ def sample_objects(count: int, rng: np.random.Generator) -> Array:
 
 def _cost(horizon: int, smoothing: float) -> Cost:
     ramp = np.r_[0.0, np.ones(horizon)]
-    near, far = (np.r_[np.zeros(18), w] for w in ([1, 1, 1, 0, 0, 0.0], [0, 0, 0, 1, 1, 1.0]))
-    terms = WeightedNorm(far, l1=1.0, l2=0.0, alpha=smoothing, ramp=ramp)
-    return terms + WeightedNorm(near, l1=0.5, l2=0.0, alpha=smoothing, ramp=ramp) + Action(0.2)
+    terms = WeightedNorm(FAR, l1=1.0, l2=0.0, alpha=smoothing, ramp=ramp)
+    return terms + WeightedNorm(NEAR, l1=0.5, l2=0.0, alpha=smoothing, ramp=ramp) + Action(0.2)

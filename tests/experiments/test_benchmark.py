@@ -17,12 +17,13 @@ PEER = Entry("point_mass", "SAC", ("SAC", "Nothing-v0"))
 SMALL = Suite("A small one.", (OURS, PEER), (Record("point_mass", "known", (5.0,), (-9.0,), 2.0, "a book"),), False, ())
 
 
-def finished_peer(folder, seed, returns):
+def finished_peer(folder, seed, returns, distances=None):
     where = place(folder, PEER) / f"seed_{seed}"
     where.mkdir(parents=True)
     curve = tables.Table(where / CURVE)
     for i, value in enumerate(returns):
-        curve.append({"env_steps": 100.0 * (i + 1), "graded_return": value, "cpu_seconds": 2.0 * i})
+        far = {"graded_distance": distances[i]} if distances else {}
+        curve.append({"env_steps": 100.0 * (i + 1), "graded_return": value, "cpu_seconds": 2.0 * i} | far)
     write_file(where / DONE, b"")
 
 
@@ -56,6 +57,17 @@ def test_the_table_has_mean_deviation_every_seed_and_the_published_rows(tmp_path
     assert "| *known* (a book) |  | 5 | -9 | 2 |" in text
     assert len({line.count("|") for line in text.splitlines() if line.startswith("|")}) == 1
     assert [row["reached"] for row in rows_of(suite, curves)] == ["300.0", "inf"]
+
+
+def test_where_a_distance_is_graded_the_table_and_the_rows_have_it(tmp_path):
+    for seed, left in enumerate([[0.3, 0.1], [0.3, 0.25]]):
+        finished_peer(tmp_path, seed, [-30.0, -8.0], left)
+    curves = gather(tmp_path, SMALL.entries, range(3))
+    text = page(SMALL, curves)
+    assert "each | distance, each (m) | CPU s |" in text
+    assert "| -8, -8 | 0.175: 0.100, 0.250 | 2 |" in text
+    assert len({line.count("|") for line in text.splitlines() if line.startswith("|")}) == 1
+    assert [row["distance"] for row in rows_of(SMALL, curves)] == ["0.1", "0.25"]
 
 
 def test_a_level_is_reached_from_above_where_less_is_better():

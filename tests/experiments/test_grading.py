@@ -4,7 +4,7 @@ import pytest
 
 from agents.tasks import make_task
 from agents.tasks.peg import NINE
-from experiments.grading import FIRST_SEED, grade, grade_random, grade_unseen
+from experiments.grading import FIRST_SEED, grade, grade_random, grade_unseen, judge
 from lqr import SimulationError
 
 
@@ -62,3 +62,21 @@ def test_the_unseen_holes_lie_between_those_of_training_and_are_where_the_policy
     got, start = grade_unseen(task, Hanging()), task.unseen().reset(np.arange(16), np.random.default_rng(0))
     assert (got["conditions"], got["success"]) == (16, 0.0)
     assert got["distance"] == pytest.approx(np.linalg.norm(start[:, 14:17], axis=1).mean(), abs=1e-3)
+
+
+def test_a_policy_is_judged_by_return_and_by_the_distance_that_gymnasium_tells():
+    class Idle:
+        def act(self, observation):
+            return np.zeros(7)
+
+    found, same = judge(make_task("pusher"), Idle(), 3), grade("Pusher-v5", Idle(), 3)
+    assert found == {"graded_return": same.mean_return, "graded_distance": same.final_distance}
+    assert 0.17 < found["graded_distance"] < 0.36  # where the object begins
+    assert set(judge(make_task("pendulum"), ZeroPolicy(), 1)) == {"graded_return"}
+
+
+class ZeroPolicy:
+    sees = "x"
+
+    def sample(self, x, t, rng):
+        return np.zeros((len(x), 1))

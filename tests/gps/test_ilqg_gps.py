@@ -116,6 +116,61 @@ def test_smoothed_noise_keeps_its_variance_and_is_alike_from_step_to_step():
     assert ((draws[:, 1:] * draws[:, :-1]).mean((0, 1)) > [0.9, 8.1]).all()
 
 
+def test_noise_of_later_rounds_is_smoothed_where_that_is_asked_for():
+    class Zero:
+        def mean(self, o):
+            return np.zeros((len(o), 2))
+
+    def alike(policy, **settings):
+        config = dataclasses.replace(SMALL, trials=300, initial_std=0.1, min_std=0.1, **settings)
+        u = ilqg_gps.explore(Seen(), policy, config, np.random.default_rng(0)).u
+        return (u[:, 1:] * u[:, :-1]).mean() / (u**2).mean()
+
+    assert alike(Zero(), smoothing=2.0) == pytest.approx(0.0, abs=0.05)
+    assert alike(Zero(), trial_smoothing=2.0) > 0.8
+    assert alike(None, trial_smoothing=2.0) == pytest.approx(0.0, abs=0.05)
+
+
+def test_plans_that_are_tried_go_from_their_own_starts_where_their_feedback_leads():
+    task, rng, where = Seen(), np.random.default_rng(0), np.array([2, 0, 1])
+    config = dataclasses.replace(SMALL, plans=3, tried=3, tried_feedback=1.0, tried_std=0.0)
+    U = rng.uniform(-3, 3, size=(3, 2, 15, 2))
+    plans = ilqg_gps.plan(task, TrueWorld(), task.reset(where, rng), U, config)
+    order = np.random.default_rng(1).choice(3, 3, replace=False)
+
+    def tried(**settings):
+        return ilqg_gps.attempt(task, plans, where, dataclasses.replace(config, **settings), np.random.default_rng(1))
+
+    exact, noisy, loose = tried(), tried(tried_std=0.1), tried(tried_std=0.1, tried_feedback=0.0)
+    np.testing.assert_allclose(exact.x[:, 0], plans.X[order, 0], atol=0.01)  # a start is never quite the same
+    np.testing.assert_allclose(exact.x[:, -1], plans.X[order, -1], atol=0.01)  # the world is the model
+    K, k, _ = (a[order] for a in plans.controller)
+    np.testing.assert_allclose(exact.u, np.einsum("ctij,ctj->cti", K, exact.x[:, :-1]) + k, atol=1e-9)
+    strayed = noisy.u - (np.einsum("ctij,ctj->cti", K, noisy.x[:, :-1]) + k)
+    inside = (np.abs(noisy.u) < task.action_high) & (np.abs(loose.u) < task.action_high)
+    assert np.abs(strayed).max() > 0.05
+    np.testing.assert_allclose((loose.u - plans.U[order])[inside], strayed[inside], atol=1e-9)  # without feedback
+
+
+def test_what_plans_showed_is_learned_from_and_counted():
+    config = dataclasses.replace(SMALL, iterations=2, tried=5)
+    first, second = ilqg_gps.train(Seen(), config, np.random.default_rng(0))
+    assert (first.scalars["rollouts"], first.scalars["env_steps"]) == (7, 7 * 15)
+    assert (second.scalars["rollouts"], second.scalars["env_steps"]) == (14, 14 * 15)
+    assert len(first.state["seen"]["x"]) == 7 * 15
+
+
+def test_the_model_is_as_large_as_the_settings_say():
+    x, u = np.random.default_rng(0).normal(size=(60, 4)), np.random.default_rng(1).normal(size=(60, 2))
+    for word, members in (("ensemble", 3), ("nn", 1)):
+        config = dataclasses.replace(SMALL, model=word, members=3, model_hidden=(7, 5), fit_steps=20)
+        model = ilqg_gps.make_model(config)
+        assert model.steps == 20
+        model.fit(x, u, x + 0.1 * np.concatenate([u, u], 1), np.random.default_rng(0))
+        assert [tuple(model.params[f"W{i}"].shape[:1]) for i in range(3)] == [(members,)] * 3
+        assert [model.params[f"b{i}"].shape[-1] for i in range(2)] == [7, 5]
+
+
 def test_the_cart_pole_of_the_benchmark_stands_after_a_thousand_steps():
     config = ilqg_gps.Config(iterations=1, trials=5, initial_std=0.1, dither=True, plans=12, copies_std=0.5)
     config = dataclasses.replace(config, plan_length=60, unused=20)
@@ -132,9 +187,13 @@ def test_any_target_is_reached_after_twenty_trials():
     assert mean_return(Reacher(), last.policy, 20) > -7  # random actions get -42, none -11
 
 
-def test_a_run_resumes_to_the_same_bits(tmp_path):
-    task = partial(make_task, "mbbl_mountain_car")
-    config = dataclasses.replace(SMALL, plan_length=20, unused=5, visited=3, plans=3, replay=2, policy_steps=50)
+LOCAL = {"plan_length": 20, "unused": 5, "visited": 3}
+TRIED = {"tried": 2, "model": "ensemble", "members": 2, "fit_steps": 50, "trial_smoothing": 2.0}
+
+
+@pytest.mark.parametrize(("task", "more"), [(partial(make_task, "mbbl_mountain_car"), LOCAL), (Seen, TRIED)])
+def test_a_run_resumes_to_the_same_bits(tmp_path, task, more):
+    config = dataclasses.replace(SMALL, plans=3, replay=2, policy_steps=50, **more)
     whole = list(ilqg_gps.train(task(), config, np.random.default_rng(3)))
     rng = np.random.default_rng(3)
     first = next(ilqg_gps.train(task(), config, rng))
@@ -152,6 +211,7 @@ def test_a_run_resumes_to_the_same_bits(tmp_path):
         ({"model": "gpp"}, "model is 'gpp'; expected one of .*gp"),
         ({"guesses": 0}, "guesses is 0; expected a whole number, 1 or more"),
         ({"visited": -1}, "visited is -1"),
+        ({"members": 0}, "members is 0"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(settings, words):
@@ -163,6 +223,13 @@ def test_a_setting_that_makes_no_sense_is_refused(settings, words):
 def test_plans_that_teach_nothing_or_outlast_the_episode_are_refused(length, unused):
     config = ilqg_gps.Config(plan_length=length, unused=unused)
     with pytest.raises(InputError, match=f"got plans of {length} steps, the last {unused} unused"):
+        next(ilqg_gps.train(Seen(), config, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize(("settings", "words"), [({"tried": 13}, "tried 13 of 12"), ({"plan_length": 9}, "of 9 steps")])
+def test_only_whole_plans_can_be_tried(settings, words):
+    config = dataclasses.replace(SMALL, **{"tried": 2, **settings})
+    with pytest.raises(InputError, match=f"{words}.*; expected at most all of them"):
         next(ilqg_gps.train(Seen(), config, np.random.default_rng(0)))
 
 
