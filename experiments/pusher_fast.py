@@ -7,7 +7,7 @@ from gps import ilqg_gps as method
 
 task = partial(GuidedPusher, conditions=200)
 config = method.Config(
-    iterations=12,
+    iterations=20,
     trials=20,
     tried=20,
     initial_std=0.25,
@@ -17,7 +17,7 @@ config = method.Config(
     members=3,
     model_hidden=(128, 128),
     plans=24,
-    plan_iterations=8,
+    plan_iterations=4,
     copies=1,
     replay=2,
 )
