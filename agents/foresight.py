@@ -137,5 +137,5 @@ def ceiling(task: Task, policy: MPC, rng: np.random.Generator, most: int) -> Cei
     needed = true.calls * -(-task.horizon // policy.every) * task.conditions
     if needed > most:
         raise InputError(f"the planner in the true physics would take {needed} steps of it; expected at most {most}")
-    costs = [rollout(task, p, every, 1, np.random.default_rng(seed)).cost.sum(-1).mean() for p in (policy, true)]
+    costs = [rollout(task, p, every, 1, np.random.default_rng(seed)).sound.costs.mean() for p in (policy, true)]
     return Ceiling(*map(float, costs))

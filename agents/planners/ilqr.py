@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lqr import InputError, ilqr
+from lqr import ILQRResult, InputError, NumericalError, ilqr
 
 from .shape import Array, Objective, Plan, Record, box, check_settings, first
 
@@ -26,7 +26,10 @@ class ILQR:
         check_settings(self)
 
     def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
-        """Returns the plan; see `Planner`. Raises InputError for an objective that does not tell its parts."""
+        """Returns the plan; see `Planner`. Raises InputError for an objective that does not tell its parts.
+
+        Starts under which the model diverges are left out; NumericalError where it does under all of them.
+        """
         parts: Any = objective
         missing = [name for name in ("x0", "step", "jacobian", "cost") if not hasattr(objective, name)]
         if missing:
@@ -36,11 +39,22 @@ class ILQR:
         extra = middle + self.std * half * rng.standard_normal((self.starts - 1, *U.shape))
         n, record = parts.steps(U.shape[0]), Record()
         guesses = np.concatenate([U[None], np.clip(extra, low, high)])
-        found = ilqr(
+        try:
+            found = self._descend(parts, guesses[:, :n], low, high)
+        except InputError:  # for a start whose cost is not finite, and for what the same call raises again
+            guesses = guesses[finite(parts, guesses[:, :n])]
+            found = self._descend(parts, guesses[:, :n], low, high)
+        guesses[:, :n] = found.U
+        record.see(guesses, np.asarray(found.cost))
+        record.evaluations = int(np.sum(found.iterations))
+        return record.plan(record.U, record.U[None])
+
+    def _descend(self, parts: Any, U: Array, low: Array, high: Array) -> ILQRResult:
+        return ilqr(
             parts.step,
             parts.cost,
-            np.tile(parts.x0, (self.starts, 1)),
-            guesses[:, :n],
+            np.tile(parts.x0, (len(U), 1)),
+            U,
             low=low,
             high=high,
             jacobian=parts.jacobian,
@@ -50,7 +64,15 @@ class ILQR:
             max_iterations=self.iterations,
             tolerance=1e-6,
         )
-        guesses[:, :n] = found.U
-        record.see(guesses, np.asarray(found.cost))
-        record.evaluations = int(np.sum(found.iterations))
-        return record.plan(record.U, record.U[None])
+
+
+def finite(parts: Any, U: Array) -> Array:
+    """Returns which sequences U (N, H, du) cost a finite number, (N,). Raises NumericalError where none does."""
+    X = np.repeat(np.tile(parts.x0, (len(U), 1))[:, None], U.shape[1] + 1, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(U.shape[1]):
+            X[:, t + 1] = parts.step(X[:, t], U[:, t], t)
+        sound: Array = np.isfinite(parts.cost(X, U).sum(-1))
+    if not sound.any():
+        raise NumericalError("no start has a finite cost; expected one or more: the model or the cost breaks")
+    return sound

@@ -164,6 +164,24 @@ def test_a_nan_is_the_worst_and_never_the_best(planner):
     assert np.isfinite(plan.U).all()
 
 
+def test_iterative_lqr_goes_on_from_the_starts_that_do_not_break_the_model():
+    class Broken(Line):
+        worst = -0.02
+
+        def step(self, x, u, t):
+            return np.where((t == 2) & (u[..., :1] < self.worst), np.nan, super().step(x, u, t))
+
+    line, rng = Broken(), np.random.default_rng(0)
+    plan = ILQR(8)(line, np.zeros((0, 6, 2)), LOW, HIGH, rng)
+    whole = ILQR(1)(Line(), np.zeros((0, 6, 2)), LOW, HIGH, rng)
+    assert plan.cost >= whole.cost
+    assert np.isfinite(plan.U).all()
+    assert plan.U[2, 0] >= -0.02
+    line.worst = 2.0
+    with pytest.raises(NumericalError, match="no start has a finite cost"):
+        ILQR(8)(line, np.zeros((0, 6, 2)), LOW, HIGH, rng)
+
+
 def test_where_nothing_is_finite_it_says_so(planner):
     class Broken(Line):
         def __call__(self, U):
