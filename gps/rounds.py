@@ -51,6 +51,8 @@ class Rounds:
         if state:
             check_state(state, task)
             self.prior.load_state(state["prior"])
+            if (learned := getattr(task, "learned", None)) and "rewards" in state:  # earlier versions did not keep them
+                learned.load_state(state["rewards"])
             if self.chart:
                 self.chart = Chart(self.chart.manifold, state["origin"])
             self.controller, self.old = unfreeze(state["controller"]), lc.Local(**state["local"])
@@ -138,8 +140,9 @@ class Rounds:
         """Returns, as a tree, all that a new `Rounds` needs to go on after this iteration."""
         assert self.old is not None
         local = self.old._asdict() | {"controller": self.old.controller._asdict()}
-        chart = local.pop("chart")
+        chart, learned = local.pop("chart"), getattr(self.task, "learned", None)
         return {
+            **({"rewards": learned.state()} if learned else {}),
             **({"origin": chart.origin} if chart else {}),
             "number": number,
             "controller": self.controller._asdict(),

@@ -12,6 +12,7 @@ where the memory can afford that, else diagonal. The step after the last action 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from dynamics.storage import check_tree
 from lqr import QuadraticCost
 from lqr.expansion import stack
 
@@ -73,6 +74,20 @@ class RewardCost:
         Hz = (H @ xu[..., None])[..., 0]
         const = value - (g * xu).sum(-1) + 0.5 * (Hz * xu).sum(-1)
         return QuadraticCost(H, g - Hz, const)
+
+    def state(self) -> dict[str, Array]:
+        """Returns all that `load_state` needs."""
+        self._gather()
+        rows = np.array([np.frombuffer(row) for row in self._known]).reshape(-1, self.dx + self.du)
+        return {"xu": self._xu, "cost": self._cost, "known": rows, "value": np.array(list(self._known.values()))}
+
+    def load_state(self, state: dict[str, Array]) -> None:
+        """Takes over what `state` returned. Raises CheckpointError for anything else."""
+        n = self.dx + self.du
+        check_tree(state, {"xu": ("M", n), "cost": ("M",), "known": ("K", n), "value": ("K",)}, "rewards")
+        self.clear()
+        self._xu, self._cost = state["xu"], state["cost"]
+        self._known = {row.tobytes(): float(c) for row, c in zip(state["known"], state["value"], strict=True)}
 
     def _gather(self) -> cKDTree | None:
         """Returns the nearest-neighbour structure of the memory, in units of its spread; None while it is empty."""

@@ -13,6 +13,7 @@ from agents.tasks import make_task
 from agents.tasks.gymnasium_task import GymnasiumTask
 from agents.tasks.own import OwnTask
 from agents.tasks.reward_cost import RewardCost
+from dynamics.storage import load_tree, save_tree
 from gps import lqr_flm
 from lqr import InputError, LinearGaussianController
 from lqr.costs import Action, WeightedNorm
@@ -302,6 +303,33 @@ def test_a_dict_observation_names_the_wrapper_that_helps():
         GymnasiumTask(Split)
     task = GymnasiumTask(lambda: gymnasium.wrappers.FlattenObservation(Split()))
     assert (task.dx, task.name, task.horizon) == (3, "gymnasium:Pendulum-v1", 200)
+
+
+class Paid:
+    """A pushed point [place, speed] that says its reward, and nothing of why."""
+
+    def reset(self, condition, rng):
+        self.x = np.array([1.0, 0.0]) + 0.05 * rng.standard_normal(2)
+        return self.x
+
+    def step(self, u):
+        self.reward = -(self.x[0] ** 2 + 0.1 * self.x[1] ** 2 + 0.01 * u[0] ** 2)
+        self.over = self.x[0] < 0
+        self.x = self.x + 0.2 * np.array([self.x[1], u[0]])
+        return self.x
+
+
+def test_a_run_that_learns_its_cost_from_rewards_resumes_to_the_same_bits(tmp_path):
+    def runs(rng, **more):
+        task = OwnTask(Paid, action_low=[-1], action_high=[1], horizon=10)
+        return lqr_flm.train(task, lqr_flm.Config(iterations=4), rng, **more)
+
+    whole, rng = list(runs(np.random.default_rng(0))), np.random.default_rng(0)
+    begun = runs(rng)
+    next(begun)
+    save_tree(tmp_path / "state", next(begun).state, {})
+    rest = list(runs(rng, state=load_tree(tmp_path / "state")[0]))
+    assert [row.scalars for row in rest] == [row.scalars for row in whole[2:]]
 
 
 def test_the_rewards_of_an_environment_alone_teach_the_local_controllers():

@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -67,6 +68,19 @@ def test_a_plan_is_what_its_controller_does_in_the_model_and_no_worse_than_the_g
     np.testing.assert_allclose(x, made.X[:, -1], atol=1e-9)
 
 
+def test_another_plan_has_to_be_cheaper_than_the_policys_by_the_share_of_loyalty():
+    task = Seen()
+    x0 = task.reset(np.arange(1), np.random.default_rng(0))
+    U = np.zeros((1, 2, 15, 2))
+    U[:, 1, :5] = -0.2 * x0[:, None, :2]
+    policys, others = (task.cost(*rolled(x0[0], u)).sum() for u in U[0])
+    share = 1 - others / policys
+    assert 0.01 < share < 0.5
+    for loyalty, expected in ((0.99 * share, others), (1.01 * share, policys)):
+        as_guessed = SimpleNamespace(plan_iterations=0, loyalty=loyalty)
+        assert ilqg_gps.plan(task, TrueWorld(), x0, U, as_guessed).cost == pytest.approx(expected)
+
+
 class Steep(TrueWorld):
     """Breaks where an action is large; after two steps no number is left."""
 
@@ -95,6 +109,22 @@ def rolled(x, U):
     for u in U:
         X.append(TrueWorld().step(X[-1], u))
     return np.array(X), U
+
+
+def test_a_lesson_is_what_the_plans_do_in_their_states_and_after_noise_around_them():
+    task, rng = Seen(), np.random.default_rng(0)
+    config = dataclasses.replace(SMALL, copies=2000, copies_std=0.05, unused=5)
+    x0 = task.reset(np.arange(3), rng)
+    plans = ilqg_gps.plan(task, TrueWorld(), x0, np.zeros((3, 1, 15, 2)), config)
+    o, u = (a.reshape(10, 3, 2001, -1) for a in ilqg_gps.lesson(task, TrueWorld(), plans, config, rng))
+    np.testing.assert_allclose(o[:, :, 0], plans.X[:, :10].swapaxes(0, 1), atol=1e-9)
+    np.testing.assert_allclose(u[:, :, 0], plans.U[:, :10].swapaxes(0, 1), atol=1e-9)
+    asked = np.einsum("ctij,tcsj->tcsi", plans.controller.K[:, :10], o)
+    asked += plans.controller.k[:, :10].swapaxes(0, 1)[:, :, None]
+    np.testing.assert_allclose(u, np.clip(asked, -3, 3), atol=1e-12)
+    free = np.abs(plans.U[:, 0]) < 2  # far from the limits
+    assert free.any()
+    assert o[1, :, 1:, 2:].std(1)[free] == pytest.approx(0.2 * 0.05 * 3, rel=0.1)  # a velocity after one noisy force
 
 
 def test_trials_that_dither_take_the_limits_with_the_mean_that_is_asked_for():

@@ -202,6 +202,16 @@ def test_limits_that_are_no_box_are_refused(planner, limits):
         planner(Line(), np.zeros((0, 6, 2)), *limits, np.random.default_rng(0))
 
 
+def test_costs_do_not_depend_on_how_many_are_priced_together(monkeypatch):
+    F, rng = np.array([[1, 0.3, 0.05], [0, 1, 0.3]]), np.random.default_rng(0)
+    dynamics = LinearGaussianDynamics(np.tile(F, (8, 1, 1)), np.zeros((8, 2)), np.zeros((8, 2, 2)))
+    price = Objective(Local(dynamics), Quadratic(np.diag([2.0, 0.3, 0.2])), np.array([1.0, 0.5]), 0, 8, 8, rng)
+    U = rng.normal(size=(7, 8, 1))
+    whole = price(U)
+    monkeypatch.setattr("agents.planners.objective.AT_ONCE", 3 * 9 * 2)  # three at once, and one at the end
+    np.testing.assert_allclose(price(U), whole, rtol=1e-12)
+
+
 # bowls
 
 
