@@ -118,9 +118,13 @@ class Perceptrons(ChangeModel, ABC):
         self.held, self.rows = np.concatenate([self.held, held]), np.concatenate([self.rows, rows], 1)
 
     def forget(self, count: int) -> None:
-        """Is told that the first `count` transitions will not be given again, with whole rounds of them."""
+        """Is told that the first `count` transitions will not be given again.
+
+        Where they are whole fits' rounds, no more than they is lost; else others stand in for them in later draws.
+        """
         gone = int((~self.held[:count]).sum())  # each round has as many columns of `rows` as transitions to train on
-        self.held, self.rows = self.held[count:], self.rows[:, gone:] - count
+        self.held, rows = self.held[count:], self.rows[:, gone:] - count
+        self.rows = np.where(rows < 0, rows % max(len(self.held), 1), rows)
 
     def _outgrown(self) -> bool:
         """Returns whether some coordinate spreads twice or half as wide as at the last fresh start."""

@@ -171,6 +171,8 @@ def refuse(task: Any, config: Config) -> None:
         raise InputError(
             f"{task.name} has states on a manifold or no `view`; expected vectors x, and view(x), what is seen there"
         )
+    if config.dither and not np.isfinite([task.action_low, task.action_high]).all():
+        raise InputError(f"{task.name} has actions without limits; expected dither False, or finite limits to take")
     length = config.plan_length or task.horizon
     if config.tried and (config.tried > config.plans or length < task.horizon):
         raise InputError(
@@ -240,7 +242,7 @@ def guesses(
             U[:, 0, t] = np.clip(policy.mean(task.view(X[:, 0, t])), task.action_low, task.action_high)
             for s in range(S):
                 X[:, s, t + 1] = world.step(X[:, s, t], U[:, s, t])
-        price = window(task.cost, 0, T, task.horizon)(X, U).sum(-1)
+        price = planned_for(task, T)(X, U).sum(-1)
     sound = np.isfinite(price)
     if not sound.any(1).all():
         raise NumericalError(
@@ -251,12 +253,17 @@ def guesses(
     return np.where(sound[..., None, None], U, cheapest[:, None])
 
 
+def planned_for(task: Any, T: int) -> Any:
+    """Returns the cost of a plan of T steps from an episode's start: the task's, or that by which it guides plans."""
+    return window(getattr(task, "guide", task.cost), 0, T, task.horizon)
+
+
 def plan(task: Task, world: Learned, x0: Array, U: Array, config: Config) -> Plans:
     """Returns a plan from each start x0 (C, dx): the best of those that iLQR makes of the guesses U (C, S, T, du)."""
     C, S, T, _ = U.shape
     found = ilqr(
         world.step,
-        window(getattr(task, "guide", task.cost), 0, T, task.horizon),
+        planned_for(task, T),
         np.repeat(x0[:, None], S, axis=1),
         U,
         low=task.action_low,

@@ -83,3 +83,18 @@ def test_a_history_of_no_size_and_a_damaged_one_are_refused():
             History(30).load_state(history.state() | {"sizes": np.array(sizes)})
     with pytest.raises(CheckpointError, match="history"):
         History(30).load_state(history.state() | {"total": 9})
+
+
+@pytest.mark.parametrize("made", [Network, Ensemble])
+def test_rounds_that_were_fitted_together_may_go_one_by_one(made):
+    model, history, rng = made(hidden=(4,), steps=2), History(250), np.random.default_rng(0)
+    for i, one in enumerate(rounds([100] * 6)):
+        if i % 2:
+            history.keep(model, *one)
+        else:
+            history.teach(model, *one, rng)
+        assert model.rows.min() >= 0
+        assert model.rows.max() < len(model.held) <= len(history.states)
+        used = np.bincount(model.rows.ravel(), minlength=len(model.held))
+        assert used.max() <= 12 * max(used.mean(), 1)  # none stands in for all that are gone
+        made(hidden=(4,), steps=2).load_state(model.state())

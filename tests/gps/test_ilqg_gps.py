@@ -263,6 +263,25 @@ def test_only_whole_plans_can_be_tried(settings, words):
         next(ilqg_gps.train(Seen(), config, np.random.default_rng(0)))
 
 
+def test_trials_cannot_dither_between_limits_that_are_not_there():
+    task = Seen()
+    task.action_high = np.array([3.0, np.inf])
+    with pytest.raises(InputError, match="seen point has actions without limits; expected dither False"):
+        next(ilqg_gps.train(task, dataclasses.replace(SMALL, dither=True), np.random.default_rng(0)))
+
+
+def test_plans_begin_at_starts_and_at_states_of_trials_and_the_latest_rounds_teach():
+    task = make_task("mbbl_mountain_car")
+    config = dataclasses.replace(SMALL, plan_length=5, unused=1, visited=4, plans=3, replay=2, policy_steps=5)
+    state = list(ilqg_gps.train(task, config, np.random.default_rng(0)))[-1].state
+    first, second = (one["o"].reshape(4, 7, 3, -1) for one in state["lessons"].values())  # steps, starts, copies
+    for o in (first, second):
+        np.testing.assert_array_equal(o[0, :3, 0], task.view(state["starts"]))
+        seen = task.view(state["seen"]["x"])
+        assert (o[0, 3:, 0][:, None] == seen).all(-1).any(1).all()
+    assert (first[0, 3:] != second[0, 3:]).any()
+
+
 def test_a_task_that_does_not_say_what_is_seen_is_refused():
     with pytest.raises(InputError, match="point has states on a manifold or no `view`"):
         next(ilqg_gps.train(Point(), ilqg_gps.Config(), np.random.default_rng(0)))
