@@ -60,12 +60,12 @@ def type_of(config: Any, name: str) -> Any:
 
 
 def report(seed: int, rows: list[Iteration], level: float | None, window: int) -> float:
-    """Prints what one seed came to; returns the mean after the first round."""
+    """Prints what one seed came to; returns the mean after the first round, where there are more."""
     value = np.array([row.scalars.get("return", -row.scalars["cost"]) for row in rows])
     steps = np.array([row.scalars["env_steps"] for row in rows])
-    best = np.maximum.accumulate(value)
+    best, later = np.maximum.accumulate(value), value[1:] if len(value) > 1 else value
     print(f"seed {seed}: {', '.join(f'{v:.1f}' for v in value)}")
-    text = f"  mean after the first {value[1:].mean():.1f}, of the last twenty {value[-20:].mean():.1f}"
+    text = f"  mean after the first {later.mean():.1f}, of the last twenty {value[-20:].mean():.1f}"
     marks = sorted({int(len(rows) * share) - 1 for share in (0.4, 0.6, 0.8, 1.0)} & set(range(len(rows))))
     text += "; best so far " + ", ".join(f"{best[i]:.1f} at {steps[i]:.0f}" for i in marks)
     if level is not None:
@@ -73,7 +73,7 @@ def report(seed: int, rows: list[Iteration], level: float | None, window: int) -
         after = f"after {steps[window - 1 :][np.argmax(reached)]:.0f}" if reached.any() else "never"
         text += f"; {level:g} as the mean of {window} {after}"
     print(text + " steps", flush=True)
-    return float(value[1:].mean())
+    return float(later.mean())
 
 
 def calls(rows: list[Iteration]) -> float:
