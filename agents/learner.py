@@ -43,7 +43,7 @@ class Learner:
     def finish(self, trials: Trajectories) -> float:
         """Sees whole episodes; returns the model's error on what was new to it in them, 0 where it knew nothing.
 
-        It is the mean error of x', in units of the changes' spread.
+        It is the mean error of x', in units of the changes' spread, of the coordinates that changed.
         """
         self._learn(trials)
         self._known = 0
@@ -51,7 +51,8 @@ class Learner:
             return 0.0
         gap, spread = np.concatenate(self._gaps).mean(0), np.concatenate(self._moves).std(0)
         self._gaps, self._moves = [], []
-        return float((gap / np.maximum(spread, 1e-9)).mean())
+        moved = spread > 1e-9  # an object that was not touched
+        return float((gap[moved] / spread[moved]).mean()) if moved.any() else 0.0
 
     def _learn(self, trials: Trajectories) -> None:
         t = trials.u.shape[1]

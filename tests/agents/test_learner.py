@@ -114,3 +114,14 @@ def test_the_models_error_is_small_where_the_model_is_right():
     errors = [learner.finish(episodes(learner, rng, 20)) for _ in range(2)]
     assert errors[0] == 0.0
     assert 0.0 < errors[1] < 0.1
+
+
+def test_what_did_not_move_at_all_counts_in_no_error():
+    rng, model = np.random.default_rng(0), Notes()
+    learner, trials = Learner(model, 15, rng), episodes(Learner(Notes(), 0, rng), rng)
+    trials.x[:, :, 1] = 0.3  # an object that is not touched
+    model.predict = lambda x, u: type("Answer", (), {"mean": x + 1e-5})  # which the model thinks creeps
+    learner.watch(trials.between(0, 15))
+    error = learner.finish(trials)
+    new = np.diff(trials.between(15, trials.u.shape[1]).x[..., 0], axis=1).ravel()
+    assert error == pytest.approx(np.abs(new - 1e-5).mean() / new.std())
