@@ -30,8 +30,7 @@ class Task(Protocol):
     Its cost must then be the same for the same angle and orientation. `joints`, a pair of indices of x, (du,) each,
     says which positions the actions drive, and their rates, and `joint_target`, (du,) or (C, du), where they belong:
     see `gps.initial`. `unseen()` returns the task in conditions that training does not see, in which a run's policy is
-    graded. `guide` is a cost that plans are made for which teach a policy, in place of the task's own: see
-    `gps.ilqg_gps`. `image` (height, width, channels) says that an observation begins with a
+    graded. `image` (height, width, channels) says that an observation begins with a
     picture: see `agents.convolutional_policy`.
     """
 

@@ -94,7 +94,7 @@ SUITES = {
             Entry("Reacher-v5", "badmm", ("reacher", *GRADED)),
             Entry("Reacher-v5", "SAC", ("SAC", "Reacher-v5", "--steps", "25000", "--every", "500")),
             Entry("Reacher-v5", "PPO", ("PPO", "Reacher-v5", "--steps", "100000")),
-            Entry("Pusher-v5", "ilqg_gps", ("pusher_fast", *GRADED)),
+            Entry("Pusher-v5", "ilqg_mf", ("pusher", *GRADED)),
             Entry("Pusher-v5", "badmm", ("badmm", "--task", "pusher", *GRADED)),
             Entry("Pusher-v5", "SAC", ("SAC", "Pusher-v5", "--steps", "100000", "--every", "10000")),
             Entry("Pusher-v5", "PPO", ("PPO", "Pusher-v5", "--steps", "100000")),

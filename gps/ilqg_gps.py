@@ -254,8 +254,8 @@ def guesses(
 
 
 def planned_for(task: Any, T: int) -> Any:
-    """Returns the cost of a plan of T steps from an episode's start: the task's, or that by which it guides plans."""
-    return window(getattr(task, "guide", task.cost), 0, T, task.horizon)
+    """Returns the cost of a plan of T steps from an episode's start."""
+    return window(task.cost, 0, T, task.horizon)
 
 
 def plan(task: Task, world: Learned, x0: Array, U: Array, config: Config) -> Plans:

@@ -9,7 +9,6 @@ is one place of the object.
 
 import numpy as np
 
-from lqr import QuadraticCost
 from lqr.costs import Action, WeightedNorm
 
 from ..interfaces import Cost
@@ -29,11 +28,13 @@ class Pusher(ModelTask):
     dx, du, do = 24, 7, 23
     plane = (14, 15)
 
-    def __init__(self, conditions: int = 8, horizon: int = 100, layout_seed: int = 20_000):
+    def __init__(self, conditions: int = 8, horizon: int = 100, layout_seed: int = 20_000, weight: float = 1.0):
+        """`weight` is that of the object's distance to the goal in the cost; the return is Gymnasium's whatever it is."""
         super().__init__(gymnasium_xml("pusher_v5.xml"), 5, conditions, horizon)
         self.objects = sample_objects(conditions, np.random.default_rng(layout_seed))
         self.find_bodies()
-        self.cost: Cost = ExactCost(_cost(horizon, 1e-40), _cost(horizon, 1e-4))
+        self.cost: Cost = ExactCost(_cost(horizon, 1e-40, weight), _cost(horizon, 1e-4, weight))
+        self._rewarded = _cost(horizon, 1e-40) if weight != 1.0 else None
 
     def find_bodies(self) -> None:
         """Looks up the bodies whose places are seen."""
@@ -78,43 +79,10 @@ class Pusher(ModelTask):
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the object's final distance to the goal (m) and Gymnasium's return, (N,) each."""
-        return {"distance": np.linalg.norm(x[:, -1, 21:], axis=-1), "return": -self.cost(x, u).sum(-1)}
-
-
-class GuidedPusher(Pusher):
-    """Pusher-v5, with a cost for the plans that teach: the tip is to stand behind the object, as seen from the goal.
-
-    Force grows with how deep tip and object are in each other, up to some 7 cm, and its direction turns about at the
-    object's centre: a tip that is told to be there, as by the task's own cost, pushes this way and that.
-    """
-
-    def __init__(self, conditions: int = 8, horizon: int = 100, layout_seed: int = 20_000):
-        super().__init__(conditions, horizon, layout_seed)
-        self.guide: Cost = Behind(horizon)
-
-
-class Behind:
-    """1.5 |object - goal| + 0.7 |object - tip + 0.12 (object - goal)| + 0.1 |u|^2 after each step; heights differ by
-    those of object and tip alone."""
-
-    def __init__(self, horizon: int, share: float = 0.12):
-        """The tip is to be this `share` of the object's distance to the goal behind it."""
-        ramp = np.r_[0.0, np.ones(horizon)]
-        self.far = WeightedNorm(FAR, l1=1.5, l2=0.0, alpha=1e-4, ramp=ramp) + Action(0.2)
-        self.gap = WeightedNorm(NEAR, l1=0.7, l2=0.0, alpha=1e-4, ramp=ramp)
-        self.shift = np.eye(Pusher.dx)  # x with the place behind the object in that of the object
-        self.shift[[18, 19], [21, 22]] = share
-
-    def __call__(self, X: Array, U: Array) -> Array:
-        """Returns the cost of each step, (..., T+1)."""
-        return self.far(X, U) + self.gap(X @ self.shift.T, U)
-
-    def expand(self, X: Array, U: Array) -> QuadraticCost:
-        """Returns the second-order expansion, in absolute coordinates xu."""
-        A = np.eye(Pusher.dx + Pusher.du)
-        A[: Pusher.dx, : Pusher.dx] = self.shift
-        far, gap = self.far.expand(X, U), self.gap.expand(X @ self.shift.T, U)
-        return QuadraticCost(far.C + A.T @ gap.C @ A, far.c + gap.c @ A, far.const + gap.const)
+        return {
+            "distance": np.linalg.norm(x[:, -1, 21:], axis=-1),
+            "return": -(self._rewarded or self.cost)(x, u).sum(-1),
+        }
 
 
 def sample_objects(count: int, rng: np.random.Generator) -> Array:
@@ -126,7 +94,7 @@ def sample_objects(count: int, rng: np.random.Generator) -> Array:
     return places[:count]
 
 
-def _cost(horizon: int, smoothing: float) -> Cost:
+def _cost(horizon: int, smoothing: float, weight: float = 1.0) -> Cost:
     ramp = np.r_[0.0, np.ones(horizon)]
-    terms = WeightedNorm(FAR, l1=1.0, l2=0.0, alpha=smoothing, ramp=ramp)
+    terms = WeightedNorm(FAR, l1=weight, l2=0.0, alpha=smoothing, ramp=ramp)
     return terms + WeightedNorm(NEAR, l1=0.5, l2=0.0, alpha=smoothing, ramp=ramp) + Action(0.2)

@@ -1,0 +1,26 @@
+"""Push an object from anywhere to the goal: plans teach a policy, a model-free method improves it (Pusher-v5)."""
+
+from functools import partial
+
+from agents.tasks.pusher import Pusher
+from gps import ilqg_mf as method
+
+task = partial(Pusher, conditions=200, weight=4.0)  # of the distance to the goal
+config = method.Config(
+    iterations=24,
+    teaching=4,
+    trials=20,
+    tried=20,
+    initial_std=0.25,
+    smoothing=4.0,
+    trial_smoothing=4.0,
+    model="ensemble",
+    members=3,
+    model_hidden=(128, 128),
+    plans=24,
+    plan_iterations=8,
+    copies=1,
+    replay=2,
+    tune_steps=4000,
+    discount=0.98,
+)

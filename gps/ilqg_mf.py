@@ -1,0 +1,130 @@
+"""Plans in a learned model teach a policy, which a model-free method then improves in the world itself.
+
+    teaching     rounds of `ilqg_gps`: a few thousand steps, and the policy does much of what a plan can tell it
+    fine-tuning  rounds of a library's TRPO, or PPO, from that policy, each from `tune_steps` steps of its own trials
+
+Guided policy search by plans (Levine and Koltun, Guided Policy Search, 2013) in the place of the imitated MPC of MB-MF
+(Nagabandi, Kahn, Fearing and Levine 2018, section V): see `agents.mbmf`, `agents.model_free`. What a model tells badly,
+such as which way a push in a contact goes, is so learned from what happens; what it tells well need not be.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from agents import model_free
+from agents.interfaces import Iteration, State, Task
+from agents.neural_policy import NeuralPolicy
+from agents.rollout import rollout
+from agents.rules import share
+from agents.saved import build_policy
+from dynamics.storage import check_tree
+from lqr import InputError
+
+from . import ilqg_gps
+from . import local as lc
+from .settings import Rule, check, count, one_of, positive
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Config(ilqg_gps.Config):
+    """Settings of plans that teach a policy, and of its fine-tuning."""
+
+    iterations: int = 20  # rounds in all: of teaching, the rest of fine-tuning
+    teaching: int = 5  # rounds in which plans teach
+    library: str = "trpo"  # fine-tuning by: trpo, ppo
+    tune_steps: int = 2000  # environment steps in each round of fine-tuning; in the first, as many again for the critic
+    tune_rate: float = 1e-3  # learning rate of fine-tuning; with trpo, of its critic
+    tune_std: float = 0.1  # exploration of fine-tuning at first, as a share of half the action range
+    discount: float = 0.97  # of fine-tuning
+
+    RULES: ClassVar[dict[str, Rule]] = {
+        **ilqg_gps.Config.RULES,
+        **{"teaching": count, "tune_steps": count, "tune_rate": positive, "tune_std": positive, "discount": share},
+        "library": one_of(*model_free.LIBRARIES),
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self, teaching=lambda n: "" if n <= self.iterations else f"at most iterations, {self.iterations}")
+
+
+def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+    """Yields one Iteration per round; `state` continues from an earlier Iteration's.
+
+    Raises InputError as `ilqg_gps.train` does, for rounds of fine-tuning shorter than an episode, and where the library
+    is missing.
+    """
+    model_free.algorithm(config.library)
+    if config.tune_steps < task.horizon:
+        raise InputError(f"tune_steps is {config.tune_steps}; expected at least an episode's {task.horizon}")
+    if state is None or "taught" in state:
+        teaching = replace(config, iterations=config.teaching)
+        for row in ilqg_gps.train(task, teaching, rng, state["taught"] if state else None):
+            told = {**row.scalars, "phase": 0.0}
+            state = {"taught": row.state, "told": told}
+            yield row._replace(scalars=told, state=state)
+        assert state is not None
+        state = begin(task, config, state, rng)
+    else:
+        form = {"number": int, "episodes": int, "steps": int, "planned_cost": float, "policy": dict, "tuned": dict}
+        check_tree(state, form, "state")
+    while state["number"] < config.iterations:
+        yield (row := fine_tune(task, config, state, rng))
+        state = row.state
+
+
+def begin(task: Task, config: Config, state: State, rng: np.random.Generator) -> State:
+    """Returns what fine-tuning begins with: the policy, and a critic that knows what its own trials cost."""
+    policy: Any = build_policy(state["taught"]["policy"], "state")
+    policy.cov = np.diag((config.tune_std * lc.action_scale(task)) ** 2)
+    episodes = max(config.tune_steps // task.horizon, 1)
+    trials = rollout(task, policy, rng.integers(task.conditions, size=episodes), 1, rng).sound
+    togo = model_free.costs_to_go(trials, config.discount)[trials.taken]
+    tuned = model_free.begin(config.library, task, policy, trials.pairs[0], togo, config.discount, rng)
+    told = state["told"]
+    return {
+        "number": state["taught"]["number"],
+        "episodes": int(told["rollouts"]) + episodes,
+        "steps": int(told["env_steps"]) + int(trials.length.sum()),
+        "planned_cost": told["planned_cost"],
+        "policy": policy.state(),
+        "tuned": tuned,
+    }
+
+
+def fine_tune(task: Task, config: Config, state: State, rng: np.random.Generator) -> Iteration:
+    """One update of the library's, from the policy's own trials."""
+    policy: Any = build_policy(state["policy"], "state")
+    how = config.discount, config.tune_steps, config.tune_rate
+    policy, tuned, cost = model_free.update(config.library, task, policy, state["tuned"], *how, rng)
+    state = state | {
+        "number": state["number"] + 1,
+        "episodes": state["episodes"] + len(cost),
+        "steps": state["steps"] + config.tune_steps,
+        "policy": policy.state(),
+        "tuned": tuned,
+    }
+    scalars, arrays = judge(task, policy, cost, rng)
+    counts = {"rollouts": float(state["episodes"]), "env_steps": float(state["steps"])}
+    scalars = counts | scalars | {"planned_cost": state["planned_cost"], "policy_loss": 0.0, "phase": 1.0}
+    return Iteration(state["number"], policy, scalars, arrays, state)
+
+
+def judge(
+    task: Task, policy: NeuralPolicy, cost: Array, rng: np.random.Generator
+) -> tuple[dict[str, float], dict[str, Array]]:
+    """Returns the metrics and arrays for figures, after noise-free trials; `cost` (K,) is that of its own trials."""
+    shown = rollout(task, policy, np.arange(task.conditions), 1, rng, noise=0.0)
+    ended = shown.sound
+    scalars = {
+        "cost": float(ended.costs.mean()),
+        **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
+        "sampled_cost": float(np.nanmean(cost)),
+        "diverged": float(shown.failed.sum()),
+    }
+    return scalars, {"cost": shown.costs, "x": shown.x[:, None]}

@@ -1,0 +1,70 @@
+"""Plans teach, a library goes on: what is counted, resumed and refused; its own trials improve a policy."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from test_ilqg_gps import Seen
+
+from dynamics.storage import load_tree, save_tree
+from gps import ilqg_mf
+from lqr import CheckpointError, InputError
+
+pytest.importorskip("sb3_contrib")
+
+SMALL = ilqg_mf.Config(
+    iterations=4, teaching=2, trials=2, plans=6, policy_steps=100, hidden=(16,), tune_steps=60, tune_std=0.1
+)
+
+
+def test_rounds_of_teaching_come_first_and_all_steps_count():
+    rows = list(ilqg_mf.train(Seen(), SMALL, np.random.default_rng(0)))
+    assert [row.scalars["phase"] for row in rows] == [0, 0, 1, 1]
+    assert [row.scalars["env_steps"] for row in rows] == [
+        30,
+        60,
+        180,
+        240,
+    ]  # two trials of 15; the critic's 60; 60 each
+    assert [row.scalars["rollouts"] for row in rows] == [2, 4, 12, 16]
+    assert len({tuple(sorted(row.scalars)) for row in rows}) == 1
+    assert [row.number for row in rows] == [1, 2, 3, 4]
+
+
+def test_a_run_resumes_to_the_same_bits_in_both_phases(tmp_path):
+    whole = list(ilqg_mf.train(Seen(), SMALL, np.random.default_rng(3)))
+    for stop in (1, 2, 3):
+        rng = np.random.default_rng(3)
+        run = ilqg_mf.train(Seen(), SMALL, rng)
+        last = [next(run) for _ in range(stop)][-1]
+        save_tree(tmp_path / f"state{stop}", last.state, {})
+        rest = list(ilqg_mf.train(Seen(), SMALL, rng, state=load_tree(tmp_path / f"state{stop}")[0]))
+        assert [row.scalars for row in rest] == [row.scalars for row in whole[stop:]]
+        assert np.array_equal(rest[-1].policy.weights[0], whole[-1].policy.weights[0])
+
+
+def test_fine_tuning_improves_a_policy_that_learned_little():
+    config = dataclasses.replace(SMALL, iterations=16, teaching=1, plan_iterations=1, policy_steps=20, tune_steps=600)
+    config = dataclasses.replace(config, tune_std=0.3)
+    rows = list(ilqg_mf.train(Seen(), config, np.random.default_rng(0)))
+    assert rows[-1].scalars["cost"] < 0.8 * rows[0].scalars["cost"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"teaching": 5}, "teaching is 5; expected at most iterations, 4"),
+        ({"library": "sac"}, "library is 'sac'; expected one of"),
+        ({"discount": 2.0}, "discount is 2.0"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(settings, words):
+    with pytest.raises(InputError, match=words):
+        dataclasses.replace(SMALL, **settings)
+
+
+def test_rounds_shorter_than_an_episode_and_other_states_are_refused():
+    with pytest.raises(InputError, match="tune_steps is 5; expected at least an episode's 15"):
+        next(ilqg_mf.train(Seen(), dataclasses.replace(SMALL, tune_steps=5), np.random.default_rng(0)))
+    with pytest.raises(CheckpointError, match="state"):
+        next(ilqg_mf.train(Seen(), SMALL, np.random.default_rng(0), state={"number": 3}))
