@@ -27,14 +27,16 @@ class Pusher(ModelTask):
     name, env_id = "pusher", "Pusher-v5"
     dx, du, do = 24, 7, 23
     plane = (14, 15)
+    _rewarded: Cost | None = None  # the cost that the environment rewards, where it is another than `cost`
 
     def __init__(self, conditions: int = 8, horizon: int = 100, layout_seed: int = 20_000, weight: float = 1.0):
-        """`weight` is that of the object's distance to the goal in the cost; the return is Gymnasium's whatever it is."""
+        """`weight` is that of the object's distance to the goal in the cost; the return is always Gymnasium's."""
         super().__init__(gymnasium_xml("pusher_v5.xml"), 5, conditions, horizon)
         self.objects = sample_objects(conditions, np.random.default_rng(layout_seed))
         self.find_bodies()
         self.cost: Cost = ExactCost(_cost(horizon, 1e-40, weight), _cost(horizon, 1e-4, weight))
-        self._rewarded = _cost(horizon, 1e-40) if weight != 1.0 else None
+        if weight != 1.0:
+            self._rewarded = _cost(horizon, 1e-40)
 
     def find_bodies(self) -> None:
         """Looks up the bodies whose places are seen."""
