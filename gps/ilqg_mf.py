@@ -1,7 +1,9 @@
 """Plans in a learned model teach a policy, which a model-free method then improves in the world itself.
 
-    teaching     rounds of `ilqg_gps`: a few thousand steps, and the policy does much of what a plan can tell it
-    fine-tuning  rounds of a library's TRPO, or PPO, from that policy, each from `tune_steps` steps of its own trials
+    teaching     U, K  <-  argmin of the cost under the model, from many starts; pi imitates u = U + K (x - X): a few
+                           rounds of `ilqg_gps`, and the policy does much of what a plan can tell it
+    fine-tuning  pi    <-  argmax  E[pi(u | o) / pi_old(u | o) A(o, u)]    where KL(pi_old || pi) <= 0.01: a library's
+                           TRPO, or its PPO, each update from `tune_steps` steps of the policy's own trials
 
 Guided policy search by plans (Levine and Koltun, Guided Policy Search, 2013) in the place of the imitated MPC of MB-MF
 (Nagabandi, Kahn, Fearing and Levine 2018, section V): see `agents.mbmf`, `agents.model_free`. What a model tells badly,
