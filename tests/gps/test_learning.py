@@ -3,6 +3,7 @@
 import pkgutil
 import re
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from agents.tasks.point_mass import PointMass
 from agents.tasks.reacher import ReacherFour
 from dynamics.storage import load_tree, save_tree
 from experiments import point_mass
-from gps import badmm, ilqg_gps, ilqg_ld, lqr_flm, mdgps, pi2, pigps, pilqr, pilqr_gps, reset_free
+from gps import badmm, ilqg_gps, ilqg_ld, ilqg_mf, lqr_flm, mdgps, pi2, pigps, pilqr, pilqr_gps, reset_free
 from lqr import InputError
 
 SMALL = {
@@ -29,9 +30,15 @@ SMALL = {
     reset_free: reset_free.Config(iterations=4, samples=3, clusters=2, policy_steps=100, hidden=(8,), replay=2),
     ilqg_ld: ilqg_ld.Config(iterations=4, samples=1, plan_iterations=5),
     ilqg_gps: ilqg_gps.Config(iterations=4, plans=4, plan_iterations=4, policy_steps=100, hidden=(8,)),
+    ilqg_mf: ilqg_mf.Config(
+        iterations=4, teaching=2, plans=4, plan_iterations=4, policy_steps=100, hidden=(8,), tune_steps=60
+    ),
 }
-METHODS = pytest.mark.parametrize("method", SMALL, ids=lambda method: method.__name__)
-WITH_CONTROLLERS = pytest.mark.parametrize("method", [m for m in SMALL if m is not ilqg_gps], ids=lambda m: m.__name__)
+PLANNED = (ilqg_gps, ilqg_mf)  # they have no local controllers, and need a task with a `view`
+PEERS = pytest.mark.skipif(find_spec("sb3_contrib") is None, reason="sb3_contrib is not installed: extra peers")
+THESE = [pytest.param(m, marks=PEERS if m is ilqg_mf else (), id=m.__name__) for m in SMALL]
+METHODS = pytest.mark.parametrize("method", THESE)
+WITH_CONTROLLERS = pytest.mark.parametrize("method", [m for m in SMALL if m not in PLANNED], ids=lambda m: m.__name__)
 
 
 class Seen(Point):
@@ -48,7 +55,7 @@ class Seen(Point):
 
 def point(method):
     """Returns a task for the method."""
-    return Seen() if method is ilqg_gps else Point()
+    return Seen() if method in PLANNED else Point()
 
 
 def run(method, task, config, seed=0, state=None):
@@ -145,8 +152,8 @@ def test_a_seed_determines_the_whole_run(method):
 
 @pytest.mark.parametrize(  # plans in a Gaussian process take long
     ("method", "make"),
-    [(m, make) for m in SMALL for make in (Point, ReacherFour) if m not in (ilqg_ld, ilqg_gps)]
-    + [(ilqg_ld, Point), (ilqg_gps, Seen)],
+    [(m, make) for m in SMALL for make in (Point, ReacherFour) if m not in (ilqg_ld, *PLANNED)]
+    + [(ilqg_ld, Point), (ilqg_gps, Seen), pytest.param(ilqg_mf, Seen, marks=PEERS)],
 )
 def test_a_resumed_run_is_bit_identical_to_one_that_was_never_stopped(method, make, tmp_path):
     rng = np.random.default_rng(5)
