@@ -5,7 +5,7 @@ from functools import partial
 from agents.tasks.pusher import Pusher
 from gps import ilqg_mf as method
 
-task = partial(Pusher, conditions=200, weight=4.0)  # of the distance to the goal
+task = partial(Pusher, conditions=200, weight=4.0)  # of the distance to the goal, in fine-tuning
 config = method.Config(
     iterations=24,
     teaching=4,
@@ -17,8 +17,9 @@ config = method.Config(
     model="ensemble",
     members=3,
     model_hidden=(128, 128),
-    plans=24,
-    plan_iterations=8,
+    fit_steps=1500,
+    plans=32,
+    plan_iterations=10,
     copies=1,
     replay=2,
     tune_steps=4000,

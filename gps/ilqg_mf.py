@@ -10,6 +10,7 @@ Guided policy search by plans (Levine and Koltun, Guided Policy Search, 2013) in
 such as which way a push in a contact goes, is so learned from what happens; what it tells well need not be.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -83,6 +84,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
 def begin(task: Task, config: Config, state: State, rng: np.random.Generator) -> State:
     """Returns what fine-tuning begins with: the policy, and a critic that knows what its own trials cost."""
     policy: Any = build_policy(state["taught"]["policy"], "state")
+    task = to_tune(task)
     policy.cov = np.diag((config.tune_std * lc.action_scale(task)) ** 2)
     episodes = max(config.tune_steps // task.horizon, 1)
     trials = rollout(task, policy, rng.integers(task.conditions, size=episodes), 1, rng).sound
@@ -99,11 +101,18 @@ def begin(task: Task, config: Config, state: State, rng: np.random.Generator) ->
     }
 
 
+def to_tune(task: Any) -> Any:
+    """Returns the task with the cost that fine-tuning is to learn from, `tuning_cost`, where it names one."""
+    other = copy.copy(task)
+    other.cost = getattr(task, "tuning_cost", None) or task.cost
+    return other
+
+
 def fine_tune(task: Task, config: Config, state: State, rng: np.random.Generator) -> Iteration:
     """One update of the library's, from the policy's own trials."""
     policy: Any = build_policy(state["policy"], "state")
     how = config.discount, config.tune_steps, config.tune_rate
-    policy, tuned, cost = model_free.update(config.library, task, policy, state["tuned"], *how, rng)
+    policy, tuned, cost = model_free.update(config.library, to_tune(task), policy, state["tuned"], *how, rng)
     state = state | {
         "number": state["number"] + 1,
         "episodes": state["episodes"] + len(cost),

@@ -27,16 +27,14 @@ class Pusher(ModelTask):
     name, env_id = "pusher", "Pusher-v5"
     dx, du, do = 24, 7, 23
     plane = (14, 15)
-    _rewarded: Cost | None = None  # the cost that the environment rewards, where it is another than `cost`
 
     def __init__(self, conditions: int = 8, horizon: int = 100, layout_seed: int = 20_000, weight: float = 1.0):
-        """`weight` is that of the object's distance to the goal in the cost; the return is always Gymnasium's."""
+        """`weight` is that of the object's distance to the goal in the cost that fine-tuning learns from."""
         super().__init__(gymnasium_xml("pusher_v5.xml"), 5, conditions, horizon)
         self.objects = sample_objects(conditions, np.random.default_rng(layout_seed))
         self.find_bodies()
-        self.cost: Cost = ExactCost(_cost(horizon, 1e-40, weight), _cost(horizon, 1e-4, weight))
-        if weight != 1.0:
-            self._rewarded = _cost(horizon, 1e-40)
+        self.cost: Cost = ExactCost(_cost(horizon, 1e-40), _cost(horizon, 1e-4))
+        self.tuning_cost: Cost = _cost(horizon, 1e-40, weight)
 
     def find_bodies(self) -> None:
         """Looks up the bodies whose places are seen."""
@@ -81,10 +79,7 @@ class Pusher(ModelTask):
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the object's final distance to the goal (m) and Gymnasium's return, (N,) each."""
-        return {
-            "distance": np.linalg.norm(x[:, -1, 21:], axis=-1),
-            "return": -(self._rewarded or self.cost)(x, u).sum(-1),
-        }
+        return {"distance": np.linalg.norm(x[:, -1, 21:], axis=-1), "return": -self.cost(x, u).sum(-1)}
 
 
 def sample_objects(count: int, rng: np.random.Generator) -> Array:

@@ -159,6 +159,8 @@ class UserCost:
 class WithCost(Wrapper):
     """A task with another cost; all else, the numbers that it is judged by too, is the task's own."""
 
+    tuning_cost: None = None  # nor is anything learned from another cost than this
+
     def __init__(self, task: Any, cost: Cost):
         super().__init__(task)
         self.cost = cost

@@ -50,6 +50,17 @@ def test_fine_tuning_improves_a_policy_that_learned_little():
     assert rows[-1].scalars["cost"] < 0.8 * rows[0].scalars["cost"]
 
 
+def test_fine_tuning_learns_from_the_cost_that_the_task_names_for_it_and_all_is_judged_by_the_other():
+    own = list(ilqg_mf.train(Seen(), SMALL, np.random.default_rng(0)))
+    task = Seen()
+    task.tuning_cost = lambda x, u: 100.0 + 0.0 * x[..., 0]
+    other = list(ilqg_mf.train(task, SMALL, np.random.default_rng(0)))
+    for a, b in zip(own[:2], other[:2], strict=True):
+        assert a.scalars == b.scalars
+    assert other[2].scalars["sampled_cost"] == pytest.approx(100.0 * (task.horizon + 1), rel=1e-6)
+    assert other[2].scalars["cost"] < 50.0 * task.horizon
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
