@@ -15,7 +15,7 @@ import numpy as np
 from dynamics.storage import check_tree
 from lqr import CheckpointError, InputError
 
-from .gaussian_policy import GaussianPolicy
+from .gaussian_policy import Memoryless
 from .interfaces import Array, State
 from .perceptron import in_units, layers_form, layers_of, layers_tree, named, random_layers, torch_forward, units
 from .training import minimise, used
@@ -25,7 +25,7 @@ MIDDLE, SPREAD = 0.5, 0.25  # the units of the pixels
 SMALLEST = 9  # pixels of a picture's side, so that a map is 1 pixel at least
 
 
-class ConvolutionalPolicy(GaussianPolicy):
+class ConvolutionalPolicy(Memoryless):
     """u ~ N(net(points of the picture, rest of o), cov). Acts in float64, trains in float32."""
 
     def __init__(

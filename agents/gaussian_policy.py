@@ -66,9 +66,17 @@ class GaussianPolicy(ABC):
     def parameters(self) -> dict[str, Array]:
         """Returns all arrays that the mean depends on, by name."""
 
+    @abstractmethod
+    def program(self) -> Any:
+        """Returns a torch module that maps observations (B, do) to what `act` hands out, for `agents.export`."""
+
+
+class Memoryless(GaussianPolicy):
+    """A policy whose mean is a function of what it sees now."""
+
+    @abstractmethod
     def torch_mean(self, p: dict[str, Any], o: Any) -> Any:
         """Returns the mean actions (B, du) of raw observations (B, do), as tensors; p are the parameters."""
-        raise NotImplementedError
 
     def program(self) -> Any:
         """Returns a torch module that maps observations (B, do) to what `act` hands out, for `agents.export`."""

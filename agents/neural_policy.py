@@ -8,7 +8,7 @@ from dynamics.storage import check_tree
 from lqr import CheckpointError, NumericalError
 
 from .backpropagation import adam, loss_and_gradient, views
-from .gaussian_policy import GaussianPolicy
+from .gaussian_policy import Memoryless
 from .interfaces import Array, State
 from .perceptron import (
     derivatives,
@@ -25,7 +25,7 @@ from .perceptron import (
 from .training import used
 
 
-class NeuralPolicy(GaussianPolicy):
+class NeuralPolicy(Memoryless):
     """u ~ N(net(o), cov): tanh layers over normalised observations; the covariance does not depend on o.
 
     The weights live in NumPy arrays, in which actions are computed; `backpropagation` trains it.

@@ -213,6 +213,14 @@ def _diverged(task: Task, N: int) -> Array:
     return _shaped(getattr(task, "diverged", np.zeros(N, bool)), (N,), f"{task.name}.diverged").astype(bool)
 
 
+def smoothed(draws: Array, steps: float) -> Array:
+    """Returns white noise (N, T, du) correlated over so many steps, of the same variance; 0 steps leave it as it is."""
+    if not steps:
+        return draws
+    gain = np.sqrt((gaussian_filter1d(np.eye(draws.shape[1])[0], steps, mode="wrap") ** 2).sum())
+    return gaussian_filter1d(draws, steps, axis=1, mode="wrap") / gain
+
+
 def _controllers(
     actor: LinearGaussianController,
     samples: int,
@@ -225,10 +233,7 @@ def _controllers(
     K, k = (np.repeat(a, samples, axis=0) for a in (actor.K, actor.k))
     spread = np.repeat(np.linalg.cholesky(actor.cov), samples, axis=0)
     draws = rng.standard_normal(k.shape) if noise else np.zeros_like(k)
-    if smoothing:  # correlated over time, with the variance of white noise
-        draws = gaussian_filter1d(draws, smoothing, axis=1, mode="wrap")
-        draws /= np.sqrt((gaussian_filter1d(np.eye(k.shape[1])[0], smoothing, mode="wrap") ** 2).sum())
-    steps = noise * (spread @ draws[..., None])[..., 0]
+    steps = noise * (spread @ smoothed(draws, smoothing)[..., None])[..., 0]
 
     def act(x: Array, o: Array, t: int) -> Array:
         seen = x if chart is None else chart.see(x, t, rows)

@@ -7,7 +7,7 @@ import numpy as np
 from dynamics.storage import check_tree
 from lqr import CheckpointError, InputError
 
-from .gaussian_policy import GaussianPolicy
+from .gaussian_policy import Memoryless
 from .interfaces import Array, State
 from .perceptron import (
     derivatives,
@@ -27,7 +27,7 @@ from .training import minimise, used
 RANGE = np.log(100.0)  # the standard deviation stays within this factor of that at the start
 
 
-class StdPolicy(GaussianPolicy):
+class StdPolicy(Memoryless):
     """u ~ N(m(o), diag s(o)^2): tanh layers over normalised observations, with one output for m and one for log s.
 
     log s = log s0 + log(100) tanh(output): bounded, so that neither sureness nor exploration runs away. Trained by the

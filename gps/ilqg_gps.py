@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from agents.interfaces import Iteration, State, Task
 from agents.policies import make_policy
-from agents.rollout import Trajectories, rollout, run
+from agents.rollout import Trajectories, rollout, run, smoothed
 from agents.saved import build_policy
 from agents.worlds import Learned
 from dynamics import MODELS, Ensemble, History, Network
@@ -187,11 +186,7 @@ def refuse(task: Any, config: Config) -> None:
 
 def noise(shape: tuple[int, ...], std: Array, smoothing: float, rng: np.random.Generator) -> Array:
     """Returns normal draws (N, T, du) of deviation `std` (du,), smoothed over the steps without loss of variance."""
-    draws = rng.standard_normal(shape)
-    if smoothing:
-        draws = gaussian_filter1d(draws, smoothing, axis=1, mode="wrap")
-        draws /= np.sqrt((gaussian_filter1d(np.eye(shape[1])[0], smoothing, mode="wrap") ** 2).sum())
-    return std * draws
+    return std * smoothed(rng.standard_normal(shape), smoothing)
 
 
 def explore(task: Task, policy: Any, config: Config, rng: np.random.Generator) -> Trajectories:

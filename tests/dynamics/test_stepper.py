@@ -26,7 +26,7 @@ def fitted(kind, hidden, seed=0):
     return model
 
 
-def close(found, expected, unit):
+def assert_close(found, expected, unit):
     scale = np.abs(expected / unit).max()
     assert 0.1 < scale < 1000
     np.testing.assert_allclose(found / unit, expected / unit, rtol=0, atol=2e-6 * scale + 1e-5)  # single precision
@@ -45,7 +45,7 @@ def test_each_particle_moves_as_its_member_and_its_noise_say(hidden, N):
         mean, var = model.members(X[:, :, t], u)
         for p, e in enumerate(member[t]):
             expected = mean[e, :, p] + np.sqrt(var[e, :, p]) * noise[t, p]
-            close(X[:, p, t + 1] - X[:, p, t], expected - X[:, p, t], model.units.spread)
+            assert_close(X[:, p, t + 1] - X[:, p, t], expected - X[:, p, t], model.units.spread)
 
 
 @pytest.mark.parametrize("kind", [Ensemble, Network])
@@ -57,7 +57,7 @@ def test_the_mean_of_all_members_is_followed(kind, hidden):
     assert (X[:, 0] == x0).all()
     for t in range(H):
         np.testing.assert_array_equal(model.mean(X[:, t], U[:, t]), X[:, t + 1])
-        close(X[:, t + 1] - X[:, t], model.predict(X[:, t], U[:, t]).mean - X[:, t], model.units.spread)
+        assert_close(X[:, t + 1] - X[:, t], model.predict(X[:, t], U[:, t]).mean - X[:, t], model.units.spread)
 
 
 @pytest.mark.parametrize("propagation", ["mean", "tsinf"])
@@ -112,7 +112,7 @@ def test_what_the_model_has_learned_since_is_known(change):
         model.params["A"] += 1.0
     after = propagate(model, x0, U, rng, "mean", 1)
     assert (before[..., 1, :] != after[..., 1, :]).all()
-    close(after[0, 0, 1], model.predict(x0, U[0, 0]).mean, model.units.spread)
+    assert_close(after[0, 0, 1], model.predict(x0, U[0, 0]).mean, model.units.spread)
 
 
 def test_a_model_that_has_seen_nothing_is_refused():
