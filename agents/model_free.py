@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dynamics.perceptrons import one_thread
-from lqr import InputError
+from lqr import GPSError, InputError, NumericalError, SimulationError
 
 from .interfaces import Array, State, Task
 from .neural_policy import NeuralPolicy
@@ -73,14 +73,28 @@ def update(
     rng: np.random.Generator,
 ) -> tuple[NeuralPolicy, State, Array]:
     """Returns the policy after one update of the library's from `steps` steps of the task, the state to go on from, and
-    the costs of the episodes that ended in these steps (K,)."""
+    the costs of the episodes that ended in these steps (K,), NaN where one diverged."""
     with own_numbers(rng) as seed, one_thread():
         model = learner(word, task, policy, state["per_reward"], discount, steps, rate)
         load(model, state)
         model.get_env().seed(seed)
-        model.learn(steps, log_interval=None)
-        costs = -state["per_reward"] * np.array([episode["r"] for episode in model.ep_info_buffer])
+        learn(model, steps, f"{word} with tune_rate {rate}")
+        costs = np.array([np.nan if one["diverged"] else one["cost"] for one in model.ep_info_buffer])
+        if np.isnan(costs).all():
+            raise SimulationError(f"all {len(costs)} episodes of fine-tuning diverged in {task.name}; lower its noise")
         return out_of(model, policy), state | tree(model), costs
+
+
+def learn(model: Any, steps: int, what: str) -> None:
+    """Lets a library's learner learn; raises NumericalError where its networks do not stay finite."""
+    try:
+        model.learn(steps, log_interval=None)
+    except ValueError as error:  # torch refuses to draw from what is no number
+        if isinstance(error, GPSError):
+            raise
+        raise NumericalError(f"fine-tuning by {what} failed: {str(error)[:80]}...; expected a smaller rate") from error
+    if not all(p.isfinite().all() for p in model.policy.parameters()):
+        raise NumericalError(f"fine-tuning by {what} gave weights that are no numbers; expected a smaller rate")
 
 
 def costs_to_go(trials: Trajectories, discount: float) -> Array:
@@ -98,13 +112,14 @@ def learner(
     import torch
 
     env = TaskEnv(task, policy.centre, policy.scale, per_reward)
+    watched = import_module("stable_baselines3.common.monitor").Monitor(env, info_keywords=("cost", "diverged"))
     hidden = [len(b) for b in policy.biases[:-1]]
     shape = {"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": torch.nn.Tanh}
     with warnings.catch_warnings():  # that the last batch of an epoch is smaller
         warnings.simplefilter("ignore", UserWarning)
         how: dict[str, Any] = {"n_steps": steps, "gamma": discount, "learning_rate": rate, "policy_kwargs": shape}
         how["stats_window_size"] = steps  # as many episodes as may end in them; by default the last hundred are kept
-        model = algorithm(word)("MlpPolicy", env, device="cpu", **how)
+        model = algorithm(word)("MlpPolicy", watched, device="cpu", **how)
     into(model, policy)
     unlogged(model)
     return model

@@ -1,7 +1,9 @@
 """Any task as an environment of Gymnasium, for libraries of model-free methods.
 
-An episode begins in a condition drawn anew. The rewards of an episode sum up to minus its cost: that of a step's state
-and action, and at the end that of the last state. Where the episode's length ends it, it is truncated, else terminated.
+An episode begins in a condition drawn anew. The reward of a step is minus the cost of its state and action. Where an
+episode ends by itself it is terminated, and its last state is paid for as well. Where its length ends it, it is
+truncated, and a learner goes on with what its critic says of the last state, which that state's own cost is a part of
+(Pardo et al., Time Limits in Reinforcement Learning, 2018): paid for is what the last state costs beyond that.
 Where the simulation diverges, the last state is paid for in all steps that were left: nothing is to be gained by it.
 """
 
@@ -17,7 +19,10 @@ from .interfaces import Array, Task
 
 
 class TaskEnv(gymnasium.Env):
-    """One simulation of a task; observations are `(o - centre) / scale`, actions within -1 and 1 are those limits."""
+    """One simulation of a task; observations are `(o - centre) / scale`, actions within -1 and 1 are those limits.
+
+    `info` tells the cost of the episode so far, with its last state's at the end, and whether it diverged.
+    """
 
     def __init__(self, task: Task, centre: Array | float = 0.0, scale: Array | float = 1.0, per_reward: float = 1.0):
         """`centre`, `scale` (do,) are units of the observations; `per_reward` is the cost that is a reward of -1."""
@@ -31,24 +36,33 @@ class TaskEnv(gymnasium.Env):
         """Starts an episode; returns what is seen (do,), and nothing more."""
         super().reset(seed=seed)
         condition = self.np_random.integers(self.task.conditions, size=1)
-        self._x, self._t = self.task.reset(condition, self.np_random)[0], 0
+        self._x, self._t, self._total = self.task.reset(condition, self.np_random)[0], 0, 0.0
+        self._o = self.task.observe()[0]
         return self._seen(), {}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Returns what is seen (do,), the reward, and whether the episode ended by itself, or by its length."""
         u = self.middle + self.half * np.clip(np.asarray(action, dtype=float), -1.0, 1.0)
-        after = self.task.step(u[None])[0]
-        sound = bool(np.isfinite(after).all())
-        after = after if sound else self._x
+        t, before, after, seen = self._t, self._x, self.task.step(u[None])[0], self.task.observe()[0]
+        sound = bool(np.isfinite(after).all() and np.isfinite(seen).all())
+        if sound:
+            self._x, self._o = after, seen
         sound = sound and not np.any(getattr(self.task, "diverged", False))
-        now, last = self._cost(self._t)(
-            np.stack([self._x, after]), u[None]
-        )  # of both states; the second without action
-        self._x, self._t = after, self._t + 1
-        terminated, truncated = not sound or bool(self.task.done()[0]), self._t == self.task.horizon
-        times = (1 if sound else self.task.horizon - self._t + 1) if terminated or truncated else 0
-        reward = -float(now + times * last) / self.per_reward
-        return self._seen(), reward, terminated, truncated and not terminated, {}
+        now, last = self._price(t, before, self._x, u)
+        self._t, T = t + 1, self.task.horizon
+        terminated, over = not sound or bool(self.task.done()[0]), self._t == T
+        times = (1 if sound else T - t) if terminated or over else 0
+        paid = now + times * last
+        self._total += paid
+        if over and not terminated and last:
+            paid -= self._price(t, self._x, self._x, 0.0 * u)[0]  # the critic knows of it
+        told = {"cost": self._total, "diverged": not sound}
+        return self._seen(), -paid / self.per_reward, terminated, over and not terminated, told
+
+    def _price(self, t: int, x: Array, after: Array, u: Array) -> tuple[float, float]:
+        """Returns the costs of x (dx,) with u (du,) at step t, and of the state after it by itself."""
+        now, last = self._cost(t)(np.stack([x, after]), u[None])
+        return float(now), float(last)
 
     def _seen(self) -> Array:
-        return ((self.task.observe()[0] - self.centre) / self.scale).astype(np.float32)
+        return ((self._o - self.centre) / self.scale).astype(np.float32)

@@ -1,6 +1,7 @@
 """MB-MF: the policy moves into the libraries and back, every step is counted, runs resume, and each phase learns."""
 
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from agents.rollout import Trajectories
 from agents.tasks import make_task
 from agents.tasks.equations import MapTask
 from dynamics.storage import load_tree, save_tree
-from lqr import CheckpointError, InputError, Quadratic
+from lqr import CheckpointError, InputError, NumericalError, Quadratic, SimulationError
 
 
 class Cart(MapTask):
@@ -192,6 +193,28 @@ def test_episodes_that_diverge_are_none_of_the_cheap_ones():
     assert row.scalars["policy_cost"] == pytest.approx(16.0, rel=0.3)  # 16 states at a cost of 1; 1 by those that broke
     assert row.scalars["distance"] > 0.5
     assert np.isnan(row.arrays["policy_cost"]).tolist() == [False, True]
+
+
+def test_episodes_of_fine_tuning_that_diverge_have_no_cost_and_if_all_do_that_is_said():
+    task, rng = Breaking(2), np.random.default_rng(0)
+    rests = NeuralPolicy.create(2, 1, (8,), np.full(1, 0.01), rng, task.action_low, task.action_high)
+    state = model_free.begin("trpo", task, rests, rng.normal(size=(50, 2)), rng.normal(size=50), 0.9, rng)
+    costs = model_free.update("trpo", task, rests, state, 0.9, 90, 1e-3, rng)[2]
+    sound = costs[np.isfinite(costs)]
+    assert 0 < len(sound) < len(costs)
+    assert (sound < 30).all()
+    task.advance = lambda s, u: np.full_like(s, np.nan)
+    with pytest.raises(SimulationError, match="all 90 episodes of fine-tuning diverged in cart"):
+        model_free.update("trpo", task, rests, state, 0.9, 90, 1e-3, rng)
+
+
+@pytest.mark.parametrize(("word", "rate"), [("ppo", 100.0), ("trpo", 1e30)])
+def test_weights_that_are_no_numbers_are_told_with_the_rate_that_led_there(word, rate):
+    task, rng = Cart(), np.random.default_rng(0)
+    ours = NeuralPolicy.create(2, 1, (8,), np.ones(1), rng, task.action_low, task.action_high)
+    state = model_free.begin(word, task, ours, rng.normal(size=(50, 2)), rng.normal(size=50), 0.9, rng)
+    with pytest.raises(NumericalError, match=rf"fine-tuning by {word} with tune_rate {re.escape(str(rate))}"):
+        model_free.update(word, task, ours, state, 0.9, 60, rate, rng)
 
 
 @pytest.mark.slow

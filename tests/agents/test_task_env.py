@@ -1,4 +1,4 @@
-"""A task as an environment of Gymnasium: the same physics, rewards that sum up to the cost, ends as in a rollout."""
+"""A task as an environment of Gymnasium: the same physics, costs and ends as in a rollout, each state paid for once."""
 
 import gymnasium
 import numpy as np
@@ -6,10 +6,12 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.seeding import np_random
 
+from agents.policies import make_policy
 from agents.rollout import run
 from agents.task_env import TaskEnv
 from agents.tasks import make_task
 from agents.tasks.equations import MapTask
+from agents.tasks.user_cost import UserCost
 from lqr import Quadratic
 
 
@@ -18,17 +20,17 @@ def episode(env, policy, seed):
     rewards, actions, over = [], [], False
     while not over:
         actions.append(policy(seen))
-        seen, reward, terminated, truncated, _ = env.step(actions[-1])
+        seen, reward, terminated, truncated, told = env.step(actions[-1])
         rewards.append(reward)
         over = terminated or truncated
-    return np.array(rewards), np.array(actions), terminated, truncated
+    return np.array(rewards), np.array(actions), terminated, truncated, told
 
 
 @pytest.mark.parametrize("name", ["pendulum_v1", "pets_cartpole", "hopper", "reacher_four"])
-def test_rewards_sum_up_to_the_cost_of_the_rollout_and_an_end_is_an_end(name):
+def test_costs_are_those_of_the_rollout_and_an_end_is_an_end(name):
     task, rng = make_task(name), np.random.default_rng(1)
     env = TaskEnv(make_task(name), per_reward=2.0)
-    rewards, actions, terminated, truncated = episode(env, lambda o: rng.uniform(-1, 1, task.du), seed=3)
+    rewards, actions, terminated, truncated, told = episode(env, lambda o: rng.uniform(-1, 1, task.du), seed=3)
     same, _ = np_random(3)
     where = same.integers(task.conditions, size=1)
     low, high = task.action_low, task.action_high
@@ -38,8 +40,10 @@ def test_rewards_sum_up_to_the_cost_of_the_rollout_and_an_end_is_an_end(name):
 
     trial = run(task, again, where, same)
     assert trial.length[0] == len(rewards)
-    assert -2.0 * rewards.sum() == pytest.approx(trial.cost.sum(), rel=1e-9)
-    np.testing.assert_allclose(-2.0 * rewards[:-1], trial.cost[0, : len(rewards) - 1], rtol=1e-9, atol=1e-12)
+    assert told == {"cost": pytest.approx(trial.cost.sum(), rel=1e-9), "diverged": False}
+    paid = trial.cost[0, : len(rewards)]
+    paid[-1] += trial.cost[0, len(rewards)] if terminated else 0.0  # what a critic tells of a last state has its cost
+    np.testing.assert_allclose(-2.0 * rewards, paid, rtol=1e-9, atol=1e-12)
     assert (terminated, truncated) == (len(rewards) < task.horizon, len(rewards) == task.horizon)
     assert terminated == (name == "hopper")
 
@@ -66,9 +70,44 @@ class Cliff(MapTask):
 def test_nothing_is_gained_by_breaking_the_simulation(step):
     task = Cliff()
     env, t = TaskEnv(task), iter(range(20))
-    rewards, _, terminated, _ = episode(env, lambda o: np.array([1.0 if next(t) == step else 0.0]), seed=0)
+    rewards, _, terminated, _, told = episode(env, lambda o: np.array([1.0 if next(t) == step else 0.0]), seed=0)
     assert (len(rewards), terminated) == (step + 1, True)
     assert rewards.sum() == pytest.approx(-21.0)  # as for resting, 20 steps and the last state
+    assert told == {"cost": pytest.approx(21.0), "diverged": True}
+
+
+def test_what_is_seen_has_to_be_numbers_too():
+    task = Cliff()
+    env, task.see = TaskEnv(task), lambda s: np.where(np.abs(s - 1) < 0.05, s, np.nan)
+    env.reset(seed=0)
+    assert env.step(np.zeros(1))[2:] == (False, False, {"cost": pytest.approx(1.0), "diverged": False})
+    seen, _, terminated, truncated, told = env.step(-np.ones(1))
+    assert (seen.tolist(), terminated, truncated, told["diverged"]) == ([1.0], True, False, True)
+
+
+def test_a_library_that_knows_the_value_of_resting_has_nothing_to_learn_from_it():
+    """For ever at a cost of 1 is worth -1 / (1 - discount), at the end of an episode as in its middle."""
+    torch, model_free = pytest.importorskip("torch"), pytest.importorskip("agents.model_free")
+    pytest.importorskip("sb3_contrib")
+    task = Cliff()
+    task.advance = lambda s, u: s.copy()
+    policy = make_policy("mlp", task, (8,), np.ones(1), np.random.default_rng(0))
+    model = model_free.learner("trpo", task, policy, 1.0, 0.9, 60)
+    with torch.no_grad():
+        model.policy.value_net.weight.zero_()
+        model.policy.value_net.bias.fill_(-10.0)
+    model.train = lambda: None
+    model.learn(60)
+    np.testing.assert_allclose(model.rollout_buffer.advantages, 0.0, atol=1e-5)
+
+
+def test_a_last_state_that_weighs_more_is_paid_for_beyond_what_the_critic_tells():
+    task = Cliff()
+    task.cost = UserCost(lambda x, u, t: np.where(t == 20, 7.0, 1.0) * x[:, 0] ** 2, 1, 1)
+    rewards, _, _, truncated, told = episode(TaskEnv(task), lambda o: np.zeros(1), seed=0)
+    assert truncated
+    np.testing.assert_allclose(rewards, -np.r_[np.ones(19), 1.0 + 7.0 - 1.0])
+    assert told["cost"] == pytest.approx(20.0 + 7.0)
 
 
 def test_it_is_gymnasiums_own_pendulum():
