@@ -26,8 +26,7 @@ import numpy as np
 from dynamics.storage import check_tree
 from lqr import InputError
 
-from . import model_free, rs_mpc
-from .foresight import NAMES
+from . import foresight, model_free, rs_mpc
 from .interfaces import Array, Iteration, State, Task
 from .mpc import MPC
 from .neural_policy import NeuralPolicy
@@ -106,7 +105,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
 
 def _form(task: Task, state: State) -> dict[str, Any]:
     """Returns the form of a state of imitation, or of fine-tuning, whose own parts are checked where they are used."""
-    form: dict[str, Any] = {**COUNTS, "policy": dict, "model": dict}
+    form: dict[str, Any] = {**COUNTS, **dict.fromkeys(("policy", "model", "foresight"), dict)}
     if "taught" not in state:
         return form | {"tuned": dict}
     return form | {"taught": {"o": ("answers", task.do), "u": ("answers", task.du), "togo": ("answers",)}}
@@ -118,7 +117,7 @@ def begin(task: Task, c: Any, state: State, rng: np.random.Generator) -> State:
     std, limits = c.policy_std * half, (task.action_low, task.action_high)
     policy = NeuralPolicy.create(task.do, task.du, c.policy_hidden, std, rng, *limits)
     so_far = {name: state[name] for name in ("number", "best", "episodes", "steps")}
-    return {**so_far, "model": state.get("model", {}), "policy": policy.state()}
+    return {**so_far, "model": state.get("model", {}), "policy": policy.state(), "foresight": {}}
 
 
 def mpc(task: Task, planner: RandomShooting, c: Any, model_state: State) -> MPC:
@@ -136,19 +135,21 @@ def imitate(task: Task, c: Any, expert: MPC, state: State, rng: np.random.Genera
     policy, before = build_policy(state["policy"], "state"), state.get("taught")
     expert.calls = expert.acts = 0
     trials = rollout(task, policy if before else expert, np.arange(task.conditions), c.samples, rng)
-    answers = trials.u
+    sound = trials.sound
+    answers = sound.u
     if before:
-        answers = np.stack([expert.sample(trials.x[:, t], t, rng) for t in range(task.horizon)], 1)
-    used = (np.arange(task.horizon) < trials.length[:, None]) & ~trials.failed[:, None]
-    new = {"o": trials.o[:, :-1], "u": answers, "togo": model_free.costs_to_go(trials, c.discount)}
-    taught = {name: a[used] for name, a in new.items()}
+        answers = np.stack([expert.sample(sound.x[:, t], t, rng) for t in range(task.horizon)], 1)
+    ahead = foresight.look(foresight.before(expert.world), expert, task, trials, np.random.default_rng(state["number"]))
+    new = {"o": sound.o[:, :-1], "u": answers, "togo": model_free.costs_to_go(sound, c.discount)}
+    taught = {name: a[sound.taken] for name, a in new.items()}
     taught = {name: np.concatenate([before[name], a]) for name, a in taught.items()} if before else taught
-    precision = np.diag(4.0 / (task.action_high - task.action_low) ** 2)
-    loss = policy.fit(
-        taught["o"], taught["u"], np.tile(precision, (len(taught["o"]), 1, 1)), rng, c.policy_steps, rate=c.policy_rate
-    )
-    told = {"model_calls": expert.calls / max(expert.acts, 1), "policy_loss": loss, "phase": 1.0}
-    return report(task, c, state | {"taught": taught}, policy, trials.costs, int(trials.length.sum()), told)
+    per_action = np.diag(4.0 / (task.action_high - task.action_low) ** 2)
+    precision = np.tile(per_action, (len(taught["o"]), 1, 1))
+    loss = policy.fit(taught["o"], taught["u"], precision, rng, c.policy_steps, rate=c.policy_rate)
+    told = {"model_calls": expert.calls / max(expert.acts, 1), **ahead.scalars, "policy_loss": loss, "phase": 1.0}
+    finite = all(np.isfinite(a).all() for a in ahead.arrays.values())  # as what is saved has to be
+    state = state | {"taught": taught, "foresight": ahead.arrays if finite else {}}
+    return report(task, c, state, policy, trials.costs, int(trials.length.sum()), told)
 
 
 def fine_tune(task: Task, c: Any, state: State, rng: np.random.Generator) -> Iteration:
@@ -171,7 +172,7 @@ def report(
     """Returns the Iteration of a round whose episodes had these costs (K,), NaN where one diverged, in so many steps.
 
     The policy's cost, and the task's metrics, are those of noise-free trials beside the training, from the same starts
-    in each round.
+    in each round. What the model foresaw is told of the last round of imitation from then on.
     """
     sound = cost[np.isfinite(cost)]
     judged = rollout(task, policy, np.arange(task.conditions), c.judged, np.random.default_rng(JUDGE), noise=0.0)
@@ -190,7 +191,7 @@ def report(
         **{name: float(value.mean()) for name, value in task.metrics(shown.x, shown.u).items()},
         "best_cost": state["best"],
         "model_calls": told["model_calls"],
-        **dict.fromkeys(("model_error", *NAMES), 0.0),
+        **{name: told.get(name, 0.0) for name in ("model_error", *foresight.NAMES)},
         "diverged": float(len(cost) - len(sound) + judged.failed.sum()),
         "phase": told["phase"],
         "policy_cost": float(shown.costs.mean()),
@@ -198,4 +199,5 @@ def report(
     }
     per = judged.costs.reshape(task.conditions, -1).mean(1)
     x = judged.x.reshape(task.conditions, -1, *judged.x.shape[1:])
-    return Iteration(state["number"], policy, scalars, {"policy_cost": per, "policy_x": x[:, 0]}, state)
+    arrays = {"policy_cost": per, "policy_x": x[:, 0], **state["foresight"]}
+    return Iteration(state["number"], policy, scalars, arrays, state)

@@ -12,6 +12,7 @@ pytest.importorskip("sb3_contrib", reason='the extra is not installed: pip insta
 
 from agents import mbmf, model_free
 from agents.neural_policy import NeuralPolicy
+from agents.planners import RandomShooting
 from agents.rollout import Trajectories
 from agents.tasks import make_task
 from agents.tasks.equations import MapTask
@@ -186,7 +187,8 @@ def test_episodes_that_diverge_are_none_of_the_cheap_ones():
     task, rng = Breaking(2), np.random.default_rng(0)
     rests = NeuralPolicy.create(2, 1, (8,), np.ones(1), rng, task.action_low, task.action_high)
     rests.weights[-1] = np.zeros((1, 8))
-    state, told = {"number": 3, "best": np.inf, "episodes": 4, "steps": 60}, ("model_calls", "policy_loss", "phase")
+    state = {"number": 3, "best": np.inf, "episodes": 4, "steps": 60, "foresight": {}}
+    told = ("model_calls", "policy_loss", "phase")
     row = mbmf.report(task, SMALL, state, rests, np.array([30.0, np.nan, 20.0]), 45, dict.fromkeys(told, 0.0))
     names = ("cost", "best_cost", "diverged", "rollouts")
     assert [row.scalars[name] for name in names] == [25.0, 20.0, 1.0 + SMALL.judged, 7.0]
@@ -215,6 +217,42 @@ def test_weights_that_are_no_numbers_are_told_with_the_rate_that_led_there(word,
     state = model_free.begin(word, task, ours, rng.normal(size=(50, 2)), rng.normal(size=50), 0.9, rng)
     with pytest.raises(NumericalError, match=rf"fine-tuning by {word} with tune_rate {re.escape(str(rate))}"):
         model_free.update(word, task, ours, state, 0.9, 60, rate, rng)
+
+
+def test_what_the_model_foresaw_of_the_imitation_is_kept_for_the_figures():
+    rows = list(mbmf.train(Cart(), SMALL, np.random.default_rng(0)))
+    for row in rows[2:]:
+        assert row.arrays["open_loop"].shape == (2, 5)
+        assert row.arrays["promise_drawn"].shape[::2] == (11, 6)  # starts 0 to 10 of 15 steps, horizon 5
+        assert row.arrays["plan_trace"].shape == (15, 1, 2)
+    error = rows[3].arrays["open_loop"]
+    assert rows[3].scalars["open_loop_error"] == pytest.approx(error[0, -1] / error[1, -1])
+    assert 0 < rows[3].scalars["open_loop_error"] < 0.5
+    assert rows[5].scalars["open_loop_error"] == 0.0  # of rounds in which nobody plans
+    np.testing.assert_array_equal(rows[5].arrays["open_loop"], error)
+
+
+class Lost(Cart):
+    """No number is left of condition 1 after a few steps, from a place where no sequence has a finite cost either."""
+
+    def starts(self, conditions, rng):
+        return super().starts(conditions, rng) * np.where(conditions == 1, -1.0, 1.0)[:, None]
+
+    def advance(self, s, u):
+        return super().advance(s, u) * np.where(s[..., :1] < 0, 1e40, 1.0)
+
+
+def test_the_expert_is_not_asked_about_trials_that_diverged():
+    config, rng = replace(SMALL, model="simulator").settled(), np.random.default_rng(0)
+    tasks = Cart(2), Lost(2)
+    experts = [mbmf.mpc(task, RandomShooting(20), config, {}) for task in tasks]
+    state = mbmf.begin(tasks[0], config, {"number": 1, "best": 1.0, "episodes": 2, "steps": 30}, rng)
+    first = mbmf.imitate(tasks[0], config, experts[0], state, rng)
+    with np.errstate(over="ignore", invalid="ignore"):
+        second = mbmf.imitate(tasks[1], config, experts[1], first.state, rng)
+    assert second.scalars["diverged"] >= 2 + 2  # trials, and judged ones
+    assert len(first.state["taught"]["o"]) == 4 * 15
+    assert len(second.state["taught"]["o"]) in (5 * 15, 6 * 15)
 
 
 @pytest.mark.slow
