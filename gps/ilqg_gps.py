@@ -17,22 +17,23 @@ trials anywhere are enough for as many teachers as one likes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
 from agents.policies import make_policy
-from agents.rollout import Trajectories, rollout, run, smoothed
+from agents.rollout import Trajectories, rollout, run
 from agents.saved import build_policy
 from agents.worlds import Learned
 from dynamics import MODELS, Ensemble, History, Network
 from dynamics.history import MOST
 from dynamics.storage import check_tree
-from lqr import CheckpointError, InputError, LinearGaussianController, NumericalError, ilqr, window
+from lqr import CheckpointError, InputError
 
 from . import local as lc
 from .distillation import Lesson, teach
+from .plans import Plans, guesses, near, noise, plan
 from .settings import Rule, check, count, counts, not_negative, one_of, positive, whole
 
 Array = np.ndarray
@@ -87,15 +88,6 @@ class Config:
         check(self, **self.RULES, model=one_of(*MODELS))
 
 
-class Plans(NamedTuple):
-    """What is planned, from each start; leading axis C."""
-
-    controller: LinearGaussianController
-    X: Array  # (C, T+1, dx)
-    U: Array  # (C, T, du)
-    cost: Array  # (C,)
-
-
 def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's.
 
@@ -112,33 +104,36 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         model.load_state(state["model"])
         history.load_state(state["seen"])
         lessons = [(one["o"], one["u"]) for _, one in sorted(state["lessons"].items())]
-        episodes, first = state["episodes"], state["number"] + 1
+        episodes, steps, first = state["episodes"], state["steps"], state["number"] + 1
     else:
         policy = make_policy("mlp", task, config.hidden, config.initial_std * scale, rng)
         where = rng.integers(task.conditions, size=config.plans)
         starts, last = np.array(task.reset(where, rng), float), None
-        lessons, episodes, first = [], 0, 1
+        lessons, episodes, steps, first = [], 0, 0, 1
     for number in range(first, config.iterations + 1):
         trials = explore(task, policy if number > 1 else None, config, rng)
-        episodes += len(trials.length)
         history.teach(model, *trials.transitions, rng)
         seen = history.states
         x0 = np.concatenate([starts, seen[rng.integers(len(seen), size=config.visited)]])
-        plans = plan(task, world, x0, guesses(task, world, policy, x0, last, config, rng), config)
+        guessed = guesses(task, world, policy, x0, strays(task, len(x0), config, rng), last)
+        plans = plan(task, world, x0, guessed, config.plan_iterations, config.loyalty)
         last = plans.U[: config.plans]
+        tries = [trials]
         if config.tried:
-            attempts = attempt(task, plans, where, config, rng)
-            episodes += len(attempts.length)
-            history.keep(model, *attempts.transitions)
-        lessons = [*lessons, lesson(task, world, plans, config, rng)][-config.replay :]
+            tries.append(attempt(task, plans, where, config, rng))
+            history.keep(model, *tries[1].transitions)
+        episodes += sum(len(some.length) for some in tries)
+        steps += sum(int(some.length.sum()) for some in tries)
+        lessons = [*lessons, lesson(task, world, plans, seen, config, rng)][-config.replay :]
         o, u = (np.concatenate(part) for part in zip(*lessons, strict=True))
         loss = teach(policy, Lesson(u, np.diag(scale**-2.0)), o, rng, None, config.policy_steps, config.policy_rate)
         policy.cov = np.diag((config.min_std * scale) ** 2)
 
-        scalars, arrays = report(task, policy, plans, trials, rng)
-        scalars = {"rollouts": float(episodes), "env_steps": float(history.total), **scalars, "policy_loss": loss}
-        frozen: State = {"number": number, "episodes": episodes, "policy": policy.state(), "model": model.state()}
-        frozen |= {"where": where.astype(float), "starts": starts, "last": last, "seen": history.state()}
+        scalars, arrays = report(task, policy, plans, tries, rng)
+        scalars = {"rollouts": float(episodes), "env_steps": float(steps), **scalars, "policy_loss": loss}
+        frozen: State = {"number": number, "episodes": episodes, "steps": steps, "policy": policy.state()}
+        frozen |= {"model": model.state(), "seen": history.state()}
+        frozen |= {"where": where.astype(float), "starts": starts, "last": last}
         frozen |= {"lessons": {f"{i:03d}": {"o": a, "u": b} for i, (a, b) in enumerate(lessons)}}
         yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays, frozen)
 
@@ -153,7 +148,8 @@ def make_model(config: Config) -> Any:
 
 def check_state(state: State, task: Task, config: Config) -> None:
     """Raises CheckpointError where a state does not fit the task and the settings."""
-    form: dict[str, Any] = {"number": int, "episodes": int, **dict.fromkeys(("policy", "model", "seen"), dict)}
+    form: dict[str, Any] = dict.fromkeys(("number", "episodes", "steps"), int)
+    form |= dict.fromkeys(("policy", "model", "seen"), dict)
     form |= {"where": (config.plans,), "starts": (config.plans, task.dx)}
     form |= {"last": (config.plans, config.plan_length or task.horizon, task.du)}
     check_tree({key: state.get(key) for key in form}, form, "state")
@@ -184,11 +180,6 @@ def refuse(task: Any, config: Config) -> None:
         )
 
 
-def noise(shape: tuple[int, ...], std: Array, smoothing: float, rng: np.random.Generator) -> Array:
-    """Returns normal draws (N, T, du) of deviation `std` (du,), smoothed over the steps without loss of variance."""
-    return std * smoothed(rng.standard_normal(shape), smoothing)
-
-
 def explore(task: Task, policy: Any, config: Config, rng: np.random.Generator) -> Trajectories:
     """Returns trials of the policy with noise, or of noise alone where there is none yet."""
     where, scale = rng.integers(task.conditions, size=config.trials), lc.action_scale(task)
@@ -205,6 +196,13 @@ def explore(task: Task, policy: Any, config: Config, rng: np.random.Generator) -
     return run(task, act, where, rng)
 
 
+def strays(task: Task, starts: int, config: Config, rng: np.random.Generator) -> Array:
+    """Returns random actions to plan from, (starts, 1 + guesses, T, du), one sequence for each plan of a start."""
+    size = starts, 1 + config.guesses, config.plan_length or task.horizon, task.du
+    std = config.initial_std * lc.action_scale(task)
+    return noise((size[0] * size[1], *size[2:]), std, config.smoothing, rng).reshape(size)
+
+
 def attempt(task: Task, plans: Plans, where: Array, config: Config, rng: np.random.Generator) -> Trajectories:
     """Returns trials of some of the plans that begin where the task does, in the conditions `where` (plans,)."""
     some = rng.choice(len(where), config.tried, replace=False)
@@ -218,93 +216,44 @@ def attempt(task: Task, plans: Plans, where: Array, config: Config, rng: np.rand
     return run(task, act, where[some], rng)
 
 
-def guesses(
-    task: Any, world: Learned, policy: Any, x0: Array, last: Array | None, config: Config, rng: np.random.Generator
-) -> Array:
-    """Returns actions (C, S, T, du) to plan from: the policy's in the model, then the last plan, then random ones.
+def lesson(
+    task: Any, world: Learned, plans: Plans, seen: Array, config: Config, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Returns observations (M, do) of states in the plans and around them, and what the plans do there, (M, du).
 
-    The cheapest of the others stands in for one under which the model diverges. Raises NumericalError where it does
-    under all of a start's.
+    What a noisy copy meets far from all states seen (K, dx) and planned does not count: there it has run off.
     """
-    C, S, T = len(x0), 1 + config.guesses, config.plan_length or task.horizon
-    U = noise((C * S, T, task.du), config.initial_std * lc.action_scale(task), config.smoothing, rng)
-    U = np.clip(U.reshape(C, S, T, task.du), task.action_low, task.action_high)
-    if last is not None:
-        U[: len(last), 1] = last
-    X = np.repeat(x0[:, None, None], S, axis=1).repeat(T + 1, axis=2)  # (C, S, T+1, dx)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for t in range(T):
-            U[:, 0, t] = np.clip(policy.mean(task.view(X[:, 0, t])), task.action_low, task.action_high)
-            for s in range(S):
-                X[:, s, t + 1] = world.step(X[:, s, t], U[:, s, t])
-        price = planned_for(task, T)(X, U).sum(-1)
-    sound = np.isfinite(price)
-    if not sound.any(1).all():
-        raise NumericalError(
-            f"the model diverges from start {int(sound.any(1).argmin())} under each of {S} guesses of what to do; "
-            "expected a finite cost: take more trials, a smaller initial_std, or a shorter plan_length"
-        )
-    cheapest = U[np.arange(C), np.where(sound, price, np.inf).argmin(1)]
-    return np.where(sound[..., None, None], U, cheapest[:, None])
-
-
-def planned_for(task: Any, T: int) -> Any:
-    """Returns the cost of a plan of T steps from an episode's start."""
-    return window(task.cost, 0, T, task.horizon)
-
-
-def plan(task: Task, world: Learned, x0: Array, U: Array, config: Config) -> Plans:
-    """Returns a plan from each start x0 (C, dx): the best of those that iLQR makes of the guesses U (C, S, T, du)."""
-    C, S, T, _ = U.shape
-    found = ilqr(
-        world.step,
-        planned_for(task, T),
-        np.repeat(x0[:, None], S, axis=1),
-        U,
-        low=task.action_low,
-        high=task.action_high,
-        jacobian=world.jacobian,
-        vectorised="any",
-        second_order=False,
-        max_iterations=config.plan_iterations,
-        tolerance=1e-4,
-    )
-    price = found.cost.copy()
-    price[:, 0] -= config.loyalty * abs(price[:, 0])
-    pick = np.arange(C), np.argmin(price, axis=1)
-    controller = LinearGaussianController(*(a[pick] for a in found.controller))
-    return Plans(controller, found.X[pick], found.U[pick], found.cost[pick])
-
-
-def lesson(task: Any, world: Learned, plans: Plans, config: Config, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Returns observations (M, do) of states in the plans and around them, and what the plans do there, (M, du)."""
     controller, std = plans.controller, config.copies_std * lc.action_scale(task)
     x = np.repeat(plans.X[:, :1], 1 + config.copies, axis=1)  # (C, S, dx)
     X: list[Array] = []
     U: list[Array] = []
-    for t in range(plans.U.shape[1] - config.unused):
-        u = np.einsum("cij,csj->csi", controller.K[:, t], x) + controller.k[:, None, t]
-        u = np.clip(u, task.action_low, task.action_high)
-        X, U = [*X, x], [*U, u]
-        stray = std * rng.standard_normal(u.shape)
-        stray[:, 0] = 0.0
-        x = world.step(x, np.clip(u + stray, task.action_low, task.action_high))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(plans.U.shape[1] - config.unused):
+            u = np.einsum("cij,csj->csi", controller.K[:, t], x) + controller.k[:, None, t]
+            u = np.clip(u, task.action_low, task.action_high)
+            X, U = [*X, x], [*U, u]
+            stray = std * rng.standard_normal(u.shape)
+            stray[:, 0] = 0.0
+            x = world.step(x, np.clip(u + stray, task.action_low, task.action_high))
     x, u = np.stack(X), np.stack(U)
-    sound = np.isfinite(x).all(-1)
+    sound = near(x, np.concatenate([seen, plans.X.reshape(-1, x.shape[-1])]))
     return task.view(x[sound]), u[sound]
 
 
 def report(
-    task: Task, policy: Any, plans: Plans, trials: Trajectories, rng: np.random.Generator
+    task: Task, policy: Any, plans: Plans, tries: list[Trajectories], rng: np.random.Generator
 ) -> tuple[dict[str, float], dict[str, Array]]:
-    """Returns the metrics row and the arrays for figures, after noise-free trials of the policy."""
+    """Returns the metrics row and the arrays for figures, after noise-free trials of the policy.
+
+    `tries` are the round's trials, first those of the policy.
+    """
     shown = rollout(task, policy, np.arange(task.conditions), 1, rng, noise=0.0)
     ended = shown.sound
     scalars = {
         "cost": float(ended.costs.mean()),
         **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
-        "sampled_cost": float(trials.sound.costs.mean()),
+        "sampled_cost": float(tries[0].sound.costs.mean()),
         "planned_cost": float(plans.cost.mean()),
-        "diverged": float(trials.failed.sum() + shown.failed.sum()),
+        "diverged": float(sum(some.failed.sum() for some in (*tries, shown))),
     }
     return scalars, {"cost": shown.costs, "x": shown.x[:, None]}

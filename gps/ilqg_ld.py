@@ -79,17 +79,17 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     model: Any = MODELS[config.model]()
     world = Learned.of(task, model)
     controller = lc.initial_controller(task, config.initial_std)
-    history, episodes, first = History(config.history), 0, 1
+    history, episodes, steps, first = History(config.history), 0, 0, 1
     if state:
         check_state(state, controller)
         controller = LinearGaussianController(**state["controller"])
         history.load_state(state["seen"])
-        episodes, first = state["episodes"], state["number"] + 1
+        episodes, steps, first = state["episodes"], state["steps"], state["number"] + 1
         model.load_state(state["model"])
     for number in range(first, config.iterations + 1):
         trials = rollout(task, controller, every, config.samples, rng)
         history.teach(model, *trials.transitions, rng)
-        episodes += len(trials.length)
+        episodes, steps = episodes + len(trials.length), steps + int(trials.length.sum())
         guesses = (
             config.initial_std * scale * rng.standard_normal((task.conditions, config.guesses, task.horizon, task.du))
         )
@@ -98,8 +98,8 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         starts = np.concatenate([*likely, guesses], 1)
         made = plan(task, world, x0, starts, config, scale)
         controller = made.controller
-        scalars, arrays = report(task, made, trials, episodes, history.total, rng)
-        frozen = {"number": number, "controller": controller._asdict(), "episodes": episodes}
+        scalars, arrays = report(task, made, trials, episodes, steps, rng)
+        frozen = {"number": number, "controller": controller._asdict(), "episodes": episodes, "steps": steps}
         frozen |= {"seen": history.state(), "model": model.state()}
         yield Iteration(number, ControllerPolicy(controller), scalars, arrays, frozen)
 
@@ -107,7 +107,8 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
 def check_state(state: State, controller: LinearGaussianController) -> None:
     """Raises CheckpointError where a state does not fit controllers of this shape."""
     form = {name: value.shape for name, value in controller._asdict().items()}
-    check_tree(state, {"number": int, "episodes": int, "controller": form, "seen": dict, "model": dict}, "state")
+    counts = dict.fromkeys(("number", "episodes", "steps"), int)
+    check_tree(state, {**counts, "controller": form, "seen": dict, "model": dict}, "state")
 
 
 def plan(task: Task, world: Learned, x0: Array, starts: Array, config: Config, scale: Array) -> Plan:

@@ -59,10 +59,12 @@ class Config(ilqg_gps.Config):
 def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
     """Yields one Iteration per round; `state` continues from an earlier Iteration's.
 
-    Raises InputError as `ilqg_gps.train` does, for rounds of fine-tuning shorter than an episode, and where the library
-    is missing.
+    Raises InputError as `ilqg_gps.train` does, for rounds of fine-tuning shorter than an episode, for actions without
+    limits, and where the library is missing.
     """
     model_free.algorithm(config.library)
+    if not np.isfinite([task.action_low, task.action_high]).all():
+        raise InputError(f"{task.name} has actions without limits; expected finite ones, which are a library's units")
     if config.tune_steps < task.horizon:
         raise InputError(f"tune_steps is {config.tune_steps}; expected at least an episode's {task.horizon}")
     if state is None or "taught" in state:
@@ -87,7 +89,7 @@ def begin(task: Task, config: Config, state: State, rng: np.random.Generator) ->
     task = to_tune(task)
     policy.cov = np.diag((config.tune_std * lc.action_scale(task)) ** 2)
     episodes = max(config.tune_steps // task.horizon, 1)
-    trials = rollout(task, policy, rng.integers(task.conditions, size=episodes), 1, rng).sound
+    trials = rollout(task, policy, rng.integers(task.conditions, size=episodes), 1, rng)
     togo = model_free.costs_to_go(trials, config.discount)[trials.taken]
     tuned = model_free.begin(config.library, task, policy, trials.pairs[0], togo, config.discount, rng)
     told = state["told"]

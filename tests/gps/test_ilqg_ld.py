@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from worlds import Point
+from worlds import Fragile, Point
 
 from agents.tasks.pendulum import Pendulum
 from dynamics.storage import load_tree, save_tree
@@ -18,6 +18,12 @@ def test_on_a_linear_world_the_optimum_is_found_after_a_trial_or_two():
     assert rows[-1].scalars["planned_cost"] == pytest.approx(Point().optimum().mean(), rel=0.01)
     assert rows[-1].scalars["rollouts"] == 6
     assert rows[-1].scalars["env_steps"] == 6 * 15
+
+
+def test_steps_of_trials_that_diverge_count_too():
+    rows = list(ilqg_ld.train(Fragile(), ilqg_ld.Config(iterations=2), np.random.default_rng(0)))
+    assert [row.scalars["diverged"] for row in rows] == [2, 2]  # one of three trials, and the noise-free one
+    assert [row.scalars["env_steps"] for row in rows] == [4 + 15 + 15, 2 * (4 + 15 + 15)]
 
 
 def test_the_plan_is_what_the_controllers_do_in_the_model_and_keeps_the_limits():

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_ilqg_gps import Seen
+from worlds import Fragile, Seen
 
 from dynamics.storage import load_tree, save_tree
 from gps import ilqg_mf
@@ -61,6 +61,18 @@ def test_fine_tuning_learns_from_the_cost_that_the_task_names_for_it_and_all_is_
     assert other[2].scalars["cost"] < 50.0 * task.horizon
 
 
+def test_steps_of_trials_that_diverge_count_too():
+    config = dataclasses.replace(SMALL, trials=12, tried=4)
+    rows = list(ilqg_mf.train(Fragile(), config, np.random.default_rng(0)))
+    lost = [row.scalars["diverged"] for row in rows]
+    assert all(n > 1 for n in lost[:2])  # a trial, or a plan that was tried, and the noise-free one
+    first = (lost[0] - 1) * 4 + (16 - (lost[0] - 1)) * 15
+    assert rows[0].scalars["env_steps"] == first
+    assert rows[1].scalars["env_steps"] == first + (lost[1] - 1) * 4 + (16 - (lost[1] - 1)) * 15
+    critics = rows[2].scalars["env_steps"] - rows[1].scalars["env_steps"] - config.tune_steps
+    assert critics in [4 * n + 15 * (4 - n) for n in range(4)]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -77,5 +89,9 @@ def test_a_setting_that_makes_no_sense_is_refused(settings, words):
 def test_rounds_shorter_than_an_episode_and_other_states_are_refused():
     with pytest.raises(InputError, match="tune_steps is 5; expected at least an episode's 15"):
         next(ilqg_mf.train(Seen(), dataclasses.replace(SMALL, tune_steps=5), np.random.default_rng(0)))
+    task = Seen()
+    task.action_low = np.array([-3.0, -np.inf])
+    with pytest.raises(InputError, match="seen point has actions without limits"):
+        next(ilqg_mf.train(task, SMALL, np.random.default_rng(0)))
     with pytest.raises(CheckpointError, match="state"):
         next(ilqg_mf.train(Seen(), SMALL, np.random.default_rng(0), state={"number": 3}))

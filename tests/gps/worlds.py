@@ -53,6 +53,52 @@ class Point:
         return np.array(costs)
 
 
+class Seen(Point):
+    """A point that says what is seen in a state: the goal is not in it, but one of three."""
+
+    name, do = "seen point", 4
+
+    def view(self, x):
+        return x.copy()
+
+    def observe(self):
+        return self.x.copy()
+
+
+class Fragile(Seen):
+    """Ends in no number after a few steps in condition 1."""
+
+    def step(self, u):
+        x, lost = super().step(u), self.goal[:, 0] < 0  # of condition 1 alone
+        self.count = self.count + 1
+        return np.where(lost[:, None] & (self.count > 3), np.nan, x)
+
+    def reset(self, conditions, rng):
+        self.count = 0
+        return super().reset(conditions, rng)
+
+
+F = np.block([[np.eye(2), 0.2 * np.eye(2), np.zeros((2, 2))], [np.zeros((2, 2)), np.eye(2), 0.2 * np.eye(2)]])
+
+
+class TrueWorld:
+    """The point itself as the model."""
+
+    def step(self, x, u):
+        return x @ F[:, :4].T + u @ F[:, 4:].T
+
+    def jacobian(self, X, U):
+        return np.broadcast_to(F, (*X.shape, 6))
+
+
+def rolled(x, U):
+    """Returns the point's states (T+1, 4) from x under U (T, 2), and these actions."""
+    X = [x]
+    for u in U:
+        X.append(TrueWorld().step(X[-1], u))
+    return np.array(X), U
+
+
 class Exact:
     """A policy linear in its observation, u = o B, whose weighted regression is solved exactly."""
 
