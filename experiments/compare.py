@@ -1,7 +1,8 @@
 """Compares runs: `python experiments/compare.py RUN RUN ...`, each the folder of a run or of a sweep.
 
-Runs that differ in nothing but the seed make a group. Prints mean and spread of each group at the end and what differs
-in the configuration, and writes one self-contained page with the curves laid over each other.
+Runs that differ in nothing but the seed make a group; a run that is named twice counts once. Prints mean and spread of
+each group at the end and what differs in the configuration, and writes one self-contained page with the curves laid
+over each other.
 """
 
 import sys
@@ -22,7 +23,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, or of sweeps")
     parser.add_argument("--out", type=Path, help="file for the page (default runs/compare-DATE-TIME.html)")
     asked = parser.parse_args(words)
-    groups = overlay.grouped([run for path in asked.runs for run in overlay.read(path)])
+    runs = {run.path.resolve(): run for path in asked.runs for run in overlay.read(path)}
+    groups = overlay.grouped(list(runs.values()))
     target = asked.out or Path("runs") / f"compare-{datetime.now():%Y-%m-%d-%H%M%S}.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     write_file(target, overlay.document(groups, overlay.draw(groups)).encode())

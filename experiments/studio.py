@@ -25,15 +25,22 @@ class Pressed(messages.Event):
 
 
 class Buttons(plugin.ViewerPlugin):
-    """The window."""
+    """The window; once closed, it is in the menu View."""
 
-    noise, repeat = 0.0, True
+    noise, repeat, open = 0.0, True, True
 
     @messages.handler
     def on_build_gui(self, _: messages.BuildGuiEvent) -> None:
         """Draws it, and sends what is pressed."""
+        if imgui.BeginMainMenuBar():
+            if imgui.BeginMenu("View"):
+                self.open ^= imgui.MenuItem("Policy", "", self.open)
+                imgui.EndMenu()
+            imgui.EndMainMenuBar()
+        if not self.open:
+            return
         imgui.SetNextWindowPos(imgui.Vec2(420, 120), imgui.Cond.FirstUseEver)
-        shown, _ = imgui.Begin("Policy")
+        shown, self.open = imgui.Begin("Policy", self.open)
         if shown:
             if imgui.Button("New target"):
                 self.viewer.send_to_sim(Pressed("target"))

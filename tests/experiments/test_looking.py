@@ -3,6 +3,7 @@
 import base64
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -181,13 +182,14 @@ def test_a_return_is_better_when_it_is_higher():
 
 def test_compare_lays_runs_and_sweeps_over_each_other(reference, tmp_path):
     (tmp_path / "sweep").mkdir()
-    os.symlink(reference, tmp_path / "sweep" / "seed_3")
-    done = look("compare", reference, tmp_path / "sweep", "--out", tmp_path / "c.html")
+    shutil.copytree(reference, tmp_path / "sweep" / "seed_3")
+    twice = tmp_path / "sweep" / ".." / "sweep" / "seed_3"
+    done = look("compare", reference, tmp_path / "sweep", twice, reference, "--out", tmp_path / "c.html")
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
     text = (tmp_path / "c.html").read_text()
     assert "seeds" in text
-    assert "3 3" in text
+    assert "<td>3 3</td>" in text  # each counts once
     assert text.count("data:image/png;base64,") == 4  # curves, the models' error, and the trajectories of each
     assert "http" not in text
 

@@ -13,12 +13,28 @@ import numpy as np
 
 from agents.neural_policy import NeuralPolicy
 from agents.tasks.reacher import Reacher
+from experiments import studio
 from experiments.opened import Opened
 from experiments.studio import Pressed, launch
 from experiments.worlds import world_of
 
 WIDTH, HEIGHT = 620, 360  # px, little to draw: without a graphics card a frame takes a while
 TARGET, PUSH, NOISE, REPEAT = (458, 163), (510, 163), (500, 189), (437, 215)  # where the window has its buttons, px
+CLOSE, VIEW, POLICY = (573, 132), (109, 13), (116, 246)  # its X, and the way back by the menu
+
+
+WINDOWS = []
+
+
+class Buttons(studio.Buttons):
+    """The window, which can be asked whether it is open."""
+
+    def __init__(self):
+        super().__init__()
+        WINDOWS.append(self)
+
+
+studio.Buttons = Buttons
 
 
 def opened():
@@ -89,6 +105,10 @@ def from_a_browser(handle, player, port):
                 assert not np.array_equal(player.world.data.qpos[2:], target)
                 click(browser, PUSH, lambda: bool(pushed))
                 click(browser, NOISE, lambda: 0.5 < player.world.noise < 0.9)  # right of the slider's middle
+                click(browser, CLOSE, lambda: not WINDOWS[0].open)
+                click(browser, VIEW, lambda: True)
+                time.sleep(2)
+                click(browser, POLICY, lambda: WINDOWS[0].open)
                 seen.append(browser)
         except BaseException as error:
             failed.append(error)
