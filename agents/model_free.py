@@ -37,7 +37,14 @@ def algorithm(word: str) -> Any:
 
 
 def begin(
-    word: str, task: Task, policy: NeuralPolicy, o: Array, togo: Array, discount: float, rng: np.random.Generator
+    word: str,
+    task: Task,
+    policy: NeuralPolicy,
+    o: Array,
+    togo: Array,
+    discount: float,
+    rng: np.random.Generator,
+    shaping: bool = False,
 ) -> State:
     """Returns what the library's learner starts from: the policy, and a critic that knows some costs to go (M,).
 
@@ -47,7 +54,7 @@ def begin(
 
     per_reward = float(max(togo.std(), 1e-6))
     with own_numbers(rng), one_thread():
-        model = learner(word, task, policy, per_reward, discount, 128)
+        model = learner(word, task, policy, per_reward, discount, 128, shaping=shaping)
         critic = [*model.policy.mlp_extractor.value_net.parameters(), *model.policy.value_net.parameters()]
         seen = torch.as_tensor((o - policy.centre) / policy.scale, dtype=torch.float32)
         target = torch.as_tensor(-togo / per_reward, dtype=torch.float32)
@@ -71,11 +78,12 @@ def update(
     steps: int,
     rate: float,
     rng: np.random.Generator,
+    shaping: bool = False,
 ) -> tuple[NeuralPolicy, State, Array]:
     """Returns the policy after one update of the library's from `steps` steps of the task, the state to go on from, and
     the costs of the episodes that ended in these steps (K,), NaN where one diverged."""
     with own_numbers(rng) as seed, one_thread():
-        model = learner(word, task, policy, state["per_reward"], discount, steps, rate)
+        model = learner(word, task, policy, state["per_reward"], discount, steps, rate, shaping)
         load(model, state)
         model.get_env().seed(seed)
         learn(model, steps, f"{word} with tune_rate {rate}")
@@ -97,21 +105,34 @@ def learn(model: Any, steps: int, what: str) -> None:
         raise NumericalError(f"fine-tuning by {what} gave weights that are no numbers; expected a smaller rate")
 
 
-def costs_to_go(trials: Trajectories, discount: float) -> Array:
-    """Returns the discounted cost to go from each step, (N, T)."""
+def costs_to_go(trials: Trajectories, discount: float, stays: Array | None = None) -> Array:
+    """Returns the discounted cost to go from each step, (N, T).
+
+    With `stays` (N, T+1), what it costs to stay in a state for ever, it is the cost beyond that: an episode that
+    nothing but its length ended is taken to stay where it is.
+    """
     togo = trials.cost.copy()
+    if stays is not None:
+        togo[:, -1] = np.where(trials.length == togo.shape[1] - 1, stays[:, -1], togo[:, -1])
     for t in range(togo.shape[1] - 2, -1, -1):
         togo[:, t] += discount * togo[:, t + 1]
-    return togo[:, :-1]
+    return togo[:, :-1] - (0.0 if stays is None else stays[:, :-1])
 
 
 def learner(
-    word: str, task: Task, policy: NeuralPolicy, per_reward: float, discount: float, steps: int, rate: float = 1e-3
+    word: str,
+    task: Task,
+    policy: NeuralPolicy,
+    per_reward: float,
+    discount: float,
+    steps: int,
+    rate: float = 1e-3,
+    shaping: bool = False,
 ) -> Any:
     """Returns the library's learner whose policy is this one; its random numbers are the global ones."""
     import torch
 
-    env = TaskEnv(task, policy.centre, policy.scale, per_reward)
+    env = TaskEnv(task, policy.centre, policy.scale, per_reward, discount if shaping else None)
     watched = import_module("stable_baselines3.common.monitor").Monitor(env, info_keywords=("cost", "diverged"))
     hidden = [len(b) for b in policy.biases[:-1]]
     shape = {"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": torch.nn.Tanh}

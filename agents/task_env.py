@@ -5,6 +5,10 @@ episode ends by itself it is terminated, and its last state is paid for as well.
 truncated, and a learner goes on with what its critic says of the last state, which that state's own cost is a part of
 (Pardo et al., Time Limits in Reinforcement Learning, 2018): paid for is what the last state costs beyond that.
 Where the simulation diverges, the last state is paid for in all steps that were left: nothing is to be gained by it.
+
+Rewards may be shaped by a potential, minus what it would cost to stay in a state for ever: a step is then paid by how
+much that falls, and by its action, and a critic need not learn what each state costs, only what will change. Which
+policies are best stays as it is (Ng, Harada and Russell, Policy Invariance under Reward Transformations, 1999).
 """
 
 from functools import cache
@@ -15,7 +19,7 @@ import numpy as np
 
 from lqr import window
 
-from .interfaces import Array, Task
+from .interfaces import Array, Cost, Task
 
 
 class TaskEnv(gymnasium.Env):
@@ -24,9 +28,20 @@ class TaskEnv(gymnasium.Env):
     `info` tells the cost of the episode so far, with its last state's at the end, and whether it diverged.
     """
 
-    def __init__(self, task: Task, centre: Array | float = 0.0, scale: Array | float = 1.0, per_reward: float = 1.0):
-        """`centre`, `scale` (do,) are units of the observations; `per_reward` is the cost that is a reward of -1."""
+    def __init__(
+        self,
+        task: Task,
+        centre: Array | float = 0.0,
+        scale: Array | float = 1.0,
+        per_reward: float = 1.0,
+        shaping: float | None = None,
+    ):
+        """`centre`, `scale` (do,) are units of the observations; `per_reward` is the cost that is a reward of -1.
+
+        `shaping` is the learner's discount, where rewards are to be shaped.
+        """
         self.task, self.centre, self.scale, self.per_reward = task, centre, scale, per_reward
+        self.shaping = shaping
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (task.do,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (task.du,), np.float32)
         self.middle, self.half = 0.5 * (task.action_low + task.action_high), 0.5 * (task.action_high - task.action_low)
@@ -38,6 +53,7 @@ class TaskEnv(gymnasium.Env):
         condition = self.np_random.integers(self.task.conditions, size=1)
         self._x, self._t, self._total = self.task.reset(condition, self.np_random)[0], 0, 0.0
         self._o = self.task.observe()[0]
+        self._stays = 0.0 if self.shaping is None else self._standing(self.shaping)
         return self._seen(), {}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
@@ -56,6 +72,10 @@ class TaskEnv(gymnasium.Env):
         self._total += paid
         if over and not terminated and last:
             paid -= self._price(t, self._x, self._x, 0.0 * u)[0]  # the critic knows of it
+        if self.shaping is not None:
+            stays = self._stays
+            self._stays = self._standing(self.shaping)
+            paid += (0.0 if terminated else self.shaping * self._stays) - stays
         told = {"cost": self._total, "diverged": not sound}
         return self._seen(), -paid / self.per_reward, terminated, over and not terminated, told
 
@@ -64,5 +84,17 @@ class TaskEnv(gymnasium.Env):
         now, last = self._cost(t)(np.stack([x, after]), u[None])
         return float(now), float(last)
 
+    def _standing(self, discount: float) -> float:
+        """Returns what staying where it is would cost, at the last step's price: one potential for all times."""
+        return float(standing(self._cost(self.task.horizon - 1), self._x, self.task.du, discount))
+
     def _seen(self) -> Array:
         return ((self._o - self.centre) / self.scale).astype(np.float32)
+
+
+def standing(cost: Cost, x: Array, du: int, discount: float) -> Array:
+    """Returns what it would cost, discounted, to stay in states x (..., dx) for ever without action.
+
+    `cost` is that of one step, as `lqr.window` cuts it out of an episode's.
+    """
+    return cost(np.stack([x, x], -2), np.zeros((*x.shape[:-1], 1, du)))[..., 0] / (1.0 - discount)

@@ -23,8 +23,9 @@ from agents.neural_policy import NeuralPolicy
 from agents.rollout import rollout
 from agents.rules import share
 from agents.saved import build_policy
+from agents.task_env import standing
 from dynamics.storage import check_tree
-from lqr import InputError
+from lqr import InputError, window
 
 from . import ilqg_gps
 from . import local as lc
@@ -44,6 +45,7 @@ class Config(ilqg_gps.Config):
     tune_rate: float = 1e-3  # learning rate of fine-tuning; with trpo, of its critic
     tune_std: float = 0.1  # exploration of fine-tuning at first, as a share of half the action range
     discount: float = 0.97  # of fine-tuning
+    shaping: bool = False  # fine-tuning is paid for progress: a potential takes off what staying where it is would cost
 
     RULES: ClassVar[dict[str, Rule]] = {
         **ilqg_gps.Config.RULES,
@@ -90,8 +92,12 @@ def begin(task: Task, config: Config, state: State, rng: np.random.Generator) ->
     policy.cov = np.diag((config.tune_std * lc.action_scale(task)) ** 2)
     episodes = max(config.tune_steps // task.horizon, 1)
     trials = rollout(task, policy, rng.integers(task.conditions, size=episodes), 1, rng)
-    togo = model_free.costs_to_go(trials, config.discount)[trials.taken]
-    tuned = model_free.begin(config.library, task, policy, trials.pairs[0], togo, config.discount, rng)
+    stays, T = None, task.horizon
+    if config.shaping:
+        stays = standing(window(task.cost, T - 1, 1, T), trials.x, task.du, config.discount)
+    togo = model_free.costs_to_go(trials, config.discount, stays)[trials.taken]
+    o = trials.pairs[0]
+    tuned = model_free.begin(config.library, task, policy, o, togo, config.discount, rng, config.shaping)
     told = state["told"]
     return {
         "number": state["taught"]["number"],
@@ -114,7 +120,9 @@ def fine_tune(task: Task, config: Config, state: State, rng: np.random.Generator
     """One update of the library's, from the policy's own trials."""
     policy: Any = build_policy(state["policy"], "state")
     how = config.discount, config.tune_steps, config.tune_rate
-    policy, tuned, cost = model_free.update(config.library, to_tune(task), policy, state["tuned"], *how, rng)
+    policy, tuned, cost = model_free.update(
+        config.library, to_tune(task), policy, state["tuned"], *how, rng, config.shaping
+    )
     state = state | {
         "number": state["number"] + 1,
         "episodes": state["episodes"] + len(cost),

@@ -94,6 +94,19 @@ def test_costs_to_go_are_discounted_sums():
         np.testing.assert_allclose(found[:, t], sum(0.9 ** (s - t) * cost[:, s] for s in range(t, 6)))
 
 
+def test_shaped_costs_to_go_are_sums_of_the_shaped_costs_of_steps():
+    rng = np.random.default_rng(0)
+    cost, stays, none = rng.normal(size=(2, 6)), rng.normal(size=(2, 6)), np.zeros((2, 6, 1))
+    cost[1, 4:] = 0.0  # the second episode ends by itself after 3 steps, and its last state is paid for
+    trials = Trajectories(none, none[:, :5], none, cost, np.array([5, 3]), np.zeros(2, bool))
+    step = cost[:, :5] + 0.9 * stays[:, 1:] - stays[:, :5]
+    step[1, 2] += 0.9 * cost[1, 3] - 0.9 * stays[1, 3]
+    found = model_free.costs_to_go(trials, 0.9, stays)
+    for i, n in enumerate((5, 3)):
+        for t in range(n):
+            assert found[i, t] == pytest.approx(sum(0.9 ** (s - t) * step[i, s] for s in range(t, n)))
+
+
 def test_the_critic_begins_with_the_costs_to_go_that_were_seen():
     import torch
 

@@ -110,6 +110,36 @@ def test_a_last_state_that_weighs_more_is_paid_for_beyond_what_the_critic_tells(
     assert told["cost"] == pytest.approx(20.0 + 7.0)
 
 
+@pytest.mark.parametrize("name", ["pendulum_v1", "hopper", "reacher_four"])
+def test_shaping_takes_off_what_staying_at_the_start_would_cost_and_adds_it_where_the_episode_goes_on(name):
+    task, rng, gamma = make_task(name), np.random.default_rng(1), 0.9
+    u = rng.uniform(-1, 1, (task.horizon, task.du))
+    envs = [TaskEnv(make_task(name), per_reward=2.0, shaping=given) for given in (None, gamma)]
+    acts = [iter(u), iter(u)]
+    (plain, _, ended, _, _), (shaped, *_) = (
+        episode(env, lambda o, mine=mine: next(mine), seed=3) for env, mine in zip(envs, acts, strict=True)
+    )
+    n, middle, half = len(plain), 0.5 * (task.action_low + task.action_high), 0.5 * (task.action_high - task.action_low)
+    same, _ = np_random(3)
+    x = run(task, lambda x, o, t: (middle + half * u[t])[None], same.integers(task.conditions, size=1), same).x[0]
+
+    def resting(state):  # the cost of a rest in that state; as a whole episode, of which the last step counts
+        rest = np.repeat(state[None], task.horizon + 1, 0)
+        return float(task.cost(rest, np.zeros((task.horizon, task.du)))[task.horizon - 1]) / (1 - gamma)
+
+    goes_on = 0.0 if ended else gamma**n * resting(x[n])
+    discounts = gamma ** np.arange(n)
+    assert ended == (name == "hopper")
+    assert -2.0 * discounts @ (shaped - plain) == pytest.approx(goes_on - resting(x[0]), rel=1e-6)
+
+
+def test_with_shaping_a_rest_costs_nothing_and_progress_is_paid_for():
+    env = TaskEnv(Cliff(), shaping=0.9)
+    np.testing.assert_allclose(episode(env, lambda o: np.zeros(1), seed=0)[0], 0.0, atol=1e-12)
+    env.reset(seed=0)
+    assert env.step(np.array([-1.0]))[1] == pytest.approx(0.9 * (1.0 - 0.9**2) / (1 - 0.9))  # from 1 to 0.9
+
+
 def test_it_is_gymnasiums_own_pendulum():
     env, other = TaskEnv(make_task("pendulum_v1")), gymnasium.make("Pendulum-v1")
     seen, _ = env.reset(seed=0)

@@ -31,14 +31,16 @@ def test_rounds_of_teaching_come_first_and_all_steps_count():
     assert [row.number for row in rows] == [1, 2, 3, 4]
 
 
-def test_a_run_resumes_to_the_same_bits_in_both_phases(tmp_path):
-    whole = list(ilqg_mf.train(Seen(), SMALL, np.random.default_rng(3)))
+@pytest.mark.parametrize("shaping", [False, True])
+def test_a_run_resumes_to_the_same_bits_in_both_phases(tmp_path, shaping):
+    config = dataclasses.replace(SMALL, shaping=shaping)
+    whole = list(ilqg_mf.train(Seen(), config, np.random.default_rng(3)))
     for stop in (1, 2, 3):
         rng = np.random.default_rng(3)
-        run = ilqg_mf.train(Seen(), SMALL, rng)
+        run = ilqg_mf.train(Seen(), config, rng)
         last = [next(run) for _ in range(stop)][-1]
         save_tree(tmp_path / f"state{stop}", last.state, {})
-        rest = list(ilqg_mf.train(Seen(), SMALL, rng, state=load_tree(tmp_path / f"state{stop}")[0]))
+        rest = list(ilqg_mf.train(Seen(), config, rng, state=load_tree(tmp_path / f"state{stop}")[0]))
         assert [row.scalars for row in rest] == [row.scalars for row in whole[stop:]]
         assert np.array_equal(rest[-1].policy.weights[0], whole[-1].policy.weights[0])
 
@@ -48,6 +50,15 @@ def test_fine_tuning_improves_a_policy_that_learned_little():
     config = dataclasses.replace(config, tune_std=0.3)
     rows = list(ilqg_mf.train(Seen(), config, np.random.default_rng(0)))
     assert rows[-1].scalars["cost"] < 0.8 * rows[0].scalars["cost"]
+
+
+def test_shaping_changes_what_is_learned_from_the_same_trials_and_not_what_they_cost():
+    plain, shaped = (
+        list(ilqg_mf.train(Seen(), dataclasses.replace(SMALL, shaping=on), np.random.default_rng(0)))
+        for on in (False, True)
+    )
+    assert plain[2].scalars["sampled_cost"] == pytest.approx(shaped[2].scalars["sampled_cost"], rel=1e-9)
+    assert not np.allclose(plain[2].policy.weights[0], shaped[2].policy.weights[0], rtol=1e-6)
 
 
 def test_fine_tuning_learns_from_the_cost_that_the_task_names_for_it_and_all_is_judged_by_the_other():
