@@ -4,7 +4,8 @@ An episode begins in a condition drawn anew. The reward of a step is minus the c
 episode ends by itself it is terminated, and its last state is paid for as well. Where its length ends it, it is
 truncated, and a learner goes on with what its critic says of the last state, which that state's own cost is a part of
 (Pardo et al., Time Limits in Reinforcement Learning, 2018): paid for is what the last state costs beyond that.
-Where the simulation diverges, the last state is paid for in all steps that were left: nothing is to be gained by it.
+Where the simulation diverges, an episode is truncated as well, in the last sound state, which is paid for in all steps
+that were left besides: nothing is to be gained by it.
 
 Rewards may be shaped by a potential, minus what it would cost to stay in a state for ever: a step is then paid by how
 much that falls, and by its action, and a critic need not learn what each state costs, only what will change. Which
@@ -57,27 +58,28 @@ class TaskEnv(gymnasium.Env):
         return self._seen(), {}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """Returns what is seen (do,), the reward, and whether the episode ended by itself, or by its length."""
+        """Returns what is seen (do,), the reward, and whether the episode ended by itself, or was cut off."""
         u = self.middle + self.half * np.clip(np.asarray(action, dtype=float), -1.0, 1.0)
         t, before, after, seen = self._t, self._x, self.task.step(u[None])[0], self.task.observe()[0]
-        sound = bool(np.isfinite(after).all() and np.isfinite(seen).all())
+        broken = bool(np.any(getattr(self.task, "diverged", False)))
+        sound = bool(np.isfinite(after).all() and np.isfinite(seen).all()) and not broken
         if sound:
             self._x, self._o = after, seen
-        sound = sound and not np.any(getattr(self.task, "diverged", False))
         now, last = self._price(t, before, self._x, u)
         self._t, T = t + 1, self.task.horizon
-        terminated, over = not sound or bool(self.task.done()[0]), self._t == T
-        times = (1 if sound else T - t) if terminated or over else 0
+        terminated = sound and bool(self.task.done()[0])
+        truncated = not terminated and (not sound or self._t == T)
+        times = (1 if sound else T - t) if terminated or truncated else 0
         paid = now + times * last
         self._total += paid
-        if over and not terminated and last:
+        if truncated and sound and last:
             paid -= self._price(t, self._x, self._x, 0.0 * u)[0]  # the critic knows of it
         if self.shaping is not None:
             stays = self._stays
             self._stays = self._standing(self.shaping)
             paid += (0.0 if terminated else self.shaping * self._stays) - stays
         told = {"cost": self._total, "diverged": not sound}
-        return self._seen(), -paid / self.per_reward, terminated, over and not terminated, told
+        return self._seen(), -paid / self.per_reward, terminated, truncated, told
 
     def _price(self, t: int, x: Array, after: Array, u: Array) -> tuple[float, float]:
         """Returns the costs of x (dx,) with u (du,) at step t, and of the state after it by itself."""

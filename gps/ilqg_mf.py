@@ -146,6 +146,6 @@ def judge(
         "cost": float(ended.costs.mean()),
         **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
         "sampled_cost": float(np.nanmean(cost)),
-        "diverged": float(shown.failed.sum()),
+        "diverged": float(shown.failed.sum() + np.isnan(cost).sum()),
     }
     return scalars, {"cost": shown.costs, "x": shown.x[:, None]}

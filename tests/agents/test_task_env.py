@@ -70,10 +70,26 @@ class Cliff(MapTask):
 def test_nothing_is_gained_by_breaking_the_simulation(step):
     task = Cliff()
     env, t = TaskEnv(task), iter(range(20))
-    rewards, _, terminated, _, told = episode(env, lambda o: np.array([1.0 if next(t) == step else 0.0]), seed=0)
-    assert (len(rewards), terminated) == (step + 1, True)
+    breaks = [np.array([1.0 if i == step else 0.0]) for i in range(20)]
+    rewards, _, terminated, truncated, told = episode(env, lambda o: breaks[next(t)], seed=0)
+    assert (len(rewards), terminated, truncated) == (step + 1, False, True)
     assert rewards.sum() == pytest.approx(-21.0)  # as for resting, 20 steps and the last state
     assert told == {"cost": pytest.approx(21.0), "diverged": True}
+    shaped = TaskEnv(task, shaping=0.9)
+    shaped.reset(seed=0)
+    *_, last = (shaped.step(u) for u in breaks[: step + 1])
+    assert rewards[-1] < -1.5  # a critic goes on from where a rest does, which is paid with -1
+    assert last[1] < -0.5  # and here with 0
+
+
+def test_where_a_simulation_says_that_it_diverged_what_it_shows_is_not_believed():
+    task = Cliff()
+    env, task.diverged = TaskEnv(task), np.zeros(1, bool)
+    env.reset(seed=0)
+    task.diverged, task.advance = np.ones(1, bool), lambda s, u: 0.0 * s  # as MuJoCo, which begins anew
+    seen, reward, *ends, told = env.step(np.zeros(1))
+    assert (seen.tolist(), ends, told["diverged"]) == ([1.0], [False, True], True)
+    assert reward == pytest.approx(-21.0)
 
 
 def test_what_is_seen_has_to_be_numbers_too():
@@ -82,7 +98,7 @@ def test_what_is_seen_has_to_be_numbers_too():
     env.reset(seed=0)
     assert env.step(np.zeros(1))[2:] == (False, False, {"cost": pytest.approx(1.0), "diverged": False})
     seen, _, terminated, truncated, told = env.step(-np.ones(1))
-    assert (seen.tolist(), terminated, truncated, told["diverged"]) == ([1.0], True, False, True)
+    assert (seen.tolist(), terminated, truncated, told["diverged"]) == ([1.0], False, True, True)
 
 
 def test_a_library_that_knows_the_value_of_resting_has_nothing_to_learn_from_it():

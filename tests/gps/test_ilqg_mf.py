@@ -80,6 +80,7 @@ def test_steps_of_trials_that_diverge_count_too():
     first = (lost[0] - 1) * 4 + (16 - (lost[0] - 1)) * 15
     assert rows[0].scalars["env_steps"] == first
     assert rows[1].scalars["env_steps"] == first + (lost[1] - 1) * 4 + (16 - (lost[1] - 1)) * 15
+    assert lost[2] > 1  # of fine-tuning, and the noise-free one
     critics = rows[2].scalars["env_steps"] - rows[1].scalars["env_steps"] - config.tune_steps
     assert critics in [4 * n + 15 * (4 - n) for n in range(4)]
 
