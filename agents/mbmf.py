@@ -76,12 +76,10 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     The policy is the MPC in rounds of planning, and neural from then on. Raises InputError for a task that cannot be
     planned in, for rounds of fine-tuning shorter than an episode, and where the library is missing.
     """
-    model_free.algorithm(config.library)
+    model_free.refuse(config.library, task, config.tune_steps)
     if config.iterations < config.planning + config.imitation:
         least = f"{config.planning} of planning and {config.imitation} of imitation"
         raise InputError(f"iterations is {config.iterations}; expected at least those {least}")
-    if config.tune_steps < task.horizon:
-        raise InputError(f"tune_steps is {config.tune_steps}; expected at least an episode's {task.horizon}")
     c = config.settled()
     planner = RandomShooting(c.plans)
     if state is None or "plan" in state:

@@ -36,6 +36,15 @@ def algorithm(word: str) -> Any:
         ) from None
 
 
+def refuse(word: str, task: Task, steps: int) -> None:
+    """Raises InputError where the library is missing, or the task's actions or rounds of so many steps do not suit."""
+    algorithm(word)
+    if not np.isfinite([task.action_low, task.action_high]).all():
+        raise InputError(f"{task.name} has actions without limits; expected finite ones, which are a library's units")
+    if steps < max(task.horizon, 2):
+        raise InputError(f"tune_steps is {steps}; expected at least an episode's {task.horizon}, and 2")
+
+
 def begin(
     word: str,
     task: Task,

@@ -25,7 +25,7 @@ from agents.rules import share
 from agents.saved import build_policy
 from agents.task_env import standing
 from dynamics.storage import check_tree
-from lqr import InputError, window
+from lqr import window
 
 from . import ilqg_gps
 from . import local as lc
@@ -64,11 +64,7 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
     Raises InputError as `ilqg_gps.train` does, for rounds of fine-tuning shorter than an episode, for actions without
     limits, and where the library is missing.
     """
-    model_free.algorithm(config.library)
-    if not np.isfinite([task.action_low, task.action_high]).all():
-        raise InputError(f"{task.name} has actions without limits; expected finite ones, which are a library's units")
-    if config.tune_steps < task.horizon:
-        raise InputError(f"tune_steps is {config.tune_steps}; expected at least an episode's {task.horizon}")
+    model_free.refuse(config.library, task, config.tune_steps)
     if state is None or "taught" in state:
         teaching = replace(config, iterations=config.teaching)
         for row in ilqg_gps.train(task, teaching, rng, state["taught"] if state else None):

@@ -144,6 +144,10 @@ def test_too_few_rounds_and_too_short_ones_are_refused():
     for change, words in (({"iterations": 3}, "2 of planning and 2 of imitation"), ({"tune_steps": 9}, "episode's 15")):
         with pytest.raises(InputError, match=words):
             next(mbmf.train(Cart(), replace(SMALL, **change), np.random.default_rng(0)))
+    task = Cart()
+    task.horizon = 1  # of one step alone no library knows an advantage
+    with pytest.raises(InputError, match="tune_steps is 1; expected at least an episode's 1, and 2"):
+        next(mbmf.train(task, replace(SMALL, tune_steps=1), np.random.default_rng(0)))
 
 
 # the whole

@@ -354,6 +354,28 @@ def test_icem_keeps_elites_across_steps_and_prices_the_mean_last():
     np.testing.assert_array_equal(seen[3][40:], shift(plan.kept)[1:])
 
 
+def test_icem_refits_mean_and_deviation_to_the_elites_but_for_the_share_of_smoothing():
+    seen = []
+
+    def objective(U):
+        seen.append(U)
+        return ((U - 0.3) ** 2).sum((1, 2))
+
+    def elites(U):
+        return U[np.argsort(((U - 0.3) ** 2).sum((1, 2)))[:2000]]
+
+    search = ICEM(20_000, 2000, 2, shrink=1.0, colour=0.0, smoothing=0.25, share=0.0, std=0.1)
+    plan = search(objective, EMPTY, LOW, HIGH, np.random.default_rng(0))
+    first, second = seen[0], seen[1][:-1]
+    half, middle = 0.5 * (HIGH - LOW), 0.5 * (HIGH + LOW)
+    mean = 0.25 * middle + 0.75 * elites(first).mean(0)
+    np.testing.assert_allclose(seen[1][-1], mean)  # the mean is priced last
+    np.testing.assert_allclose(plan.kept[0], 0.25 * mean + 0.75 * elites(seen[1]).mean(0))
+    spread = 0.25 * 0.1 * half + 0.75 * elites(first).std(0)
+    assert (np.abs(elites(first).std(0) / (0.1 * half) - 1) > 0.03).all()
+    np.testing.assert_allclose(second.std(0), spread, rtol=0.02)
+
+
 def test_mppi_is_the_weighted_mean_of_its_draws():
     seen = []
 
