@@ -1,7 +1,7 @@
 """Steps of Reacher-v5 per CPU second, closed loop on one core: `python -m benchmarks.rollouts [--simulations 20]`.
 
 Ours is `agents.rollout` with a linear controller per simulation and all its checks; beside it stand MuJoCo's batch
-alone, which is the ceiling, and a loop over Gymnasium. Minimum and median of the repeats.
+alone, which is the ceiling, and a loop over Gymnasium. Median and best of the repeats.
 
 `--gymnasium` measures ways through environments of Gymnasium instead, in steps per second on the clock, as other
 processes take part: a bare loop, the task `gymnasium:ENV_ID` one after another and with `processes`, and Gymnasium's
