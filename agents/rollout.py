@@ -110,7 +110,7 @@ def rollout(
 
 
 def run(task: Task, act: Act, where: Array, rng: np.random.Generator, watch: Watch | None = None) -> Trajectories:
-    """Runs one episode in each of the conditions `where` (N,) and records it.
+    """Runs one episode in each of the conditions `where` (N,) and records it; once all have ended nobody is asked.
 
     `watch` is shown, before each step but the first, what has happened so far, with costs of 0.
 
@@ -149,6 +149,9 @@ def run(task: Task, act: Act, where: Array, rng: np.random.Generator, watch: Wat
         ended = (_shaped(task.done(), (N,), f"{task.name}.done").astype(bool) | broken) & alive
         length[ended] = t + 1
         alive &= ~ended
+        if not alive.any():
+            x[:, t + 2 :], o[:, t + 2 :] = x[:, t + 1, None], o[:, t + 1, None]
+            break
     if failed.all():
         raise SimulationError(
             f"all {N} episodes diverged in {task.name}; the simulator's state became huge or not a number: "

@@ -132,6 +132,23 @@ def test_an_episode_that_ends_early_keeps_its_last_state_and_costs_nothing_after
     assert not trials.failed.any()
 
 
+def test_once_every_episode_has_ended_nobody_is_asked_for_an_action():
+    asked = []
+
+    class Seen:
+        def sample(self, o, t, rng):
+            asked.append(t)
+            return 0.01 * o[:, 1:] + 0.1
+
+    task = Counter(ends=(5, 3), breaks=[99, 2])
+    trials = rollout(task, Seen(), np.arange(2), 2, np.random.default_rng(0))
+    assert asked == [0, 1, 2, 3, 4]
+    assert trials.length.tolist() == [5, 5, 2, 2]
+    alone = rollout(Counter(ends=(5, T)), Seen(), np.arange(2), 2, np.random.default_rng(0))  # where it goes on
+    for a, b in zip(trials, alone, strict=True):
+        np.testing.assert_array_equal(a[:2], b[:2])
+
+
 @pytest.mark.parametrize("word", ["flat", "gmm"])
 def test_what_lies_past_an_episodes_end_does_not_reach_the_fit(word):
     actor = controllers(2, std=0.3)
