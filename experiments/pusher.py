@@ -23,5 +23,7 @@ config = method.Config(
     copies=1,
     replay=2,
     tune_steps=4000,
+    tune_std=0.2,
     discount=0.98,
+    shaping=True,
 )
