@@ -7,7 +7,8 @@
 
 Guided policy search by plans (Levine and Koltun, Guided Policy Search, 2013) in the place of the imitated MPC of MB-MF
 (Nagabandi, Kahn, Fearing and Levine 2018, section V): see `agents.mbmf`, `agents.model_free`. What a model tells badly,
-such as which way a push in a contact goes, is so learned from what happens; what it tells well need not be.
+such as which way a push in a contact goes, is so learned from what happens; what it tells well need not be. With
+`shaping`, fine-tuning is paid for progress (Ng, Harada and Russell 1999): see `agents.task_env`.
 """
 
 import copy
