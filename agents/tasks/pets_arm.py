@@ -4,7 +4,9 @@ The reacher's x = o = [7 angles (rad), 7 velocities (rad/s), target (3, m)], a n
 -|tip - target|^2 - 0.01 |u|^2 after each step, with motors of up to 20 Nm. The tip's place follows from the angles.
 
 The pusher is Gymnasium's model with the starts and the reward of PETS, -1.25 |object - goal|_1 - 0.5 |object - tip|_1 -
-0.1 |u|^2 of the state before each step; its x is that of `agents.tasks.pusher`.
+0.1 |u|^2 of the state before each step; its x is that of `agents.tasks.pusher`. Its object has inertia by its mass, not
+by its joints' armature. That moves alike, but MuJoCo from version 3 on sizes the stiffness of a contact by mass alone,
+so that the arm of Gymnasium's model goes through the object, which it pushed when PETS's figures were made.
 """
 
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from .reacher import ExactCost, gymnasium_xml
 
 Array = np.ndarray
 
+INERTIA = 0.04  # kg: of the pusher's object, the armature of its joints in Gymnasium's model
 XML = str(Path(__file__).with_name("models") / "pets_reacher.xml")
 SHOULDER, HAND = -0.188, 0.16828  # m: where the arm begins, along y, and how far the tip is from the wrist
 CHAIN = ((2, 0, 0.0), (1, 1, 0.1), (0, 2, 0.0), (1, 3, 0.4), (0, 4, 0.0), (1, 5, 0.321), (0, 6, 0.0))
@@ -128,7 +131,7 @@ class PetsPusher(Pusher):
     name = "pets_pusher"
 
     def __init__(self, conditions: int = 1, horizon: int = 150):
-        ModelTask.__init__(self, gymnasium_xml("pusher_v5.xml"), 4, conditions, horizon)
+        ModelTask.__init__(self, heavy(gymnasium_xml("pusher_v5.xml")), 4, conditions, horizon)
         self.env_id = None  # type: ignore[assignment]  # its reward is another
         self.find_bodies()
         exact, smooth = (Apart(alpha, before_each_step(horizon)) + Action(0.2) for alpha in (0.0, 1e-4))
@@ -138,6 +141,18 @@ class PetsPusher(Pusher):
         """Returns the arm at rest but for small velocities, and objects that are normal with 0.025 m."""
         self.objects = [-0.25, 0.15] + 0.025 * rng.standard_normal((len(conditions), 2))
         return super().starts(np.arange(len(conditions)), rng)
+
+
+def heavy(xml: str) -> str:
+    """Returns the pusher's model, a file, with the object's inertia in its mass instead of its joints' armature."""
+    import mujoco
+
+    spec = mujoco.MjSpec.from_file(xml)
+    for joint in (thing := spec.body("object")).joints:
+        joint.armature = 0.0
+    (geom,) = thing.geoms
+    geom.mass = INERTIA
+    return spec.to_xml()
 
 
 @dataclass(frozen=True)
