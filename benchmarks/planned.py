@@ -54,6 +54,8 @@ def chosen(experiment: Any, method: str | None, words: dict[str, str]) -> tuple[
 def type_of(config: Any, name: str) -> Any:
     """Returns what makes a value of that field out of a word."""
     text = str(next(field.type for field in dataclasses.fields(config) if field.name == name))
+    if "bool" in text:
+        return lambda word: word in ("True", "true", "1")
     if "tuple" in text:
         return lambda word: tuple(int(part) for part in word.split(","))
     return next((kind for kind in (int, float) if kind.__name__ in text), str)

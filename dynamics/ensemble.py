@@ -27,8 +27,9 @@ class Ensemble(Perceptrons):
         rate: float = 3e-3,
         batch: int = 256,
         unroll: int = 1,
+        screen: bool = True,
     ):
-        super().__init__(members, hidden, steps, rate, batch, unroll)
+        super().__init__(members, hidden, steps, rate, batch, unroll, screen)
         self.settings["members"] = members
 
     def members(self, x: Array, u: Array) -> tuple[Array, Array]:

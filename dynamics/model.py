@@ -83,6 +83,7 @@ class ChangeModel(ABC):
     """The part that the library's own models share. They add `_fit`, `_predict` and `_tangent`, in standard units."""
 
     word = ""  # in MODELS
+    screen = True  # whether gross outliers are left out of the fit
 
     def __init__(self, **settings: Any):
         self.settings = settings  # numbers and tuples of numbers, as `save` writes them
@@ -99,7 +100,7 @@ class ChangeModel(ABC):
             sizes = f"{y.shape[1]} and {z.shape[1] - y.shape[1]}"
             was = f"{len(before.change)} and {len(before.centre) - len(before.change)}"
             raise InputError(f"states and actions have {sizes} numbers; expected {was}, as at the first fit")
-        usual = ordinary(z, y)
+        usual = ordinary(z, y) if self.screen else np.ones(len(z), bool)
         self.units = units = Units.of(z[usual], y[usual])
         self._fit((z - units.centre) * units.rate, (y - units.change) / units.spread, usual, before, rng)
 

@@ -20,8 +20,9 @@ class Network(Perceptrons):
         rate: float = 3e-3,
         batch: int = 256,
         unroll: int = 1,
+        screen: bool = True,
     ):
-        super().__init__(1, hidden, steps, rate, batch, unroll)
+        super().__init__(1, hidden, steps, rate, batch, unroll, screen)
         self.residual = np.zeros((0, 0))  # (dx, dx), in standard units
 
     def _loss(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:

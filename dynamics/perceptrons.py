@@ -30,13 +30,18 @@ class Perceptrons(ChangeModel, ABC):
     logs: tuple[str, ...] = ()  # parameters that are logarithms of variances, (E, 1, dx)
     bootstrap = False  # whether each member draws its own training set, with replacement
 
-    def __init__(self, members: int, hidden: tuple[int, ...], steps: int, rate: float, batch: int, unroll: int):
-        """`unroll` is how many steps ahead the loss looks; see `dynamics.unrolled`."""
+    def __init__(
+        self, members: int, hidden: tuple[int, ...], steps: int, rate: float, batch: int, unroll: int, screen: bool
+    ):
+        """`unroll` is how many steps ahead the loss looks, see `dynamics.unrolled`; `screen` leaves gross outliers out.
+
+        An object that is pushed now and then moves by outliers alone: a model that is to know it must see them.
+        """
         if not hidden or min(members, steps, batch, unroll, *hidden) < 1 or not rate > 0:
             given = f"members {members}, hidden {hidden}, steps {steps}, rate {rate}, batch {batch}, unroll {unroll}"
             raise InputError(f"got {given}; expected a hidden layer or more, and all numbers above 0")
-        super().__init__(hidden=tuple(hidden), steps=steps, rate=rate, batch=batch, unroll=unroll)
-        self.unroll = unroll
+        super().__init__(hidden=tuple(hidden), steps=steps, rate=rate, batch=batch, unroll=unroll, screen=int(screen))
+        self.unroll, self.screen = unroll, bool(screen)
         self.members_, self.hidden, self.steps, self.rate, self.batch = members, tuple(hidden), steps, rate, batch
         self.params: Params = {}
         self.fold: Any = None  # what `dynamics.stepper` makes of them

@@ -11,7 +11,9 @@ config = method.Config(
     fit_steps=300,
     plans=100,
     plan_std=0.15,
-    members=3,
-    particles=3,
+    members=5,
+    particles=5,
     hidden=(100, 100),
+    screen=False,  # the object moves by blows alone
+    optimism=1.0,  # else the arm rests beside it
 )
