@@ -238,6 +238,22 @@ def test_blows_too_frequent_to_be_left_out_do_not_keep_an_ensemble_from_learning
     assert (gap < 0.3).all()
 
 
+@pytest.mark.parametrize("make", [Network, Ensemble])
+def test_an_object_that_is_seldom_pushed_is_known_to_move_where_outliers_are_kept(make):
+    """Of 1000 transitions 16 have an action of size 1, which moves the object by 1 whatever its sign."""
+    rng = np.random.default_rng(18)
+    x, u = rng.random((1000, 2)), np.zeros((1000, 1))
+    u[rng.choice(1000, 16, replace=False), 0] = np.repeat([-1.0, 1.0], 8)
+    xnext = x + 0.001 * rng.standard_normal((1000, 2)) + u**2 * [0.0, 1.0]
+    moves = {}
+    for screen in (True, False):
+        model = make(steps=500, screen=screen)
+        model.fit(x, u, xnext, np.random.default_rng(0))
+        moves[screen] = [model.predict(x[:1], np.array([[push]])).mean[0, 1] - x[0, 1] for push in (-1.0, 0.0, 1.0)]
+    np.testing.assert_allclose(moves[True], 0.0, atol=0.05)
+    np.testing.assert_allclose(moves[False], [1.0, 0.0, 1.0], atol=0.15)
+
+
 def test_no_outliers_are_seen_in_a_gaussian_sample_or_a_smooth_system():
     rng = np.random.default_rng(17)
     for data in (linear(rng, 2000), bent(rng, 2000), bent(rng, 2000, noise=0.0)):
