@@ -19,7 +19,7 @@ from dynamics.storage import check_tree
 from lqr import CheckpointError, InputError
 
 from . import foresight
-from .interfaces import Array, Iteration, State, Task
+from .interfaces import Array, Cost, Iteration, State, Task
 from .learner import Learner
 from .mpc import MPC
 from .planners import PLANNERS, Planner
@@ -190,7 +190,7 @@ def make_model(word: str, config: Any) -> Any:
 def controller(
     task: Task, world: World, planner: Any, word: str, horizon: int, every: int = 1, optimism: float = 0.0
 ) -> MPC:
-    """Returns MPC in the world of that word, for the task's own cost; it can be saved."""
+    """Returns MPC in the world of that word, for the task's cost; it can be saved."""
     horizon = min(horizon, task.horizon)
 
     def about() -> dict[str, Any]:
@@ -209,14 +209,19 @@ def controller(
 
     T, low, high = task.horizon, task.action_low, task.action_high
     how: dict[str, Any] = {"optimism": optimism, "every": every, "dx": task.dx, "about": about}
-    return MPC(world, planner, task.cost, horizon, steps=T, low=low, high=high, **how)
+    return MPC(world, planner, planning_cost(task), horizon, steps=T, low=low, high=high, **how)
+
+
+def planning_cost(task: Task) -> Cost:
+    """Returns the cost that plans of this task are priced by: `planning_cost`, where it names one, or its own."""
+    return getattr(task, "planning_cost", None) or task.cost
 
 
 def prices(task: Task) -> Array:
-    """Returns what the task's cost says of the steps of one fixed episode, (T+1,), by which another one is told."""
+    """Returns what `planning_cost` says of the steps of one fixed episode, (T+1,), by which another cost is told."""
     draw = np.random.default_rng(0)
     x, u = (draw.standard_normal((1, *shape)) for shape in ((task.horizon + 1, task.dx), (task.horizon, task.du)))
-    return np.asarray(task.cost(x, u)[0], dtype=float)
+    return np.asarray(planning_cost(task)(x, u)[0], dtype=float)
 
 
 def restored(state: dict[str, Any], task: Task | None = None) -> MPC:

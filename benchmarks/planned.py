@@ -9,6 +9,7 @@ shares.
 import argparse
 import dataclasses
 import time
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--method", help="another page of agents/")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--level", type=float, help="return")
+    parser.add_argument("--stop", type=float, help="return at which a seed is not continued")
     parser.add_argument("--window", type=int, default=1, help="rounds")
     asked = parser.parse_args()
     experiment = import_module(f"experiments.{asked.experiment}")
@@ -32,10 +34,25 @@ def main() -> None:
     firsts = []
     for seed in asked.seeds:
         start = time.process_time()
-        rows = list(method.train(experiment.task(), config, np.random.default_rng(seed)))
+        rows = until(method.train(experiment.task(), config, np.random.default_rng(seed)), asked.stop)
         firsts.append(report(seed, rows, asked.level, asked.window))
         print(f"  {time.process_time() - start:.0f} CPU s, {calls(rows):.0f} model calls per step", flush=True)
     print(f"mean over {len(firsts)} seeds of the means after the first round: {np.mean(firsts):.1f}")
+
+
+def until(rounds: Iterator[Iteration], level: float | None) -> list[Iteration]:
+    """Returns the rounds, none after the first whose return is at the level."""
+    rows = []
+    for row in rounds:
+        rows.append(row)
+        if level is not None and value_of(row) >= level:
+            break
+    return rows
+
+
+def value_of(row: Iteration) -> float:
+    """Returns a round's return, or its cost, negated."""
+    return row.scalars.get("return", -row.scalars["cost"])
 
 
 def chosen(experiment: Any, method: str | None, words: dict[str, str]) -> tuple[Any, Any]:
@@ -63,7 +80,7 @@ def type_of(config: Any, name: str) -> Any:
 
 def report(seed: int, rows: list[Iteration], level: float | None, window: int) -> float:
     """Prints what one seed came to; returns the mean after the first round, where there are more."""
-    value = np.array([row.scalars.get("return", -row.scalars["cost"]) for row in rows])
+    value = np.array([value_of(row) for row in rows])
     steps = np.array([row.scalars["env_steps"] for row in rows])
     best, later = np.maximum.accumulate(value), value[1:] if len(value) > 1 else value
     print(f"seed {seed}: {', '.join(f'{v:.1f}' for v in value)}")

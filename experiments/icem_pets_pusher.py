@@ -14,6 +14,5 @@ config = method.Config(
     members=5,
     particles=5,
     hidden=(100, 100),
-    screen=False,  # the object moves by blows alone
-    optimism=1.0,  # else the arm rests beside it
+    screen=False,  # the object moves in few transitions
 )

@@ -160,6 +160,7 @@ class WithCost(Wrapper):
     """A task with another cost; all else, the numbers that it is judged by too, is the task's own."""
 
     tuning_cost: None = None  # nor is anything learned from another cost than this
+    planning_cost: None = None  # or planned
 
     def __init__(self, task: Any, cost: Cost):
         super().__init__(task)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from agents.planned import planning_cost
 from agents.rollout import run
 from agents.tasks import make_task
-from agents.tasks.pets_arm import Missed, tip
+from agents.tasks.pets_arm import Apart, Missed, tip
 from lqr import window
 
 
@@ -76,3 +77,26 @@ def test_the_arm_pushes_the_object_as_it_did_for_pets():
         x = task.step(0.5 * np.eye(7)[:1])
     np.testing.assert_allclose(x[0, [0, 1, 3]], [0.2252, 0.6687, -0.5994], atol=1e-3)
     np.testing.assert_allclose((x[:, 14:16] - began)[0], [0.0799, 0.0365], atol=3e-3)
+
+
+def test_the_pushers_derivatives_are_those_of_differences_and_plans_ask_for_a_place_behind_the_object():
+    rng, h = np.random.default_rng(2), 1e-6
+    X, U = 0.1 * rng.normal(size=(3, 24)), np.zeros((3, 7))
+    for cost in (Apart(1e-3), Apart(1e-3, behind=0.06)):
+        _, g, H = cost._parts(X, U)
+        np.testing.assert_allclose(cost._parts(X, U)[0], cost._value(X, U), rtol=1e-12)
+        for i in range(24):
+            up, down = (cost._parts(X + sign * h * np.eye(24)[i], U) for sign in (1, -1))
+            np.testing.assert_allclose(g[:, i], (up[0] - down[0]) / (2 * h), atol=1e-6)
+            np.testing.assert_allclose(H[:, i, :24], (up[1] - down[1])[:, :24] / (2 * h), atol=1e-4)
+    x = np.zeros((1, 24))
+    x[0, 21:23] = [0.3, -0.4]  # the object beyond the goal
+    x[0, 18:20] = -0.06 * np.array([0.6, -0.8])  # and the tip 0.06 m further
+    assert Apart(0.0, behind=0.06)._value(x, U[:1]) == pytest.approx(
+        1.25 * 0.7 + 0.5 * 0.06 * 1.4 * (1 - 1 / 1.01**0.5)
+    )
+    task = make_task("pets_pusher")
+    T, X = task.horizon, rng.normal(size=(1, task.horizon + 1, 24))
+    assert planning_cost(task) is task.planning_cost
+    assert (task.planning_cost(X, np.zeros((1, T, 7))) != task.cost(X, np.zeros((1, T, 7))))[:, :T].all()
+    assert planning_cost(make_task("pets_reacher")).__class__ is make_task("pets_reacher").cost.__class__
