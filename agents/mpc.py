@@ -32,6 +32,7 @@ class MPC:
         low: Array,
         high: Array,
         value: Value | None = None,
+        optimism: float = 0.0,
         every: int = 1,
         dx: int | None = None,
         about: Callable[[], dict[str, Any]] | None = None,
@@ -39,12 +40,16 @@ class MPC:
         """`steps` is the length T of an episode, for which `cost` speaks; `value(x)` is a cost to go beyond the
         horizon.
 
+        A sequence is priced at the mean over the world's particles less `optimism` times their deviation: what may turn
+        out well is tried, and then known (optimism in the face of uncertainty; of learned models see Curi, Berkenkamp &
+        Krause, Efficient Model-Based Reinforcement Learning through Optimistic Policy Search and Planning, 2020).
         `low` and `high` (du,) limit the actions; with `dx`, states of another size are refused. `about()` tells what
         `state` is to save; see `agents.planned`.
         """
         if horizon < 1 or steps < 1 or not 1 <= every <= horizon:
             raise InputError(f"horizon is {horizon}, every {every}; expected 1 <= every <= horizon")
         self.world, self.planner, self.cost, self.horizon, self.value = world, planner, cost, horizon, value
+        self.optimism = optimism
         self.steps, self.every, self.dx, self._about = steps, every, dx, about
         self.low, self.high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
         self.calls = 0  # one-step predictions of the model since it was made
@@ -89,7 +94,7 @@ class MPC:
 
     def plan(self, x: Array, t: int, start: Array, rng: np.random.Generator) -> Plan:
         """Returns a plan from state x (dx,) at step t, beginning with the sequences `start` (M, H, du)."""
-        objective = Objective(self.world, self.cost, x, t, self.horizon, self.steps, rng, self.value)
+        objective = Objective(self.world, self.cost, x, t, self.horizon, self.steps, rng, self.value, self.optimism)
         plan = self.planner(objective, start, self.low, self.high, rng)
         self.calls += objective.calls
         return plan

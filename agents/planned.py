@@ -24,7 +24,7 @@ from .learner import Learner
 from .mpc import MPC
 from .planners import PLANNERS, Planner
 from .rollout import Trajectories, run
-from .rules import Rule, count, counts, one_of, or_none, whole
+from .rules import Rule, count, counts, not_negative, one_of, or_none, whole
 from .tasks import make_task
 from .worlds import Learned, Simulated, World
 
@@ -53,6 +53,7 @@ class Planned:
     fit_steps: int = 1000  # minibatch steps of each regression, twice as many on a fresh start
     unroll: int = 1  # steps that the loss of a network looks ahead, open loop
     screen: bool = True  # leave gross outliers out of a network's fit, such as blows; not what an object is pushed by
+    optimism: float = 0.0  # deviations over particles by which a sequence is priced below its mean cost
 
     PROFILES: ClassVar[Mapping[str, Profile]] = {}
     RULES: ClassVar[dict[str, Rule]] = {
@@ -67,6 +68,7 @@ class Planned:
         },
         **{"hold": count, "refit": whole},
         **{"particles": or_none(count), "horizon": or_none(count), "propagation": or_none(one_of(*PROPAGATIONS))},
+        "optimism": not_negative,
         "model": one_of("simulator", *MODELS),
         "history": count,
     }
@@ -84,7 +86,12 @@ class Planned:
         found = replace(self, **{k: v for k, v in values.items() if getattr(self, k) is None})
         if found.model != "ensemble" and found.propagation in MEMBERS:  # members are an ensemble's
             found = replace(found, propagation="mean", particles=1)
-        return replace(found, particles=1) if found.propagation == "mean" else found
+        found = replace(found, particles=1) if found.propagation == "mean" else found
+        if found.model == "simulator":  # it has one particle
+            return replace(found, optimism=0.0)
+        if found.optimism and found.particles == 1:
+            raise InputError(f"optimism is {found.optimism:g} with one particle; expected 0, or several particles")
+        return found
 
 
 def aggregate(
@@ -99,7 +106,7 @@ def aggregate(
     learns = config.model != "simulator"
     model: Any = make_model(config.model, config) if learns else None
     world: World = Learned(model, config.propagation, config.particles) if learns else Simulated(task)
-    policy = controller(task, world, planner, config.model, config.horizon, every)
+    policy = controller(task, world, planner, config.model, config.horizon, every, config.optimism)
     learner = Learner(model, config.refit, rng, config.history) if learns else None
     best, episodes, steps, first = np.inf, 0, 0, 1
     if state:
@@ -180,7 +187,9 @@ def make_model(word: str, config: Any) -> Any:
     return Ensemble(config.members, **how) if word == "ensemble" else Network(**how)
 
 
-def controller(task: Task, world: World, planner: Any, word: str, horizon: int, every: int = 1) -> MPC:
+def controller(
+    task: Task, world: World, planner: Any, word: str, horizon: int, every: int = 1, optimism: float = 0.0
+) -> MPC:
     """Returns MPC in the world of that word, for the task's cost; it can be saved."""
     horizon = min(horizon, task.horizon)
 
@@ -193,13 +202,14 @@ def controller(task: Task, world: World, planner: Any, word: str, horizon: int, 
             "planner": {"word": kind, **asdict(planner)},
             "model": {"word": word, "settings": settings, "state": model.state() if model else {}},
             "numbers": {"horizon": horizon, "every": every, "particles": world.particles},
+            "optimism": float(optimism),
             "propagation": getattr(world, "propagation", ""),
             "prices": prices(task),
         }
 
     T, low, high = task.horizon, task.action_low, task.action_high
-    cost = planning_cost(task)
-    return MPC(world, planner, cost, horizon, steps=T, low=low, high=high, every=every, dx=task.dx, about=about)
+    how: dict[str, Any] = {"optimism": optimism, "every": every, "dx": task.dx, "about": about}
+    return MPC(world, planner, planning_cost(task), horizon, steps=T, low=low, high=high, **how)
 
 
 def planning_cost(task: Task) -> Cost:
@@ -221,11 +231,12 @@ def restored(state: dict[str, Any], task: Task | None = None) -> MPC:
     user's own, which no file brings along.
     """
     numbers = {"horizon": int, "every": int, "particles": int}
-    form = {"kind": str, "task": str, "numbers": numbers, "propagation": str}
+    form = {"kind": str, "task": str, "numbers": numbers, "propagation": str, "optimism": float}
+    state = {"optimism": 0.0, **state}  # files of earlier versions do not say
     check_tree({k: v for k, v in state.items() if k not in ("planner", "model", "prices")}, form, "mpc")
     word, planner = state["model"]["word"], dict(state["planner"])
     kind: Any = PLANNERS.get(planner.pop("word"))
-    sound = all(1 <= number <= MOST for number in state["numbers"].values())
+    sound = all(1 <= number <= MOST for number in state["numbers"].values()) and 0 <= state["optimism"] <= MOST
     if kind is None or word not in ("simulator", *MODELS) or not sound:
         raise CheckpointError(
             f"mpc: got {str(state['planner'])[:200]} in {word!r:.80}; expected others: is it of this version?"
@@ -234,8 +245,8 @@ def restored(state: dict[str, Any], task: Task | None = None) -> MPC:
         planner["warm"] = _planner(PLANNERS["cem"], planner["warm"])
     task = _priced_alike(state, task)
     world: World = Simulated(task) if word == "simulator" else _learned(state, task)
-    numbers = state["numbers"]
-    return controller(task, world, _planner(kind, planner), word, numbers["horizon"], numbers["every"])
+    horizon, every = (state["numbers"][name] for name in ("horizon", "every"))
+    return controller(task, world, _planner(kind, planner), word, horizon, every, state["optimism"])
 
 
 def _priced_alike(state: dict[str, Any], task: Task | None) -> Task:

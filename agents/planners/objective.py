@@ -34,14 +34,16 @@ class Objective:
         steps: int,
         rng: np.random.Generator,
         value: Value | None = None,
+        optimism: float = 0.0,
     ):
         self.world, self.x0, self.t, self.rng, self.calls = world, np.asarray(x0, dtype=float), t, rng, 0
         self.count = max(min(horizon, steps - t), 1)
         self.cost: Any = window(cost, min(t, steps - 1), self.count, steps)
         self.value = value if t + horizon <= steps else None
+        self.optimism = optimism
 
     def __call__(self, U: Array) -> Array:
-        """Returns costs (N,) of action sequences U (N, H, du), the mean over the world's particles."""
+        """Returns costs (N,) of sequences U (N, H, du), the particles' mean less `optimism` times their deviation."""
         U = U[:, : self.count]
         with np.errstate(over="ignore", invalid="ignore"):  # a sequence that diverges is priced NaN or infinite
             X = self.world.roll(self.x0, U, self.t, self.rng)  # (N, P, H+1, dx)
@@ -53,7 +55,8 @@ class Objective:
             total = np.concatenate([self.cost(X[block], many[block]).sum(-1) for block in blocks])
             if self.value is not None:
                 total = total + self.value(X[:, :, -1])
-            return total.mean(1)
+            mean = total.mean(1)
+            return mean - self.optimism * total.std(1) if self.optimism else mean
 
     def steps(self, horizon: int) -> int:
         """Returns how many of `horizon` steps lie within the episode."""

@@ -9,14 +9,14 @@ from scipy.linalg import solve_discrete_are
 
 from agents import load_policy, save_policy
 from agents.mpc import MPC
-from agents.planners import CEM, ILQR, RandomShooting
+from agents.planners import CEM, ILQR, Objective, RandomShooting
 from agents.rollout import rollout
 from agents.tasks import make_task
 from agents.tasks.equations import MapTask
 from agents.worlds import Learned, Simulated
 from dynamics import Network
 from dynamics.storage import load_tree, save_tree
-from lqr import InputError, Quadratic, WeightedNorm
+from lqr import CheckpointError, InputError, Quadratic, WeightedNorm
 
 METHODS = [
     "rs_mpc",
@@ -261,6 +261,37 @@ def test_how_strong_the_first_draws_are_is_a_setting_and_the_papers_half_by_defa
                 assert first[0].std() == pytest.approx(spread, rel=0.03)
             else:
                 assert 0.7 * spread < first[0].std() <= spread
+
+
+def test_optimism_prices_below_the_particles_mean_by_their_deviation():
+    task, rng = Cart(), np.random.default_rng(0)
+    U = rng.uniform(-2, 2, (4, 5, 1))
+    spread = rng.standard_normal((4, 3, 6, 2))
+
+    class Spread:
+        particles = 3
+
+        def roll(self, x0, U, t, rng):
+            return spread
+
+    price = [Objective(Spread(), task.cost, np.zeros(2), 0, 5, task.horizon, rng, optimism=k)(U) for k in (0.0, 2.0)]
+    each = np.stack([task.cost(spread[:, i], U)[:, :5].sum(-1) for i in range(3)])
+    last = np.stack([2 * 0.5 * spread[:, i, 5, 0] ** 2 + 0.5 * 0.2 * spread[:, i, 5, 1] ** 2 for i in range(3)])
+    np.testing.assert_allclose(price[0], (each + last).mean(0), rtol=1e-12)
+    np.testing.assert_allclose(price[1], (each + last).mean(0) - 2 * (each + last).std(0), rtol=1e-12)
+
+
+def test_optimism_is_kept_with_the_policy_and_refused_where_nothing_is_uncertain(tmp_path):
+    method, settings = config("icem_mpc", optimism=0.7, iterations=2)
+    *_, row = method.train(Cart(), settings, np.random.default_rng(0))
+    state = row.policy.state()
+    assert MPC.from_state(state, Cart()).optimism == 0.7
+    assert MPC.from_state({k: v for k, v in state.items() if k != "optimism"}, Cart()).optimism == 0.0
+    with pytest.raises(CheckpointError):
+        MPC.from_state(state | {"optimism": -1.0}, Cart())
+    with pytest.raises(InputError, match="with one particle"):
+        config("icem_mpc", optimism=0.7, propagation="mean")[1].settled()
+    assert config("icem_mpc", optimism=0.7, model="simulator")[1].settled().optimism == 0.0
 
 
 def test_tasks_that_cannot_be_planned_in_are_refused():
