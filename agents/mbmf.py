@@ -125,7 +125,7 @@ def mpc(task: Task, planner: RandomShooting, c: Any, model_state: State) -> MPC:
         model = make_model(c.model, c)
         model.load_state(model_state)
         world = Learned(model, c.propagation, c.particles)
-    return controller(task, world, planner, c.model, c.horizon, optimism=c.optimism)
+    return controller(task, world, planner, c.model, c.horizon)
 
 
 def imitate(task: Task, c: Any, expert: MPC, state: State, rng: np.random.Generator) -> Iteration:

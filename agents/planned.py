@@ -53,7 +53,8 @@ class Planned:
     fit_steps: int = 1000  # minibatch steps of each regression, twice as many on a fresh start
     unroll: int = 1  # steps that the loss of a network looks ahead, open loop
     screen: bool = True  # leave gross outliers out of a network's fit, such as blows; not what an object is pushed by
-    optimism: float = 0.0  # deviations over particles by which a sequence is priced below its mean cost
+    optimism: float = 0.0  # deviations over particles by which a sequence is priced below its mean cost, at first
+    optimistic: int = 25  # rounds of optimism, if any; then the model is trusted
 
     PROFILES: ClassVar[Mapping[str, Profile]] = {}
     RULES: ClassVar[dict[str, Rule]] = {
@@ -68,7 +69,7 @@ class Planned:
         },
         **{"hold": count, "refit": whole},
         **{"particles": or_none(count), "horizon": or_none(count), "propagation": or_none(one_of(*PROPAGATIONS))},
-        "optimism": not_negative,
+        **{"optimism": not_negative, "optimistic": whole},
         "model": one_of("simulator", *MODELS),
         "history": count,
     }
@@ -106,7 +107,7 @@ def aggregate(
     learns = config.model != "simulator"
     model: Any = make_model(config.model, config) if learns else None
     world: World = Learned(model, config.propagation, config.particles) if learns else Simulated(task)
-    policy = controller(task, world, planner, config.model, config.horizon, every, config.optimism)
+    policy = controller(task, world, planner, config.model, config.horizon, every)
     learner = Learner(model, config.refit, rng, config.history) if learns else None
     best, episodes, steps, first = np.inf, 0, 0, 1
     if state:
@@ -117,6 +118,7 @@ def aggregate(
             learner.load_state(state)
     for number in range(first, config.iterations + 1):
         policy.calls = policy.acts = 0
+        policy.optimism = config.optimism if number <= config.optimistic else 0.0
         acts, unseen = number > config.random or not learner, foresight.before(world)
         trials = trial(task, policy if acts else None, config.samples, rng, config.hold, learner if acts else None)
         seen = foresight.look(unseen, policy, task, trials, np.random.default_rng(number))  # changes nothing
@@ -187,9 +189,7 @@ def make_model(word: str, config: Any) -> Any:
     return Ensemble(config.members, **how) if word == "ensemble" else Network(**how)
 
 
-def controller(
-    task: Task, world: World, planner: Any, word: str, horizon: int, every: int = 1, optimism: float = 0.0
-) -> MPC:
+def controller(task: Task, world: World, planner: Any, word: str, horizon: int, every: int = 1) -> MPC:
     """Returns MPC in the world of that word, for the task's cost; it can be saved."""
     horizon = min(horizon, task.horizon)
 
@@ -202,14 +202,15 @@ def controller(
             "planner": {"word": kind, **asdict(planner)},
             "model": {"word": word, "settings": settings, "state": model.state() if model else {}},
             "numbers": {"horizon": horizon, "every": every, "particles": world.particles},
-            "optimism": float(optimism),
+            "optimism": float(policy.optimism),
             "propagation": getattr(world, "propagation", ""),
             "prices": prices(task),
         }
 
     T, low, high = task.horizon, task.action_low, task.action_high
-    how: dict[str, Any] = {"optimism": optimism, "every": every, "dx": task.dx, "about": about}
-    return MPC(world, planner, planning_cost(task), horizon, steps=T, low=low, high=high, **how)
+    how: dict[str, Any] = {"every": every, "dx": task.dx, "about": about}
+    policy = MPC(world, planner, planning_cost(task), horizon, steps=T, low=low, high=high, **how)
+    return policy
 
 
 def planning_cost(task: Task) -> Cost:
@@ -236,7 +237,7 @@ def restored(state: dict[str, Any], task: Task | None = None) -> MPC:
     check_tree({k: v for k, v in state.items() if k not in ("planner", "model", "prices")}, form, "mpc")
     word, planner = state["model"]["word"], dict(state["planner"])
     kind: Any = PLANNERS.get(planner.pop("word"))
-    sound = all(1 <= number <= MOST for number in state["numbers"].values()) and 0 <= state["optimism"] <= MOST
+    sound = 0 <= state["optimism"] <= MOST and all(1 <= number <= MOST for number in state["numbers"].values())
     if kind is None or word not in ("simulator", *MODELS) or not sound:
         raise CheckpointError(
             f"mpc: got {str(state['planner'])[:200]} in {word!r:.80}; expected others: is it of this version?"
@@ -245,8 +246,10 @@ def restored(state: dict[str, Any], task: Task | None = None) -> MPC:
         planner["warm"] = _planner(PLANNERS["cem"], planner["warm"])
     task = _priced_alike(state, task)
     world: World = Simulated(task) if word == "simulator" else _learned(state, task)
-    horizon, every = (state["numbers"][name] for name in ("horizon", "every"))
-    return controller(task, world, _planner(kind, planner), word, horizon, every, state["optimism"])
+    numbers = state["numbers"]
+    policy = controller(task, world, _planner(kind, planner), word, numbers["horizon"], numbers["every"])
+    policy.optimism = state["optimism"]
+    return policy
 
 
 def _priced_alike(state: dict[str, Any], task: Task | None) -> Task:

@@ -281,10 +281,13 @@ def test_optimism_prices_below_the_particles_mean_by_their_deviation():
     np.testing.assert_allclose(price[1], (each + last).mean(0) - 2 * (each + last).std(0), rtol=1e-12)
 
 
-def test_optimism_is_kept_with_the_policy_and_refused_where_nothing_is_uncertain(tmp_path):
-    method, settings = config("icem_mpc", optimism=0.7, iterations=2)
-    *_, row = method.train(Cart(), settings, np.random.default_rng(0))
-    state = row.policy.state()
+def test_optimism_ends_is_kept_with_the_policy_and_refused_where_nothing_is_uncertain():
+    method, settings = config("icem_mpc", optimism=0.7, optimistic=2)
+    seen = [
+        (row.policy.optimism, row.policy.state()) for row in method.train(Cart(), settings, np.random.default_rng(0))
+    ]
+    assert [optimism for optimism, _ in seen] == [0.7, 0.7, 0.0]
+    state = seen[1][1]
     assert MPC.from_state(state, Cart()).optimism == 0.7
     assert MPC.from_state({k: v for k, v in state.items() if k != "optimism"}, Cart()).optimism == 0.0
     with pytest.raises(CheckpointError):
