@@ -31,7 +31,8 @@ class Task(Protocol):
     says which positions the actions drive, and their rates, and `joint_target`, (du,) or (C, du), where they belong:
     see `gps.initial`. `unseen()` returns the task in conditions that training does not see, in which a run's policy is
     graded. `image` (height, width, channels) says that an observation begins with a
-    picture: see `agents.convolutional_policy`.
+    picture: see `agents.convolutional_policy`. `planning_cost` is what MPC plans by, and `tuning_cost` what model-free
+    fine-tuning learns from, where they are not `cost`, by which all are judged.
     """
 
     name: str
