@@ -19,7 +19,7 @@ import numpy as np
 from .interfaces import Iteration, State, Task
 from .planned import Planned, Profile, aggregate
 from .planners import CEM, Gradient
-from .rules import Rule, count, or_none, positive
+from .rules import Rule, count, or_none, positive, zero
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Config(Planned):
     }
     RULES: ClassVar[dict[str, Rule]] = {
         **{"starts": count, "plan_iterations": or_none(count), "plan_rate": positive, "plans": or_none(count)},
+        "optimism": zero,  # it descends along the mean
     }
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from .interfaces import Iteration, State, Task
 from .planned import Planned, Profile, aggregate
 from .planners import ILQR
-from .rules import Rule, count, or_none, positive
+from .rules import Rule, count, or_none, positive, zero
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,10 @@ class Config(Planned):
         "paper": {"plan_iterations": 20, "horizon": 50, "hidden": (200, 200, 200)}
         | {"propagation": "mean", "particles": 1},
     }
-    RULES: ClassVar[dict[str, Rule]] = {"starts": count, "plan_iterations": or_none(count), "plan_std": positive}
+    RULES: ClassVar[dict[str, Rule]] = {
+        **{"starts": count, "plan_iterations": or_none(count), "plan_std": positive},
+        "optimism": zero,  # it descends along the mean
+    }
 
 
 def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:

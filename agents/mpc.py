@@ -42,7 +42,8 @@ class MPC:
 
         A sequence is priced at the mean over the world's particles less `optimism` times their deviation: what may turn
         out well is tried, and then known (optimism in the face of uncertainty; of learned models see Curi, Berkenkamp &
-        Krause, Efficient Model-Based Reinforcement Learning through Optimistic Policy Search and Planning, 2020).
+        Krause, Efficient Model-Based Reinforcement Learning through Optimistic Policy Search and Planning, 2020). Above
+        1 / sqrt(particles - 1) one particle that is dearer lowers the price, too: disagreement itself is sought.
         `low` and `high` (du,) limit the actions; with `dx`, states of another size are refused. `about()` tells what
         `state` is to save; see `agents.planned`.
         """

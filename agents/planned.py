@@ -118,9 +118,10 @@ def aggregate(
             learner.load_state(state)
     for number in range(first, config.iterations + 1):
         policy.calls = policy.acts = 0
-        policy.optimism = config.optimism if number <= config.optimistic else 0.0
         acts, unseen = number > config.random or not learner, foresight.before(world)
+        policy.optimism = config.optimism if number <= config.optimistic else 0.0
         trials = trial(task, policy if acts else None, config.samples, rng, config.hold, learner if acts else None)
+        policy.optimism = 0.0  # who is given the policy does not want to explore
         seen = foresight.look(unseen, policy, task, trials, np.random.default_rng(number))  # changes nothing
         error = learner.finish(trials) if learner else 0.0
         ended, episodes, steps = trials.sound, episodes + len(trials.u), steps + int(trials.length.sum())
@@ -202,15 +203,13 @@ def controller(task: Task, world: World, planner: Any, word: str, horizon: int, 
             "planner": {"word": kind, **asdict(planner)},
             "model": {"word": word, "settings": settings, "state": model.state() if model else {}},
             "numbers": {"horizon": horizon, "every": every, "particles": world.particles},
-            "optimism": float(policy.optimism),
             "propagation": getattr(world, "propagation", ""),
             "prices": prices(task),
         }
 
     T, low, high = task.horizon, task.action_low, task.action_high
-    how: dict[str, Any] = {"every": every, "dx": task.dx, "about": about}
-    policy = MPC(world, planner, planning_cost(task), horizon, steps=T, low=low, high=high, **how)
-    return policy
+    cost = planning_cost(task)
+    return MPC(world, planner, cost, horizon, steps=T, low=low, high=high, every=every, dx=task.dx, about=about)
 
 
 def planning_cost(task: Task) -> Cost:
@@ -232,12 +231,11 @@ def restored(state: dict[str, Any], task: Task | None = None) -> MPC:
     user's own, which no file brings along.
     """
     numbers = {"horizon": int, "every": int, "particles": int}
-    form = {"kind": str, "task": str, "numbers": numbers, "propagation": str, "optimism": float}
-    state = {"optimism": 0.0, **state}  # files of earlier versions do not say
+    form = {"kind": str, "task": str, "numbers": numbers, "propagation": str}
     check_tree({k: v for k, v in state.items() if k not in ("planner", "model", "prices")}, form, "mpc")
     word, planner = state["model"]["word"], dict(state["planner"])
     kind: Any = PLANNERS.get(planner.pop("word"))
-    sound = 0 <= state["optimism"] <= MOST and all(1 <= number <= MOST for number in state["numbers"].values())
+    sound = all(1 <= number <= MOST for number in state["numbers"].values())
     if kind is None or word not in ("simulator", *MODELS) or not sound:
         raise CheckpointError(
             f"mpc: got {str(state['planner'])[:200]} in {word!r:.80}; expected others: is it of this version?"
@@ -247,9 +245,7 @@ def restored(state: dict[str, Any], task: Task | None = None) -> MPC:
     task = _priced_alike(state, task)
     world: World = Simulated(task) if word == "simulator" else _learned(state, task)
     numbers = state["numbers"]
-    policy = controller(task, world, _planner(kind, planner), word, numbers["horizon"], numbers["every"])
-    policy.optimism = state["optimism"]
-    return policy
+    return controller(task, world, _planner(kind, planner), word, numbers["horizon"], numbers["every"])
 
 
 def _priced_alike(state: dict[str, Any], task: Task | None) -> Task:

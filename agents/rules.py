@@ -32,6 +32,11 @@ def counts(value: Any) -> str | None:
     return None if all(count(v) is None for v in value) else "whole numbers, each 1 or more"
 
 
+def zero(value: Any) -> str | None:
+    """Of a setting that a method has no use for: 0."""
+    return None if value == 0 else "0: this method has no use for it"
+
+
 def not_negative(value: Any) -> str | None:
     """A finite number, 0 or above."""
     return None if math.isfinite(value) and value >= 0 else "a finite number, 0 or above"

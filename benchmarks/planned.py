@@ -72,7 +72,7 @@ def type_of(config: Any, name: str) -> Any:
     """Returns what makes a value of that field out of a word."""
     text = str(next(field.type for field in dataclasses.fields(config) if field.name == name))
     if "bool" in text:
-        return lambda word: word in ("True", "true", "1")
+        return {"True": True, "False": False, "1": True, "0": False}.__getitem__
     if "tuple" in text:
         return lambda word: tuple(int(part) for part in word.split(","))
     return next((kind for kind in (int, float) if kind.__name__ in text), str)

@@ -37,6 +37,8 @@ class Perceptrons(ChangeModel, ABC):
 
         An object that is pushed now and then moves by outliers alone: a model that is to know it must see them.
         """
+        if screen not in (0, 1):
+            raise InputError(f"screen is {screen!r}; expected True or False")
         if not hidden or min(members, steps, batch, unroll, *hidden) < 1 or not rate > 0:
             given = f"members {members}, hidden {hidden}, steps {steps}, rate {rate}, batch {batch}, unroll {unroll}"
             raise InputError(f"got {given}; expected a hidden layer or more, and all numbers above 0")

@@ -139,9 +139,10 @@ class PetsPusher(Pusher):
         ModelTask.__init__(self, heavy(gymnasium_xml("pusher_v5.xml")), 4, conditions, horizon)
         self.env_id = None  # type: ignore[assignment]  # its reward is another
         self.find_bodies()
-        exact, smooth = (Apart(alpha, before_each_step(horizon)) + Action(0.2) for alpha in (0.0, 1e-4))
-        self.cost = ExactCost(exact, smooth)
-        self.planning_cost = Apart(1e-40, before_each_step(horizon), behind=BEHIND) + Action(0.2)
+        ramp, alphas = before_each_step(horizon), (0.0, 1e-4)
+        self.cost, self.planning_cost = (
+            ExactCost(*(Apart(alpha, ramp, behind) + Action(0.2) for alpha in alphas)) for behind in (0.0, BEHIND)
+        )
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """Returns the arm at rest but for small velocities, and objects that are normal with 0.025 m."""

@@ -9,14 +9,16 @@ from scipy.linalg import solve_discrete_are
 
 from agents import load_policy, save_policy
 from agents.mpc import MPC
+from agents.planned import controller, make_model
 from agents.planners import CEM, ILQR, Objective, RandomShooting
 from agents.rollout import rollout
 from agents.tasks import make_task
 from agents.tasks.equations import MapTask
+from agents.tasks.user_cost import WithCost
 from agents.worlds import Learned, Simulated
 from dynamics import Network
 from dynamics.storage import load_tree, save_tree
-from lqr import CheckpointError, InputError, Quadratic, WeightedNorm
+from lqr import InputError, Quadratic, WeightedNorm
 
 METHODS = [
     "rs_mpc",
@@ -281,20 +283,54 @@ def test_optimism_prices_below_the_particles_mean_by_their_deviation():
     np.testing.assert_allclose(price[1], (each + last).mean(0) - 2 * (each + last).std(0), rtol=1e-12)
 
 
-def test_optimism_ends_is_kept_with_the_policy_and_refused_where_nothing_is_uncertain():
+def test_optimism_holds_for_the_first_rounds_and_is_not_handed_out(monkeypatch):
+    seen, plan = [], MPC.plan
+
+    def watched(self, *how):
+        seen.append(self.optimism)
+        return plan(self, *how)
+
+    monkeypatch.setattr(MPC, "plan", watched)
     method, settings = config("icem_mpc", optimism=0.7, optimistic=2)
-    seen = [
-        (row.policy.optimism, row.policy.state()) for row in method.train(Cart(), settings, np.random.default_rng(0))
-    ]
-    assert [optimism for optimism, _ in seen] == [0.7, 0.7, 0.0]
-    state = seen[1][1]
-    assert MPC.from_state(state, Cart()).optimism == 0.7
-    assert MPC.from_state({k: v for k, v in state.items() if k != "optimism"}, Cart()).optimism == 0.0
-    with pytest.raises(CheckpointError):
-        MPC.from_state(state | {"optimism": -1.0}, Cart())
+    left = [row.policy.optimism for row in method.train(Cart(), settings, np.random.default_rng(0))]
+    assert left == [0.0] * 3
+    assert seen == [0.7] * 15 + [0.0] * 15  # the first round is random
+
+
+def test_a_plan_is_priced_with_the_policys_optimism():
+    class Spread(Simulated):
+        particles = 2
+
+        def roll(self, x0, U, t, rng):
+            X = super().roll(x0, U, t, rng)
+            return np.concatenate([X + 0.3, X - 0.3], 1)
+
+    task, costs = Cart(), []
+    for optimism in (0.0, 1.0):
+        how = {"steps": 15, "low": task.action_low, "high": task.action_high, "optimism": optimism}
+        policy = MPC(Spread(task), RandomShooting(20), task.cost, 5, **how)
+        costs.append(policy.plan(np.array([1.0, 0.0]), 0, np.zeros((0, 5, 1)), np.random.default_rng(0)).cost)
+    assert costs[1] < costs[0] - 0.1
+
+
+def test_optimism_is_refused_where_nothing_is_uncertain_or_it_has_no_use():
     with pytest.raises(InputError, match="with one particle"):
         config("icem_mpc", optimism=0.7, propagation="mean")[1].settled()
     assert config("icem_mpc", optimism=0.7, model="simulator")[1].settled().optimism == 0.0
+    for word in ("gradient_mpc", "ilqr_mpc"):
+        with pytest.raises(InputError, match="expected 0: this method has no use for it"):
+            config(word, optimism=0.7)
+
+
+def test_plans_are_made_by_the_cost_that_a_task_names_for_them_and_models_see_outliers_where_asked():
+    task = make_task("pets_pusher")
+    world = Simulated(task)
+    assert controller(task, world, RandomShooting(5), "simulator", 5).cost is task.planning_cost
+    theirs = WithCost(task, task.cost)
+    assert controller(theirs, world, RandomShooting(5), "simulator", 5).cost is task.cost
+    for screen in (True, False):
+        assert make_model("ensemble", config("icem_mpc", screen=screen)[1]).screen is screen
+        assert make_model("nn", config("icem_mpc", screen=screen)[1]).screen is screen
 
 
 def test_tasks_that_cannot_be_planned_in_are_refused():

@@ -239,7 +239,7 @@ def test_blows_too_frequent_to_be_left_out_do_not_keep_an_ensemble_from_learning
 
 
 @pytest.mark.parametrize("make", [Network, Ensemble])
-def test_an_object_that_is_seldom_pushed_is_known_to_move_where_outliers_are_kept(make):
+def test_an_object_that_is_seldom_pushed_is_known_to_move_where_outliers_are_kept(make, tmp_path):
     """Of 1000 transitions 16 have an action of size 1, which moves the object by 1 whatever its sign."""
     rng = np.random.default_rng(18)
     x, u = rng.random((1000, 2)), np.zeros((1000, 1))
@@ -252,6 +252,10 @@ def test_an_object_that_is_seldom_pushed_is_known_to_move_where_outliers_are_kep
         moves[screen] = [model.predict(x[:1], np.array([[push]])).mean[0, 1] - x[0, 1] for push in (-1.0, 0.0, 1.0)]
     np.testing.assert_allclose(moves[True], 0.0, atol=0.05)
     np.testing.assert_allclose(moves[False], [1.0, 0.0, 1.0], atol=0.15)
+    model.save(tmp_path / "kept")
+    assert not make.load(tmp_path / "kept").screen
+    with pytest.raises(InputError, match="screen is 'x'"):
+        make(screen="x")
 
 
 def test_no_outliers_are_seen_in_a_gaussian_sample_or_a_smooth_system():
