@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dynamics.perceptrons import one_thread
+from dynamics.threads import one_thread
 from lqr import GPSError, InputError, NumericalError, SimulationError
 
 from .interfaces import Array, State, Task

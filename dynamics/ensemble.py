@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .model import Array
-from .perceptrons import Params, Perceptrons, one_thread
+from .perceptrons import Params, Perceptrons
+from .threads import one_thread
 
 
 class Ensemble(Perceptrons):

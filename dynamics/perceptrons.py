@@ -6,8 +6,6 @@ where transitions that were held out are explained best, for each member by itse
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -18,6 +16,7 @@ from lqr import CheckpointError, InputError, NumericalError
 
 from .model import Array, ChangeModel, Units
 from .stepper import advance_mean, folded
+from .threads import one_thread
 from .unrolled import run_lengths, unrolled
 
 Params = dict[str, Any]  # torch tensors of float32: A (E, n, dx), and of layer i W{i} (E, in, out), b{i} (E, 1, out)
@@ -290,20 +289,3 @@ class Perceptrons(ChangeModel, ABC):
         self.held, self.rows = state["held"] > 0, state["rows"].astype(np.int64)
         if self.rows.size and not (self.rows.min() >= 0 and self.rows.max() < len(self.held)):
             raise CheckpointError(f"{self.word}/rows: expected numbers of the {len(self.held)} transitions")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Lets torch use one thread: more would only wait for each other, and sum in another order.
-
-    That is a setting of the whole process: of two threads of Python that learn at the same time, the first to end may
-    set the other's back. Let processes learn side by side, as `experiments/sweep.py` does.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
