@@ -1,5 +1,5 @@
 """Act: who acts in the world, and what did the world do?"""
 
-from .saved import KINDS, load_policy, save_policy
+from .saving import KINDS, load_policy, save_policy
 
 __all__ = ["KINDS", "load_policy", "save_policy"]

@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from agents.rollout import run
-from agents.tasks.inverted import InvertedDoublePendulum
-from experiments import inverted_double_pendulum as experiment
+from agents.tasks.mujoco.inverted import InvertedDoublePendulum
+from experiments.configs import inverted_double_pendulum as experiment
 
 STARTS, ENOUGH, HOLD = 20, 0.9, 20
 

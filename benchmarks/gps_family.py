@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dynamics.files import make_folder, write_file
-from experiments import tables
-from experiments.stopping import Stop
-from experiments.style import BLUE, GREY, ORANGE, STYLE
+from dynamics.storage.files import make_folder, write_file
+from experiments.engine import tables
+from experiments.engine.signals import Stop
+from experiments.reports.style import BLUE, GREY, ORANGE, STYLE
 from experiments.sweep import RUN, sweep
 
 Array = np.ndarray
@@ -41,7 +41,7 @@ class Panel(NamedTuple):
 
 def panels() -> dict[str, Panel]:
     """Returns the experiments that are drawn, by name."""
-    from agents.tasks.point_mass import PointMass
+    from agents.tasks.classic.point_mass import PointMass
 
     four = {"limit": LIMIT, "log": True}
     return {

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from agents.tasks.reacher import ReacherFour
+from agents.tasks.mujoco.reacher import ReacherFour
 from gps import lqr_flm
 
 

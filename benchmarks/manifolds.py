@@ -10,9 +10,9 @@ import argparse
 
 import numpy as np
 
-from agents.tasks.free_body import FreeBody
-from agents.tasks.wrapping import WrappingPendulum
-from experiments.free_body import config as turn
+from agents.tasks.classic.free_body import FreeBody
+from agents.tasks.classic.wrapping_pendulum import WrappingPendulum
+from experiments.configs.free_body import config as turn
 from gps import lqr_flm
 
 SWING = lqr_flm.Config(iterations=20, samples=4, initial_std=0.3, min_std=0.05)

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from agents.pddm import Config
-from agents.planned import aggregate
+from agents.mpc.loop import aggregate
+from agents.mpc.pddm import Config
 from agents.planners import CEM, RandomShooting, RewardWeighted
 from agents.tasks import make_task
-from dynamics.files import make_folder, write_file
+from dynamics.storage.files import make_folder, write_file
 
 BASE: dict[str, Any] = {"planner": "PDDM"}
 CHOICES: dict[str, list[tuple[str, dict[str, Any]]]] = {  # question -> its answers; an empty one is BASE
@@ -108,7 +108,7 @@ def draw(asked: argparse.Namespace) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from experiments.style import BLUE, ORANGE, STYLE
+    from experiments.reports.style import BLUE, ORANGE, STYLE
 
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(2, 2, figsize=(6.4, 5.2), sharey=True)

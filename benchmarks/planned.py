@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--stop", type=float, help="return at which a seed is not continued")
     parser.add_argument("--window", type=int, default=1, help="rounds")
     asked = parser.parse_args()
-    experiment = import_module(f"experiments.{asked.experiment}")
+    experiment = import_module(f"experiments.configs.{asked.experiment}")
     method, config = chosen(experiment, asked.method, dict(pair.split("=", 1) for pair in asked.set))
     firsts = []
     for seed in asked.seeds:
@@ -59,7 +59,7 @@ def chosen(experiment: Any, method: str | None, words: dict[str, str]) -> tuple[
     """Returns the method's module, and its settings: those of the experiment that it has, and those in words."""
     page, config = experiment.method, experiment.config
     if method:
-        page = import_module(f"agents.{method}")
+        page = import_module(f"agents.mpc.{method}")
         known = {field.name: field.default for field in dataclasses.fields(config)}
         own = {field.name for field in dataclasses.fields(page.Config)}
         changed = {k: getattr(config, k) for k in known if k in own and getattr(config, k) != known[k]}

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from agents.mpc import MPC
+from agents.mpc.policy import MPC
 from agents.planners import CEM, ICEM, MPPI, Objective, RandomShooting
+from agents.planners.models import Learned, Simulated
 from agents.rollout import rollout, run
 from agents.tasks import make_task
-from agents.worlds import Learned, Simulated
 from dynamics import Ensemble
 
 Array = np.ndarray

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from agents.rollout import rollout
-from agents.tasks.randomised import Randomised, Uniform
-from agents.tasks.reacher import Reacher
-from experiments import reacher, reacher_randomised
+from agents.tasks.mujoco.reacher import Reacher
+from agents.tasks.wrappers.randomised import Randomised, Uniform
+from experiments.configs import reacher, reacher_randomised
 
 FACTORS, TARGETS, FIRST = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0), 200, 30_000
 ONLY = {"damping": None, "gain": None, "friction": None}

@@ -10,7 +10,7 @@ import numpy as np
 
 from agents import load_policy
 from agents.rollout import rollout
-from agents.tasks.reacher import Reacher
+from agents.tasks.mujoco.reacher import Reacher
 
 TARGETS, LAYOUT = 10, 30_000
 

@@ -24,9 +24,9 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.cpu_count = lambda: 1  # type: ignore[assignment]  # one thread of simulations
 
 from agents.rollout import rollout  # noqa: E402
-from agents.tasks.gymnasium_task import GymnasiumTask  # noqa: E402
-from agents.tasks.reacher import Reacher  # noqa: E402
-from gps.local import initial_controller  # noqa: E402
+from agents.tasks.adapters.gymnasium_task import GymnasiumTask  # noqa: E402
+from agents.tasks.mujoco.reacher import Reacher  # noqa: E402
+from gps.steps.trajectory_step import initial_controller  # noqa: E402
 
 
 def rate(steps: int, call: Callable[[], object], repeats: int) -> tuple[float, float]:

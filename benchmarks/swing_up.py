@@ -19,7 +19,7 @@ STARTS, ENOUGH = 20, 0.9
 
 def experience(name: str, seed: int) -> tuple[float | None, float, float]:
     """Returns seconds of experience until it is done (None: not at all), the reward then, and CPU seconds."""
-    experiment = import_module(f"experiments.{name}")
+    experiment = import_module(f"experiments.configs.{name}")
     task, start = experiment.task(), time.process_time()
     config = replace(experiment.config, iterations=15)
     reward = 0.0

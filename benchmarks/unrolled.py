@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.planned import trial
+from agents.mpc.loop import trial
 from agents.tasks import make_task
 from dynamics import MODELS, open_loop_error
 
@@ -65,7 +65,7 @@ def draw(path: Path, task: str, found: dict[int, np.ndarray], still: np.ndarray)
     import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator, ScalarFormatter
 
-    from experiments.style import GREY, STYLE
+    from experiments.reports.style import GREY, STYLE
 
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(6.4, 3.6))

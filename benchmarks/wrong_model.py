@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.tasks.reacher import ReacherFour
+from agents.tasks.mujoco.reacher import ReacherFour
 from dynamics import SimulatorPrior
-from experiments.reacher_wrong_masses import config
+from experiments.configs.reacher_wrong_masses import config
 from gps import lqr_flm
 
 MASSES = {"mass of link 0": 0.5, "mass of link 1": 0.5}

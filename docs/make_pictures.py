@@ -103,7 +103,8 @@ def reacher() -> bytes:
     import numpy as np
     from PIL import Image, ImageDraw
 
-    from experiments import catalogue, video
+    from experiments.engine import registry as catalogue
+    from experiments.viewer import video
 
     experiment = catalogue.load("reacher")
     task, panels, trials = experiment.task(), [], {}

@@ -36,9 +36,9 @@ NAV: list[Any] = [
 @cache
 def places() -> dict[str, str]:
     """Returns the module of each method: those of `gps` and `agents` with a Config and a `train`."""
-    texts = {path: path.read_text() for name in ("gps", "agents") for path in sorted((ROOT / name).glob("*.py"))}
+    texts = {path: path.read_text() for name in ("gps", "agents") for path in sorted((ROOT / name).rglob("*.py"))}
     found = [path for path, text in texts.items() if "\nclass Config" in text and "\ndef train(" in text]
-    return {path.stem: f"{path.parent.name}.{path.stem}" for path in found}
+    return {path.stem: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found}
 
 
 def methods() -> list[str]:
@@ -49,7 +49,7 @@ def methods() -> list[str]:
 @cache
 def experiments() -> dict[str, list[str]]:
     """Returns the experiments of each method."""
-    from experiments import catalogue
+    from experiments.engine import registry as catalogue
 
     found: dict[str, list[str]] = {name: [] for name in methods()}
     for name in catalogue.names():
@@ -118,7 +118,7 @@ def method_page(name: str) -> str:
 
 def commands(name: str) -> str:
     """Returns what runs a method: its experiments, or the method on a task, or a line of Python."""
-    from experiments import catalogue
+    from experiments.engine import registry as catalogue
 
     if of := experiments()[name]:
         return "\n".join(f"python experiments/run.py {experiment}" for experiment in of)
@@ -145,7 +145,7 @@ def reasons(method: str) -> dict[str, str]:
 
 def settings_table(method: str) -> str:
     """Returns a table of the settings of a method."""
-    from experiments.catalogue import fields
+    from experiments.engine.registry import fields
 
     when = reasons(method)
     lines = ["| setting | default | meaning, unit | change it when |", "|---|---|---|---|"]
@@ -158,7 +158,7 @@ def settings_table(method: str) -> str:
 
 def settings_page() -> str:
     """Returns the page of every setting of every method."""
-    from experiments.catalogue import fields
+    from experiments.engine.registry import fields
 
     found: dict[tuple[str, str, str], dict[str, list[str]]] = {}  # (name, meaning, when to change it) -> defaults
     for name in methods():

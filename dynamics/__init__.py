@@ -6,23 +6,23 @@ from typing import Any
 
 from lqr import InputError
 
-from .chart import Chart, InChart, chart_of
+from .base import ChangeModel, Model, Tangent
 from .diagnostics import Diagnostics, Error, diagnose, error_along, k_step_error, one_step_error, open_loop_error
-from .ensemble import Ensemble
-from .flat import FlatPrior
-from .gaussian_process import GaussianProcess
-from .gmm import GaussianMixturePrior
-from .history import History
-from .linearised import Linearised
+from .gp.gaussian_process import GaussianProcess
 from .local import Fit, fit_linear_gaussian
 from .manifold import Manifold
-from .model import ChangeModel, Model, Tangent
-from .network import Network
-from .previous import PreviousPrior
-from .prior import NormalInverseWishart, Prior, posterior
+from .networks.ensemble import Ensemble
+from .networks.mlp import Network
+from .priors.flat import FlatPrior
+from .priors.linearised import Linearised
+from .priors.mixture import GaussianMixturePrior
+from .priors.normal_inverse_wishart import NormalInverseWishart, Prior, posterior
+from .priors.recent import PreviousPrior
+from .priors.simulator import IdentifiedSimulator, SimulatorPrior
 from .propagation import PROPAGATIONS, propagate
 from .regression import MatrixNormalInverseWishart, StudentT, draw, log_evidence, predictive, regression
-from .simulator import IdentifiedSimulator, SimulatorPrior
+from .replay_buffer import History
+from .tangent import Chart, InChart, chart_of
 
 MODELS: dict[str, type[ChangeModel]] = {"nn": Network, "ensemble": Ensemble, "gp": GaussianProcess}
 """The global models by their word."""

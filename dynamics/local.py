@@ -10,7 +10,7 @@ import numpy as np
 
 from lqr import InputError, LinearGaussianDynamics, NumericalError
 
-from .prior import Array, NormalInverseWishart, Prior, posterior, smallest
+from .priors.normal_inverse_wishart import Array, NormalInverseWishart, Prior, posterior, smallest
 from .regression import MatrixNormalInverseWishart, expected, log_multigamma, regression
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # pseudo-samples behind the prior's covariance that are tried

@@ -15,10 +15,10 @@ import numpy as np
 
 from lqr import InputError
 
-from .ensemble import Ensemble
-from .model import Array, Model
-from .perceptrons import Perceptrons
-from .stepper import advance, advance_mean, folded
+from .base import Array, Model
+from .networks.base import Perceptrons
+from .networks.ensemble import Ensemble
+from .networks.fused_forward import advance, advance_mean, folded
 
 PROPAGATIONS = ("mean", "sample", "ts1", "tsinf", "moment")
 MEMBERS = ("ts1", "tsinf", "moment")

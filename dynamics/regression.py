@@ -12,7 +12,7 @@ from scipy.special import gammaln
 
 from lqr import InputError, LinearGaussianDynamics
 
-from .prior import Array, NormalInverseWishart
+from .priors.normal_inverse_wishart import Array, NormalInverseWishart
 
 
 class MatrixNormalInverseWishart(NamedTuple):

@@ -15,11 +15,11 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from dynamics.files import make_folder, write_file
-from experiments.benchmark_page import Curves, draw, gather, page, place, rows_of
-from experiments.catalogue import nearest
-from experiments.stopping import Stop
-from experiments.suites import SUITES, Entry, Suite
+from dynamics.storage.files import make_folder, write_file
+from experiments.benchmarking.page import Curves, draw, gather, page, place, rows_of
+from experiments.benchmarking.suites import SUITES, Entry, Suite
+from experiments.engine.registry import nearest
+from experiments.engine.signals import Stop
 from experiments.sweep import sweep
 from lqr import InputError
 
@@ -82,6 +82,6 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    from experiments.main import main as guarded
+    from experiments.engine.main import main as guarded
 
     sys.exit(guarded(sys.argv[1:], main))

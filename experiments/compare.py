@@ -14,10 +14,10 @@ def main(words: Sequence[str]) -> int:
     """Compares the runs that the words name; returns the exit code."""
     from datetime import datetime
 
-    from dynamics.files import write_file
-    from experiments import overlay
-    from experiments.display import table
-    from experiments.words import Parser
+    from dynamics.storage.files import write_file
+    from experiments.engine.parser import Parser
+    from experiments.engine.progress import table
+    from experiments.reports import comparison as overlay
 
     parser = Parser("python experiments/compare.py", __doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, or of sweeps")
@@ -44,6 +44,6 @@ if __name__ == "__main__":
     from experiments.run import prepare
 
     prepare()
-    from experiments.main import main as guarded
+    from experiments.engine.main import main as guarded
 
     sys.exit(guarded(sys.argv[1:], main))

@@ -31,7 +31,8 @@ def parser() -> argparse.ArgumentParser:
 def compare(words: Sequence[str]) -> int:
     """Runs the comparison that the words ask for; returns the exit code."""
     asked = parser().parse_args(words)
-    from experiments import catalogue, comparison
+    from experiments.benchmarking import priors as comparison
+    from experiments.engine import registry as catalogue
 
     settings = {} if asked.iterations is None else {"iterations": asked.iterations}
     plan = comparison.Plan(
@@ -50,6 +51,6 @@ if __name__ == "__main__":
     from experiments.run import prepare
 
     prepare()
-    from experiments.main import main
+    from experiments.engine.main import main
 
     sys.exit(main(sys.argv[1:], compare))

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from experiments.evaluation import Interval
+    from experiments.engine.evaluation import Interval
 
 
 def main(words: Sequence[str]) -> int:
     """Evaluates what the words ask for; returns the exit code."""
-    from experiments import evaluation
-    from experiments.comparison import write_rows
-    from experiments.display import table
-    from experiments.opened import open_run
-    from experiments.words import Parser
+    from experiments.benchmarking.priors import write_rows
+    from experiments.engine import evaluation
+    from experiments.engine.load_run import open_run
+    from experiments.engine.parser import Parser
+    from experiments.engine.progress import table
     from lqr import InputError
 
     parser = Parser("python experiments/evaluate.py", __doc__)
@@ -71,6 +71,6 @@ if __name__ == "__main__":
     from experiments.run import prepare
 
     prepare()
-    from experiments.main import main as guarded
+    from experiments.engine.main import main as guarded
 
     sys.exit(guarded(sys.argv[1:], main))

@@ -1,7 +1,7 @@
 """Makes a program of a run's policy, to be used without this library: `python experiments/export.py RUN`.
 
 Writes policy_program.pt, which torch.jit.load reads, or with --format onnx policy_program.onnx, into the run's folder;
---out says another place. See `agents.export`.
+--out says another place. See `agents.policies.export`.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def write(words: Sequence[str]) -> int:
     found.add_argument("--debug", action="store_true", help="show the traceback of an error")
     asked = found.parse_args(words)
     from agents import load_policy
-    from agents.export import export
+    from agents.policies.export import export
 
     print(export(load_policy(asked.run), asked.out or asked.run / "policy_program", asked.format))
     return 0
@@ -32,6 +32,6 @@ if __name__ == "__main__":
     from experiments.run import prepare
 
     prepare()
-    from experiments.main import main
+    from experiments.engine.main import main
 
     sys.exit(main(sys.argv[1:], write))

@@ -17,10 +17,10 @@ from typing import Any
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from agents.model_free import unlogged
-from dynamics.files import make_folder, write_file
-from experiments.grading import grade
-from experiments.tables import Table
+from agents.learners.sb3 import unlogged
+from dynamics.storage.files import make_folder, write_file
+from experiments.engine.grading import grade
+from experiments.engine.tables import Table
 from lqr import InputError
 
 ALGORITHMS = ("SAC", "PPO")
@@ -95,6 +95,6 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    from experiments.main import main as guarded
+    from experiments.engine.main import main as guarded
 
     sys.exit(guarded(sys.argv[1:], main))

@@ -21,7 +21,7 @@ def prepare() -> None:
 if __name__ == "__main__":
     prepare()
     try:
-        from experiments.main import main
+        from experiments.engine.main import main
     except ModuleNotFoundError as missing:
         sys.exit(f"error: {missing.name} is not installed; python -m pip install -c constraints.txt -e .")
     except KeyboardInterrupt:  # while the libraries are loading

@@ -21,14 +21,14 @@ from typing import NamedTuple, Protocol
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from dynamics.files import folders_by_number, make_folder, read_json, write_file
-from experiments import tables
-from experiments.choosing import choose
-from experiments.command import complain, parse
-from experiments.display import table
-from experiments.folder import CHECKPOINTS, CONFIG, RESULT, new_path, saved_config
-from experiments.on_ray import HERE, RayProcess, cluster
-from experiments.stopping import Stop
+from dynamics.storage.files import folders_by_number, make_folder, read_json, write_file
+from experiments.engine import tables
+from experiments.engine.cli import complain, parse
+from experiments.engine.overrides import choose
+from experiments.engine.progress import table
+from experiments.engine.run_folder import CHECKPOINTS, CONFIG, RESULT, new_path, saved_config
+from experiments.engine.signals import Stop
+from experiments.sweeps.ray import HERE, RayProcess, cluster
 from lqr import GPSError, InputError
 
 RUN = Path(__file__).resolve().with_name("run.py")
@@ -151,7 +151,7 @@ def write_table(folder: Path, seeds: Sequence[int]) -> list[dict[str, float]]:
 
 def write_page(folder: Path) -> None:
     """Writes report.html, the runs of the sweep laid over each other."""
-    from experiments import overlay
+    from experiments.reports import comparison as overlay
 
     groups = overlay.grouped(overlay.read(folder))
     write_file(folder / "report.html", overlay.document(groups, overlay.draw(groups)).encode())
@@ -238,7 +238,7 @@ def main(words: Sequence[str], run: str | Path = RUN) -> int:
         return next((abs(outcome.code) for outcome in ended if outcome.code), 0)
     except GPSError as error:
         complain(str(error))
-        from experiments.main import EXIT_CODES
+        from experiments.engine.main import EXIT_CODES
 
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
 

@@ -9,11 +9,11 @@ from typing import Any
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from dynamics.files import folders_by_number, read_file, read_json
-from dynamics.storage import load_tree
-from experiments.command import complain
-from experiments.folder import CHECKPOINTS, RESULT, checked, saved_config
-from experiments.tables import CHANGED
+from dynamics.storage.files import folders_by_number, read_file, read_json
+from dynamics.storage.tree import load_tree
+from experiments.engine.cli import complain
+from experiments.engine.run_folder import CHECKPOINTS, RESULT, checked, saved_config
+from experiments.engine.tables import CHANGED
 from lqr import CheckpointError
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from experiments.opened import Opened
+    from experiments.engine.load_run import Opened
 
 OPEN = "the viewer is open to the network: anyone who reaches its port can look and steer, without authentication"
 
 
 def main(words: Sequence[str]) -> int:
     """Opens the viewer for the run that the words name until Ctrl-C; returns the exit code."""
-    from experiments.opened import open_run
-    from experiments.words import Parser
+    from experiments.engine.load_run import open_run
+    from experiments.engine.parser import Parser
     from lqr import InputError
 
     parser = Parser("python experiments/watch.py", __doc__)
@@ -43,10 +43,10 @@ def play(run: "Opened", port: int, seconds: float | None) -> int:
     """Opens the viewer; falls back to the moving picture where it cannot be opened."""
     import time
 
-    from experiments.worlds import world_of
+    from experiments.viewer.simulation import world_of
 
     try:
-        from experiments.studio import launch
+        from experiments.viewer.browser import launch
 
         handle, player = launch(world_of(run), port)
     except (ImportError, OSError, RuntimeError) as error:  # no such part in this MuJoCo, or no port
@@ -62,7 +62,7 @@ def play(run: "Opened", port: int, seconds: float | None) -> int:
 
 def fall_back(run: "Opened", reason: str) -> int:
     """Says where the moving picture of the policy lies, after making it if need be; else where the figures are."""
-    from experiments.video import NAME, make_apart
+    from experiments.viewer.video import NAME, make_apart
 
     picture = run.path / f"{NAME}.gif"
     why = None if picture.exists() else make_apart(run.path, run.task)
@@ -79,6 +79,6 @@ if __name__ == "__main__":
     from experiments.run import prepare
 
     prepare()
-    from experiments.main import main as guarded
+    from experiments.engine.main import main as guarded
 
     sys.exit(guarded(sys.argv[1:], main))

@@ -24,14 +24,14 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.saved import build_policy
-from dynamics.storage import check_tree
+from agents.saving import build_policy
+from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController, TrajectoryDistribution, negative_log_density
 
-from . import local as lc
-from .rounds import Rounds
-from .settings import Local, Neural, Rule, count, not_negative, positive
-from .student import Student, compare
+from .steps import trajectory_step as lc
+from .steps.local_policies import Rounds
+from .steps.policy_step import Student, compare
+from .steps.settings import Local, Neural, Rule, count, not_negative, positive
 
 Array = np.ndarray
 

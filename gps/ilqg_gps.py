@@ -22,19 +22,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
+from agents.planners.models import Learned
 from agents.policies import make_policy
 from agents.rollout import Trajectories, rollout, run
-from agents.saved import build_policy
-from agents.worlds import Learned
+from agents.saving import build_policy
 from dynamics import MODELS, Ensemble, History, Network
-from dynamics.history import MOST
-from dynamics.storage import check_tree
+from dynamics.replay_buffer import MOST
+from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 
-from . import local as lc
-from .distillation import Lesson, teach
-from .plans import Plans, guesses, near, noise, plan
-from .settings import Rule, check, count, counts, not_negative, one_of, positive, whole
+from .steps import trajectory_step as lc
+from .steps.distillation import Lesson, teach
+from .steps.planned_trajectories import Plans, guesses, near, noise, plan
+from .steps.settings import Rule, check, count, counts, not_negative, one_of, positive, whole
 
 Array = np.ndarray
 

@@ -20,18 +20,18 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from agents.controllers import ControllerPolicy
 from agents.interfaces import Iteration, State, Task
+from agents.planners.models import Learned
+from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
-from agents.worlds import Learned
 from dynamics import MODELS, History
-from dynamics.history import MOST
-from dynamics.storage import check_tree
+from dynamics.replay_buffer import MOST
+from dynamics.storage.tree import check_tree
 from lqr import InputError, LinearGaussianController, LinearGaussianDynamics, backward, ilqr
 from lqr.expansion import make_convex
 
-from . import local as lc
-from .settings import Rule, check, count, one_of, positive, whole
+from .steps import trajectory_step as lc
+from .steps.settings import Rule, check, count, one_of, positive, whole
 
 Array = np.ndarray
 

@@ -6,9 +6,9 @@
                            TRPO, or its PPO, each update from `tune_steps` steps of the policy's own trials
 
 Guided policy search by plans (Levine and Koltun, Guided Policy Search, 2013) in the place of the imitated MPC of MB-MF
-(Nagabandi, Kahn, Fearing and Levine 2018, section V): see `agents.mbmf`, `agents.model_free`. What a model tells badly,
-such as which way a push in a contact goes, is so learned from what happens; what it tells well need not be. With
-`shaping`, fine-tuning is paid for progress (Ng, Harada and Russell 1999): see `agents.task_env`.
+(Nagabandi, Kahn, Fearing and Levine 2018, section V): see `agents.mpc.mbmf`, `agents.learners.sb3`. What a model tells
+badly, such as which way a push in a contact goes, is so learned from what happens; what it tells well need not be. With
+`shaping`, fine-tuning is paid for progress (Ng, Harada and Russell 1999): see `agents.tasks.adapters.gymnasium_env`.
 """
 
 import copy
@@ -18,19 +18,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from agents import model_free
 from agents.interfaces import Iteration, State, Task
-from agents.neural_policy import NeuralPolicy
+from agents.learners import sb3 as model_free
+from agents.policies.mlp import NeuralPolicy
 from agents.rollout import rollout
-from agents.rules import share
-from agents.saved import build_policy
-from agents.task_env import standing
-from dynamics.storage import check_tree
+from agents.saving import build_policy
+from agents.settings import share
+from agents.tasks.adapters.gymnasium_env import standing
+from dynamics.storage.tree import check_tree
 from lqr import window
 
 from . import ilqg_gps
-from . import local as lc
-from .settings import Rule, check, count, one_of, positive
+from .steps import trajectory_step as lc
+from .steps.settings import Rule, check, count, one_of, positive
 
 Array = np.ndarray
 

@@ -14,13 +14,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from agents.controllers import ControllerPolicy
 from agents.interfaces import Iteration, State, Task
+from agents.policies.linear_gaussian import ControllerPolicy
 
-from . import local as lc
-from .rehearsal import rehearse
-from .rounds import Rounds
-from .settings import Local, Rule, not_negative
+from .steps import trajectory_step as lc
+from .steps.local_policies import Rounds
+from .steps.settings import Local, Rule, not_negative
+from .steps.simulated_pretraining import rehearse
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from typing import ClassVar
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.saved import build_policy
+from agents.saving import build_policy
 from lqr import (
     InputError,
     LinearGaussianController,
@@ -35,10 +35,10 @@ from lqr import (
     forward,
 )
 
-from . import local as lc
-from .rounds import Rounds
-from .settings import Local, Neural, Rule, one_of, positive, whole
-from .student import Student, compare, with_forecast
+from .steps import trajectory_step as lc
+from .steps.local_policies import Rounds
+from .steps.policy_step import Student, compare, with_forecast
+from .steps.settings import Local, Neural, Rule, one_of, positive, whole
 
 Array = np.ndarray
 LINES = {"reach": 5, "strength": 0.01}  # of the linearisation

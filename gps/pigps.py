@@ -19,14 +19,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.saved import build_policy
+from agents.saving import build_policy
 from lqr import TrajectoryDistribution
 
-from . import local as lc
 from . import pi2
-from .rounds import Known, Rounds
-from .settings import Neural, Rule, one_of
-from .student import Student, compare
+from .steps import trajectory_step as lc
+from .steps.local_policies import Known, Rounds
+from .steps.policy_step import Student, compare
+from .steps.settings import Neural, Rule, one_of
 
 Improve = Callable[[Known, Rounds, float], lc.Proposal]  # the last is the share of a step that is to be taken
 

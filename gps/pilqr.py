@@ -16,13 +16,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from agents.controllers import ControllerPolicy
 from agents.interfaces import Iteration, State, Task
+from agents.policies.linear_gaussian import ControllerPolicy
 
-from . import local as lc
-from .path_integral import cost_to_go, deviations, explained, moved, temperature, weights
-from .rounds import Known, Rounds
-from .settings import Local, Rule, positive
+from .steps import trajectory_step as lc
+from .steps.local_policies import Known, Rounds
+from .steps.path_integral import cost_to_go, deviations, explained, moved, temperature, weights
+from .steps.settings import Local, Rule, positive
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from agents.interfaces import Iteration, State, Task
 
 from . import pilqr
 from .pigps import Sampling, descend
-from .settings import Neural
+from .steps.settings import Neural
 
 
 @dataclass(frozen=True)

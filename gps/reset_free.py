@@ -23,17 +23,17 @@ import numpy as np
 
 from agents.interfaces import Iteration, State, Task
 from agents.rollout import Trajectories, rollout
-from agents.saved import build_policy
+from agents.saving import build_policy
 from dynamics import make_prior
-from dynamics.storage import check_tree
+from dynamics.storage.tree import check_tree
 from lqr import InputError, LinearGaussianController, QuadraticCost, TrajectoryDistribution
 from lqr.expansion import make_convex
 
-from . import local as lc
-from .clusters import cluster
-from .distillation import Lesson, controllers_lesson, teach
-from .settings import Local, Neural, Rule, count, positive, whole
-from .student import Seen, Student, compare, with_neighbours
+from .steps import trajectory_step as lc
+from .steps.clusters import cluster
+from .steps.distillation import Lesson, controllers_lesson, teach
+from .steps.policy_step import Seen, Student, compare, with_neighbours
+from .steps.settings import Local, Neural, Rule, count, positive, whole
 
 Array = np.ndarray
 LINES = {"reach": 5, "strength": 0.01}  # of the linearisation

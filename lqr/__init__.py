@@ -15,13 +15,13 @@ from .errors import (
 )
 from .expansion import Cost, make_convex
 from .ilqr import ILQRResult, Progress, ilqr
-from .infinite import StationaryController, infinite_horizon
+from .infinite_horizon import StationaryController, infinite_horizon
 from .kl_constrained import minimise_cost_within_kl
 from .kl_per_step import minimise_cost_within_kl_per_step
 from .lagrangian import KLResult
 from .lqg import Filtered, kalman_filter, rts_smoother
 from .passes import backward, expected_cost, forward
-from .receding import receding_horizon, shift, window
+from .receding_horizon import receding_horizon, shift, window
 from .terms import Sum
 from .tracking import tracking_cost
 from .types import (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
-from .jit import kernel
+from .kernels.jit import kernel
 from .types import (
     Array,
     Gaussian,

@@ -10,7 +10,7 @@ import numpy as np
 
 from .batching import finite, numbers, symmetric
 from .errors import InputError, NotPositiveDefinite
-from .sweep import box_qp
+from .kernels.ilqr_backward import box_qp
 from .types import Array
 
 BoxQP = Callable[[Array, Array, Array, Array], tuple[Array, Array]]

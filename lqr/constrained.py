@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .differentiation import Dynamics
 from .errors import InputError
 from .expansion import Cost, stack
 from .ilqr import ILQRResult, ilqr
-from .smooth import Dynamics
 from .types import Array, LinearGaussianController, QuadraticCost
 
 Constraint = Callable[[Array, Array], tuple[Array, Array]]

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .box_qp import BoxQP, sweep_with
-from .descent import FROZEN, RUNNING, SETTLED, STATIONARY, UNFIT, descend
+from .differentiation import Dynamics, TimedDynamics, check, compiled, is_compiled, parts
 from .errors import InputError
 from .expansion import Cost
 from .ilqr_inputs import cost_parts, first, prepare
-from .smooth import Dynamics, TimedDynamics, check, compiled, is_compiled, parts
-from .sweep import compiled_parts, compiled_sweep, expand_quadratic, price_quadratic
+from .kernels.ilqr_backward import compiled_parts, compiled_sweep, expand_quadratic, price_quadratic
+from .kernels.ilqr_line_search import FROZEN, RUNNING, SETTLED, STATIONARY, UNFIT, descend
 from .types import Array, LinearGaussianController, QuadraticCost
 
 STATUS = (

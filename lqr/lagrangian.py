@@ -6,7 +6,7 @@ import numpy as np
 
 from .batching import flatten, restore, temperatures
 from .divergence import expand_log_density, inverse
-from .jit import kernel
+from .kernels.jit import kernel
 from .passes import backward_flat, divergence_flat, forward_flat, room
 from .types import (
     Array,

@@ -13,10 +13,10 @@ import numpy as np
 
 from .batching import all_finite, flatten, restore, temperatures
 from .errors import NotPositiveDefinite, NumericalError
-from .marginals import _divergence, _forward
-from .riccati import _backward
-from .small import _backward_small
-from .small_forward import _divergence_small, _forward_small
+from .kernels.marginals_blocked import _divergence, _forward
+from .kernels.marginals_small import _divergence_small, _forward_small
+from .kernels.riccati_blocked import _backward
+from .kernels.riccati_small import _backward_small
 from .types import (
     Array,
     Gaussian,

@@ -57,7 +57,7 @@ def test_the_packages_are_those_of_this_checkout():
 
 
 @pytest.mark.parametrize(
-    "code", ["import lqr, dynamics, agents, gps", "from experiments.command import overview; overview()"]
+    "code", ["import lqr, dynamics, agents, gps", "from experiments.engine.cli import overview; overview()"]
 )
 def test_nothing_heavy_is_loaded_before_it_is_used(code):
     found = python(f"{code}; import sys; print([m for m in {HEAVY} if m in sys.modules])").stdout

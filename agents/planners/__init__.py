@@ -1,5 +1,6 @@
 """Planners: functions of one shape that find cheap action sequences; see `shape`."""
 
+from .base import Plan, Planner
 from .cem import CEM
 from .cma import CMAES
 from .gradient import Gradient
@@ -7,8 +8,7 @@ from .icem import ICEM
 from .ilqr import ILQR
 from .mppi import MPPI, RewardWeighted
 from .objective import Objective, Value
-from .shape import Plan, Planner
-from .shooting import RandomShooting
+from .random_shooting import RandomShooting
 
 PLANNERS = {
     "shooting": RandomShooting,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from .shape import Array, Objective, Plan, Record, box, check_settings, first, prices
+from .base import Array, Objective, Plan, Record, box, check_settings, first, prices
 
 
 @dataclass(frozen=True)

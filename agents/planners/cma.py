@@ -11,7 +11,7 @@ import numpy as np
 
 from lqr import InputError
 
-from .shape import Array, Objective, Plan, Record, box, check_settings, first, prices
+from .base import Array, Objective, Plan, Record, box, check_settings, first, prices
 
 SEPARABLE = 50  # dimensions above which the covariance is diagonal
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from lqr import InputError, NumericalError
 
+from .base import Array, Objective, Plan, Record, box, check_settings, first
 from .cem import CEM
-from .shape import Array, Objective, Plan, Record, box, check_settings, first
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lqr import ILQRResult, InputError, NumericalError, ilqr
 
-from .shape import Array, Objective, Plan, Record, box, check_settings, first
+from .base import Array, Objective, Plan, Record, box, check_settings, first
 
 
 @dataclass(frozen=True)

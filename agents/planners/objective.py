@@ -9,8 +9,8 @@ from lqr import QuadraticCost, window
 from lqr.expansion import stack
 
 from ..interfaces import Cost
-from ..worlds import World
-from .shape import Array
+from .base import Array
+from .models import World
 
 AT_ONCE = 2**16  # numbers of states that are priced together: what a cost computes then stays in the cache
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.backpropagation import adam, loss_and_gradient, views
+from agents.policies.numpy_training import adam, loss_and_gradient, views
 
 SHAPES = {(): [(2, 3), (2,)], (7, 6): [(7, 3), (6, 7), (2, 6), (7,), (6,), (2,)]}
 

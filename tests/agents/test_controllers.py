@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from agents import load_policy, save_policy
-from agents.controllers import ControllerPolicy
+from agents.policies.linear_gaussian import ControllerPolicy
 from lqr import LinearGaussianController
 
 C, T, DX, DU = 3, 4, 5, 2

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.tasks import dm_peg, make_task
+from agents.tasks import make_task
+from agents.tasks.mujoco import dm_peg
 from lqr import InputError
 
 here = pytest.mark.skipif(find_spec("dm_control") is None, reason="dm_control is not installed: extra tasks")

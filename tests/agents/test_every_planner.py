@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from agents.mpc import MPC
+from agents.mpc.policy import MPC
 from agents.planners import ILQR, PLANNERS, Gradient, Objective
-from agents.tasks.equations import MapTask
-from agents.worlds import Learned, Local, Simulated
+from agents.planners.models import Learned, Local, Simulated
+from agents.tasks.base.ode_task import MapTask
 from dynamics import Ensemble, GaussianProcess, Network
 from lqr import InputError, LinearGaussianDynamics, Quadratic, QuadraticCost, WeightedNorm, backward
 

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from agents.controllers import ControllerPolicy
-from agents.export import export
 from agents.policies import POLICIES, make_policy
+from agents.policies.export import export
+from agents.policies.linear_gaussian import ControllerPolicy
 from lqr import InputError, LinearGaussianController, StorageError
 
 ALONE = """

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from agents.mpc import MPC
-from agents.planned import trial
+from agents.mpc.loop import trial
+from agents.mpc.policy import MPC
 from agents.planners import CEM, ILQR
+from agents.planners.models import Learned
 from agents.rollout import rollout
 from agents.tasks import make_task
-from agents.worlds import Learned
 from dynamics import Network
 from lqr import WeightedNorm
 

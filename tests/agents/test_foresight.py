@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from agents import foresight
-from agents.foresight import ceiling, look, promise, traced
-from agents.mpc import MPC
+from agents.mpc import model_evaluation as foresight
+from agents.mpc.model_evaluation import ceiling, look, promise, traced
+from agents.mpc.policy import MPC
 from agents.planners import CEM, RandomShooting
+from agents.planners.models import Learned, Local, Simulated
 from agents.rollout import rollout
-from agents.tasks.equations import MapTask
-from agents.worlds import Learned, Local, Simulated
+from agents.tasks.base.ode_task import MapTask
 from dynamics import Ensemble, Network
 from lqr import InputError, LinearGaussianDynamics, Quadratic
 

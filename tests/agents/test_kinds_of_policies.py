@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from agents.convolutional_policy import ConvolutionalPolicy, soft_argmax
-from agents.recurrent_policy import RecurrentPolicy
-from agents.std_policy import RANGE, StdPolicy, divergence
+from agents.policies.convolutional import ConvolutionalPolicy, soft_argmax
+from agents.policies.mlp_std import RANGE, StdPolicy, divergence
+from agents.policies.recurrent import RecurrentPolicy
 from lqr import CheckpointError, InputError
 
 DO, DU = 4, 2

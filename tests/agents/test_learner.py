@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from agents import pets
-from agents.learner import Learner
-from agents.planned import trial
+from agents.mpc import pets
+from agents.mpc.loop import trial
+from agents.mpc.online_model import Learner
 from agents.rollout import run
 from agents.tasks import make_task
 from dynamics import Network
-from dynamics.storage import load_tree, save_tree
+from dynamics.storage.tree import load_tree, save_tree
 
 
 class Notes:

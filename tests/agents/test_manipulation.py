@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from agents.tasks import make_task
-from agents.tasks.door import CLOSE, OPEN, STARTS
-from agents.tasks.gripper import BLOCKS, GOAL
+from agents.tasks.mujoco.door import CLOSE, OPEN, STARTS
+from agents.tasks.mujoco.gripper import BLOCKS, GOAL
 
 
 def started(name):

@@ -10,13 +10,14 @@ import pytest
 pytest.importorskip("stable_baselines3", reason='the extra is not installed: pip install -e ".[peers]"')
 pytest.importorskip("sb3_contrib", reason='the extra is not installed: pip install -e ".[peers]"')
 
-from agents import mbmf, model_free
-from agents.neural_policy import NeuralPolicy
+from agents.learners import sb3 as model_free
+from agents.mpc import mbmf
 from agents.planners import RandomShooting
+from agents.policies.mlp import NeuralPolicy
 from agents.rollout import Trajectories
 from agents.tasks import make_task
-from agents.tasks.equations import MapTask
-from dynamics.storage import load_tree, save_tree
+from agents.tasks.base.ode_task import MapTask
+from dynamics.storage.tree import load_tree, save_tree
 from lqr import CheckpointError, InputError, NumericalError, Quadratic, SimulationError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agents import load_policy, save_policy
-from agents.neural_policy import NeuralPolicy
+from agents.policies.mlp import NeuralPolicy
 from lqr import CheckpointError, InputError, NumericalError
 
 DO, DU = 5, 2

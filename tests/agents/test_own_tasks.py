@@ -10,10 +10,10 @@ import pytest
 
 from agents.rollout import rollout, run
 from agents.tasks import make_task
-from agents.tasks.gymnasium_task import GymnasiumTask
-from agents.tasks.own import OwnTask
-from agents.tasks.reward_cost import RewardCost
-from dynamics.storage import load_tree, save_tree
+from agents.tasks.adapters.gymnasium_task import GymnasiumTask
+from agents.tasks.adapters.user_task import OwnTask
+from agents.tasks.costs.reward_cost import RewardCost
+from dynamics.storage.tree import load_tree, save_tree
 from gps import lqr_flm
 from lqr import InputError, LinearGaussianController
 from lqr.costs import Action, WeightedNorm
@@ -257,7 +257,7 @@ def test_a_script_with_processes_ends_in_silence(tmp_path):
         f"sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})\n"
         "if __name__ == '__main__':\n"
         "    import numpy as np\n"
-        "    from agents.tasks.gymnasium_task import GymnasiumTask\n"
+        "    from agents.tasks.adapters.gymnasium_task import GymnasiumTask\n"
         "    task = GymnasiumTask('Pendulum-v1', conditions=2, processes=True)\n"
         "    print(task.reset(np.arange(2), np.random.default_rng(0)).shape)\n"
     )

@@ -5,10 +5,10 @@ import pytest
 
 from agents.policies import make_policy
 from agents.rollout import rollout
-from agents.tasks.partial import PointMassHidden, ReacherFourHidden, ReacherImages
+from agents.tasks.wrappers.partial import PointMassHidden, ReacherFourHidden, ReacherImages
 from gps import badmm
-from gps.distillation import distil
-from gps.initial import initial_controllers
+from gps.steps.distillation import distil
+from gps.steps.initial_controllers import initial_controllers
 from lqr import InputError
 
 

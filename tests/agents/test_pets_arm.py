@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from agents.planned import planning_cost
+from agents.mpc.loop import planning_cost
 from agents.rollout import run
 from agents.tasks import make_task
-from agents.tasks.pets_arm import Apart, Missed, tip
+from agents.tasks.benchmarks.pets_arm import Apart, Missed, tip
 from lqr import window
 
 

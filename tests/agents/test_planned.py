@@ -8,16 +8,16 @@ import pytest
 from scipy.linalg import solve_discrete_are
 
 from agents import load_policy, save_policy
-from agents.mpc import MPC
-from agents.planned import controller, make_model
+from agents.mpc.loop import controller, make_model
+from agents.mpc.policy import MPC
 from agents.planners import CEM, ILQR, Objective, RandomShooting
+from agents.planners.models import Learned, Simulated
 from agents.rollout import rollout
 from agents.tasks import make_task
-from agents.tasks.equations import MapTask
-from agents.tasks.user_cost import WithCost
-from agents.worlds import Learned, Simulated
+from agents.tasks.base.ode_task import MapTask
+from agents.tasks.costs.user_cost import WithCost
 from dynamics import Network
-from dynamics.storage import load_tree, save_tree
+from dynamics.storage.tree import load_tree, save_tree
 from lqr import InputError, Quadratic, WeightedNorm
 
 METHODS = [
@@ -179,7 +179,7 @@ def test_act_and_predict_are_sample_one_state_at_a_time():
 
 
 def config(word, **settings):
-    method = import_module(f"agents.{word}")
+    method = import_module(f"agents.mpc.{word}")
     small = {"iterations": 3, "hidden": (8,), "fit_steps": 20, "horizon": 5}
     small |= {k: 10 for k in ("plans", "plan_iterations") if k in {f.name for f in dataclasses.fields(method.Config)}}
     return method, method.Config(**small | settings)
@@ -228,7 +228,7 @@ def test_it_plans_in_the_true_simulator_too(word):
 
 
 def test_the_papers_profile_has_the_papers_numbers_and_a_field_overrides_it(word):
-    method = import_module(f"agents.{word}")
+    method = import_module(f"agents.mpc.{word}")
     paper = method.Config(profile="paper").settled()
     assert None not in dataclasses.asdict(paper).values()
     assert None not in dataclasses.asdict(method.Config().settled()).values()
@@ -240,7 +240,7 @@ def test_the_papers_profile_has_the_papers_numbers_and_a_field_overrides_it(word
 
 
 def test_pets_with_the_papers_numbers_makes_a_million_network_calls_per_step():
-    from agents import pets
+    from agents.mpc import pets
 
     c = pets.Config(profile="paper").settled()
     assert c.plans * c.plan_iterations * c.horizon * c.particles == 1_000_000
@@ -248,7 +248,7 @@ def test_pets_with_the_papers_numbers_makes_a_million_network_calls_per_step():
 
 def test_how_strong_the_first_draws_are_is_a_setting_and_the_papers_half_by_default():
     for word in ("cem_mpc", "pets", "icem_mpc"):
-        method = import_module(f"agents.{word}")
+        method = import_module(f"agents.mpc.{word}")
         for chosen, std in (({}, 0.5), ({"plan_std": 0.15}, 0.15)):
             first, low, high = [], np.full(2, -20.0), np.full(2, 20.0)
             settings = method.Config(plans=2000, elites=20, plan_iterations=1, **chosen).settled()
@@ -334,7 +334,7 @@ def test_plans_are_made_by_the_cost_that_a_task_names_for_them_and_models_see_ou
 
 
 def test_tasks_that_cannot_be_planned_in_are_refused():
-    from agents import cem_mpc
+    from agents.mpc import cem_mpc
 
     for name, words in (("wrapping_pendulum", "manifold"), ("gymnasium:Pendulum-v1", "rewards alone")):
         with pytest.raises(InputError, match=words):
@@ -344,7 +344,7 @@ def test_tasks_that_cannot_be_planned_in_are_refused():
 @pytest.mark.slow
 def test_pets_learns_the_pendulum():
     """Gymnasium's pendulum, in the second episode of 10 s, costs about what it does with the true model."""
-    from experiments.pets_pendulum import config, method, task
+    from experiments.configs.pets_pendulum import config, method, task
 
     settings = dataclasses.replace(config, iterations=2)
     rows = list(method.train(task(), settings, np.random.default_rng(0)))
@@ -354,7 +354,7 @@ def test_pets_learns_the_pendulum():
 @pytest.mark.slow
 def test_icem_learns_to_reach_with_seven_joints():
     """No action at all costs 130 to 240, as the target lies; random ones about 1500."""
-    from experiments.icem_pets_reacher import config, method, task
+    from experiments.configs.icem_pets_reacher import config, method, task
 
     settings = dataclasses.replace(config, iterations=4)
     rows = list(method.train(task(), settings, np.random.default_rng(0)))

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from agents.tasks import make_task
-from agents.tasks.bump import Bump
-from agents.tasks.pendulum_v1 import SquaredAngle
+from agents.tasks.classic.pendulum_v1 import SquaredAngle
+from agents.tasks.costs.gaussian_bump import Bump
 
 
 def test_pendulum_v1_steps_and_is_rewarded_as_gymnasiums():

@@ -6,7 +6,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import minimize
 
 from agents.rollout import rollout
-from agents.tasks.point_mass import STARTS, PointMass
+from agents.tasks.classic.point_mass import STARTS, PointMass
 from lqr import LinearGaussianController
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from agents import load_policy, save_policy
 from agents.policies import POLICIES, make_policy
-from agents.saved import KINDS
+from agents.saving import KINDS
 from lqr import CheckpointError, InputError, NumericalError
 
 T, DU, REST, IMAGE = 6, 2, 3, (10, 9, 1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from agents.tasks import make_task
-from agents.tasks.randomised import FIELDS, LogNormal, LogUniform, Randomised, Uniform
+from agents.tasks.wrappers.randomised import FIELDS, LogNormal, LogUniform, Randomised, Uniform
 from lqr import InputError
 
 STEPS = 20

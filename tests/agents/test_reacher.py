@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import kstest
 
 from agents.rollout import rollout, run
-from agents.tasks.reacher import FOUR_ANGLES, FOUR_TARGETS, Reacher, ReacherFour, sample_layout
-from gps import local as lc
+from agents.tasks.mujoco.reacher import FOUR_ANGLES, FOUR_TARGETS, Reacher, ReacherFour, sample_layout
+from gps.steps import trajectory_step as lc
 from lqr import InputError, LinearGaussianController, SimulationError
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from agents.rollout import rollout
 from dynamics import fit_linear_gaussian, make_prior
-from gps import local as lc
+from gps.steps import trajectory_step as lc
 from lqr import InputError, LinearGaussianController, SimulationError
 from lqr.costs import Action, WeightedNorm
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from agents import load_policy, save_policy
-from agents.neural_policy import NeuralPolicy
-from agents.saved import KINDS
-from dynamics.storage import save_tree
+from agents.policies.mlp import NeuralPolicy
+from agents.saving import KINDS
+from dynamics.storage.tree import save_tree
 from lqr import CheckpointError, InputError
 
 

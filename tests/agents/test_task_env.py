@@ -8,10 +8,10 @@ from gymnasium.utils.seeding import np_random
 
 from agents.policies import make_policy
 from agents.rollout import run
-from agents.task_env import TaskEnv
 from agents.tasks import make_task
-from agents.tasks.equations import MapTask
-from agents.tasks.user_cost import UserCost
+from agents.tasks.adapters.gymnasium_env import TaskEnv
+from agents.tasks.base.ode_task import MapTask
+from agents.tasks.costs.user_cost import UserCost
 from lqr import Quadratic
 
 
@@ -103,7 +103,7 @@ def test_what_is_seen_has_to_be_numbers_too():
 
 def test_a_library_that_knows_the_value_of_resting_has_nothing_to_learn_from_it():
     """For ever at a cost of 1 is worth -1 / (1 - discount), at the end of an episode as in its middle."""
-    torch, model_free = pytest.importorskip("torch"), pytest.importorskip("agents.model_free")
+    torch, model_free = pytest.importorskip("torch"), pytest.importorskip("agents.learners.sb3")
     pytest.importorskip("sb3_contrib")
     task = Cliff()
     task.advance = lambda s, u: s.copy()

@@ -395,7 +395,7 @@ def test_the_models_are_packed_with_the_package():
 
 
 def test_the_tip_of_the_double_pendulum_is_where_the_simulator_has_it():
-    from agents.tasks.inverted import tip
+    from agents.tasks.mujoco.inverted import tip
 
     task, rng = make_task("inverted_double_pendulum"), np.random.default_rng(0)
     x = task.start(rng.normal(size=(20, 3)), np.zeros((20, 3)))
@@ -408,8 +408,8 @@ def test_the_tip_of_the_double_pendulum_is_where_the_simulator_has_it():
 
 
 def test_a_pusher_tells_fine_tuning_of_a_heavier_distance_and_is_judged_by_its_own_cost():
-    from agents.tasks.pusher import Pusher
-    from agents.tasks.user_cost import WithCost
+    from agents.tasks.costs.user_cost import WithCost
+    from agents.tasks.mujoco.pusher import Pusher
 
     plain, heavy = (Pusher(conditions=2, horizon=6, weight=weight) for weight in (1.0, 4.0))
     rng = np.random.default_rng

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from agents.tasks import make_task
-from agents.tasks.user_cost import UserCost, WithCost
+from agents.tasks.costs.user_cost import UserCost, WithCost
 from lqr import InputError
 from lqr.costs import Action, WeightedNorm
 

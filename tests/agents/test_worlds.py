@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from agents.planners.models import Learned, Local, Possible, Simulated
 from agents.tasks import TASKS, make_task
-from agents.worlds import Learned, Local, Possible, Simulated
 from dynamics import GaussianProcess, Network
 from lqr import InputError, LinearGaussianDynamics
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dynamics import Ensemble, GaussianProcess, Linearised, Network, Tangent, fit_linear_gaussian
-from dynamics.storage import load_tree, save_tree
+from dynamics.storage.tree import load_tree, save_tree
 from lqr import Gaussian
 
 G = np.array([[0.1, 0.5, -0.2], [0.0, -0.3, 0.4]])  # change of state (2) per [x; u] (2 + 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from dynamics.mixture import Mixture, features, fit_mixture, log_densities, maximise, responsibilities, start
+from dynamics.priors.em import Mixture, features, fit_mixture, log_densities, maximise, responsibilities, start
 
 
 def points(rng, M=400, d=4, K=3):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dynamics import MODELS, Ensemble, GaussianProcess, Network
-from dynamics.gaussian_process import JITTER
-from dynamics.model import ordinary
+from dynamics.base import ordinary
+from dynamics.gp.gaussian_process import JITTER
 from lqr import CheckpointError, InputError
 
 DX, DU = 3, 2

@@ -15,7 +15,7 @@ from dynamics import (
     fit_linear_gaussian,
     make_prior,
 )
-from dynamics.storage import load_tree, save_tree
+from dynamics.storage.tree import load_tree, save_tree
 from lqr import InputError
 
 DX, DU = 2, 1

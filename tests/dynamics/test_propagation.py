@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dynamics import Ensemble, GaussianProcess, propagate
-from dynamics.model import Units
+from dynamics.base import Units
 from lqr import InputError
 
 A = np.array([0.95, 0.7, 1.1, 0.9, 1.0])  # member e: x' = A_e x + B_e u + noise of standard deviation S_e

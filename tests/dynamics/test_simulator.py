@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.tasks.reacher import ReacherFour
+from agents.tasks.mujoco.reacher import ReacherFour
 from dynamics import FlatPrior, SimulatorPrior, fit_linear_gaussian, make_prior
 from lqr import InputError
 

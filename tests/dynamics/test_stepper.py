@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dynamics import Ensemble, Network
+from dynamics.networks.fused_forward import COLUMNS, POWER, _exp, advance, folded
 from dynamics.propagation import propagate
-from dynamics.stepper import COLUMNS, POWER, _exp, advance, folded
 from lqr import InputError
 
 DX, DU, H = 3, 2, 4

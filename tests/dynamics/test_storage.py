@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from dynamics.files import clean_up, discard, read_json, write_file
-from dynamics.storage import load_tree, save_tree
+from dynamics.storage.files import clean_up, discard, read_json, write_file
+from dynamics.storage.tree import load_tree, save_tree
 from lqr import CheckpointError, InputError, NumericalError, StorageError
 
 TREE = {

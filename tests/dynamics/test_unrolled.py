@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dynamics import Ensemble, Network, open_loop_error
-from dynamics.unrolled import run_lengths, unrolled
+from dynamics.networks.multistep_loss import run_lengths, unrolled
 from lqr import InputError
 
 A, B = np.array([[0.98, 0.2], [-0.35, 0.95]]), np.array([[0.0], [0.2]])

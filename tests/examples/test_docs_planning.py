@@ -41,4 +41,4 @@ def test_planners_propagations_and_methods_that_it_names_are_there():
         "open_loop",
     ):
         assert word in PAGE
-        assert hasattr(import_module(f"agents.{word}"), "train")
+        assert hasattr(import_module(f"agents.mpc.{word}"), "train")

@@ -21,7 +21,7 @@ def test_the_lqr_example_runs_and_its_own_assertions_hold():
 
 
 def test_the_experiment_that_is_shown_is_the_file():
-    assert (ROOT / "experiments" / "reacher_four.py").read_text() in BLOCKS
+    assert (ROOT / "experiments" / "configs" / "reacher_four.py").read_text() in BLOCKS
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def run(code, name, **given):
 
 @pytest.mark.parametrize("page", ["own", "agents", "gps"])
 def test_the_code_of_a_page_runs(page, tmp_path):
-    from agents.saved import KINDS
+    from agents.saving import KINDS
 
     blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 3

@@ -5,11 +5,12 @@ import tempfile
 import numpy as np
 import pytest
 
-from dynamics.files import write_file
-from experiments import benchmark, tables
-from experiments.benchmark_page import gather, page, place, reached, rows_of
+from dynamics.storage.files import write_file
+from experiments import benchmark
+from experiments.benchmarking.page import gather, page, place, reached, rows_of
+from experiments.benchmarking.suites import SUITES, Entry, Record, Suite
+from experiments.engine import tables
 from experiments.peers import CURVE, DONE
-from experiments.suites import SUITES, Entry, Record, Suite
 from lqr import InputError
 
 OURS = Entry("point_mass", "lqr_flm", ("lqr_flm", "--task", "point_mass", "--iterations", "2", "--grade-episodes", "2"))
@@ -85,8 +86,8 @@ def test_a_peer_that_is_not_finished_is_not_in_the_table(tmp_path):
 
 @pytest.mark.parametrize("name", SUITES)
 def test_every_contestant_of_a_suite_is_understood(name):
-    from experiments.choosing import choose
-    from experiments.command import parse
+    from experiments.engine.cli import parse
+    from experiments.engine.overrides import choose
 
     suite = SUITES[name]
     folders = {place(benchmark.Path("x"), entry) for entry in suite.entries}

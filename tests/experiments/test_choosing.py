@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from agents import load_policy
-from experiments.catalogue import load
-from experiments.choosing import choose, load_function
-from experiments.command import Options
-from experiments.main import main
+from experiments.engine.cli import Options
+from experiments.engine.main import main
+from experiments.engine.overrides import choose, load_function
+from experiments.engine.registry import load
 from lqr import CheckpointError, InputError
 
 COST = """

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.tasks.reacher import ReacherFour
+from agents.tasks.mujoco.reacher import ReacherFour
 from dynamics import make_prior
-from experiments.comparison import cost_at, read_rows, table
-from experiments.recorded import assess, judged, record
-from gps import local as lc
+from experiments.benchmarking.priors import cost_at, read_rows, table
+from experiments.benchmarking.priors_data import assess, judged, record
 from gps import lqr_flm
+from gps.steps import trajectory_step as lc
 from lqr import InputError
 
 ROOT = Path(__file__).resolve().parents[2]

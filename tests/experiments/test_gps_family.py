@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks import gps_family
-from experiments import catalogue
+from experiments.engine import registry as catalogue
 
 
 def written(folder, seed, costs):

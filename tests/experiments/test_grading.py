@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from agents.tasks import make_task
-from agents.tasks.peg import NINE
-from experiments.grading import FIRST_SEED, grade, grade_random, grade_unseen, judge
+from agents.tasks.mujoco.peg import NINE
+from experiments.engine.grading import FIRST_SEED, grade, grade_random, grade_unseen, judge
 from lqr import SimulationError
 
 

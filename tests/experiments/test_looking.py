@@ -13,26 +13,30 @@ import numpy as np
 import pytest
 from browser import CHROMIUM
 
-from agents.controllers import ControllerPolicy
-from agents.mpc import MPC
-from agents.neural_policy import NeuralPolicy
+from agents.mpc.policy import MPC
 from agents.planners import RandomShooting
+from agents.planners.models import Simulated
+from agents.policies.linear_gaussian import ControllerPolicy
+from agents.policies.mlp import NeuralPolicy
 from agents.tasks import make_task
-from agents.tasks.point_mass import PointMass
-from agents.tasks.reacher import Reacher
-from agents.worlds import Simulated
-from dynamics.storage import save_tree
-from experiments import evaluation, last_pictures, overlay, overlay_last, video
-from experiments.grading import Episode, grade
-from experiments.opened import Opened
-from experiments.worlds import InTask, world_of
+from agents.tasks.classic.point_mass import PointMass
+from agents.tasks.mujoco.reacher import Reacher
+from dynamics.storage.tree import save_tree
+from experiments.engine import evaluation
+from experiments.engine.grading import Episode, grade
+from experiments.engine.load_run import Opened
+from experiments.reports import comparison as overlay
+from experiments.reports import comparison_trajectories as overlay_last
+from experiments.reports import figures_trajectories as last_pictures
+from experiments.viewer import video
+from experiments.viewer.simulation import InTask, world_of
 from lqr import InputError, LinearGaussianController
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = Path(__file__).with_name("toy.py")
 AS_TOY = (
     "import sys; sys.path[:0] = [{root!r}, {here!r}]; import toy; toy.install();"
-    "from experiments.main import main as guarded; from experiments.{command} import main;"
+    "from experiments.engine.main import main as guarded; from experiments.{command} import main;"
     "sys.exit(guarded(sys.argv[1:], main))"
 )
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agents.tasks.reacher import Reacher, ReacherFour
-from experiments import report, video
+from agents.tasks.mujoco.reacher import Reacher, ReacherFour
+from experiments.reports import run_report as report
+from experiments.viewer import video
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = "import mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 8, 8).close()"
@@ -71,7 +72,7 @@ def test_every_figure_shows_something(reference):
 def test_the_moving_picture_is_small_and_moves(task, monkeypatch):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import numpy as np; from experiments import video;"
-        f"from agents.tasks.reacher import {task.__name__} as task;"
+        f"from agents.tasks.mujoco.reacher import {task.__name__} as task;"
         "act = lambda self, o: np.full((*np.shape(o)[:-1], 2), 0.1);"
         "sys.stdout.buffer.write(video._gif(list(video._frames(task(), type('P', (), {'act': act})()))))"
     )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.planning_pictures import LAST
-from experiments.style import STYLE
+from experiments.reports.figures_planning import LAST
+from experiments.reports.style import STYLE
 
 RNG = np.random.default_rng(0)
 FULL = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dynamics.storage import load_tree
+from dynamics.storage.tree import load_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 SAME = [
@@ -361,7 +361,7 @@ def test_a_saved_policy_can_be_used_from_the_run_and_from_its_own_folder(referen
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "toy", module)
     spec.loader.exec_module(module)
-    from agents import saved
+    from agents import saving as saved
 
     monkeypatch.setitem(saved.KINDS, "toy", "toy:Linear")
     observation = np.array([1.0, 0.0, 0.0, 0.0])

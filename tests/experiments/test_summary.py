@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from experiments.summary import spike, summarise, verdict
+from experiments.engine.summary import spike, summarise, verdict
 
 GRADE = {"episodes": 100, "mean_return": -5.0, "standard_error": 0.2, "final_distance": 0.012, "spread": 2.0}
 RANDOM = {"episodes": 20, "mean_return": -43.0, "standard_error": 0.9, "final_distance": None, "spread": 4.0}

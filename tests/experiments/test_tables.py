@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from experiments.tables import Table, read
+from experiments.engine.tables import Table, read
 from lqr import CheckpointError, InputError, StorageError
 
 

@@ -112,17 +112,17 @@ task, method, config = PointMass, sys.modules[__name__], Config()
 
 def install():
     """Makes this the only experiment, and its policy a known one."""
-    from agents import saved
-    from experiments import catalogue
+    from agents import saving as saved
+    from experiments.engine import registry as catalogue
 
     catalogue.FOLDER = Path(__file__).parent
-    sys.modules["experiments.toy"] = sys.modules[__name__]
+    sys.modules["experiments.configs.toy"] = sys.modules[__name__]
     sys.modules["toy"] = sys.modules[__name__]
     saved.KINDS["toy"] = "toy:Linear"
 
 
 if __name__ == "__main__":
-    from experiments.main import main
+    from experiments.engine.main import main
 
     install()
     sys.exit(main(sys.argv[1:]))

@@ -11,12 +11,12 @@ sys.path.insert(0, sys.argv[1])
 
 import numpy as np
 
-from agents.neural_policy import NeuralPolicy
-from agents.tasks.reacher import Reacher
-from experiments import studio
-from experiments.opened import Opened
-from experiments.studio import Pressed, launch
-from experiments.worlds import world_of
+from agents.policies.mlp import NeuralPolicy
+from agents.tasks.mujoco.reacher import Reacher
+from experiments.engine.load_run import Opened
+from experiments.viewer import browser as studio
+from experiments.viewer.browser import Pressed, launch
+from experiments.viewer.simulation import world_of
 
 WIDTH, HEIGHT = 620, 360  # px, little to draw: without a graphics card a frame takes a while
 TARGET, PUSH, NOISE, REPEAT = (458, 163), (510, 163), (500, 189), (437, 215)  # where the window has its buttons, px

@@ -251,10 +251,10 @@ def load_as_policy(folder):
 
 def load_as_run(folder):
     """Goes through all that a resumed run does before its first trial, and through that one."""
-    from experiments import catalogue
-    from experiments.folder import RunFolder
-    from experiments.resuming import check_owner, restore, restore_generator
-    from experiments.runner import _iterations
+    from experiments.engine import registry as catalogue
+    from experiments.engine.resume import check_owner, restore, restore_generator
+    from experiments.engine.run_folder import RunFolder
+    from experiments.engine.training import _iterations
 
     path = folder.parents[1]
     run = RunFolder(path)
@@ -276,9 +276,9 @@ def load_as_run(folder):
 
 def load_as_state(folder):
     """Goes on with real local controllers and a network from a saved state: the first iteration of it."""
-    from agents.tasks.reacher import ReacherFour
-    from dynamics.storage import load_tree
-    from experiments.runner import _iterations
+    from agents.tasks.mujoco.reacher import ReacherFour
+    from dynamics.storage.tree import load_tree
+    from experiments.engine.training import _iterations
     from gps import badmm
 
     state = load_tree(folder)[0]["state"]
@@ -287,7 +287,7 @@ def load_as_state(folder):
     return next(iter(_iterations(training, state, 2, folder))).number
 
 
-POLICIES = ("neural", "std", "recurrent", "convolutional", "controllers", "mpc")  # the kinds of agents.saved.KINDS
+POLICIES = ("neural", "std", "recurrent", "convolutional", "controllers", "mpc")  # the kinds of agents.saving.KINDS
 TARGETS = {**dict.fromkeys(POLICIES, load_as_policy), "run": load_as_run, "state": load_as_state}
 
 
@@ -358,8 +358,8 @@ def prepare_policies(place):
     from golden import policies
 
     from agents import save_policy
-    from agents.tasks.reacher import ReacherFour
-    from dynamics.storage import save_tree
+    from agents.tasks.mujoco.reacher import ReacherFour
+    from dynamics.storage.tree import save_tree
     from gps import badmm
 
     config = badmm.Config(iterations=2, samples=1, policy_steps=2, hidden=(4,), lag_limit=1e9)

@@ -24,11 +24,11 @@ META = {"about": "a golden file", "list": [1, 2.5, "three"]}
 
 def policies():
     """Returns a policy of each kind, and where it is asked: {kind: (policy, arguments of act)}."""
-    from agents.controllers import ControllerPolicy
-    from agents.convolutional_policy import ConvolutionalPolicy
-    from agents.neural_policy import NeuralPolicy
-    from agents.recurrent_policy import RecurrentPolicy
-    from agents.std_policy import StdPolicy
+    from agents.policies.convolutional import ConvolutionalPolicy
+    from agents.policies.linear_gaussian import ControllerPolicy
+    from agents.policies.mlp import NeuralPolicy
+    from agents.policies.mlp_std import StdPolicy
+    from agents.policies.recurrent import RecurrentPolicy
     from lqr import LinearGaussianController
 
     rng, std = np.random.default_rng(0), np.array([0.5, 2.0])
@@ -51,10 +51,10 @@ def policies():
 
 def planner(rng):
     """Returns MPC by random shooting, five steps ahead, in a network that has learned next to nothing."""
-    from agents.planned import controller
+    from agents.mpc.loop import controller
     from agents.planners import RandomShooting
+    from agents.planners.models import Learned
     from agents.tasks import make_task
-    from agents.worlds import Learned
     from dynamics import Network
 
     task, network = make_task("pendulum"), Network((4,), 20)
@@ -77,7 +77,7 @@ def main(words):
     from harness import PLAIN, Parent, fresh, workplace
 
     from agents import save_policy
-    from dynamics.storage import FORMAT, save_tree
+    from dynamics.storage.tree import FORMAT, save_tree
 
     folder = GOLDEN / f"format_{FORMAT}"
     write(folder, "tree", lambda path: save_tree(path, TREE, META))

@@ -1,6 +1,6 @@
 """Runs the toy experiment hundreds of times: a parent that has imported everything forks a child for each run.
 
-What a child executes is `experiments.main.main`, as experiments/run.py does; only the drawing of the figures is
+What a child executes is `experiments.engine.main.main`, as experiments/run.py does; only the drawing of the figures is
 replaced by files of the same names. It can be told to die, or to be refused by the system, at its n-th operation on
 the run's folder.
 """
@@ -63,9 +63,9 @@ def check(folder, printed=""):
 
     Every published checkpoint is whole, none that was announced is lost, and at most one iteration is.
     """
-    from dynamics.files import folders_by_number
-    from dynamics.storage import load_tree
-    from experiments.tables import read
+    from dynamics.storage.files import folders_by_number
+    from dynamics.storage.tree import load_tree
+    from experiments.engine.tables import read
 
     steps = folder / "checkpoints"
     numbers = [number for number, _ in folders_by_number(steps, "step_")] if steps.is_dir() else []
@@ -164,9 +164,10 @@ def _serve():
     import tyro  # noqa: F401
     from tensorboard.compat.proto import event_pb2  # noqa: F401
 
-    import experiments.runner  # noqa: F401
-    from experiments import figures, versions
-    from experiments.main import main
+    import experiments.engine.training  # noqa: F401
+    from experiments.engine import provenance as versions
+    from experiments.engine.main import main
+    from experiments.reports import figures
 
     figures.draw, versions.dependencies = _cheap_figures, lru_cache(versions.dependencies)
     versions.dependencies()
@@ -192,8 +193,8 @@ def _serve():
 
 
 def _cheap_figures(path, task):
-    from dynamics.files import write_file
-    from dynamics.storage import load_tree
+    from dynamics.storage.files import write_file
+    from dynamics.storage.tree import load_tree
 
     load_tree(path / "trajectories", finite=False)
     (path / "figures").mkdir(exist_ok=True)

@@ -48,7 +48,7 @@ class Disk:
 
 def recorded(folder):
     """Saves SAVES checkpoints as a run does; returns (saves that had returned, state of the disk) at each operation."""
-    from experiments.folder import RunFolder
+    from experiments.engine.run_folder import RunFolder
 
     root = folder / "run"
     disk, states, saved, busy = Disk(str(folder)), [], [0], [False]
@@ -128,7 +128,7 @@ def lay_out(place, root, state, draw, kind):
 
 def cuts(folder, per_state=4, seed=0):
     """Tries states after a cut at each operation; returns how many. Raises AssertionError where a promise is broken."""
-    from experiments.folder import RunFolder
+    from experiments.engine.run_folder import RunFolder
     from lqr import CheckpointError
 
     draw, tried = random.Random(seed), 0

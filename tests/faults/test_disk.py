@@ -108,8 +108,8 @@ def test_the_newest_checkpoint_is_the_one_of_the_highest_step_whatever_the_clock
 
 
 def test_a_clock_that_runs_backwards_changes_nothing(place, monkeypatch):
-    from experiments.folder import new_path
-    from experiments.tables import Events
+    from experiments.engine.run_folder import new_path
+    from experiments.engine.tables import Events
 
     class Backwards:
         now = 2e9
@@ -231,7 +231,7 @@ def test_a_second_signal_of_any_kind_stops_at_once(parent, place, first):
 
 
 def test_a_signal_that_the_caller_ignores_is_ignored(monkeypatch):
-    from experiments.stopping import Stop
+    from experiments.engine.signals import Stop
 
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:

@@ -18,8 +18,8 @@ import hashlib, os, sys
 os.cpu_count = lambda: {threads}
 import numpy as np, torch
 from agents import pets
-from agents.tasks.pendulum import Pendulum
-from agents.tasks.reacher import Reacher
+from agents.tasks.classic.pendulum import Pendulum
+from agents.tasks.mujoco.reacher import Reacher
 from gps import badmm
 torch.set_num_threads({threads})
 config = badmm.Config(iterations=2, samples=1, policy_steps=30, hidden=(64, 64), max_kl_step=1000.0)
@@ -98,7 +98,7 @@ sys.addaudithook(watch)
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests", "experiments")]
 import toy
 toy.install()
-from experiments.main import main
+from experiments.engine.main import main
 code = main(["toy", "--seed", "3", "--out", "r"])
 listening = []
 for name in ("tcp", "tcp6", "udp", "udp6"):
@@ -169,8 +169,8 @@ def test_a_runs_own_memory_does_not_grow_with_its_iterations(tmp_path):
 import resource, sys
 sys.path[:0] = [{str(ROOT)!r}, {str(TOY.parent)!r}]
 import toy; toy.install()
-from experiments.main import main
-import experiments.runner as runner
+from experiments.engine.main import main
+import experiments.engine.training as runner
 peak = {{}}
 train = toy.train
 def watched(*arguments, **named):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from test_numbers import World
 
-from dynamics.storage import save_tree
-from experiments import figures, last_pictures
-from experiments.runner import by_condition, drawn
-from experiments.tables import Table
+from dynamics.storage.tree import save_tree
+from experiments.engine.tables import Table
+from experiments.engine.training import by_condition, drawn
+from experiments.reports import figures
+from experiments.reports import figures_trajectories as last_pictures
 from gps import badmm
 
 LENGTHS = [2, 6, 4]

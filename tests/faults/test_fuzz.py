@@ -2,7 +2,7 @@
 
 from fuzz import POLICIES, run_all
 
-from agents.saved import KINDS
+from agents.saving import KINDS
 
 
 def test_damaged_and_hostile_checkpoints_give_the_documented_error_and_nothing_else():

@@ -7,10 +7,10 @@ import pytest
 from golden import GOLDEN, META, TREE, policies
 
 from agents import load_policy
-from agents.saved import KINDS
-from dynamics.storage import FORMAT, load_tree
-from experiments.folder import RunFolder
-from experiments.tables import read
+from agents.saving import KINDS
+from dynamics.storage.tree import FORMAT, load_tree
+from experiments.engine.run_folder import RunFolder
+from experiments.engine.tables import read
 from lqr import CheckpointError
 
 FORMATS = sorted(path.name for path in GOLDEN.glob("format_*"))

@@ -5,7 +5,7 @@ import pytest
 from test_numbers import World
 
 from agents.policies import POLICIES
-from dynamics.storage import load_tree, save_tree
+from dynamics.storage.tree import load_tree, save_tree
 from gps import badmm, mdgps
 
 

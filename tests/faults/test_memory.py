@@ -9,7 +9,7 @@ import pytest
 from test_numbers import World
 
 from dynamics import MODELS, Ensemble, GaussianMixturePrior, GaussianProcess, Linearised, Network, PreviousPrior
-from dynamics.storage import save_tree
+from dynamics.storage.tree import save_tree
 
 EARLY, LATE = 5, 50
 NEURAL = {"policy_steps": 1, "hidden": (4,), "lag_limit": 1e9}
@@ -28,7 +28,7 @@ CASES = {
         "gps.ilqg_gps",
         {"model": "small", "history": 40, "plans": 2, "plan_iterations": 1, "policy_steps": 1},
     ),
-    "pets": ("agents.pets", {**PLAN, "plans": 4, "elites": 2, "plan_iterations": 1}),
+    "pets": ("agents.mpc.pets", {**PLAN, "plans": 4, "elites": 2, "plan_iterations": 1}),
 }
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import lqr.errors
-from experiments.folder import Busy
-from experiments.main import EXIT_CODES
+from experiments.engine.main import EXIT_CODES
+from experiments.engine.run_folder import Busy
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("lqr", "dynamics", "agents", "gps", "experiments")
@@ -58,11 +58,11 @@ def raised():
 def test_the_sources_raise_only_errors_of_the_hierarchy():
     allowed = OURS | MAKERS | {"SystemExit"}
     caught_at_once = {  # raised and answered in the same file
-        "dynamics/files.py": {"ValueError", "NotADirectoryError"},
-        "lqr/jit.py": {"ValueError"},
+        "dynamics/storage/files.py": {"ValueError", "NotADirectoryError"},
+        "lqr/kernels/jit.py": {"ValueError"},
         "lqr/batching.py": {"TypeError"},
         "lqr/ilqr_inputs.py": {"TypeError"},
-        "experiments/runner.py": {"ValueError"},
+        "experiments/engine/training.py": {"ValueError"},
     }
     odd = []
     for path in sources():

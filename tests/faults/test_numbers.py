@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents import rs_mpc
-from agents.neural_policy import NeuralPolicy
+from agents.mpc import rs_mpc
+from agents.policies.mlp import NeuralPolicy
 from agents.rollout import rollout
 from dynamics import (
     MODELS,
@@ -24,11 +24,11 @@ from dynamics import (
     fit_linear_gaussian,
     make_prior,
 )
-from dynamics.prior import NormalInverseWishart, posterior
+from dynamics.priors.normal_inverse_wishart import NormalInverseWishart, posterior
 from dynamics.regression import log_evidence, regression
 from gps import badmm, ilqg_ld, lqr_flm
-from gps import local as lc
-from gps.linearise import linearise
+from gps.steps import trajectory_step as lc
+from gps.steps.linearise import linearise
 from lqr import GPSError, InputError, LinearGaussianController, NumericalError
 from lqr.costs import Action, WeightedNorm
 
@@ -459,7 +459,7 @@ class Hinge:
     cost = WeightedNorm(np.array([1.0, 1e-3]), l2=1.0) + Action(0.1)
 
     def __init__(self, path):
-        from agents.tasks.mujoco_task import MujocoBatch
+        from agents.tasks.base.mujoco_batch import MujocoBatch
 
         path.write_text(HINGE)
         self.sim = MujocoBatch(str(path), frame_skip=10)
@@ -544,7 +544,7 @@ def test_costs_and_measures_are_those_of_the_trials_that_did_not_diverge(method,
 
 
 def test_a_velocity_that_the_simulator_would_hide_is_seen(tmp_path):
-    from agents.tasks.mujoco_task import MujocoBatch
+    from agents.tasks.base.mujoco_batch import MujocoBatch
 
     (tmp_path / "hinge.xml").write_text(HINGE.replace("-300", "0"))
     sim = MujocoBatch(str(tmp_path / "hinge.xml"), 1)
@@ -555,7 +555,7 @@ def test_a_velocity_that_the_simulator_would_hide_is_seen(tmp_path):
 
 
 def test_a_run_says_how_many_trials_diverged(capsys):
-    from experiments.display import Display
+    from experiments.engine.progress import Display
 
     display = Display("title", 3)
     display.iteration(1, {"cost": 1.0, "diverged": 2.0}, 0.0, None)

@@ -9,12 +9,12 @@ from fuzz import sign
 from golden import GOLDEN
 
 from agents import load_policy, save_policy
-from agents.planned import controller
+from agents.mpc.loop import controller
 from agents.planners import RandomShooting
+from agents.planners.models import Simulated
 from agents.tasks import make_task
-from agents.tasks.user_cost import WithCost
-from agents.worlds import Simulated
-from dynamics.storage import FORMAT
+from agents.tasks.costs.user_cost import WithCost
+from dynamics.storage.tree import FORMAT
 from lqr import CheckpointError
 from lqr.costs import Action, WeightedNorm
 

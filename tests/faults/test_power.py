@@ -5,7 +5,7 @@ import os
 import pytest
 from power import cuts
 
-import dynamics.files
+import dynamics.storage.files
 
 
 def test_no_announced_checkpoint_is_lost_to_a_power_cut(place):
@@ -16,15 +16,15 @@ def test_no_announced_checkpoint_is_lost_to_a_power_cut(place):
 def test_without_a_flush_the_model_finds_the_loss(place, monkeypatch, left_out):
     """The test itself is tested: what is left out is what a writer that forgets it would lose."""
     if left_out == "folders":
-        monkeypatch.setattr(dynamics.files, "flush_folder", lambda folder: None)
+        monkeypatch.setattr(dynamics.storage.files, "flush_folder", lambda folder: None)
     else:
-        real = dynamics.files._write
+        real = dynamics.storage.files._write
 
         def write(path, content):
             with monkeypatch.context() as patch:
                 patch.setattr(os, "fsync", lambda handle: None)
                 real(path, content)
 
-        monkeypatch.setattr(dynamics.files, "_write", write)
+        monkeypatch.setattr(dynamics.storage.files, "_write", write)
     with pytest.raises(AssertionError):
         cuts(place, per_state=1)

@@ -13,8 +13,8 @@ from harness import ROOT, TOY, gone, sockets, tagged
 PICTURES = """
 import sys
 from pathlib import Path
-from agents.tasks.reacher import ReacherFour
-from experiments.video import make_apart
+from agents.tasks.mujoco.reacher import ReacherFour
+from experiments.viewer.video import make_apart
 print(make_apart(Path(sys.argv[1]), ReacherFour()))
 """
 SWEEP = f"""

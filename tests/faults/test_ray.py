@@ -35,7 +35,7 @@ cluster.shutdown()
 @pytest.fixture
 def environment(tmp_path):
     """The variables of one test's processes, by which they are found; none must be left."""
-    from experiments.on_ray import LOOPBACK, SETTINGS
+    from experiments.sweeps.ray import LOOPBACK, SETTINGS
 
     tag = f"FAULTS_TAG={secrets.token_hex(8)}"
     ours = {**SETTINGS, **LOOPBACK, "RAY_AUTH_TOKEN": secrets.token_hex(32), "OMP_NUM_THREADS": "1"}

@@ -9,8 +9,8 @@ from harness import PLAIN, fresh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments import catalogue
-from experiments.command import parse
+from experiments.engine import registry as catalogue
+from experiments.engine.cli import parse
 from lqr import GPSError
 
 VALUES = st.one_of(

@@ -24,8 +24,8 @@ CASES = {
     "reset_free": ("gps.reset_free", {**NEURAL, "clusters": 2}),
     "ilqg_ld": ("gps.ilqg_ld", {"model": "gp", "plan_iterations": 1, "guesses": 0}),
     "ilqg_gps": ("gps.ilqg_gps", {"model": "gp", "plan_iterations": 1, "plans": 2, "policy_steps": 1, "hidden": (4,)}),
-    "pets": ("agents.pets", {**PLAN, "elites": 2}),
-    "pddm, nn": ("agents.pddm", {**PLAN, "model": "nn"}),
+    "pets": ("agents.mpc.pets", {**PLAN, "elites": 2}),
+    "pddm, nn": ("agents.mpc.pddm", {**PLAN, "model": "nn"}),
 }
 REFUSED = (CheckpointError, KeyError, TypeError, ValueError, IndexError, AttributeError)  # by the runner, as damaged
 

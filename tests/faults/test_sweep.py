@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.folder import CHECKPOINTS
-from experiments.stopping import Stop
+from experiments.engine.run_folder import CHECKPOINTS
+from experiments.engine.signals import Stop
 from experiments.sweep import TRIES, start, sweep, write_table
 
 TOY = Path(__file__).resolve().parents[1] / "experiments" / "toy.py"

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from worlds import Exact, controllers, linear_world, local_of, mean_action_cost
 
-from gps import local as lc
 from gps.badmm import Dual, lean_of, update_dual
-from gps.linearise import linearise
-from gps.student import Seen, compare, distil
+from gps.steps import trajectory_step as lc
+from gps.steps.linearise import linearise
+from gps.steps.policy_step import Seen, compare, distil
 from lqr import Gaussian, LinearGaussianController, TrajectoryDistribution, forward, negative_log_density
 
 C, T, DX, DU = 2, 4, 3, 2

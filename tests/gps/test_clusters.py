@@ -6,7 +6,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import multivariate_normal
 from worlds import controllers, linear_world, sampled
 
-from gps.clusters import Groups, cluster, expectation, log_density, maximisation, nearest
+from gps.steps.clusters import Groups, cluster, expectation, log_density, maximisation, nearest
 
 K, T, DX, DU = 3, 6, 3, 2
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from worlds import Exact, controllers
 
-from agents.neural_policy import NeuralPolicy
-from gps.distillation import distil
-from gps.student import Seen, within_range
-from gps.student import distil as of_controllers
+from agents.policies.mlp import NeuralPolicy
+from gps.steps.distillation import distil
+from gps.steps.policy_step import Seen, within_range
+from gps.steps.policy_step import distil as of_controllers
 from lqr import InputError, LinearGaussianController
 
 DX, DU = 3, 2

@@ -8,11 +8,11 @@ import pytest
 from worlds import Point, Seen, TrueWorld
 
 from agents.tasks import make_task
-from agents.tasks.reacher import Reacher
-from dynamics.storage import load_tree, save_tree
-from experiments.grading import mean_return
+from agents.tasks.mujoco.reacher import Reacher
+from dynamics.storage.tree import load_tree, save_tree
+from experiments.engine.grading import mean_return
 from gps import ilqg_gps
-from gps.plans import plan
+from gps.steps.planned_trajectories import plan
 from lqr import InputError
 
 SMALL = ilqg_gps.Config(iterations=3, trials=2, plans=12, copies=2, policy_steps=800, hidden=(32,))

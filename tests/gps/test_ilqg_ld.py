@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from worlds import Fragile, Point
 
-from agents.tasks.pendulum import Pendulum
-from dynamics.storage import load_tree, save_tree
+from agents.tasks.classic.pendulum import Pendulum
+from dynamics.storage.tree import load_tree, save_tree
 from gps import ilqg_ld
 from lqr import InputError
 

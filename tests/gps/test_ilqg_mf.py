@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from worlds import Fragile, Seen
 
-from dynamics.storage import load_tree, save_tree
+from dynamics.storage.tree import load_tree, save_tree
 from gps import ilqg_mf
 from lqr import CheckpointError, InputError
 

@@ -7,10 +7,10 @@ import pytest
 from worlds import Point, linear_world, local_of, sampled
 
 from gps import badmm, mdgps
-from gps import local as lc
-from gps.imitation import Imitation, within_reach
-from gps.rounds import Known
-from gps.student import Seen, Student
+from gps.steps import trajectory_step as lc
+from gps.steps.local_policies import Known
+from gps.steps.policy_lag import Imitation, within_reach
+from gps.steps.policy_step import Seen, Student
 from lqr import forward
 
 C, T, DX, DU = 2, 4, 3, 2

@@ -6,10 +6,10 @@ from scipy.linalg import solve_discrete_are
 from worlds import Point
 
 from agents.rollout import rollout
-from agents.tasks.peg import REST, Peg
-from agents.tasks.point_mass import STARTS, PointMass
+from agents.tasks.classic.point_mass import STARTS, PointMass
+from agents.tasks.mujoco.peg import REST, Peg
 from gps import lqr_flm, mdgps
-from gps.initial import initial_controllers
+from gps.steps.initial_controllers import initial_controllers
 from lqr import InputError
 
 

@@ -12,10 +12,10 @@ from worlds import Point
 
 import gps
 from agents.rollout import rollout
-from agents.tasks.point_mass import PointMass
-from agents.tasks.reacher import ReacherFour
-from dynamics.storage import load_tree, save_tree
-from experiments import point_mass
+from agents.tasks.classic.point_mass import PointMass
+from agents.tasks.mujoco.reacher import ReacherFour
+from dynamics.storage.tree import load_tree, save_tree
+from experiments.configs import point_mass
 from gps import badmm, ilqg_gps, ilqg_ld, ilqg_mf, lqr_flm, mdgps, pi2, pigps, pilqr, pilqr_gps, reset_free
 from lqr import InputError
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from agents.neural_policy import NeuralPolicy
-from gps.linearise import linearise, observation_slopes, slopes, with_jacobian, with_mixture
+from agents.policies.mlp import NeuralPolicy
+from gps.steps.linearise import linearise, observation_slopes, slopes, with_jacobian, with_mixture
 
 C, N, T, DX, DU = 2, 6, 8, 3, 2
 

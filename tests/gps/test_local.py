@@ -5,7 +5,7 @@ import pytest
 from worlds import controllers, linear_world, local_of, mean_action_cost, sampled
 
 from agents.rollout import Trajectories
-from gps import local as lc
+from gps.steps import trajectory_step as lc
 from lqr import (
     LinearGaussianController,
     Lorentzian,

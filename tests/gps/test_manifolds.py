@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from agents.controllers import ControllerPolicy
+from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import rollout, run
-from agents.tasks.free_body import POSES, FreeBody
-from agents.tasks.wrapping import WrappingPendulum
+from agents.tasks.classic.free_body import POSES, FreeBody
+from agents.tasks.classic.wrapping_pendulum import WrappingPendulum
 from dynamics import Chart, Manifold, chart_of
-from dynamics.storage import load_tree, save_tree
+from dynamics.storage.tree import load_tree, save_tree
 from gps import badmm, lqr_flm
-from gps import local as lc
-from gps.student import Student
+from gps.steps import trajectory_step as lc
+from gps.steps.policy_step import Student
 from lqr import CheckpointError
 
 SWING = lqr_flm.Config(iterations=20, samples=4, initial_std=0.3, min_std=0.05)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from worlds import Exact, Point, controllers, linear_world, local_of, sampled
 
-from gps import local as lc
 from gps import mdgps
-from gps.linearise import linearise
 from gps.mdgps import priced
-from gps.student import Seen, distil, with_forecast, with_neighbours
+from gps.steps import trajectory_step as lc
+from gps.steps.linearise import linearise
+from gps.steps.policy_step import Seen, distil, with_forecast, with_neighbours
 from lqr import TrajectoryDistribution, expected_cost, forward, minimise_cost_within_kl
 
 C, T, DX, DU = 2, 4, 3, 2

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from worlds import controllers, linear_world, local_of, sampled
 
-from agents.tasks.disc import Disc
-from gps import local as lc
+from agents.tasks.classic.disc import Disc
 from gps import lqr_flm, pi2, pigps, pilqr, pilqr_gps
-from gps.path_integral import cost_to_go, deviations, divergence, explained, moved, temperature, weights
-from gps.rounds import Known
+from gps.steps import trajectory_step as lc
+from gps.steps.local_policies import Known
+from gps.steps.path_integral import cost_to_go, deviations, divergence, explained, moved, temperature, weights
 from lqr import QuadraticCost
 
 C, N, T, DX, DU = 2, 6, 4, 3, 2

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from agents.rollout import rollout
-from agents.tasks.peg import Peg
-from experiments import peg
+from agents.tasks.mujoco.peg import Peg
+from experiments.configs import peg
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import pytest
 from worlds import Seen, TrueWorld, rolled
 
 from agents.policies import make_policy
-from gps import plans
+from gps.steps import planned_trajectories as plans
 from lqr import NumericalError
 
 

@@ -5,9 +5,9 @@ import pytest
 from worlds import Point
 
 from dynamics import SimulatorPrior
-from dynamics.storage import load_tree, save_tree
+from dynamics.storage.tree import load_tree, save_tree
 from gps import lqr_flm
-from gps.rehearsal import Imagined
+from gps.steps.simulated_pretraining import Imagined
 from lqr import InputError
 
 

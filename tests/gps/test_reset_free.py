@@ -5,9 +5,9 @@ import pytest
 from worlds import Point, controllers, linear_world, local_of, sampled
 
 from agents.rollout import rollout
-from agents.tasks.reacher import Reacher, ReacherResetFree
-from gps import local as lc
+from agents.tasks.mujoco.reacher import Reacher, ReacherResetFree
 from gps import reset_free
+from gps.steps import trajectory_step as lc
 from lqr import InputError, Quadratic
 from lqr.costs import WeightedNorm
 

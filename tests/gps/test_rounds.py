@@ -3,9 +3,9 @@
 import numpy as np
 from worlds import Point
 
-from gps import local as lc
 from gps import lqr_flm
-from gps.rounds import Rounds
+from gps.steps import trajectory_step as lc
+from gps.steps.local_policies import Rounds
 
 
 def leaves(tree, path=""):

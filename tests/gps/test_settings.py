@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from gps import badmm, lqr_flm, mdgps, pi2, pilqr
-from gps.settings import check
+from gps.steps.settings import check
 from lqr import InputError
 
 METHODS = (lqr_flm, badmm, mdgps, pi2, pilqr)

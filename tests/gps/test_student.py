@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from worlds import Point
 
-from agents.tasks.partial import ReacherImages
+from agents.tasks.wrappers.partial import ReacherImages
 from gps import badmm, mdgps, pigps
 from lqr import InputError
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gps.local import Local
+from gps.steps.trajectory_step import Local
 from lqr import Gaussian, LinearGaussianController, LinearGaussianDynamics, Quadratic, QuadraticCost
 
 

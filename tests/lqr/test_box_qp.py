@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lqr import InputError, solve_box_qp
-from lqr.sweep import box_qp
+from lqr.kernels.ilqr_backward import box_qp
 
 
 def random_programme(seed, d):

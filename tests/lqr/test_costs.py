@@ -3,17 +3,7 @@
 import numpy as np
 import pytest
 
-from lqr import (
-    Action,
-    ActionLimits,
-    InputError,
-    Lorentzian,
-    Quadratic,
-    StateLimits,
-    Sum,
-    WeightedNorm,
-    make_convex,
-)
+from lqr import Action, ActionLimits, InputError, Lorentzian, Quadratic, StateLimits, Sum, WeightedNorm, make_convex
 from lqr.costs import barrier
 from lqr.expansion import ramp_weights
 from lqr.types import QuadraticCost

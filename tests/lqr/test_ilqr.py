@@ -11,8 +11,8 @@ from lqr.box_qp import solve_box_qp, sweep_with
 from lqr.constrained import constrained_ilqr
 from lqr.costs import Action, Quadratic, WeightedNorm
 from lqr.ilqr import ilqr
-from lqr.receding import receding_horizon, shift
-from lqr.sweep import compiled_sweep
+from lqr.kernels.ilqr_backward import compiled_sweep
+from lqr.receding_horizon import receding_horizon, shift
 
 
 def total_cost(dynamics, cost, x0, U):

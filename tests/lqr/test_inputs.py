@@ -15,8 +15,8 @@ from lqr import (
     minimise_cost_within_kl_per_step,
     negative_log_density,
 )
-from lqr.marginals import _divergence, _forward
-from lqr.riccati import _backward
+from lqr.kernels.marginals_blocked import _divergence, _forward
+from lqr.kernels.riccati_blocked import _backward
 
 
 def read_only(a):

@@ -7,10 +7,10 @@ from problems import random_controller, random_problem
 
 from lqr import forward, kl_divergence
 from lqr.batching import _finite, _inspect
+from lqr.kernels.matrix_products import add_lower_product, add_product, mirror, padded, write_product
+from lqr.kernels.simd import add_dot, add_row, copy_row, scale_row, transpose, write_row
 from lqr.lagrangian import _augment
 from lqr.passes import SMALL, backward_flat, divergence_flat, forward_flat
-from lqr.products import add_lower_product, add_product, mirror, padded, write_product
-from lqr.vectors import add_dot, add_row, copy_row, scale_row, transpose, write_row
 
 SIZES = [(1, 1, 1), (3, 2, 5), (9, 3, 4), (17, 9, 3)]
 

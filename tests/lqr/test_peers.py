@@ -7,7 +7,7 @@ from systems import SYSTEMS, quadratic
 
 from lqr import ilqr, solve_box_qp
 from lqr.box_qp import sweep_with
-from lqr.sweep import compiled_sweep
+from lqr.kernels.ilqr_backward import compiled_sweep
 
 
 def sweep_once(mu, H=None, T=1, dx=3, du=2, seed=0):

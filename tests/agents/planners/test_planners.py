@@ -6,22 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import truncnorm
 
-from agents.planners import (
-    CEM,
-    CMAES,
-    ICEM,
-    ILQR,
-    MPPI,
-    PLANNERS,
-    Gradient,
-    Objective,
-    RandomShooting,
-    RewardWeighted,
-)
+from agents.planners import CEM, CMAES, ICEM, ILQR, MPPI, PLANNERS, Gradient, Objective, RandomShooting, RewardWeighted
 from agents.planners.cem import truncated_normal
 from agents.planners.icem import coloured
+from agents.planners.models import Local
 from agents.planners.mppi import filtered, weights
-from agents.worlds import Local
 from lqr import InputError, LinearGaussianDynamics, NumericalError, Quadratic, backward, shift
 
 LOW, HIGH = np.array([-1.0, -2.0]), np.array([1.0, 3.0])

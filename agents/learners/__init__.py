@@ -1,0 +1,1 @@
+"""Reinforcement learners that others build on."""

@@ -1,0 +1,1 @@
+"""Model-predictive control, and the methods that plan."""

@@ -1,0 +1,90 @@
+"""What the policies that are trained here share: Gaussian actions, how they are handed out, and their limits."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from lqr import InputError
+
+from ..interfaces import Array
+
+
+class GaussianPolicy(ABC):
+    """u ~ N(mean(o), cov). A subclass has `mean`, and its own `covariance` where this depends on the observation.
+
+    Actions that are handed out by `act` and `predict` keep the limits; the mean and the samples for training do not.
+    """
+
+    low: Array  # (du,)
+    high: Array  # (du,)
+    cov: Array  # (du, du)
+    do: int  # numbers of an observation
+
+    @abstractmethod
+    def mean(self, o: Array) -> Array:
+        """Returns the mean actions (..., du) for observations (..., do)."""
+
+    def covariance(self, o: Array) -> Array:
+        """Returns the covariances of the actions (..., du, du) for observations (..., do): everywhere the same."""
+        return np.broadcast_to(self.cov, (*np.shape(o)[:-1], *self.cov.shape))
+
+    def deviations(self, o: Array, rng: np.random.Generator) -> Array:
+        """Returns deviations from the mean action (B, du), drawn for observations (B, do)."""
+        return rng.standard_normal((*o.shape[:-1], len(self.cov))) @ np.linalg.cholesky(self.cov).T
+
+    def sample(self, o: Array, t: int, rng: np.random.Generator | None) -> Array:
+        """Returns actions (B, du); the mean actions where rng is None."""
+        mean = self.mean(o)
+        return mean if rng is None else mean + self.deviations(o, rng)
+
+    def act(self, observation: Array) -> Array:
+        """Returns the mean action (du,), within the limits, for one observation (do,), or (B, du) for (B, do)."""
+        return np.clip(self.mean(self.checked(observation)), self.low, self.high)
+
+    def reset(self) -> None:  # noqa: B027  (to be overridden by a policy that remembers, and by no other)
+        """Begins an episode, for `act`; a policy without memory has nothing to forget."""
+
+    def predict(
+        self, observation: Array, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[Array, Any]:
+        """Returns (action, state) in the form of Stable-Baselines3; without `deterministic` it draws an action."""
+        o = self.checked(observation)
+        action = self.mean(o)
+        if not deterministic:
+            action = action + self.deviations(o, np.random.default_rng())
+        return np.clip(action, self.low, self.high).astype(np.float32), state
+
+    def checked(self, observation: Array) -> Array:
+        """Returns an observation (..., do) as an array. Raises InputError for another size."""
+        o = np.asarray(observation, dtype=float)
+        if o.shape[-1:] != (self.do,):
+            raise InputError(f"the observation has shape {o.shape}; expected ({self.do},)")
+        return o
+
+    @abstractmethod
+    def parameters(self) -> dict[str, Array]:
+        """Returns all arrays that the mean depends on, by name."""
+
+    @abstractmethod
+    def program(self) -> Any:
+        """Returns a torch module that maps observations (B, do) to what `act` hands out, for `export`."""
+
+
+class Memoryless(GaussianPolicy):
+    """A policy whose mean is a function of what it sees now."""
+
+    @abstractmethod
+    def torch_mean(self, p: dict[str, Any], o: Any) -> Any:
+        """Returns the mean actions (B, du) of raw observations (B, do), as tensors; p are the parameters."""
+
+    def program(self) -> Any:
+        """Returns a torch module that maps observations (B, do) to what `act` hands out, for `export`."""
+        import torch
+
+        from .export import program
+
+        def act(p: dict[str, Any], o: Any) -> Any:
+            return torch.clamp(self.torch_mean(p, o), p["low"], p["high"])
+
+        return program(act, self.parameters() | {"low": self.low, "high": self.high})

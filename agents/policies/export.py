@@ -1,0 +1,98 @@
+"""A policy as a file that runs without this library: TorchScript, which torch alone runs, or ONNX.
+
+The program takes raw observations and returns the mean actions within the limits, in float64 (but for convolutions in
+ONNX, float32); the units of the observations are part of it. A policy with memory also takes its memory (B, H), zeros
+at the start of an episode, and returns the next one.
+"""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lqr import InputError, StorageError
+
+from ..interfaces import Array
+
+FORMATS = {"torchscript": ".pt", "onnx": ".onnx"}
+
+
+def export(policy: Any, path: str | Path, format: str = "torchscript") -> Path:
+    """Writes a policy as a program, and returns the path, with the format's ending.
+
+    torch.jit.load(path)(o) maps a tensor (B, do) to (B, du); with memory, (o, memory) to (u, memory). In ONNX the names
+    are observation, action, memory and next_memory. Raises InputError for another format, for a policy that is no
+    network, and where the packages for ONNX are missing; StorageError where the file cannot be written.
+    """
+    if format not in FORMATS:
+        raise InputError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
+    if not hasattr(policy, "program"):
+        raise InputError(
+            f"got the policy {type(policy).__name__}, which is no network; expected the run of a method that trains "
+            "one, such as badmm or mdgps"
+        )
+    import torch
+
+    path = Path(path).with_suffix(FORMATS[format])
+    program, inputs = policy.program(), [torch.zeros(2, policy.do, dtype=torch.float64)]
+    names = ["observation"], ["action"]
+    if hasattr(policy, "memory"):
+        inputs.append(torch.zeros(2, policy.size, dtype=torch.float64))
+        names = ["observation", "memory"], ["action", "next_memory"]
+    try:
+        with warnings.catch_warnings(action="ignore"), torch.no_grad():  # torch's own, of its future
+            if format == "torchscript":
+                torch.jit.save(torch.jit.trace(program, tuple(inputs)), str(path))
+            else:
+                _onnx(program, inputs, path, *names)
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and path.parent.is_dir():
+            raise
+        raise StorageError(
+            f"{path}: it cannot be written ({type(error).__name__}); expected a folder to write"
+        ) from None
+    return path
+
+
+def _onnx(program: Any, inputs: list[Any], path: Path, given: list[str], found: list[str]) -> None:
+    import torch
+
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as missing:
+        raise InputError(
+            f"{missing.name} is not installed; expected it for ONNX: pip install onnx onnxscript"
+        ) from None
+    for name, value in list(program.named_buffers()):
+        if name.startswith("filter_"):  # ONNX Runtime has no convolution in float64
+            setattr(program, name, value.float())
+    batch = torch.export.Dim("batch")
+    shapes = (tuple({0: batch} for _ in inputs),)  # of the one argument *inputs
+    names: dict[str, Any] = {"input_names": given, "output_names": found}
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # torch tells that torchvision is not there
+    try:
+        made = torch.onnx.export(program, tuple(inputs), dynamic_shapes=shapes, dynamo=True, verbose=False, **names)
+    finally:
+        logging.disable(before)
+    assert made is not None
+    made.save(str(path))
+
+
+def program(function: Any, parameters: dict[str, Array]) -> Any:
+    """Returns a torch module that holds these arrays as buffers; its forward is function(buffers, *inputs)."""
+    import torch
+
+    class Program(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            for name, value in parameters.items():
+                self.register_buffer(name, torch.as_tensor(np.array(value, dtype=float)))
+
+        def forward(self, *inputs: Any) -> Any:
+            return function({name: getattr(self, name) for name in parameters}, *inputs)
+
+    return Program().train(False)

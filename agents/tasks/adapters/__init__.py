@@ -1,0 +1,1 @@
+"""Worlds that come from elsewhere, as tasks; and tasks as environments."""

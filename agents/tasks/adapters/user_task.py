@@ -1,0 +1,159 @@
+"""Your own robot or simulator as a task: an object that resets and steps one episode at a time is enough.
+
+    class Tank:                                      # x = [level (m), inflow (m^3/s)], u = valve
+        def reset(self, condition, rng):
+            self.x = np.array([1.0, 0.0])
+            return self.x
+
+        def step(self, u):
+            self.x = self.x + 0.1 * np.array([self.x[1] - 0.5 * np.sqrt(self.x[0]), u[0] - self.x[1]])
+            return self.x
+
+    task = OwnTask(Tank, cost, action_low=[0], action_high=[2], horizon=50, dt=0.1)
+
+The object may also have `over` (True once its episode has ended), `reward` (of the last step: then no cost is needed,
+one is learned from the rewards), and `observe()`, what the policy sees where that is not x.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from lqr import InputError
+
+from ...interfaces import Cost
+from ..costs.reward_cost import RewardCost
+
+Array = np.ndarray
+Metrics = Callable[[Array, Array], dict[str, Array]]
+
+
+class Simulator(Protocol):
+    """One simulation, or one robot."""
+
+    def reset(self, condition: int, rng: np.random.Generator) -> Any:
+        """Starts an episode in this condition, and returns x (dx,)."""
+        ...
+
+    def step(self, u: Array) -> Any:
+        """Applies u (du,), already within the limits, and returns x (dx,)."""
+        ...
+
+
+class OwnTask:
+    """As many simulators side by side as there are episodes, each built by `make()` when it is first needed.
+
+    `conditions` is how many different starts there are. `cost` is a `Cost` (see `lqr.costs`); None learns one from the
+    simulators' `reward`. `metrics(x, u)` returns numbers to judge by, (N,) each. One simulator is started at once, to
+    see what its x is like. Raises InputError for what does not fit.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Simulator],
+        cost: Cost | None = None,
+        *,
+        action_low: Sequence[float] | Array,
+        action_high: Sequence[float] | Array,
+        horizon: int,
+        dt: float = 1.0,
+        conditions: int = 1,
+        name: str = "own",
+        metrics: Metrics | None = None,
+    ):
+        if conditions < 1 or horizon < 1 or not dt > 0:
+            raise InputError(f"conditions is {conditions}, horizon {horizon}, dt {dt}; expected 1 or more, and dt > 0")
+        self.name, self.horizon, self.dt, self.conditions = name, horizon, dt, conditions
+        self.action_low, self.action_high = (np.array(a, dtype=float).reshape(-1) for a in (action_low, action_high))
+        self.du = len(self.action_low)
+        if self.action_high.shape != (self.du,) or not (self.action_low < self.action_high).all():
+            raise InputError(f"action_low is {action_low}, action_high {action_high}; expected low < high, one shape")
+        self._make, self._metrics, self._sims = make, metrics, [make()]
+        self.dx = len(vector(self._sims[0].reset(0, np.random.default_rng(0)), f"the x of {name} after reset"))
+        self.do = len(self._seen(self._sims[0], np.zeros(self.dx)))
+        self.learned = RewardCost(self.dx, self.du) if cost is None else None
+        self.cost: Cost = cost or self.learned  # type: ignore[assignment]
+
+    def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
+        """Starts simulation i in condition conditions[i]; returns x (B, dx)."""
+        B = len(conditions)
+        self.diverged, self._over = np.zeros(B, bool), np.zeros(B, bool)
+        self._x = rows(self.begin(np.asarray(conditions), rng), f"the x of {self.name} after reset", self.dx)
+        return self._x.copy()
+
+    def begin(self, conditions: Array, rng: np.random.Generator) -> Sequence[Any]:
+        """Starts a simulator in each condition (B,); returns what they say of x."""
+        while len(self._sims) < len(conditions):
+            self._sims.append(self._make())
+        self._now = self._sims[: len(conditions)]
+        return [sim.reset(int(c), rng) for sim, c in zip(self._now, conditions, strict=True)]
+
+    def advance(self, u: Array, which: Array) -> tuple[Sequence[Any], Array, Array]:
+        """Applies u (B, du) in the simulators `which` (A,); returns what these say of x, rewards and ends (A,)."""
+        sims = [self._now[i] for i in which]
+        after = [sim.step(u[i]) for sim, i in zip(sims, which, strict=True)]
+        rewards = np.array([getattr(sim, "reward", np.nan) for sim in sims], dtype=float)
+        return after, rewards, np.array([bool(getattr(sim, "over", False)) for sim in sims], dtype=bool)
+
+    def step(self, u: Array) -> Array:
+        """Applies u (B, du); returns x (B, dx). Whoever is at its end stays there and is not asked again."""
+        before, u = self._x.copy(), np.array(u, dtype=float)
+        reward = np.zeros(len(u))
+        self.diverged = self.diverged | ~np.isfinite(u).all(-1)
+        active = ~self.done()
+        if (which := np.flatnonzero(active)).size:
+            said, reward[which], self._over[which] = self.advance(u, which)
+            after = rows(said, f"the x of {self.name} after step", self.dx, finite=False)
+            sound = np.isfinite(after).all(1)
+            self._x[which[sound]], self.diverged[which[~sound]] = after[sound], True
+        if self.learned:
+            if not np.isfinite(reward).all():
+                raise InputError(f"{self.name}: got no finite reward; expected a cost, or a `reward` after each step")
+            keep = active & ~self.diverged
+            self.learned.add(before[keep], u[keep], reward[keep])
+            self.learned.end(self._x[active & self.done()])
+        return self._x.copy()
+
+    def observe(self) -> Array:
+        """Returns what a policy sees now, o (B, do)."""
+        if not hasattr(self._sims[0], "observe"):
+            return self._x.copy()
+        return np.stack([self._seen(sim, x) for sim, x in zip(self._now, self._x, strict=True)])
+
+    def done(self) -> Array:
+        """Returns which episodes have ended or diverged, (B,)."""
+        return self.diverged | self._over
+
+    def metrics(self, x: Array, u: Array) -> dict[str, Array]:
+        """Returns the numbers that were asked for, and the return where rewards are given, (N,) each."""
+        found = dict(self._metrics(x, u)) if self._metrics else {}
+        return found | ({"return": -self.cost(x, u).sum(-1)} if self.learned else {})
+
+    def _seen(self, sim: Any, x: Array) -> Array:
+        observe = getattr(sim, "observe", None)
+        return vector(observe(), f"the observation of {self.name}") if observe else x.copy()
+
+
+def rows(values: Sequence[Any], what: str, size: int, finite: bool = True) -> Array:
+    """Returns one vector (size,) of each value as a new array (B, size). Raises InputError as `vector` does."""
+    try:
+        found = np.array(values, dtype=float).reshape(len(values), -1)
+    except (TypeError, ValueError):
+        found = np.zeros((0, 0))
+    if found.shape != (len(values), size) or (finite and not np.isfinite(found).all()):  # one of them is to blame
+        found = np.stack([vector(value, what, size, finite) for value in values])
+    return found
+
+
+def vector(value: Any, what: str, size: int | None = None, finite: bool = True) -> Array:
+    """Returns a new float array (d,). Raises InputError, which names `what`, for anything else."""
+    try:
+        found = np.array(value, dtype=float).reshape(-1)
+    except (TypeError, ValueError):
+        raise InputError(f"{what} is {value!r}; expected numbers") from None
+    if size not in (None, len(found)) or not len(found):
+        raise InputError(f"{what} has {len(found)} numbers; expected {size or 'some'}")
+    if finite and not np.isfinite(found).all():
+        raise InputError(f"{what} is {found}; expected finite numbers")
+    return found

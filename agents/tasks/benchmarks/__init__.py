@@ -1,0 +1,1 @@
+"""The tasks of published benchmarks, with their costs."""

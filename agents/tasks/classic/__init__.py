@@ -1,0 +1,1 @@
+"""Tasks of a few equations, in NumPy."""

@@ -1,0 +1,100 @@
+"""Tasks that do not show the policy their whole state: the local controllers see it all, the policy a part.
+
+`point_mass_hidden` and `reacher_four_hidden` hide velocities: without memory, braking in time is guesswork.
+`reacher_images` shows a picture of the arm and its target from above in place of their places.
+"""
+
+import os
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lqr import InputError
+
+from ..classic.point_mass import PointMass
+from ..mujoco.reacher import Reacher, ReacherFour
+
+Array = np.ndarray
+ADVICE = "apt-get install --no-install-recommends libegl1 libgl1"
+
+
+class PointMassHidden(PointMass):
+    """Four starts, and half as many steps, twice as long; the policy sees position - target (2, m)."""
+
+    name, do = "point_mass_hidden", 2
+    horizon, dt = 50, 0.1
+
+    def __init__(self, conditions: int = 4):
+        super().__init__(conditions)
+
+    def observe(self) -> Array:
+        """Returns position - target, (B, 2)."""
+        return self.x[:, :2].copy()
+
+
+class ReacherFourHidden(ReacherFour):
+    """The policy sees cosines and sines of the angles, the target, and fingertip - target (8 numbers)."""
+
+    name, do = "reacher_four_hidden", 8
+
+    def observe(self) -> Array:
+        """Returns Gymnasium's observation without the velocities, (B, 8)."""
+        return np.delete(super().observe(), [6, 7], 1)
+
+    def view(self, x: Array) -> Array:
+        """Returns what is seen (..., 8) in states x (..., 6)."""
+        return np.delete(super().view(x), [6, 7], -1)
+
+
+class ReacherImages(Reacher):
+    """Reacher-v5's arm, targets and cost; the policy sees a picture from above, then cosines, sines and velocities.
+
+    The picture, size x size pixels of red, green and blue in [0, 1], is rendered by MuJoCo. Raises InputError where
+    there is no OpenGL to render with.
+    """
+
+    name, env_id = "reacher_images", None
+    view = None  # type: ignore[assignment]  # a picture has to be rendered
+
+    def __init__(self, conditions: int = 8, size: int = 64, layout_seed: int = 20_000):
+        super().__init__(conditions, layout_seed)
+        self.image = (size, size, 3)
+        self.do = size * size * 3 + 6
+
+    def observe(self) -> Array:
+        """Returns pictures and proprioception, (B, size * size * 3 + 6)."""
+        q, v = self._sim.field("qpos"), self._sim.field("qvel")
+        rest = np.concatenate([np.cos(q[:, :2]), np.sin(q[:, :2]), v[:, :2]], 1)
+        return np.concatenate([self.pictures().reshape(len(q), -1), rest], 1)
+
+    def pictures(self) -> Array:
+        """Returns what is seen from above now, (B, size, size, 3), in [0, 1]."""
+        import mujoco
+
+        renderer, camera = self._eye
+        data, out = mujoco.MjData(self.model), np.empty((len(self._sim.field("qpos")), *self.image))
+        for i, (q, v) in enumerate(zip(self._sim.field("qpos"), self._sim.field("qvel"), strict=True)):
+            data.qpos[:], data.qvel[:] = q, v
+            mujoco.mj_kinematics(self.model, data)
+            mujoco.mj_camlight(self.model, data)
+            renderer.update_scene(data, camera)
+            out[i] = renderer.render().reshape(*out.shape[1:2], 2, *out.shape[2:3], 2, 3).mean((1, 3))  # smooth edges
+        return out / 255
+
+    @cached_property
+    def _eye(self) -> tuple[Any, Any]:
+        import mujoco
+
+        self.model.vis.quality.shadowsize = self.model.vis.quality.offsamples = 0  # ten times faster in software
+        camera = mujoco.MjvCamera()
+        camera.lookat[:], camera.distance, camera.elevation, camera.azimuth = (0, 0, 0.01), 0.56, -90, 90
+        try:
+            if not {"DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL"} & set(os.environ):  # MuJoCo would look for a window
+                from mujoco.egl import GLContext
+                from mujoco.rendering.classic import gl_context
+
+                gl_context.GLContext = GLContext
+            return mujoco.Renderer(self.model, 2 * self.image[0], 2 * self.image[1]), camera
+        except Exception as error:  # every OpenGL binding has exceptions of its own
+            raise InputError(f"got no OpenGL for pictures ({type(error).__name__}); expected some: {ADVICE}") from None

@@ -1,0 +1,113 @@
+"""A probabilistic ensemble: networks that each predict a mean and a variance, on data drawn with replacement.
+
+Chua, Calandra, McAllister & Levine, Deep Reinforcement Learning in a Handful of Trials using Probabilistic Dynamics
+Models (2018), section 4 and appendix A.1: the variance tells noise, the members' disagreement what is not known.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..base import Array
+from ..threads import one_thread
+from .base import Params, Perceptrons
+
+
+class Ensemble(Perceptrons):
+    """Members whose log-variances stay softly between bounds that are learnt with them."""
+
+    word = "ensemble"
+    heads, bootstrap = 2, True
+    logs = ("high", "low")
+
+    def __init__(
+        self,
+        members: int = 5,
+        hidden: tuple[int, ...] = (64, 64),
+        steps: int = 1000,
+        rate: float = 3e-3,
+        batch: int = 256,
+        unroll: int = 1,
+        screen: bool = True,
+    ):
+        super().__init__(members, hidden, steps, rate, batch, unroll, screen)
+        self.settings["members"] = members
+
+    def members(self, x: Array, u: Array) -> tuple[Array, Array]:
+        """Returns each member's mean of x' and variance of its noise, (E, ..., dx) both."""
+        z, units = self._ask(x, u)
+        mean, var = self._moments(z)
+        shape = (len(mean), *np.shape(x))
+        return x + (units.change + units.spread * mean).reshape(shape), (units.spread**2 * var).reshape(shape)
+
+    def tangents(self, x: Array, u: Array) -> Array:
+        """Returns each member's exact Jacobian of its mean of x', (E, ..., dx, n)."""
+        return self._real(self._tangents(self._ask(x, u)[0]), np.shape(x))
+
+    def sample(self, x: Array, u: Array, rng: np.random.Generator) -> Array:
+        """Returns a draw of x' (..., dx): of a member chosen at random, then of its Gaussian."""
+        mean, var = self.members(x, u)
+        which = rng.integers(len(mean), size=(1, *mean.shape[1:-1], 1))
+        mean, var = (np.take_along_axis(a, which, 0)[0] for a in (mean, var))
+        return mean + np.sqrt(var) * rng.standard_normal(mean.shape)
+
+    def _extra(self, dx: int) -> dict[str, Array]:
+        E = self.members_
+        return {"high": np.full((E, 1, dx), 0.5), "low": np.full((E, 1, dx), -10.0)}
+
+    def _heads(self, params: Params, z: Any) -> tuple[Any, Any]:
+        """Returns means and bounded log-variances, (E, M, dx) each."""
+        from torch.nn.functional import softplus
+
+        mean, log = self._forward(params, z).chunk(2, -1)
+        log = params["high"] - softplus(params["high"] - log)
+        return mean, params["low"] + softplus(log - params["low"])
+
+    def _loss(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
+        """Each term weighed by its standard deviation, held fixed: else a member may call noise what it finds hard.
+
+        Seitzer, Tavakoli, Antic & Martius, On the Pitfalls of Heteroscedastic Uncertainty Estimation (2022), beta 1/2.
+        """
+        gap, log, last = self._errors(params, z, y, last)
+        return (gap**2 * (-log).exp() + log) * (0.5 * last[1]).exp(), last
+
+    def _score(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
+        """Returns twice the negative log-likelihoods of Student's t with 4 degrees of freedom, less a constant.
+
+        Under a Gaussian, a blow or two among the transitions that were held out would outweigh all others, and no
+        training would seem to help.
+        """
+        import torch
+
+        gap, log, last = self._errors(params, z, y, last)
+        return 5 * torch.log1p(gap**2 * (-log).exp() / 4) + log, last
+
+    def _errors(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any, tuple[Any, Any]]:
+        """Returns errors and log-variances so far, and both as the next step takes them.
+
+        Further steps ahead teach the mean alone: their variance is the sum of those of the steps, held fixed.
+        """
+        import torch
+
+        mean, log = self._heads(params, z)
+        gap = mean - y
+        if last is not None:
+            gap, log = last[0] + gap, torch.logaddexp(last[1], log.detach())
+        return gap, log, (gap, log.detach())
+
+    def _penalty(self, params: Params) -> Any:
+        return 0.01 * (params["high"] - params["low"]).sum()
+
+    def _moments(self, z: Array) -> tuple[Array, Array]:
+        import torch
+
+        with one_thread(), torch.inference_mode():
+            Z = torch.as_tensor(z, dtype=torch.float32)
+            mean, log = self._heads(self.params, Z.expand(self.members_, -1, -1))
+            return mean.double().numpy(), log.double().exp().numpy()
+
+    def _predict(self, z: Array) -> tuple[Array, Array]:
+        mean, var = self._moments(z)
+        gap = mean - mean.mean(0)
+        cov = np.einsum("emi,emj->mij", gap, gap) / len(mean)
+        return mean.mean(0), cov + var.mean(0)[..., None] * np.eye(mean.shape[-1])

@@ -1,0 +1,1 @@
+"""Methods, tasks and priors against each other."""

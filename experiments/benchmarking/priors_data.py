@@ -1,0 +1,70 @@
+"""What a prior global model makes of trials that were recorded once, iteration by iteration, for all priors alike."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import t as student
+
+from agents.rollout import rollout
+from dynamics import Chart, Fit, chart_of, diagnose, make_prior, predictive
+from gps.steps import trajectory_step as lc
+from lqr import LinearGaussianController
+
+Array = np.ndarray
+LEVELS = (50, 90, 99)  # per cent, of the intervals
+STEPS = 10  # of the longer prediction
+
+
+class Recorded(NamedTuple):
+    """The trials of one iteration's controllers: those a model may see, and others that it is judged by."""
+
+    seen: lc.Local  # trials (C, N, ...)
+    held_out: lc.Local  # trials (C, M, ...)
+
+
+def record(task: Any, method: Any, config: Any, seed: int, held_out: int) -> Iterator[Recorded]:
+    """Yields an iteration's trials, `config.samples` to be seen and `held_out` more, while the method learns."""
+    rng, every = np.random.default_rng(seed), np.arange(task.conditions)
+    for iteration in method.train(task, config, np.random.default_rng(seed)):
+        controller, chart = LinearGaussianController(**iteration.state["controller"]), chart_of(task)
+        if chart:
+            chart = Chart(chart.manifold, iteration.state["origin"])
+        ran = [rollout(task, controller, every, count, rng, chart=chart) for count in (config.samples, held_out)]
+        yield Recorded(*(lc.by_condition(trials, controller, np.ones(len(every)), chart) for trials in ran))
+
+
+def assess(word: str, task: Any, recorded: list[Recorded], strength: float | None = None) -> Iterator[dict[str, Any]]:
+    """Yields, for each iteration, how the local models under this prior do on the trials they have not seen."""
+    prior, trials = make_prior(word, task), 0
+    for number, (seen, unseen) in enumerate(recorded, 1):
+        start = time.process_time()
+        prior.update(*lc.transitions(seen))
+        fit = lc.fit(seen, prior, strength)
+        seconds = time.process_time() - start
+        trials += seen.x.shape[0] * seen.x.shape[1]
+        yield {
+            "prior": word,
+            "iteration": number,
+            "rollouts": trials,
+            **judged(fit, unseen),
+            "fit_ms": 1e3 * seconds,
+        }
+
+
+def judged(fit: Fit, unseen: lc.Local) -> dict[str, float]:
+    """Returns the errors of one and of several steps as shares of those of x' = x, the log likelihood in nats per
+    transition, and the shares of coordinates within the intervals of each level."""
+    counts = unseen.used > 0  # an episode may end early, or not have taken place
+    found = diagnose(fit, unseen.x, unseen.u, min(STEPS, int(counts.sum(-1).max())), weight=unseen.used)
+    ahead = predictive(fit.posterior, unseen.x[:, :, :-1], unseen.u)
+    gap = np.abs(unseen.x[:, :, 1:] - ahead.location)
+    spread = np.sqrt(np.diagonal(ahead.scale, axis1=-2, axis2=-1))
+    wide = {p: spread * student.ppf(0.5 + p / 200, ahead.df)[..., None] for p in LEVELS}
+    return {
+        "one_step": found.one_step.model / found.one_step.zero,
+        "k_step": found.k_step.model / found.k_step.zero,
+        "log_likelihood": found.log_likelihood,
+        **{f"coverage_{p}": float((gap <= wide[p])[counts].mean()) for p in LEVELS},
+    }

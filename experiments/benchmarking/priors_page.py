@@ -1,0 +1,62 @@
+"""report.html of a comparison of priors: what came of it in a line, the picture, the figures, and every seed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine import provenance as versions
+from ..reports import html as page
+
+MEASURES = {  # column of models.csv -> what people call it
+    "one_step": "error of one step, share of that of x' = x",
+    "k_step": "error of ten steps",
+    "log_likelihood": "log likelihood, nats per transition",
+    "coverage_50": "unseen trials within 50 % intervals",
+    "coverage_90": "within 90 %",
+    "coverage_99": "within 99 %",
+    "fit_ms": "CPU time of a fit, ms",
+}
+
+
+def document(
+    plan: Any, models: Sequence[Mapping[str, Any]], learned: Sequence[Mapping[str, Any]], picture: bytes
+) -> str:
+    """Returns the page, from the plan and the rows of models.csv and learning.csv."""
+    ends = {word: final_costs(learned, word) for word in plan.priors}
+    title = f"Priors compared on {plan.experiment}"
+    caption = "Errors and calibration on trials that no model saw; learning is the mean over the seeds and their range."
+    heads = ["", *plan.priors]
+    judged = [[name, *(_median(models, word, key) for word in plan.priors)] for key, name in MEASURES.items()]
+    parts = page.opening(title, verdict(ends), any(ends.values()), f"{len(plan.seeds)} seeds, {plan.held_out} held out")
+    parts += [page.figure(picture, "png", "Errors, intervals and learning", caption)]
+    parts += ["<h2>Local models, medians over the iterations</h2>", page.grid(heads, judged)]
+    if any(ends.values()):
+        rows = [
+            [f"seed {seed}", *(page.number(ends[w].get(seed, float("nan"))) for w in plan.priors)]
+            for seed in plan.seeds
+        ]
+        parts += ["<h2>Final cost of every seed</h2>", page.grid(heads, rows)]
+    about = {**plan._asdict(), "version": versions.own_version(), **versions.fingerprint()}
+    parts += [page.fold("Plan, versions and machine", page.pairs([(k, page.word(v)) for k, v in about.items()]))]
+    return page.document(title, parts)
+
+
+def final_costs(learned: Sequence[Mapping[str, Any]], word: str) -> dict[int, float]:
+    """Returns the cost of the last iteration of each seed."""
+    return {row["seed"]: row["cost"] for row in learned if row["prior"] == word}
+
+
+def verdict(ends: Mapping[str, Mapping[int, float]]) -> str:
+    """Returns with which prior it ends best, in plain words."""
+    means = {word: float(np.mean(list(costs.values()))) for word, costs in ends.items() if costs}
+    if not means:
+        return "The local models were judged; nothing was learned with them yet."
+    ranked = sorted(means, key=lambda word: means[word])
+    text = f"With the prior {ranked[0]} it ends best: mean final cost {means[ranked[0]]:.3g}"
+    return text + (f", against {means[ranked[1]]:.3g} with {ranked[1]}." if len(ranked) > 1 else ".")
+
+
+def _median(models: Sequence[Mapping[str, Any]], word: str, key: str) -> str:
+    values = [row[key] for row in models if row["prior"] == word]
+    return f"{np.median(values):.3g}" if values else "–"

@@ -1,6 +1,0 @@
-"""Cart-pole swing-up with PILCO's constants: plans in a Gaussian process, from episodes of 4 seconds."""
-
-from agents.tasks.cartpole import CartPole as task
-from gps import ilqg_ld as method
-
-config = method.Config(iterations=12)

@@ -1,0 +1,1 @@
+"""The experiments: a task, a method, a config."""

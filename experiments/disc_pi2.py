@@ -1,6 +1,0 @@
-"""A point in the plane and a disc in which it costs less, with no slope that tells of it; path integrals alone."""
-
-from agents.tasks.disc import Disc as task
-from gps import pi2 as method
-
-config = method.Config()

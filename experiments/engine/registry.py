@@ -1,0 +1,133 @@
+"""The experiments: the modules of `experiments/configs` that bind a task, a method and a config."""
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import io
+import tokenize
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from lqr import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "experiments" / "configs"
+MARKS = {"task", "method", "config"}  # a module is an experiment when it binds all three
+PACKAGES = ("gps", "agents")  # where the methods are
+METHOD_MARKS = {"Config", "train"}  # a module there is a method when it binds both
+
+
+class Experiment(NamedTuple):
+    """What an experiment's module says."""
+
+    name: str
+    text: str  # the module's docstring
+    task: Callable[[], Any]  # builds the task; `no_task` where a method is named alone
+    method: Any  # a module with Config and train
+    config: Any  # a frozen dataclass, method.Config
+    chosen: Mapping[str, Any] = MappingProxyType({})  # what the command line said of the task, by option
+
+
+class Field(NamedTuple):
+    """One setting of a method."""
+
+    name: str
+    default: Any
+    meaning: str  # with its unit; the comment beside the field
+
+
+def names() -> list[str]:
+    """Returns the names of the experiments, without importing one."""
+    return sorted(path.stem for path in FOLDER.glob("*.py") if _bound(path) >= MARKS)
+
+
+def methods() -> list[str]:
+    """Returns the names of the methods, each of which runs on any task, without importing one."""
+    return sorted(_places())
+
+
+def load(name: str) -> Experiment:
+    """Imports an experiment of this folder, or a method, by its name, whose settings are then its defaults.
+
+    Raises InputError, with the nearest names, for any other.
+    """
+    if name not in names():
+        if name in methods():
+            method = import_module(_places()[name])
+            return Experiment(name, inspect.getdoc(method) or name, no_task, method, method.Config())
+        raise InputError(f"unknown experiment {name!r}; {nearest(name, [*names(), *methods()])}")
+    module = import_module(f"experiments.configs.{name}")
+    return Experiment(name, inspect.getdoc(module) or name, module.task, module.method, module.config)
+
+
+def no_task() -> Any:
+    """Raises InputError: a method alone has no task."""
+    raise InputError("got a method without a task; expected --task TASK, or an experiment, which has a task")
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Returns the part of a message that names the choices nearest to a misspelt word, or else all of them."""
+    choices = list(choices)
+    close = difflib.get_close_matches(word, choices, 3, 0.55)
+    if close:
+        return (
+            f"did you mean {' or '.join(close)}? (all: {', '.join(choices)})"
+            if len(choices) < 9
+            else f"did you mean {' or '.join(close)}?"
+        )
+    return f"expected one of: {', '.join(choices)}"
+
+
+def fields(config: Any) -> list[Field]:
+    """Returns the settings of a Config with the values of this one and the comments beside the fields."""
+    comments = _comments(type(config))
+    return [Field(f.name, getattr(config, f.name), comments.get(f.name, "")) for f in dataclasses.fields(config)]
+
+
+def _places() -> dict[str, str]:
+    """Returns the module of each method."""
+    files = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    found = (path.relative_to(ROOT).with_suffix("") for path in files if _bound(path) >= METHOD_MARKS)
+    return {path.name: ".".join(path.parts) for path in found}
+
+
+def _bound(path: Path) -> set[str]:
+    """Returns the names that a module binds at its top level."""
+    return _bound_at(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _bound_at(path: Path, _: int) -> set[str]:
+    bound: set[str] = set()
+    for node in ast.parse(path.read_bytes()).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            bound |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            bound |= {n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            bound.add(node.name)
+    return bound
+
+
+def _comments(cls: type) -> dict[str, str]:
+    """Returns the comment at the end of the line of each annotated field of a class and of its bases."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        try:
+            source = inspect.cleandoc(inspect.getsource(base))
+        except (OSError, TypeError):
+            continue
+        by_line = {
+            token.start[0]: token.string.lstrip("# ")
+            for token in tokenize.generate_tokens(io.StringIO(source).readline)
+            if token.type == tokenize.COMMENT
+        }
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                found[node.target.id] = by_line.get(node.end_lineno or node.lineno, "")
+    return found

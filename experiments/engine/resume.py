@@ -1,0 +1,109 @@
+"""Going on with a run: only by what made it, with its settings, from its own checkpoint."""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lqr import CheckpointError, GPSError
+
+from . import provenance as versions
+from .registry import Experiment
+from .run_folder import Checkpoint, saved_config
+
+
+def restore(path: Path, experiment: Experiment) -> tuple[Any, int]:
+    """Returns the config and the seed of the run in a folder.
+
+    Raises CheckpointError, naming what differs, where the run is of another experiment, method or version.
+    """
+    saved = saved_config(path)
+    mine = {"experiment": experiment.name, "method": experiment.method.__name__, "version": versions.own_version()}
+    for key, value in mine.items():
+        if saved[key] != value:
+            raise CheckpointError(
+                f"{path}: got a run of {key} {saved[key]!r}, expected {value!r}; resume it by what made it"
+            )
+    names = {field.name for field in dataclasses.fields(experiment.config)}
+    if odd := sorted(names ^ set(saved["config"])):
+        raise CheckpointError(
+            f"{path}: got settings that differ from this method's in {', '.join(odd)}; it is of another version"
+        )
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in saved["config"].items()}
+    for name, value in values.items():
+        default = getattr(experiment.config, name)
+        if not _alike(value, default):
+            raise CheckpointError(f"{path}: got {name} = {value!r} in config.json, expected a {type(default).__name__}")
+    try:
+        return type(experiment.config)(**values), saved["seed"]
+    except (GPSError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: got a config.json that is refused: {error}") from None
+
+
+def _alike(value: Any, default: Any) -> bool:
+    """Returns whether a saved value may stand where this default stands."""
+    numbers = (int, float)
+    return (
+        type(value) is type(default)
+        or None in (value, default)
+        or (type(value) in numbers and type(default) in numbers)
+    )
+
+
+def check_owner(checkpoint: Checkpoint, experiment: Experiment, config: Any, seed: int, path: Path) -> None:
+    """Raises CheckpointError, naming what differs, where a checkpoint is of another run than config.json says."""
+    settings = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(config).items()}
+    saved = checkpoint.meta["config"]
+    odd = [
+        key
+        for key in {**settings, **saved}
+        if saved.get(key) != settings.get(key) or (key in saved) != (key in settings)
+    ]
+    odd += [
+        key for key, value in {"experiment": experiment.name, "seed": seed}.items() if checkpoint.meta[key] != value
+    ]
+    if odd or not isinstance(checkpoint.tree.get("state"), dict):
+        raise CheckpointError(
+            f"{path}: got a checkpoint that differs from config.json in {', '.join(odd) or 'state'}; "
+            "expected those of one run; take the whole folder from one place"
+        )
+
+
+def restore_generator(rng: np.random.Generator, state: dict[str, Any], path: Path) -> None:
+    """Puts a saved state into a generator. Raises CheckpointError where it is refused."""
+    try:
+        rng.bit_generator.state = state
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(
+            f"{path}: got a random generator's state that is refused ({error}); it is damaged"
+        ) from None
+
+
+def same_machine(saved: Mapping[str, Any], mine: Mapping[str, Any], strict: bool = False) -> bool:
+    """Returns whether the last bits will be those of an uninterrupted run; warns where they may not.
+
+    Raises CheckpointError instead of the warning where `strict`.
+    """
+    odd = sorted(key for key in {**saved, **mine} if saved.get(key) != mine.get(key))
+    if odd and strict:
+        raise CheckpointError(
+            f"{', '.join(odd)} differ from the run's first part, expected the same: leave out --strict-resume to go on "
+            "with other last bits"
+        )
+    if odd:
+        warnings.warn(
+            f"{', '.join(odd)} differ from the run's first part: it goes on, but not to the same last bits",
+            stacklevel=2,
+        )
+    return not odd
+
+
+def unfit(error: Exception, path: Path) -> CheckpointError:
+    """Returns the error for a checkpoint whose state a method cannot go on from."""
+    return CheckpointError(
+        f"{path}: got a checkpoint that its method cannot go on from ({type(error).__name__}: {error}); expected the "
+        "state of this experiment: take the whole folder from one place"
+    )

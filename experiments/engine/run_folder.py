@@ -1,0 +1,217 @@
+"""The folder of a run: who may write in it, what it holds, and from where it goes on."""
+
+import fcntl
+import json
+import os
+import socket
+import stat
+import warnings
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dynamics.storage.files import ASIDE, clean_up, discard, folders_by_number, make_folder, read_json, write_file
+from dynamics.storage.tree import load_tree, save_tree
+from lqr import CheckpointError, GPSError, StorageError
+
+from .tables import Table
+
+LOCK, CONFIG, RESULT, CHECKPOINTS = "run.lock", "config.json", "result.json", "checkpoints"
+KEEP = 2  # checkpoints
+TABLES = ("metrics.csv", "conditions.csv", "timing.csv")
+
+
+class Busy(GPSError):
+    """Another process works in the folder."""
+
+
+class Checkpoint(NamedTuple):
+    """Where a run stood after an iteration."""
+
+    tree: dict[str, Any]  # "state" of the method, "policy"
+    meta: dict[str, Any]  # iteration, seconds, rng, marks in the tables, and whose it is
+
+
+class RunFolder:
+    """A run's folder, locked for this process while it is entered."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.metrics = Table(path / TABLES[0])  # a row per iteration
+        self.conditions = Table(path / TABLES[1])  # a row per iteration and condition
+        self.timing = Table(path / TABLES[2])  # a row per iteration; the only table that differs from run to run
+        self._lock = -1
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Makes the folder of a new run. Raises CheckpointError where something is in it, Busy, StorageError."""
+        self._refuse_what_is_there()
+        make_folder(self.path)
+        self._take_lock()
+        self._refuse_what_is_there()  # once more: another process may have come and gone before the lock
+        clean_up(self.path)
+        make_folder(self.path / CHECKPOINTS)
+        write_file(self.path / CONFIG, json.dumps(config, indent=1, allow_nan=False).encode())
+
+    def reopen(self) -> None:
+        """Takes the folder of a run again. Raises CheckpointError for a folder with links in it, Busy, StorageError."""
+        if not self.path.is_dir():
+            raise CheckpointError(f"{self.path}: got no folder of that name; expected the folder of a run")
+        for parent, folders, files in os.walk(self.path):
+            for name in folders + files:
+                if os.path.islink(os.path.join(parent, name)):
+                    raise CheckpointError(
+                        f"{self.path}: got a link, {name}; a run makes none, so look where it came from"
+                    )
+        self._take_lock()
+        make_folder(self.path / CHECKPOINTS)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Removes what a killed writer left half-written."""
+        clean_up(self.path)
+        for folder in filter(Path.is_dir, list(self.path.iterdir())):
+            clean_up(folder)
+
+    def save(self, number: int, tree: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+        """Writes the checkpoint of an iteration, after all that it counts on, and removes those before the last two.
+
+        Raises StorageError where the disk refuses, or the folder is no longer the one that was locked.
+        """
+        self._check_place()
+        marks = {table.path.name: table.flush() for table in self._tables()}
+        steps = self.path / CHECKPOINTS
+        save_tree(steps / f"step_{number}", tree, {**meta, "iteration": number, "tables": marks})
+        for _, old in list(folders_by_number(steps, "step_"))[KEEP:]:
+            discard(old)
+
+    def newest(self) -> Checkpoint | None:
+        """Returns the newest whole checkpoint; None where the run never saved one.
+
+        A damaged newest one is passed over with a warning. Raises CheckpointError where all are damaged.
+        """
+        steps = self.path / CHECKPOINTS
+        found = list(folders_by_number(steps, "step_")) if steps.is_dir() else []
+        for number, folder in found:
+            try:
+                tree, meta = load_tree(folder)
+                return Checkpoint(tree, checked(meta, number, folder))
+            except CheckpointError as error:
+                if folder == found[-1][1]:
+                    raise
+                warnings.warn(f"{error}; going on from the checkpoint before", stacklevel=2)
+        return None
+
+    def cut_back(self, checkpoint: Checkpoint | None) -> None:
+        """Cuts the tables back to where they were at a checkpoint; to nothing where there is none."""
+        for table in self._tables():
+            table.cut(checkpoint.meta["tables"][table.path.name] if checkpoint else None)
+
+    def _tables(self) -> tuple[Table, ...]:
+        return self.metrics, self.conditions, self.timing
+
+    def _refuse_what_is_there(self) -> None:
+        """Raises CheckpointError for a folder that is not empty, and Busy where somebody works in it."""
+        if not self.path.is_dir():
+            return
+        try:
+            found = sorted(p.name for p in self.path.iterdir())
+        except OSError as error:
+            raise StorageError(f"cannot read {self.path}: {error.strerror}; take another --out") from None
+        if CONFIG in found:
+            if self._lock < 0 and LOCK in found:
+                self._take_lock()
+            remedy = f"go on with it by --resume {self.path}, or take another --out"
+            raise CheckpointError(f"{self.path}: got a folder that holds a run already; {remedy}")
+        ours = (LOCK, CHECKPOINTS)  # of a run that was killed before it wrote its config
+        foreign = [name for name in found if name not in ours and not name.startswith(ASIDE)]
+        if CHECKPOINTS in found and os.listdir(self.path / CHECKPOINTS):
+            foreign.append(CHECKPOINTS)
+        if foreign:
+            raise CheckpointError(f"{self.path}: got a folder with {foreign[0]} in it; expected a new or an empty one")
+
+    def _take_lock(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            self._lock = os.open(self.path / LOCK, flags, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not stat.S_ISREG(os.fstat(self._lock).st_mode):
+                raise CheckpointError(f"{self.path}: got a {LOCK} that is no file; expected one of a run, or none")
+            os.truncate(self._lock, 0)
+            os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        except BlockingIOError:
+            owner = os.read(self._lock, 200).decode(errors="replace").strip() or "another process"
+            raise Busy(f"{self.path}: in use by {owner}; wait for it, or take another folder") from None
+        except OSError as error:
+            raise StorageError(f"cannot write in {self.path}: {error.strerror}; take another --out") from None
+
+    def _check_place(self) -> None:
+        """Raises StorageError where the locked folder was removed or replaced under us."""
+        try:
+            there, mine = os.stat(self.path / LOCK), os.fstat(self._lock)
+            if (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
+                return
+        except OSError:
+            pass
+        raise StorageError(f"cannot write {self.path}: the run's folder was removed or replaced; start the run again")
+
+
+def new_path(experiment: str, seed: int) -> Path:
+    """Returns the usual folder of a new run, runs/EXPERIMENT/DATE-TIME-seedSEED."""
+    name = f"{datetime.now():%Y-%m-%d-%H%M%S}-seed{seed}"
+    path = Path("runs") / experiment / name
+    count = 2
+    while path.exists():
+        path = path.with_name(f"{name}-{count}")
+        count += 1
+    return path
+
+
+def saved_config(path: Path) -> dict[str, Any]:
+    """Returns what config.json of a run's folder says. Raises CheckpointError."""
+    if not (path / CONFIG).exists():
+        raise CheckpointError(f"{path}: got no {CONFIG} there; expected the folder of a run, as --out or runs/ has it")
+    config = read_json(path / CONFIG)
+    expected = {"experiment": str, "seed": int, "config": dict, "version": str, "fingerprint": dict, "method": str}
+    wrong = [key for key, kind in expected.items() if type(config.get(key)) is not kind]
+    if wrong:
+        raise CheckpointError(
+            f"{path / CONFIG}: got nothing usable for {', '.join(wrong)}; expected it as the run wrote it"
+        )
+    return config
+
+
+def checked(meta: dict[str, Any], number: int, folder: Path) -> dict[str, Any]:
+    """Returns what a checkpoint says of itself. Raises CheckpointError where it is not of the form that a run wrote."""
+    kinds = {
+        "iteration": int,
+        "seconds": float,
+        "saving": float,
+        "exact": bool,
+        "rng": dict,
+        "tables": dict,
+        "config": dict,
+        "experiment": str,
+        "seed": int,
+    }
+    wrong = [key for key, kind in kinds.items() if type(meta.get(key)) is not kind]
+    marks = meta["tables"] if "tables" not in wrong else {}
+    if set(marks) != set(TABLES) or not all(_is_mark(mark) for mark in marks.values()):
+        wrong.append("tables")
+    if wrong or meta["iteration"] != number:
+        found = ", ".join(wrong) or "iteration"
+        raise CheckpointError(
+            f"{folder}: got unusable entries ({found}); it is no checkpoint of a run: take another copy"
+        )
+    return meta
+
+
+def _is_mark(mark: Any) -> bool:
+    return isinstance(mark, dict) and type(mark.get("bytes")) is int and mark["bytes"] >= 0 and "sha256" in mark

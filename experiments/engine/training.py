@@ -1,0 +1,170 @@
+"""One run, from its first iteration or from a checkpoint to its report."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.interfaces import Iteration
+from agents.saving import state_of
+from dynamics.storage.tree import save_tree
+from lqr import CheckpointError
+
+from ..reports.finalise import finish, finished
+from . import provenance as versions
+from .cli import PROGRAM
+from .grading import judge
+from .progress import Display
+from .registry import Experiment
+from .resume import check_owner, restore_generator, same_machine, unfit
+from .run_folder import RunFolder, saved_config
+from .signals import Stop
+from .tables import Events, read
+
+DRAWN = 6  # conditions whose trajectories are kept for the figure
+OF_LAST = ("x", "mean", "cov", "policy_x", "model_error", "lambda", "nu")
+WHOLE = ("open_loop", "promise_start", "promise_real", "promise_drawn", "plan_trace")  # not by condition
+PER_CONDITION = ("cost", "policy_cost", "predicted", "actual", "kl", "eta", "epsilon")  # columns of conditions.csv
+
+
+def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
+    """Returns what config.json says."""
+    return {
+        "experiment": experiment.name,
+        "text": experiment.text,
+        "method": experiment.method.__name__,
+        "seed": seed,
+        "config": dataclasses.asdict(config),
+        "chosen": dict(experiment.chosen),
+        "version": versions.own_version(),
+        "fingerprint": versions.fingerprint()
+        | ({"cost": changes} if (changes := experiment.chosen.get("cost_digest")) else {}),
+        "dependencies": versions.dependencies(),
+    }
+
+
+def run(experiment: Experiment, config: Any, seed: int, path: Path, resume: bool = False, strict: bool = False) -> int:
+    """Trains, and leaves everything in the folder `path`. Returns the process's exit code: 0, or 128 + a signal.
+
+    With `strict`, a run of another machine is not resumed: its last bits could differ.
+    """
+    exact = True
+    with Stop() as stop, RunFolder(path) as folder:
+        about = describe(experiment, config, seed)
+        if resume:
+            folder.reopen()
+            if finished(path):
+                print(f"{path} is finished already; its report is {path / 'report.html'}")
+                return 0
+            exact = same_machine(saved_config(path)["fingerprint"], about["fingerprint"], strict)
+        task = experiment.task()
+        if not resume:
+            folder.begin(about)
+        _train(experiment, task, config, seed, folder, stop, exact)
+        if not stop.asked:
+            finish(task, folder, stop)
+        if stop.asked:
+            print(f"stopped and saved; go on with:  {PROGRAM} {experiment.name} --resume {path}", flush=True)
+            return 128 + stop.asked
+        return 0
+
+
+def _train(
+    experiment: Experiment, task: Any, config: Any, seed: int, folder: RunFolder, stop: Stop, exact: bool
+) -> None:
+    """Runs the iterations that are missing, with a checkpoint after each."""
+    rng = np.random.default_rng(seed)
+    checkpoint = folder.newest()
+    state, done, before, saving = None, 0, 0.0, 0.0
+    if checkpoint:
+        check_owner(checkpoint, experiment, config, seed, folder.path)
+        state, done = checkpoint.tree["state"], checkpoint.meta["iteration"]
+        before, saving = checkpoint.meta["seconds"], checkpoint.meta["saving"]
+        exact &= checkpoint.meta["exact"]
+        restore_generator(rng, checkpoint.meta["rng"], folder.path)
+    folder.cut_back(checkpoint)
+    total = getattr(config, "iterations", None)
+    if total is not None and done >= total:
+        return
+    events = Events(folder.path, read(folder.metrics.path))
+    display = Display(f"{experiment.name}, seed {seed}, in {folder.path}", total, done)
+    start = last = time.perf_counter()
+    spent, episodes = time.process_time(), experiment.chosen.get("grade_episodes")
+    judged = experiment.task() if episodes else None  # its own: what is seen there is not learned from
+    try:
+        for iteration in _iterations(experiment.method.train(task, config, rng, state=state), state, done, folder.path):
+            _one_thread()
+            now, cpu = time.perf_counter(), time.process_time() - spent
+            row = {"iteration": iteration.number, **iteration.scalars}
+            if episodes:
+                row |= judge(judged, iteration.policy, episodes)
+            ready = time.perf_counter()
+            folder.metrics.append(row)
+            folder.conditions.append(*by_condition(iteration))
+            folder.timing.append(
+                {"iteration": iteration.number, "elapsed": before + now - start, "seconds": now - last, "cpu": cpu}
+            )
+            events.append(row)
+            if iteration.number == total or stop.asked or total is None:
+                save_tree(folder.path / "trajectories", drawn(iteration.arrays), finite=False)
+            meta = {
+                "experiment": experiment.name,
+                "config": dataclasses.asdict(config),
+                "seed": seed,
+                "rng": rng.bit_generator.state,
+                "seconds": before + time.perf_counter() - start,
+                "saving": saving,  # seconds that the checkpoints before this one took
+                "exact": exact,
+            }
+            folder.save(iteration.number, {"state": iteration.state, "policy": state_of(iteration.policy)}, meta)
+            last, spent = time.perf_counter(), time.process_time()
+            saving += last - ready
+            pace = (last - start) / (iteration.number - done)
+            left = None if total is None else pace * (total - iteration.number)
+            display.iteration(iteration.number, iteration.scalars, before + last - start, left)
+            if stop.asked:
+                break
+    finally:
+        display.close()
+        events.close()
+
+
+def _iterations(training: Iterator[Iteration], state: Any, done: int, path: Path) -> Iterator[Iteration]:
+    """Yields the iterations; what a saved state makes of the first of them is a fault of the state."""
+    try:
+        first = next(training, None)
+        if state is not None and (first is None or first.number != done + 1):
+            raise ValueError(f"iteration {first and first.number} follows {done}")
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if state is None or isinstance(error, CheckpointError):
+            raise
+        raise unfit(error, path) from error
+    if first is not None:
+        yield first
+        yield from training
+
+
+def by_condition(iteration: Iteration) -> list[dict[str, float]]:
+    """Returns a row for each condition; what the method does not yield is NaN."""
+    per = {key: np.ravel(iteration.arrays[key]) for key in PER_CONDITION if key in iteration.arrays}
+    count = max(map(len, per.values()), default=0)
+    per = {key: value for key, value in per.items() if len(value) == count}
+    empty = np.full(count, np.nan)
+    numbers = [{key: float(per.get(key, empty)[c]) for key in PER_CONDITION} for c in range(count)]
+    return [{"iteration": iteration.number, "condition": c, **row} for c, row in enumerate(numbers)]
+
+
+def drawn(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arrays of the last iteration that figures draw, of the first few conditions."""
+    kept = {key: np.asarray(arrays[key])[:DRAWN] for key in OF_LAST if key in arrays}
+    return kept | {key: np.asarray(arrays[key]) for key in WHOLE if key in arrays}
+
+
+def _one_thread() -> None:
+    """Keeps torch, once a method has loaded it, to one thread: the order of its sums is then always the same."""
+    if (torch := sys.modules.get("torch")) and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)

@@ -1,6 +1,0 @@
-"""Gymnasium's pendulum: MPC teaches a neural policy in ten episodes, which TRPO then improves for 30 000 steps."""
-
-from agents import mbmf as method
-from agents.tasks.pendulum_v1 import PendulumV1 as task
-
-config = method.Config()

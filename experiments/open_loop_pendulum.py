@@ -1,6 +1,0 @@
-"""Gymnasium's Pendulum-v1 by whole plans carried out open loop: five episodes of 10 s, the first one random."""
-
-from agents import open_loop as method
-from agents.tasks.pendulum_v1 import PendulumV1 as task
-
-config = method.Config(iterations=5, hold=5)

@@ -1,6 +1,0 @@
-"""Gymnasium's Pendulum-v1 by PDDM, filtered and reward-weighted plans: five episodes of 10 s, the first one random."""
-
-from agents import pddm as method
-from agents.tasks.pendulum_v1 import PendulumV1 as task
-
-config = method.Config(iterations=5, random=0, refit=50, hold=5)

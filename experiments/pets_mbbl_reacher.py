@@ -1,6 +1,0 @@
-"""The benchmark's reacher by PETS: another target in each of 50 episodes of one second."""
-
-from agents import pets as method
-from agents.tasks.mbbl_bodies import MbblReacher as task
-
-config = method.Config(iterations=50, horizon=15, plan_iterations=5, fit_steps=300)

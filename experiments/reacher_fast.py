@@ -1,9 +1,0 @@
-"""Reach any target after a few dozen trials: plans in a Gaussian process teach one neural policy (Reacher-v5)."""
-
-from functools import partial
-
-from agents.tasks.reacher import Reacher
-from gps import ilqg_gps as method
-
-task = partial(Reacher, conditions=200)
-config = method.Config(iterations=8, trials=4, replay=1)  # 32 trials

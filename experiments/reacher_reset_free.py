@@ -1,6 +1,0 @@
-"""Reach any target although no start comes twice: trials that are alike share a controller, all teach one policy."""
-
-from agents.tasks.reacher import ReacherResetFree as task
-from gps import reset_free as method
-
-config = method.Config()  # 15 iterations of 40 trials

@@ -1,0 +1,114 @@
+"""After the last iteration: the policy, its grade, the pictures and the page that shows it all."""
+
+import json
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.mpc.model_evaluation import ceiling, plans_in_a_model
+from agents.saving import build_policy, save_policy
+from dynamics.storage.files import read_json, write_file
+from lqr import CheckpointError, GPSError
+
+from ..engine.grading import grade, grade_random, grade_still, grade_unseen
+from ..engine.progress import clock, places, table
+from ..engine.run_folder import RESULT, RunFolder, saved_config
+from ..engine.signals import Stop
+from ..engine.summary import ceiling_rows, summarise, unseen_rows, verdict
+from ..viewer import video
+from . import figures
+from . import run_report as report
+
+MOST = 2_000_000  # steps of the true physics that a plan of an episode in it may take
+
+
+def finished(path: Path) -> bool:
+    """Returns whether a run's folder holds its result, which is written last."""
+    return (path / RESULT).exists()
+
+
+def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
+    """Makes what a finished run leaves, out of its last checkpoint; returns early where a signal asks to stop."""
+    path, about = folder.path, saved_config(folder.path)
+    checkpoint = folder.newest()
+    if checkpoint is None:
+        raise CheckpointError(f"{path}: got a run without an iteration; expected one or more")
+    policy = build_policy(checkpoint.tree.get("policy"), path, task)
+    save_policy(path / "policy", policy, experiment=about["experiment"], task=task.name, seed=about["seed"])
+    start = time.perf_counter()
+    kept = ("seconds", "saving", "exact")
+    result: dict[str, Any] = {**{key: checkpoint.meta[key] for key in kept}, **summarise(path)}
+    result["exact_resume"] = result.pop("exact")  # False: a part of the run was on a machine that rounds otherwise
+    global_policy = getattr(policy, "sees", "o") == "o"  # local controllers know their own conditions only
+    env_id = getattr(task, "env_id", None) if global_policy else None
+    if env_id and not stop.asked:
+        print(f"grading the policy in {env_id} ...", flush=True)
+        result |= {"env_id": env_id, "grade": grade(env_id, policy)._asdict(), "random": grade_random(env_id)._asdict()}
+        result["still"] = grade_still(env_id)._asdict()
+    if global_policy and hasattr(task, "unseen"):
+        result["unseen"] = grade_unseen(task, policy)
+    skipped = []
+    if not stop.asked and plans_in_a_model(policy):
+        print("planning an episode in the true physics ...", flush=True)
+        try:
+            result["ceiling"] = ceiling(task, policy, np.random.default_rng(0), MOST)._asdict()
+        except GPSError as error:
+            skipped.append(f"no ceiling: {error}")
+    result["verdict"] = verdict(result)
+    top = result.get("ceiling", {}).get("true")
+    for make in (lambda: _draw(path, task, top), lambda: video.make_apart(path, task, lambda: stop.asked)):
+        if not stop.asked and (reason := make()):
+            skipped.append(reason)
+            warnings.warn(reason, stacklevel=2)
+    result |= {"skipped": skipped, "finish_seconds": time.perf_counter() - start}
+    if stop.asked:
+        return
+    folder.tidy()
+    write_file(path / "report.html", report.page(path, about, result).encode())
+    write_file(path / RESULT, json.dumps(result, indent=1, allow_nan=False).encode())
+    show(path, result)
+
+
+def _draw(path: Path, task: Any, ceiling: float | None) -> str | None:
+    """Draws the figures; a library that cannot draw costs the pictures and not the run. Raises what the disk raises."""
+    try:
+        return figures.draw(path, task, ceiling)
+    except (GPSError, OSError):
+        raise
+    except Exception as error:
+        return f"figures skipped: {type(error).__name__}: {error}"
+
+
+def show(path: Path, result: dict[str, Any]) -> None:
+    """Prints the final table."""
+    rows = [("result", result["verdict"])]
+    if "grade" in result:
+        got = result["grade"]
+        text = f"return {got['mean_return']:.2f} ± {got['standard_error']:.2f} (standard error)"
+        rows.append((result["env_id"], f"{text}, {got['episodes']} episodes"))
+        if got["final_distance"] is not None:
+            rows.append(("final distance", f"{got['final_distance']:.4f} m, mean of the episodes"))
+    rows += unseen_rows(result) + ceiling_rows(result)
+    rows += [
+        (name, f"{value:.0f}" if value == int(value) else f"{value:.4g}") for name, value in result["figures"].items()
+    ]
+    times = f"{clock(result['seconds'])} training, {clock(result['finish_seconds'])} grading and pictures"
+    rows += [("time", f"{times}; {100 * result['saving'] / max(result['seconds'], 1e-9):.1f} % in checkpoints")]
+    rows += [("skipped", reason) for reason in result["skipped"]]
+    table(rows)
+    places(
+        [
+            ("look at", f"{path / 'report.html'}"),
+            ("evaluate", f"python experiments/evaluate.py {path}"),
+            ("watch", f"python experiments/watch.py {path}"),
+            ("use", f"agents.load_policy({str(path)!r})"),
+        ]
+    )
+
+
+def reread(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns what config.json and result.json of a finished run say."""
+    return saved_config(path), read_json(path / RESULT)

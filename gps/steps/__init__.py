@@ -1,0 +1,1 @@
+"""What the methods share: the steps of an iteration."""

@@ -1,0 +1,223 @@
+"""Smooth dynamics x' = f(x, u), rolled out and differentiated for a batch, in Python or compiled by numba."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from .errors import InputError
+from .kernels.ilqr_backward import DIFFERENTIATE, ROLL
+from .kernels.jit import pointer
+from .types import Array
+
+FIRST, SECOND = 6e-6, 1e-4  # steps of the differences, relative to max(1, |x|): where truncation meets rounding
+Dynamics = Callable[[Array, Array], Array]
+TimedDynamics = Callable[[Array, Array, int], Array]
+
+
+def is_compiled(function: Any) -> bool:
+    """Returns whether numba has compiled it."""
+    return hasattr(function, "py_func")
+
+
+@lru_cache(maxsize=64)
+def compiled(f: Any, jacobian: Any, pointers: bool, second: bool) -> tuple[Any, Any]:
+    """Returns roll and differentiate over numba's f (and jacobian, or None), as pointers or as functions.
+
+    With `second`, differences are taken of second order too.
+    f is compiled anew, in this process only (numba cannot see on disk whether f has changed), and so that a division
+    by zero gives an infinity, hence a step to be refused, and no exception.
+    """
+    make: Any = njit(error_model="numpy", fastmath={"contract"})
+    f, jacobian = make(f.py_func), jacobian and make(jacobian.py_func)
+    roll, differentiate = roller(f), differencer(f, second) if jacobian is None else _given(jacobian)
+    if pointers:
+        return pointer(roll, ROLL, cached=False), pointer(differentiate, DIFFERENTIATE, cached=False)
+    return make(roll), make(differentiate)
+
+
+def roller(f: Any) -> Any:
+    """Returns a function that writes the trajectories of u = U + alpha k + K (x - X), clipped to the box."""
+
+    def roll(active, X, U, K, k, alpha, low, high, Xn, Un):
+        B, T, du = U.shape
+        dx = X.shape[2]
+        for b in range(B):
+            if not active[b]:
+                continue
+            Xn[b, T, 0] = np.nan  # stays, should f raise an exception in compiled code: the step is refused
+            for t in range(T):
+                for i in range(du):
+                    u = U[b, t, i] + alpha[b] * k[b, t, i]
+                    for j in range(dx):
+                        u += K[b, t, i, j] * (Xn[b, t, j] - X[b, t, j])
+                    Un[b, t, i] = min(max(u, low[b, t, i]), high[b, t, i])
+                y = f(Xn[b, t], Un[b, t])
+                for i in range(dx):
+                    Xn[b, t + 1, i] = y[i]
+
+    return roll
+
+
+def _given(jacobian: Any) -> Any:
+    def differentiate(active, X, U, F, H):
+        T = U.shape[1]
+        for b in range(len(U)):
+            if active[b]:
+                F[b, :, :, :] = jacobian(X[b, :T], U[b])
+
+    return differentiate
+
+
+def differencer(f: Any, second: bool) -> Any:
+    """Returns a function that writes central differences of f: F (B, T, dx, n) and, if `second`, H where it has rows.
+
+    (Known at compile time, as it takes half of the time of compilation.)
+    """
+
+    def differentiate(active, X, U, F, H):
+        B, T, du = U.shape
+        dx = X.shape[2]
+        n, x, u = dx + du, np.empty(dx), np.empty(du)
+        xu, h = np.empty(n), np.empty(n)
+        for b in range(B):
+            if not active[b]:
+                continue
+            for t in range(T):
+                for i in range(n):
+                    xu[i] = X[b, t, i] if i < dx else U[b, t, i - dx]
+                    h[i] = max(1.0, abs(xu[i]))
+                for j in range(n):
+                    for side in (-1.0, 1.0):
+                        for i in range(n):
+                            z = xu[i] + (side * FIRST * h[i] if i == j else 0.0)
+                            if i < dx:
+                                x[i] = z
+                            else:
+                                u[i - dx] = z
+                        y = f(x, u)
+                        for i in range(dx):
+                            F[b, t, i, j] = (F[b, t, i, j] if side > 0 else 0.0) + side * y[i] / (2 * FIRST * h[j])
+                if second:
+                    for pair in range(n * n if H.shape[1] else 0):
+                        j, m = pair // n, pair % n
+                        for corner in range(4 if m <= j else 0):
+                            p, q = 1.0 - 2.0 * (corner % 2), 1.0 - 2.0 * (corner // 2)
+                            for i in range(n):
+                                z = xu[i] + SECOND * h[i] * ((p if i == j else 0.0) + (q if i == m else 0.0))
+                                if i < dx:
+                                    x[i] = z
+                                else:
+                                    u[i - dx] = z
+                            y = f(x, u)
+                            for i in range(dx):
+                                s = p * q * y[i] / (4 * SECOND * SECOND * h[j] * h[m])
+                                H[b, t, i, j, m] = s + (H[b, t, i, j, m] if corner else 0.0)
+                                H[b, t, i, m, j] = H[b, t, i, j, m]
+
+    return differentiate
+
+
+def vectorised_parts(f: Any, lead: tuple[int, ...], timed: bool = False, free: bool = False) -> tuple[Any, Any]:
+    """Returns roll and differentiate over an f that takes x (..., *lead, dx) and u (..., *lead, du) at once.
+
+    If `timed`, roll tells f the step; there is no differentiate then. An f that is `free` takes any leading axes: it is
+    rolled out for the active problems alone.
+    """
+
+    def at(xu: Array, dx: int, *t: int) -> Array:  # xu (..., B, n) -> (..., B, dx)
+        whole = xu if free else xu.reshape(*xu.shape[:-2], *lead, xu.shape[-1])
+        return np.asarray(f(whole[..., :dx], whole[..., dx:], *t), dtype=float).reshape(*xu.shape[:-1], dx)
+
+    def roll(active, X, U, K, k, alpha, low, high, Xn, Un):
+        T, dx = U.shape[1], X.shape[2]
+        some: Any = active if free else slice(None)
+        kept = active[some]
+        for t in range(T):
+            gap = (K[some, t] @ (Xn[some, t] - X[some, t])[..., None])[..., 0]
+            u = U[some, t] + alpha[some, None] * k[some, t] + gap
+            Un[active, t] = np.clip(u, low[some, t], high[some, t])[kept]
+            xu = np.concatenate([Xn[some, t], Un[some, t]], -1)
+            Xn[active, t + 1] = at(xu, dx, *([t] if timed else []))[kept]
+
+    def differentiate(active, X, U, F, H):
+        if not active.any():
+            return
+        dx = X.shape[2]
+        xu = np.concatenate([X[:, :-1], U], -1).swapaxes(0, 1)  # (T, B, n)
+        n, h = xu.shape[-1], np.maximum(1.0, abs(xu))
+        move = np.eye(n)[:, None, None] * h  # (n, T, B, n)
+        ahead, behind = at(np.stack([xu + FIRST * move, xu - FIRST * move]), dx)
+        slopes = (ahead - behind) / (2 * FIRST * h.transpose(2, 0, 1)[..., None])  # (n, T, B, dx)
+        F[active] = slopes.transpose(2, 1, 3, 0)[active]
+        if H.shape[1]:
+            j, m = np.tril_indices(n)
+            corners = [(p, q) for p in (1, -1) for q in (1, -1)]
+            y = at(np.stack([xu + SECOND * (p * move[j] + q * move[m]) for p, q in corners]), dx)
+            scale = 4 * SECOND**2 * (h[..., j] * h[..., m]).transpose(2, 0, 1)[..., None]
+            second = sum(p * q * part for (p, q), part in zip(corners, y, strict=True)) / scale
+            for i, pair in enumerate(zip(j, m, strict=True)):
+                for row, column in (pair, pair[::-1]):
+                    H[active, :, :, row, column] = second[i].swapaxes(0, 1)[active]
+
+    return roll, differentiate
+
+
+def parts(
+    f: Any, jacobian: Any, hessian: Any, vectorised: bool | str, lead: tuple[int, ...], second_order: bool, timed: bool
+) -> tuple[Any, Any]:
+    """Returns roll and differentiate as Python functions, over whatever derivatives the caller gave."""
+    free = vectorised == "any"
+    if vectorised:
+        roll, differences = vectorised_parts(f, lead, timed, free)
+    elif is_compiled(f):
+        roll, differences = compiled(f, None, False, second_order)
+    else:
+        roll, differences = roller(f), differencer(f, second_order)
+
+    def differentiate(active, X, U, F, H):
+        if jacobian is None or (second_order and hessian is None):
+            differences(active, X, U, F, H if hessian is None else H[:, :0])
+        for name, function, out in (("jacobian", jacobian, F), ("hessian", hessian, H)):
+            if function is None:
+                continue
+            if free:
+                if active.any():
+                    out[active] = _shaped(name, function(X[active, :-1], U[active]), out[active].shape)
+            elif vectorised:
+                whole = function(*(a.reshape(*lead, *a.shape[1:]) for a in (X[:, :-1], U)))
+                found = _shaped(name, whole, (*lead, *out.shape[1:])).reshape(out.shape)
+                out[active] = found[active]
+            else:
+                for b in np.flatnonzero(active):
+                    out[b] = _shaped(name, function(X[b, :-1], U[b]), out.shape[1:])
+
+    return roll, differentiate
+
+
+def _shaped(name: str, a: Any, shape: tuple[int, ...]) -> Array:
+    a = np.asarray(a, dtype=float)
+    if a.shape != shape:
+        raise InputError(f"{name} gave shape {a.shape}; expected {shape}")
+    return a
+
+
+@lru_cache(maxsize=64)
+def _passed(f: Any, dx: int, du: int) -> list[bool]:
+    """Returns a list that is empty until compiled dynamics have passed `check` for these sizes."""
+    return []
+
+
+def check(f: Any, vectorised: bool | str, lead: tuple[int, ...], x0: Array, U: Array, timed: bool = False) -> None:
+    """Raises InputError unless f, called once at the start (B, dx), (B, T, du), gives a state."""
+    passed = _passed(f, x0.shape[-1], U.shape[-1]) if is_compiled(f) and not vectorised else []
+    if passed:
+        return
+    x, u = x0, U[:, 0]
+    x, u = (a.reshape(*lead, -1).copy() for a in (x, u)) if vectorised else (x[0].copy(), u[0].copy())
+    found = np.shape((f.py_func if is_compiled(f) else f)(x, u, *([0] if timed else [])))
+    if found != x.shape:
+        raise InputError(f"dynamics gave shape {found} for x {x.shape} and u {u.shape}; expected {x.shape}")
+    passed.append(True)
