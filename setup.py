@@ -1,4 +1,6 @@
-"""Everything about the distribution stands in pyproject.toml; this file keeps `python setup.py`-era tools working."""
+"""Everything about the distribution stands in pyproject.toml; this file keeps `python setup.py`-era
+tools working.
+"""
 
 from setuptools import setup
 

@@ -1,4 +1,6 @@
-"""What the parts agree on: a task, a policy, and what a learning method yields. A user's class inherits nothing."""
+"""What the parts agree on: a task, a policy, and what a learning method yields. A user's class
+inherits nothing.
+"""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -7,14 +9,18 @@ import numpy as np
 from lqr import QuadraticCost
 
 Array = np.ndarray
-State = dict[str, Any]  # a tree of dicts with string keys; leaves are arrays, numbers, strings, booleans and None
+State = dict[
+    str, Any
+]  # a tree of dicts with string keys; leaves are arrays, numbers, strings, booleans and None
 
 
 class Cost(Protocol):
     """A cost of whole trajectories, batch first."""
 
     def __call__(self, X: Array, U: Array) -> Array:
-        """Returns the cost of each step, (..., T+1), of states X (..., T+1, dx) and actions U (..., T, du)."""
+        """Returns the cost of each step, (..., T+1), of states X (..., T+1, dx) and actions U (...,
+        T, du).
+        """
         ...
 
     def expand(self, X: Array, U: Array) -> QuadraticCost:
@@ -25,15 +31,16 @@ class Cost(Protocol):
 class Task(Protocol):
     """A world that is asked in batches; B simulations live side by side.
 
-    A task may also have `simulator` (see `dynamics.priors.simulator.Simulator`), one step of a model of it from any
-    state, for the prior of that name; and `manifold`, a `dynamics.Manifold`, where states hold angles that wrap or
-    quaternions. Its cost must then be the same for the same angle and orientation. `joints`, a pair of indices of x,
-    (du,) each, says which positions the actions drive, and their rates, and `joint_target`, (du,) or (C, du), where
-    they belong:
-    see `gps.steps.initial_controllers`. `unseen()` returns the task in conditions that training does not see, in which
-    a run's policy is graded. `image` (height, width, channels) says that an observation begins with a
-    picture: see `agents.policies.convolutional`. `planning_cost` is what MPC plans by, and `tuning_cost` what
-    model-free fine-tuning learns from, where they are not `cost`, by which all are judged.
+    A task may also have `simulator` (see `dynamics.priors.simulator.Simulator`), one step of a
+    model of it from any state, for the prior of that name; and `manifold`, a `dynamics.Manifold`,
+    where states hold angles that wrap or quaternions. Its cost must then be the same for the same
+    angle and orientation. `joints`, a pair of indices of x, (du,) each, says which positions the
+    actions drive, and their rates, and `joint_target`, (du,) or (C, du), where they belong:
+    see `gps.steps.initial_controllers`. `unseen()` returns the task in conditions that training
+    does not see, in which a run's policy is graded. `image` (height, width, channels) says that an
+    observation begins with a picture: see `agents.policies.convolutional`. `planning_cost` is what
+    MPC plans by, and `tuning_cost` what model-free fine-tuning learns from, where they are not
+    `cost`, by which all are judged.
     """
 
     name: str
@@ -52,7 +59,9 @@ class Task(Protocol):
         ...
 
     def step(self, u: Array) -> Array:
-        """Applies actions u (B, du), already within the limits, and returns the states x (B, dx)."""
+        """Applies actions u (B, du), already within the limits, and returns the states x (B,
+        dx).
+        """
         ...
 
     def observe(self) -> Array:
@@ -64,19 +73,24 @@ class Task(Protocol):
         ...
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns numbers that people judge this task by, each (N,), from x (N, T+1, dx) and u (N, T, du)."""
+        """Returns numbers that people judge this task by, each (N,), from x (N, T+1, dx) and u (N,
+        T, du).
+        """
         ...
 
 
 class Policy(Protocol):
     """Acts on observations.
 
-    To be kept by `agents.save_policy`, it is a NamedTuple of arrays, or has `state()`, all that its class's
-    `from_state(state)` needs to build it again, with its "kind"; its class stands in `agents.KINDS`.
+    To be kept by `agents.save_policy`, it is a NamedTuple of arrays, or has `state()`, all that its
+    class's `from_state(state)` needs to build it again, with its "kind"; its class stands in
+    `agents.KINDS`.
     """
 
     def sample(self, o: Array, t: int, rng: np.random.Generator | None) -> Array:
-        """Returns actions (B, du) for observations o (B, do) at step t; the mean action where rng is None."""
+        """Returns actions (B, du) for observations o (B, do) at step t; the mean action where rng
+        is None.
+        """
         ...
 
 

@@ -13,7 +13,9 @@ from .interfaces import Array, Policy, Task
 
 
 class Trajectories(NamedTuple):
-    """What happened, in N episodes. Past an episode's end the last state is repeated, with zero actions and cost."""
+    """What happened, in N episodes. Past an episode's end the last state is repeated, with zero
+    actions and cost.
+    """
 
     x: Array  # (N, T+1, dx)
     u: Array  # (N, T, du), the actions that were applied, within the limits
@@ -24,7 +26,9 @@ class Trajectories(NamedTuple):
 
     @property
     def taken(self) -> Array:
-        """Which steps were taken, (N, T) bool: before their episode's end, where it did not diverge."""
+        """Which steps were taken, (N, T) bool: before their episode's end, where it did not
+        diverge.
+        """
         return (np.arange(self.u.shape[1]) < self.length[:, None]) & ~self.failed[:, None]
 
     @property
@@ -61,10 +65,11 @@ Watch = Callable[[Trajectories], None]
 class Antithetic(np.random.Generator):
     """A generator whose standard normal draws come in pairs of opposite sign: antithetic variates.
 
-    The second, fourth, ... of the `samples` rows that belong together are the negated ones before them; a last one
-    without a partner is drawn by itself. Each row is as normal as ever, but the mean over a pair knows no first-order
-    effect of the noise (Hammersley and Morton, A New Monte Carlo Technique: Antithetic Variates, 1956). No other draws
-    come in pairs: it is for policies that add normal noise to an action, not for planners.
+    The second, fourth, ... of the `samples` rows that belong together are the negated ones before
+    them; a last one without a partner is drawn by itself. Each row is as normal as ever, but the
+    mean over a pair knows no first-order effect of the noise (Hammersley and Morton, A New Monte
+    Carlo Technique: Antithetic Variates, 1956). No other draws come in pairs: it is for policies
+    that add normal noise to an action, not for planners.
     """
 
     def __init__(self, rng: np.random.Generator, samples: int):
@@ -91,12 +96,14 @@ def rollout(
     chart: Chart | None = None,
     antithetic: bool = False,
 ) -> Trajectories:
-    """Returns `samples` episodes of each of the `conditions` (C,), N = C * samples, condition by condition.
+    """Returns `samples` episodes of each of the `conditions` (C,), N = C * samples, condition by
+    condition.
 
-    `actor` is one linear-Gaussian controller per condition (leading axis C), which sees x (or, where there
-    is a chart, the tangent coordinates of x), or a policy, which sees o, or x where it says `sees = "x"`.
-    `noise` scales the controllers' standard deviation; with 0 their mean actions are taken (a policy's, too).
-    With `antithetic`, the noise of every second episode of a condition is that of the one before with the other sign.
+    `actor` is one linear-Gaussian controller per condition (leading axis C), which sees x (or,
+    where there is a chart, the tangent coordinates of x), or a policy, which sees o, or x where it
+    says `sees = "x"`. `noise` scales the controllers' standard deviation; with 0 their mean actions
+    are taken (a policy's, too). With `antithetic`, the noise of every second episode of a condition
+    is that of the one before with the other sign.
     """
     if samples < 1:
         raise InputError(f"samples is {samples}; expected at least 1")
@@ -109,16 +116,22 @@ def rollout(
     return run(task, act, where, rng)
 
 
-def run(task: Task, act: Act, where: Array, rng: np.random.Generator, watch: Watch | None = None) -> Trajectories:
-    """Runs one episode in each of the conditions `where` (N,) and records it; once all have ended nobody is asked.
+def run(
+    task: Task, act: Act, where: Array, rng: np.random.Generator, watch: Watch | None = None
+) -> Trajectories:
+    """Runs one episode in each of the conditions `where` (N,) and records it; once all have ended
+    nobody is asked.
 
     `watch` is shown, before each step but the first, what has happened so far, with costs of 0.
 
-    Raises SimulationError where the task or the actor gives other shapes than promised, an action that is not finite,
-    or a start that is not, and where every episode diverged; InputError for a cost that cannot be used.
+    Raises SimulationError where the task or the actor gives other shapes than promised, an action
+    that is not finite, or a start that is not, and where every episode diverged; InputError for a
+    cost that cannot be used.
     """
     N, T = len(where), task.horizon
-    x, u, o = np.empty((N, T + 1, task.dx)), np.zeros((N, T, task.du)), np.empty((N, T + 1, task.do))
+    x = np.empty((N, T + 1, task.dx))
+    u = np.zeros((N, T, task.du))
+    o = np.empty((N, T + 1, task.do))
     length, alive, failed = np.full(N, T), np.ones(N, bool), np.zeros(N, bool)
     x[:, 0] = _shaped(task.reset(where, rng), (N, task.dx), f"{task.name}.reset")
     o[:, 0] = _shaped(task.observe(), (N, task.do), f"{task.name}.observe")
@@ -143,7 +156,9 @@ def run(task: Task, act: Act, where: Array, rng: np.random.Generator, watch: Wat
         after = _shaped(task.step(u[:, t].copy()), (N, task.dx), f"{task.name}.step")
         seen = _shaped(task.observe(), (N, task.do), f"{task.name}.observe")
         broken = ~(np.isfinite(after).all(1) & np.isfinite(seen).all(1))
-        failed |= (broken | _diverged(task, N)) & alive  # what a simulation does after its episode does not count
+        failed |= (
+            broken | _diverged(task, N)
+        ) & alive  # what a simulation does after its episode does not count
         x[:, t + 1] = np.where((alive & ~broken)[:, None], after, x[:, t])
         o[:, t + 1] = np.where((alive & ~broken)[:, None], seen, o[:, t])
         ended = (_shaped(task.done(), (N,), f"{task.name}.done").astype(bool) | broken) & alive
@@ -163,10 +178,11 @@ def run(task: Task, act: Act, where: Array, rng: np.random.Generator, watch: Wat
 
 
 def checked_cost(task: Task, x: Array, u: Array) -> Array:
-    """Returns task.cost(x, u) of states (N, T+1, dx) and actions (N, T, du), which it may read and not change.
+    """Returns task.cost(x, u) of states (N, T+1, dx) and actions (N, T, du), which it may read and
+    not change.
 
-    Raises InputError if its shape or type is wrong, an entry is not finite, it writes to its input, or what it says of
-    the first episode changes when that is asked for alone.
+    Raises InputError if its shape or type is wrong, an entry is not finite, it writes to its input,
+    or what it says of the first episode changes when that is asked for alone.
     """
     x, u = x.view(), u.view()
     x.flags.writeable = u.flags.writeable = False
@@ -203,7 +219,9 @@ def _cost(task: Task, x: Array, u: Array) -> Array:
 
 
 def _shaped(value: Array, shape: tuple[int, ...], what: str) -> Array:
-    """Returns an array of that shape; raises SimulationError for another, lest it be broadcast in silence."""
+    """Returns an array of that shape; raises SimulationError for another, lest it be broadcast in
+    silence.
+    """
     array = np.asarray(value)
     if array.shape != shape or array.dtype.kind not in "fiub":
         raise SimulationError(
@@ -213,11 +231,15 @@ def _shaped(value: Array, shape: tuple[int, ...], what: str) -> Array:
 
 
 def _diverged(task: Task, N: int) -> Array:
-    return _shaped(getattr(task, "diverged", np.zeros(N, bool)), (N,), f"{task.name}.diverged").astype(bool)
+    return _shaped(
+        getattr(task, "diverged", np.zeros(N, bool)), (N,), f"{task.name}.diverged"
+    ).astype(bool)
 
 
 def smoothed(draws: Array, steps: float) -> Array:
-    """Returns white noise (N, T, du) correlated over so many steps, of the same variance; 0 steps leave it as it is."""
+    """Returns white noise (N, T, du) correlated over so many steps, of the same variance; 0 steps
+    leave it as it is.
+    """
     if not steps:
         return draws
     gain = np.sqrt((gaussian_filter1d(np.eye(draws.shape[1])[0], steps, mode="wrap") ** 2).sum())

@@ -10,8 +10,8 @@ from lqr import CheckpointError, InputError
 
 from .interfaces import Policy, State
 
-# The "kind" in a policy's state -> its class, or where that is: `from_state(state)` builds the policy, or, for a
-# NamedTuple, its fields do. A user may add to this, a file cannot.
+# The "kind" in a policy's state -> its class, or where that is: `from_state(state)` builds the
+# policy, or, for a NamedTuple, its fields do. A user may add to this, a file cannot.
 KINDS: dict[str, str | type] = {
     "neural": "agents.policies.mlp:NeuralPolicy",
     "std": "agents.policies.mlp_std:StdPolicy",
@@ -31,7 +31,9 @@ def save_policy(folder: str | Path, policy: Policy, **about: Any) -> None:
 
 
 def state_of(policy: Any) -> State:
-    """Returns what a policy is built of again: its `state()`, or the fields of a NamedTuple whose class is in KINDS."""
+    """Returns what a policy is built of again: its `state()`, or the fields of a NamedTuple whose
+    class is in KINDS.
+    """
     own = type(policy)
     if hasattr(policy, "state"):
         state = policy.state()
@@ -49,11 +51,12 @@ def state_of(policy: Any) -> State:
 def load_policy(folder: str | Path, task: Any = None) -> Any:
     """Builds the policy out of a run's folder or of a policy's own.
 
-    A run that was stopped before its end has no policy folder yet: its newest valid checkpoint is taken.
-    A neural policy has act(observation) and predict(observation, state=None, episode_start=None, deterministic=True);
-    the local controllers of a run without a network have act(x, t, condition).
-    A planner is built in a task of the name that it was made in, or in the one that is given.
-    Raises CheckpointError where there is none, or where a file is not as it was written.
+    A run that was stopped before its end has no policy folder yet: its newest valid checkpoint is
+    taken. A neural policy has act(observation) and predict(observation, state=None,
+    episode_start=None, deterministic=True); the local controllers of a run without a network have
+    act(x, t, condition). A planner is built in a task of the name that it was made in, or in the
+    one that is given. Raises CheckpointError where there is none, or where a file is not as it was
+    written.
     """
     folder = Path(folder)
     if (folder / "MANIFEST.json").exists():
@@ -69,25 +72,43 @@ def load_policy(folder: str | Path, task: Any = None) -> Any:
                 damaged = damaged or error
         if damaged:
             raise damaged
-    raise CheckpointError(f"{folder}: got no policy there; expected the folder of a run, or its policy folder")
+    raise CheckpointError(
+        f"{folder}: got no policy there; expected the folder of a run, or its policy folder"
+    )
 
 
 def build_policy(state: Any, folder: str | Path, task: Any = None) -> Any:
-    """Builds a policy from its state; `folder` is what an error names, `task` what a planner plans in."""
+    """Builds a policy from its state; `folder` is what an error names, `task` what a planner plans
+    in.
+    """
     kind = state.get("kind") if isinstance(state, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
-        raise CheckpointError(f"{folder}: got a policy of kind {kind!r}; expected one of {', '.join(sorted(KINDS))}")
+        raise CheckpointError(
+            f"{folder}: got a policy of kind {kind!r}; expected one of {', '.join(sorted(KINDS))}"
+        )
     made = KINDS[kind]
     try:
         if isinstance(made, str):
             module, name = made.split(":")
             made = getattr(import_module(module), name)
         if hasattr(made, "from_state"):
-            return made.from_state(state, task) if getattr(made, "in_task", False) else made.from_state(state)
+            return (
+                made.from_state(state, task)
+                if getattr(made, "in_task", False)
+                else made.from_state(state)
+            )
         return made(**{name: value for name, value in state.items() if name != "kind"})
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from None
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, MemoryError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+        ArithmeticError,
+        MemoryError,
+    ) as error:
         reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(
             f"{folder}: its policy does not fit its kind {kind!r} ({reason}); was it made by another version?"

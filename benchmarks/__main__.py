@@ -3,8 +3,9 @@
 
     python -m benchmarks [--quick] [--plot growth.png]
 
-Times are CPU microseconds (or milliseconds where said) of one thread, minimum and median over many repeats. The KL rows
-compare with published times of the reference code, measured elsewhere; a missing peer is reported and skipped.
+Times are CPU microseconds (or milliseconds where said) of one thread, minimum and median over many
+repeats. The KL rows compare with published times of the reference code, measured elsewhere; a
+missing peer is reported and skipped.
 """
 
 import argparse
@@ -38,7 +39,9 @@ def row(
     goal: tuple[float, float] | None = None,
     name: str = "",
 ) -> None:
-    """Prints minimum and median of ours and the peer's, their ratios, and the ratio that must be, and is aimed at."""
+    """Prints minimum and median of ours and the peer's, their ratios, and the ratio that must be,
+    and is aimed at.
+    """
     ratio = f"{peer[0] / ours[0]:7.1f}x {peer[1] / ours[1]:7.1f}x" if peer else f"{'-':>8} {'-':>8}"
     theirs = f"{peer[0]:9.1f} {peer[1]:9.1f}" if peer else f"{'-':>9} {'-':>9}"
     goals = f"{goal[0]:4.0f}x {goal[1]:4.1f}x" if goal else ""
@@ -58,7 +61,10 @@ def passes(seconds: float) -> None:
         out = backward_flat(*arrays, tau)  # written over, as the peer does with its own
         ours = measure(lambda a=arrays, t=tau, o=out: backward_flat(*a, t, o), seconds)
         row(f"backward pass ({dx},{du},{T}) us", ours, theirs, (2, aim), "crocoddyl")
-        checked = LinearGaussianDynamics(*(a[0] for a in arrays[:3])), QuadraticCost(*(a[0] for a in arrays[3:]))
+        checked = (
+            LinearGaussianDynamics(*(a[0] for a in arrays[:3])),
+            QuadraticCost(*(a[0] for a in arrays[3:])),
+        )
         row(
             "  ... with the checks of `backward`",
             measure(lambda p=checked: backward(*p), seconds),
@@ -68,28 +74,47 @@ def passes(seconds: float) -> None:
         )
     for dx, du, T in SIZES[:2]:
         arrays = problem(dx, du, T, 32)
-        peers = [crocoddyl_backward(arrays[0][b], arrays[1][b], arrays[3][b], arrays[4][b]) for b in range(32)]
+        peers = [
+            crocoddyl_backward(arrays[0][b], arrays[1][b], arrays[3][b], arrays[4][b])
+            for b in range(32)
+        ]
         theirs = measure(lambda p=peers: [q() for q in p], seconds) if peers[0] else None
         tau = np.zeros((32, T))
         out = backward_flat(*arrays, tau)  # written over, as the peer does with its own
         ours = measure(lambda a=arrays, t=tau, o=out: backward_flat(*a, t, o), seconds)
         each = [(t[0] / 32, t[1] / 32) if t else None for t in (ours, theirs)]
-        row(f"backward, batch of 32, per problem ({dx},{du},{T}) us", each[0], each[1], (5, 15), "crocoddyl in a loop")
+        row(
+            f"backward, batch of 32, per problem ({dx},{du},{T}) us",
+            each[0],
+            each[1],
+            (5, 15),
+            "crocoddyl in a loop",
+        )
 
 
 def kl(seconds: float) -> None:
     for (dx, du, T), aim in zip(SIZES, (100, 80, 15, 5), strict=True):
         F, f, W, C, c, const = (a[0] for a in problem(dx, du, T))
-        anchor = LinearGaussianController(np.zeros((T, du, dx)), np.zeros((T, du)), np.tile(np.eye(du), (T, 1, 1)))
+        anchor = LinearGaussianController(
+            np.zeros((T, du, dx)), np.zeros((T, du)), np.tile(np.eye(du), (T, 1, 1))
+        )
         x0 = Gaussian(np.zeros(dx), 0.01 * np.eye(dx))
         arguments = anchor, LinearGaussianDynamics(F, f, W), QuadraticCost(C, c, const), x0, 10.0
         tight = kl_solve(*arguments, tolerance=1e-6)
         r = kl_solve(*arguments)
         ours = measure(lambda a=arguments: kl_solve(*a), seconds)
         published = 1e3 * REFERENCE_KL_MS[dx]
-        row(f"KL-constrained solve ({dx},{du},{T}) us", ours, (published, published), (10, aim), "published reference")
+        row(
+            f"KL-constrained solve ({dx},{du},{T}) us",
+            ours,
+            (published, published),
+            (10, aim),
+            "published reference",
+        )
         error = [abs(1 - float(q.kl) / 10.0) for q in (r, tight)]
-        print(f"  ... |KL - eps|/eps {error[0]:.1e} in {r.passes} passes; {error[1]:.1e} in {tight.passes} passes")
+        print(
+            f"  ... |KL - eps|/eps {error[0]:.1e} in {r.passes} passes; {error[1]:.1e} in {tight.passes} passes"
+        )
 
 
 def swing_ups(seconds: float) -> None:
@@ -127,20 +152,34 @@ LOAD = "import time; t = time.process_time(); import lqr; print('import lqr', ti
 
 
 def starts() -> None:
-    """Prints the CPU seconds of first calls in fresh processes: with an empty cache of kernels, and with a full one."""
+    """Prints the CPU seconds of first calls in fresh processes: with an empty cache of kernels, and
+    with a full one.
+    """
     with tempfile.TemporaryDirectory() as cache:
         env = {**os.environ, "NUMBA_CACHE_DIR": cache}
-        for state, code in (("cold", FIRST), ("cached", FIRST), ("cold", SOLVE), ("cached", SOLVE), ("", LOAD)):
-            done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+        for state, code in (
+            ("cold", FIRST),
+            ("cached", FIRST),
+            ("cold", SOLVE),
+            ("cached", SOLVE),
+            ("", LOAD),
+        ):
+            done = subprocess.run(
+                [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+            )
             for line in done.stdout.splitlines():
                 what, seconds = line.split("|")
                 print(f"{what + (', ' + state if state else ''):44} {float(seconds):9.2f} CPU s")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--quick", action="store_true", help="fewer repeats")
-    parser.add_argument("--plot", metavar="PNG", help="also draw the growth with batch, steps and size")
+    parser.add_argument(
+        "--plot", metavar="PNG", help="also draw the growth with batch, steps and size"
+    )
     options = parser.parse_args()
     seconds = 0.05 if options.quick else 0.5
     head = f"{'ours min':>9} {'median':>9}   {'peer min':>9} {'median':>9}   {'ratio':>8} {'ratio':>8}    must   aim"

@@ -1,6 +1,8 @@
-"""Trials until the inverted double pendulum stands for 1000 steps: `python -m benchmarks.balance [--seeds 0 1 2 3 4]`.
+"""Trials until the inverted double pendulum stands for 1000 steps: `python -m benchmarks.balance
+[--seeds 0 1 2 3 4]`.
 
-The controllers are planned over 40 steps; after step 20 the gain of that step is kept, from 20 fresh starts.
+The controllers are planned over 40 steps; after step 20 the gain of that step is kept, from 20
+fresh starts.
 """
 
 import argparse
@@ -35,13 +37,18 @@ def main() -> None:
     warnings.simplefilter("ignore")
     for seed in parser.parse_args().seeds:
         start, config = time.process_time(), replace(experiment.config, iterations=25)
-        for iteration in experiment.method.train(experiment.task(), config, np.random.default_rng(seed)):
+        for iteration in experiment.method.train(
+            experiment.task(), config, np.random.default_rng(seed)
+        ):
             steps = standing(iteration.policy.controller, seed)
             if (steps == 1000).mean() >= ENOUGH:
                 break
-        trials, share, cpu = iteration.scalars["rollouts"], (steps == 1000).mean(), time.process_time() - start
+        trials = iteration.scalars["rollouts"]
+        share = (steps == 1000).mean()
+        cpu = time.process_time() - start
         print(
-            f"seed {seed}: {trials:.0f} trials, {share:.0%} of {STARTS} stand 1000 steps; {cpu:.1f} CPU s", flush=True
+            f"seed {seed}: {trials:.0f} trials, {share:.0%} of {STARTS} stand 1000 steps; {cpu:.1f} CPU s",
+            flush=True,
         )
 
 

@@ -2,8 +2,9 @@
 
     python -m benchmarks.manifolds [--seeds 5]
 
-Local controllers alone: `wrapping_pendulum`, 20 iterations of 4 trials, and `free_body`, 10 iterations of 3 x 4 trials,
-each as it is and with its manifold taken away. A row per seed: the final noise-free cost, and how far from the goal.
+Local controllers alone: `wrapping_pendulum`, 20 iterations of 4 trials, and `free_body`, 10
+iterations of 3 x 4 trials, each as it is and with its manifold taken away. A row per seed: the
+final noise-free cost, and how far from the goal.
 """
 
 import argparse
@@ -20,7 +21,9 @@ SWING = lqr_flm.Config(iterations=20, samples=4, initial_std=0.3, min_std=0.05)
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5)
     heads = ("pendulum, declared", "undeclared", "free body, declared", "undeclared")
     print("seed  " + "".join(f"{head:32}" for head in heads))
@@ -34,7 +37,9 @@ def main() -> None:
                 *_, last = lqr_flm.train(task, config, np.random.default_rng(seed))
                 end = last.scalars
                 if make is FreeBody:
-                    row.append(f"{end['cost']:6.2f} ({end['angle']:5.1f} deg, {end['distance']:.3f} m)")
+                    row.append(
+                        f"{end['cost']:6.2f} ({end['angle']:5.1f} deg, {end['distance']:.3f} m)"
+                    )
                 else:
                     stays = "stays" if end["balanced"] else "does not stay"
                     row.append(f"{end['cost']:6.2f} ({end['distance']:.3f} m, {stays})")

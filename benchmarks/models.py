@@ -1,9 +1,10 @@
 # ruff: noqa: E402 (thread limits must be set before numpy is imported)
 """How good and how fast the local models are: `python -m benchmarks.models [--repeats R]`.
 
-The systems are linear, x' = A x + B u + noise of standard deviation 0.01, with A slightly damped and scaled such that
-predicting "x' = x" errs by the zero model's error of the published comparison. Five trials are fitted with a mixture
-that has seen 20 others, or each word's prior; errors are those of one step in 100 trials that were held out.
+The systems are linear, x' = A x + B u + noise of standard deviation 0.01, with A slightly damped
+and scaled such that predicting "x' = x" errs by the zero model's error of the published comparison.
+Five trials are fitted with a mixture that has seen 20 others, or each word's prior; errors are
+those of one step in 100 trials that were held out.
 """
 
 import argparse
@@ -49,13 +50,19 @@ def trials(s: System, N: int, rng: np.random.Generator, C: int = 1) -> tuple[Arr
     x, u = np.zeros((C, N, s.T + 1, dx)), rng.normal(size=(C, N, s.T, du))
     x[:, :, 0] = rng.normal(size=(C, N, dx)) * np.abs(s.B).mean()
     for t in range(s.T):
-        x[:, :, t + 1] = x[:, :, t] @ s.A.T + u[:, :, t] @ s.B.T + NOISE * rng.normal(size=(C, N, dx))
+        x[:, :, t + 1] = (
+            x[:, :, t] @ s.A.T + u[:, :, t] @ s.B.T + NOISE * rng.normal(size=(C, N, dx))
+        )
     return x, u
 
 
 def flat(x: Array, u: Array) -> tuple[Array, Array, Array]:
     """Returns the transitions of trials, (M, .)."""
-    return x[:, :, :-1].reshape(-1, x.shape[-1]), u.reshape(-1, u.shape[-1]), x[:, :, 1:].reshape(-1, x.shape[-1])
+    return (
+        x[:, :, :-1].reshape(-1, x.shape[-1]),
+        u.reshape(-1, u.shape[-1]),
+        x[:, :, 1:].reshape(-1, x.shape[-1]),
+    )
 
 
 def row(what: str, value: str, must: str, aim: str) -> None:
@@ -63,7 +70,10 @@ def row(what: str, value: str, must: str, aim: str) -> None:
 
 
 def errors(seeds: range) -> None:
-    for dx, du, T, zero, must, aim in ((6, 2, 50, 0.170, 0.022, 0.015), (26, 7, 100, 0.279, 0.040, 0.030)):
+    for dx, du, T, zero, must, aim in (
+        (6, 2, 50, 0.170, 0.022, 0.015),
+        (26, 7, 100, 0.279, 0.040, 0.030),
+    ):
         found, nothing = [], []
         for seed in seeds:
             rng = np.random.default_rng(seed)
@@ -86,7 +96,9 @@ def gaps(seeds: range) -> None:
             s = system(rng, dx, du, T, zero)
             prior, seen = GaussianMixturePrior(), flat(*trials(s, 20, rng))
             prior.update(*seen)
-            found.append(prior.log_likelihood(*seen) - prior.log_likelihood(*flat(*trials(s, 50, rng))))
+            found.append(
+                prior.log_likelihood(*seen) - prior.log_likelihood(*flat(*trials(s, 50, rng)))
+            )
         row(f"mixture of {20 * T} x {2 * dx + du}: training minus held-out mean log-likelihood",
             f"{np.mean(found):.2f} max {max(found):.2f}", f"{theirs / 2}", "0")  # fmt: skip
 
@@ -97,7 +109,9 @@ def coverage(repeats: int, seed: int = 0) -> None:
     dx, du, T = 4, 2, 10
     for _ in range(repeats):
         s = system(rng, dx, du, T, 0.17)
-        prior, (x, u), (x_test, u_test) = GaussianMixturePrior(), trials(s, 5, rng), trials(s, 1, rng)
+        prior = GaussianMixturePrior()
+        (x, u) = trials(s, 5, rng)
+        (x_test, u_test) = trials(s, 1, rng)
         for data in (trials(s, 20, rng), (x, u)):
             prior.update(*flat(*data))
         p = predictive(fit_linear_gaussian(x, u, prior).posterior, x_test[:, :, :-1], u_test)
@@ -125,7 +139,9 @@ def measure(function: Callable[[], object], repeats: int = 7) -> tuple[float, fl
 
 
 def times() -> None:
-    """Ten rounds of 4 conditions x 5 trials x T 50 in the sizes of reacher_four, of a system that bends."""
+    """Ten rounds of 4 conditions x 5 trials x T 50 in the sizes of reacher_four, of a system that
+    bends.
+    """
     rng, spent = np.random.default_rng(0), []
     s = system(rng, 6, 2, 50, 0.170)
     prior = GaussianMixturePrior()
@@ -146,7 +162,9 @@ def times() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=2000, help="of the coverage")
     parser.add_argument("--seeds", type=int, default=5, help="systems per row")
     options = parser.parse_args()

@@ -2,8 +2,9 @@
 
     python -m benchmarks.pddm --task pets_cartpole --seeds 0 1 2 --out runs/pddm_ablations
 
-One setting is changed at a time, as by Nagabandi, Konolige, Levine & Kumar (2019). Each run leaves a file of its
-returns in the folder, and a run that has one is not run again. Prints the table of what is there, and draws it.
+One setting is changed at a time, as by Nagabandi, Konolige, Levine & Kumar (2019). Each run leaves
+a file of its returns in the folder, and a run that has one is not run again. Prints the table of
+what is there, and draws it.
 """
 
 import argparse
@@ -22,10 +23,17 @@ from agents.tasks import make_task
 from dynamics.storage.files import make_folder, write_file
 
 BASE: dict[str, Any] = {"planner": "PDDM"}
-CHOICES: dict[str, list[tuple[str, dict[str, Any]]]] = {  # question -> its answers; an empty one is BASE
+CHOICES: dict[
+    str, list[tuple[str, dict[str, Any]]]
+] = {  # question -> its answers; an empty one is BASE
     "model": [("16 16", {"hidden": (16, 16)}), ("64 64", {}), ("200 200", {"hidden": (200, 200)})],
     "ensemble": [("1", {"members": 1}), ("3", {"members": 3, "particles": 6}), ("5", {})],
-    "horizon": [("5", {"horizon": 5}), ("12", {"horizon": 12}), ("25", {}), ("40", {"horizon": 40})],
+    "horizon": [
+        ("5", {"horizon": 5}),
+        ("12", {"horizon": 12}),
+        ("25", {}),
+        ("40", {"horizon": 40}),
+    ],
     "planner": [("shooting", {"planner": "shooting"}), ("CEM", {"planner": "CEM"}), ("PDDM", {})],
 }
 
@@ -41,10 +49,14 @@ def planner(word: str, c: Any) -> Any:
 
 def main() -> None:
     """Runs what is missing; prints and draws what is there."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--task", default="pets_cartpole")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--iterations", type=int, default=5, help="episodes, the first of random actions")
+    parser.add_argument(
+        "--iterations", type=int, default=5, help="episodes, the first of random actions"
+    )
     parser.add_argument("--only", choices=list(CHOICES), nargs="+", default=list(CHOICES))
     parser.add_argument("--table", action="store_true", help="run nothing")
     parser.add_argument("--out", type=Path, required=True)
@@ -54,14 +66,19 @@ def main() -> None:
         for answer, change in CHOICES[question]:
             for seed in asked.seeds:
                 found = once(asked, change, seed)
-                print(f"{question} {answer}, seed {seed}: {', '.join(f'{r:.1f}' for r in found)}", flush=True)
+                print(
+                    f"{question} {answer}, seed {seed}: {', '.join(f'{r:.1f}' for r in found)}",
+                    flush=True,
+                )
     table(asked)
     draw(asked)
 
 
 def place(asked: argparse.Namespace, change: Mapping[str, Any], seed: int) -> Path:
     """Returns the file of a run; answers that are the same share it."""
-    words = [f"{name}-{'x'.join(map(str, np.ravel(value)))}" for name, value in sorted(change.items())] or ["base"]
+    words = [
+        f"{name}-{'x'.join(map(str, np.ravel(value)))}" for name, value in sorted(change.items())
+    ] or ["base"]
     return Path(asked.out / f"{asked.task}_{asked.iterations}_{'_'.join(words)}_{seed}.json")
 
 
@@ -76,16 +93,25 @@ def once(asked: argparse.Namespace, change: Mapping[str, Any], seed: int) -> lis
     rng = np.random.default_rng(seed)
     rows = list(aggregate(make_task(asked.task), planner(word, c), c, rng, None))
     returns = [row.scalars.get("return", -row.scalars["cost"]) for row in rows]
-    about = {"returns": returns, "model_calls": rows[-1].scalars["model_calls"], "config": asdict(c), "planner": word}
+    about = {
+        "returns": returns,
+        "model_calls": rows[-1].scalars["model_calls"],
+        "config": asdict(c),
+        "planner": word,
+    }
     write_file(path, json.dumps(about, indent=1).encode())
     return returns
 
 
 def gathered(asked: argparse.Namespace, change: Mapping[str, Any]) -> tuple[list[float], float]:
-    """Returns the mean return of the episodes after the first, by seed, and the model calls per step."""
+    """Returns the mean return of the episodes after the first, by seed, and the model calls per
+    step.
+    """
     files = [path for seed in asked.seeds if (path := place(asked, change, seed)).exists()]
     found = [json.loads(path.read_text()) for path in files]
-    return [float(np.mean(f["returns"][1:])) for f in found], float(found[0]["model_calls"]) if found else np.nan
+    return [float(np.mean(f["returns"][1:])) for f in found], float(
+        found[0]["model_calls"]
+    ) if found else np.nan
 
 
 def table(asked: argparse.Namespace) -> None:
@@ -115,12 +141,26 @@ def draw(asked: argparse.Namespace) -> None:
         for axis, (question, answers) in zip(axes.ravel(), CHOICES.items(), strict=True):
             for i, (_, change) in enumerate(answers):
                 means, _ = gathered(asked, change)
-                axis.plot([i] * len(means), means, "o", ms=5, alpha=0.7, color=ORANGE if not change else BLUE)
+                axis.plot(
+                    [i] * len(means),
+                    means,
+                    "o",
+                    ms=5,
+                    alpha=0.7,
+                    color=ORANGE if not change else BLUE,
+                )
                 if means:
-                    axis.plot([i - 0.2, i + 0.2], [np.mean(means)] * 2, color=ORANGE if not change else BLUE, lw=2)
+                    axis.plot(
+                        [i - 0.2, i + 0.2],
+                        [np.mean(means)] * 2,
+                        color=ORANGE if not change else BLUE,
+                        lw=2,
+                    )
             axis.set_xticks(range(len(answers)), [answer for answer, _ in answers])
             axis.set_title(question, loc="left", fontsize=10)
-        figure.suptitle(f"{asked.task}: mean return of episodes 2 to {asked.iterations}", x=0.01, ha="left")
+        figure.suptitle(
+            f"{asked.task}: mean return of episodes 2 to {asked.iterations}", x=0.01, ha="left"
+        )
         figure.tight_layout()
         figure.savefig(asked.out / "ablations.png", bbox_inches="tight")
 

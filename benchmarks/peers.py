@@ -1,4 +1,6 @@
-"""The peers that the tables compare with. Each is optional: a missing one is reported and skipped."""
+"""The peers that the tables compare with. Each is optional: a missing one is reported and
+skipped.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +14,9 @@ except ImportError:
 
 
 def crocoddyl_backward(F: Any, f: Any, C: Any, c: Any) -> Callable[[], None] | None:
-    """Returns crocoddyl's backward pass over one problem, arrays without batch axis; None if it is not installed."""
+    """Returns crocoddyl's backward pass over one problem, arrays without batch axis; None if it is
+    not installed.
+    """
     if crocoddyl is None:
         return None
     T, dx, n = F.shape
@@ -26,7 +30,9 @@ def crocoddyl_backward(F: Any, f: Any, C: Any, c: Any) -> Callable[[], None] | N
         return m
 
     terminal = model(np.zeros((dx, n)), np.zeros(dx), C[T], c[T])
-    problem = crocoddyl.ShootingProblem(np.zeros(dx), [model(F[t], f[t], C[t], c[t]) for t in range(T)], terminal)
+    problem = crocoddyl.ShootingProblem(
+        np.zeros(dx), [model(F[t], f[t], C[t], c[t]) for t in range(T)], terminal
+    )
     solver = crocoddyl.SolverDDP(problem)
     X, U = [np.zeros(dx)] * (T + 1), [np.zeros(du)] * T
     solver.setCandidate(X, U, False)

@@ -1,9 +1,10 @@
-"""Learning curves of planning experiments: `python -m benchmarks.planned pets_pendulum --seeds 0 1 2 3 4`.
+"""Learning curves of planning experiments: `python -m benchmarks.planned pets_pendulum --seeds 0 1
+2 3 4`.
 
-For each seed the return of every round's episodes, and of them the mean after the first round, the best so far, the
-mean of the last twenty, and after how many steps the mean of `--window` rounds reached a `--level`. Settings may be
-overridden as for run.py: `--set refit=0 plans=100`; `--method` takes another method's page, with the settings that it
-shares.
+For each seed the return of every round's episodes, and of them the mean after the first round, the
+best so far, the mean of the last twenty, and after how many steps the mean of `--window` rounds
+reached a `--level`. Settings may be overridden as for run.py: `--set refit=0 plans=100`; `--method`
+takes another method's page, with the settings that it shares.
 """
 
 import argparse
@@ -20,7 +21,9 @@ from agents.interfaces import Iteration
 
 def main() -> None:
     """Runs the seeds one after the other, and prints a row as each ends."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("experiment")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--method", help="another page of agents/")
@@ -30,14 +33,23 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=1, help="rounds")
     asked = parser.parse_args()
     experiment = import_module(f"experiments.configs.{asked.experiment}")
-    method, config = chosen(experiment, asked.method, dict(pair.split("=", 1) for pair in asked.set))
+    method, config = chosen(
+        experiment, asked.method, dict(pair.split("=", 1) for pair in asked.set)
+    )
     firsts = []
     for seed in asked.seeds:
         start = time.process_time()
-        rows = until(method.train(experiment.task(), config, np.random.default_rng(seed)), asked.stop)
+        rows = until(
+            method.train(experiment.task(), config, np.random.default_rng(seed)), asked.stop
+        )
         firsts.append(report(seed, rows, asked.level, asked.window))
-        print(f"  {time.process_time() - start:.0f} CPU s, {calls(rows):.0f} model calls per step", flush=True)
-    print(f"mean over {len(firsts)} seeds of the means after the first round: {np.mean(firsts):.1f}")
+        print(
+            f"  {time.process_time() - start:.0f} CPU s, {calls(rows):.0f} model calls per step",
+            flush=True,
+        )
+    print(
+        f"mean over {len(firsts)} seeds of the means after the first round: {np.mean(firsts):.1f}"
+    )
 
 
 def until(rounds: Iterator[Iteration], level: float | None) -> list[Iteration]:
@@ -56,13 +68,17 @@ def value_of(row: Iteration) -> float:
 
 
 def chosen(experiment: Any, method: str | None, words: dict[str, str]) -> tuple[Any, Any]:
-    """Returns the method's module, and its settings: those of the experiment that it has, and those in words."""
+    """Returns the method's module, and its settings: those of the experiment that it has, and those
+    in words.
+    """
     page, config = experiment.method, experiment.config
     if method:
         page = import_module(f"agents.mpc.{method}")
         known = {field.name: field.default for field in dataclasses.fields(config)}
         own = {field.name for field in dataclasses.fields(page.Config)}
-        changed = {k: getattr(config, k) for k in known if k in own and getattr(config, k) != known[k]}
+        changed = {
+            k: getattr(config, k) for k in known if k in own and getattr(config, k) != known[k]
+        }
         config = page.Config(**changed)
     values = {k: type_of(config, k)(v) for k, v in words.items()}
     return page, dataclasses.replace(config, **values)
@@ -79,13 +95,17 @@ def type_of(config: Any, name: str) -> Any:
 
 
 def report(seed: int, rows: list[Iteration], level: float | None, window: int) -> float:
-    """Prints what one seed came to; returns the mean after the first round, where there are more."""
+    """Prints what one seed came to; returns the mean after the first round, where there are
+    more.
+    """
     value = np.array([value_of(row) for row in rows])
     steps = np.array([row.scalars["env_steps"] for row in rows])
     best, later = np.maximum.accumulate(value), value[1:] if len(value) > 1 else value
     print(f"seed {seed}: {', '.join(f'{v:.1f}' for v in value)}")
     text = f"  mean after the first {later.mean():.1f}, of the last twenty {value[-20:].mean():.1f}"
-    marks = sorted({int(len(rows) * share) - 1 for share in (0.4, 0.6, 0.8, 1.0)} & set(range(len(rows))))
+    marks = sorted(
+        {int(len(rows) * share) - 1 for share in (0.4, 0.6, 0.8, 1.0)} & set(range(len(rows)))
+    )
     text += "; best so far " + ", ".join(f"{best[i]:.1f} at {steps[i]:.0f}" for i in marks)
     if level is not None:
         reached = np.convolve(value, np.full(window, 1 / window), "valid") >= level

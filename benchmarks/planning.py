@@ -7,9 +7,9 @@ cheetah      CEM, iCEM and MPPI at equal model calls in the true half cheetah: r
 plans        plans per CPU second in the true model of the cart-pole swing-up
 throughput   plans per CPU second in an ensemble of five networks, beside mbrl-lib's where that is installed
 
-mbrl-lib's pins contradict ours, so that it needs an environment of its own: python -m venv --system-site-packages X;
-X/bin/pip install --no-deps mbrl hydra-core omegaconf antlr4-python3-runtime==4.9.3 tqdm termcolor; then
-X/bin/python -m benchmarks.planning throughput
+mbrl-lib's pins contradict ours, so that it needs an environment of its own: python -m venv
+--system-site-packages X; X/bin/pip install --no-deps mbrl hydra-core omegaconf
+antlr4-python3-runtime==4.9.3 tqdm termcolor; then X/bin/python -m benchmarks.planning throughput
 """
 
 import argparse
@@ -46,8 +46,14 @@ PUBLISHED = {  # GT-CEM and GT-RS of Wang et al. (2019), and their definitions a
     "mbbl_mountain_car": ((-58.0, 2.9), (-58.9, 2.1), (-68.5, 2.2), (-67.3, 1.4)),
     "mbbl_acrobot": ((13.9, 40.5), (6.6, 43.2), (2.5, 39.4), (38.9, 29.6)),
 }
-TRUE = {"CEM": (CEM(500, 50, 5), 30), "random shooting": (RandomShooting(1000), 10)}  # planner and steps ahead
-SIZES = ((60, 6, 3, 5), (400, 40, 5, 20))  # sequences, elites, iterations, particles: light, and PETS's own
+TRUE = {
+    "CEM": (CEM(500, 50, 5), 30),
+    "random shooting": (RandomShooting(1000), 10),
+}  # planner and steps ahead
+SIZES = (
+    (60, 6, 3, 5),
+    (400, 40, 5, 20),
+)  # sequences, elites, iterations, particles: light, and PETS's own
 HORIZON, HIDDEN = 25, 64
 BUDGET = {  # planners of about as many sequences per step; elites, colour and temperature are the best of a few tried
     "CEM": CEM(12, 2, 3),
@@ -58,7 +64,9 @@ BUDGET = {  # planners of about as many sequences per step; elites, colour and t
 
 def main() -> None:
     """Runs the part that is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("part", choices=("random", "truth", "cheetah", "plans", "throughput"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--tasks", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
@@ -72,7 +80,9 @@ def main() -> None:
 
 
 def random(episodes: int = 100) -> None:
-    """Prints a row per environment; a gap is in standard errors of the difference of two means of so many episodes."""
+    """Prints a row per environment; a gap is in standard errors of the difference of two means of
+    so many episodes.
+    """
     print(f"returns of uniformly random actions, {episodes} episodes")
     print("| environment | here | standard error | published | gap | re-implemented | gap |")
     print("|---|---|---|---|---|---|---|")
@@ -81,7 +91,10 @@ def random(episodes: int = 100) -> None:
         actions = lambda x, o, t, du=task.du, rng=rng: rng.uniform(-1, 1, size=(episodes, du))  # noqa: E731
         trials = run(task, actions, np.zeros(episodes, int), rng)
         found = task.metrics(trials.x, trials.u)["return"]
-        texts = [f"{found.mean():.1f} +- {found.std():.1f}", f"{found.std() / np.sqrt(episodes):.1f}"]
+        texts = [
+            f"{found.mean():.1f} +- {found.std():.1f}",
+            f"{found.std() / np.sqrt(episodes):.1f}",
+        ]
         for mean, std in rows:
             gap = abs(found.mean() - mean) / np.sqrt((found.var() + std**2) / episodes)
             texts += [f"{mean} +- {std}", f"{gap:.1f}"]
@@ -89,10 +102,14 @@ def random(episodes: int = 100) -> None:
 
 
 def truth(tasks: list[str], seeds: int) -> None:
-    """Prints the returns of an episode of each seed; the states are planned in exactly as they are."""
+    """Prints the returns of an episode of each seed; the states are planned in exactly as they
+    are.
+    """
     for name in tasks:
         task = make_task(name)
-        for (word, (planner, horizon)), known in zip(TRUE.items(), np.reshape(PUBLISHED[name], (2, 2, 2)), strict=True):
+        for (word, (planner, horizon)), known in zip(
+            TRUE.items(), np.reshape(PUBLISHED[name], (2, 2, 2)), strict=True
+        ):
             found, used = [], 0.0
             for seed in range(seeds):
                 policy = mpc(task, Simulated(task), planner, horizon)
@@ -127,17 +144,26 @@ def cheetah(seeds: int) -> None:
 
 
 def plans() -> None:
-    """Prints the plans per CPU second, of both sizes, in the true cart-pole of PILCO's constants."""
+    """Prints the plans per CPU second, of both sizes, in the true cart-pole of PILCO's
+    constants.
+    """
     task = make_task("cartpole")
     for samples, elites, iterations, _ in SIZES:
-        policy, rng = mpc(task, Simulated(task), CEM(samples, elites, iterations), HORIZON), np.random.default_rng(0)
+        policy = mpc(task, Simulated(task), CEM(samples, elites, iterations), HORIZON)
+        rng = np.random.default_rng(0)
         x = task.reset(np.zeros(1, int), rng)
-        rate = per_second(lambda policy=policy, x=x, rng=rng: policy.plan(x[0], 0, np.zeros((0, HORIZON, 1)), rng))
-        print(f"true cart-pole, {samples} x {iterations} x {HORIZON}: {rate:.0f} plans per CPU second")
+        rate = per_second(
+            lambda policy=policy, x=x, rng=rng: policy.plan(x[0], 0, np.zeros((0, HORIZON, 1)), rng)
+        )
+        print(
+            f"true cart-pole, {samples} x {iterations} x {HORIZON}: {rate:.0f} plans per CPU second"
+        )
 
 
 def throughput() -> None:
-    """Prints the plans per CPU second with equal population, iterations, horizon, particles and networks."""
+    """Prints the plans per CPU second with equal population, iterations, horizon, particles and
+    networks.
+    """
     rng = np.random.default_rng(0)
     x, u = rng.normal(size=(400, 5)), rng.normal(size=(400, 1))
     model = Ensemble(hidden=(HIDDEN, HIDDEN), steps=10)
@@ -148,7 +174,9 @@ def throughput() -> None:
         objective = Objective(world, task.cost, x[0], 0, HORIZON, task.horizon, rng)
         args = (objective, np.zeros((0, HORIZON, 1)), task.action_low, task.action_high, rng)
         ours = per_second(lambda search=search, args=args: search(*args))
-        text = f"{samples} x {iterations} x {HORIZON} x {particles}: {ours:.2f} plans per CPU second"
+        text = (
+            f"{samples} x {iterations} x {HORIZON} x {particles}: {ours:.2f} plans per CPU second"
+        )
         try:
             theirs = per_second(peer(samples, elites, iterations, particles))
             text += f", mbrl-lib {theirs:.2f}: {ours / theirs:.1f} times"
@@ -158,28 +186,42 @@ def throughput() -> None:
 
 
 def peer(samples: int, elites: int, iterations: int, particles: int) -> Callable[[], Any]:
-    """Returns mbrl-lib's plan in an ensemble of the same size, with its normaliser and the same reward."""
+    """Returns mbrl-lib's plan in an ensemble of the same size, with its normaliser and the same
+    reward.
+    """
     import torch
     from gymnasium.spaces import Box
 
     models, planning = import_module("mbrl.models"), import_module("mbrl.planning")
     silu = {"_target_": "torch.nn.SiLU"}
     omega = import_module("omegaconf").OmegaConf.create(silu)
-    net = models.GaussianMLP(6, 5, "cpu", 3, 5, HIDDEN, propagation_method="fixed_model", activation_fn_cfg=omega)
-    wrapped = models.OneDTransitionRewardModel(net, target_is_delta=True, normalize=True, learned_rewards=False)
+    net = models.GaussianMLP(
+        6, 5, "cpu", 3, 5, HIDDEN, propagation_method="fixed_model", activation_fn_cfg=omega
+    )
+    wrapped = models.OneDTransitionRewardModel(
+        net, target_is_delta=True, normalize=True, learned_rewards=False
+    )
     wrapped.input_normalizer.update_stats(np.random.default_rng(0).normal(size=(400, 6)))
-    spaces = SimpleNamespace(observation_space=Box(-np.inf, np.inf, (5,)), action_space=Box(-3, 3, (1,)))
+    spaces = SimpleNamespace(
+        observation_space=Box(-np.inf, np.inf, (5,)), action_space=Box(-3, 3, (1,))
+    )
 
     def reward(u: Any, x: Any) -> Any:
         tip = torch.stack([x[:, 0] - 0.6 * x[:, 2], -0.6 * x[:, 1] - 0.6], -1)
         return (torch.exp(-(tip**2).sum(-1) / 0.36) - 0.01 * (u**2).sum(-1))[:, None]
 
-    env = models.ModelEnv(spaces, wrapped, lambda u, x: torch.zeros(len(x), 1, dtype=torch.bool), reward)
+    env = models.ModelEnv(
+        spaces, wrapped, lambda u, x: torch.zeros(len(x), 1, dtype=torch.bool), reward
+    )
     low, high = [[-3.0]] * HORIZON, [[3.0]] * HORIZON
-    search = planning.CEMOptimizer(iterations, elites / samples, samples, low, high, 0.1, "cpu", True)
+    search = planning.CEMOptimizer(
+        iterations, elites / samples, samples, low, high, 0.1, "cpu", True
+    )
     start = np.random.default_rng(1).normal(size=5)
     zero = torch.zeros(HORIZON, 1)
-    return lambda: search.optimize(lambda U: env.evaluate_action_sequences(U, start, particles), x0=zero)
+    return lambda: search.optimize(
+        lambda U: env.evaluate_action_sequences(U, start, particles), x0=zero
+    )
 
 
 def mpc(task: Any, world: Any, planner: Any, horizon: int) -> MPC:
@@ -189,7 +231,9 @@ def mpc(task: Any, world: Any, planner: Any, horizon: int) -> MPC:
 
 
 def per_second(work: Callable[[], Any], least: float = 1.0) -> float:
-    """Returns how often it is done per CPU second of this thread: the median of blocks, after one that warms up."""
+    """Returns how often it is done per CPU second of this thread: the median of blocks, after one
+    that warms up.
+    """
     import torch
 
     torch.set_num_threads(1)

@@ -15,11 +15,20 @@ def problem(dx: int, du: int, T: int, B: int = 1, seed: int = 0) -> tuple[Any, .
     R = rng.normal(size=(B, T + 1, n, n))
     C = R @ R.swapaxes(-1, -2) / n + 0.1 * np.eye(n)
     W = np.broadcast_to(0.01 * np.eye(dx), (B, T, dx, dx)).copy()
-    return F, 0.1 * rng.normal(size=(B, T, dx)), W, C, rng.normal(size=(B, T + 1, n)), np.zeros((B, T + 1))
+    return (
+        F,
+        0.1 * rng.normal(size=(B, T, dx)),
+        W,
+        C,
+        rng.normal(size=(B, T + 1, n)),
+        np.zeros((B, T + 1)),
+    )
 
 
 def measure(function: Callable[[], Any], seconds: float) -> tuple[float, float]:
-    """Returns the least and the median CPU time of one call, in microseconds, over blocks of some milliseconds."""
+    """Returns the least and the median CPU time of one call, in microseconds, over blocks of some
+    milliseconds.
+    """
     function()
     calls, start, times = 1, time.process_time(), []
     while len(times) < 7 or time.process_time() - start < seconds:

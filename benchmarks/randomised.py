@@ -1,8 +1,10 @@
-"""What randomised physics is worth: `python -m benchmarks.randomised [--seeds 0 1 2 3 4] [--iterations N]`.
+"""What randomised physics is worth: `python -m benchmarks.randomised [--seeds 0 1 2 3 4]
+[--iterations N]`.
 
-The same method, settings, steps and seeds learn to reach in Reacher-v5 as it is, and in one whose masses, rotors and
-motors are drawn anew for each episode. Both policies are then tried, without noise, on 200 fresh targets in arms whose
-masses and rotors' inertias are so many times those of the model (nearly all of this arm's inertia is the rotors').
+The same method, settings, steps and seeds learn to reach in Reacher-v5 as it is, and in one whose
+masses, rotors and motors are drawn anew for each episode. Both policies are then tried, without
+noise, on 200 fresh targets in arms whose masses and rotors' inertias are so many times those of the
+model (nearly all of this arm's inertia is the rotors').
 """
 
 import argparse
@@ -52,7 +54,9 @@ def main() -> None:
             rows.append([returns(policy, factor) for factor in FACTORS])
             spent = time.process_time() - start
             print(
-                f"{name + f', seed {seed}':32}" + "".join(f"{r:8.2f}" for r in rows[-1]) + f"  {spent:.0f} CPU s",
+                f"{name + f', seed {seed}':32}"
+                + "".join(f"{r:8.2f}" for r in rows[-1])
+                + f"  {spent:.0f} CPU s",
                 flush=True,
             )
         print(f"{name + ', mean':32}" + "".join(f"{r:8.2f}" for r in np.mean(rows, 0)))

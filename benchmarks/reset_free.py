@@ -1,7 +1,8 @@
-"""How near a reset-free policy ends to targets that it never saw: `python -m benchmarks.reset_free RUN [RUN ...]`.
+"""How near a reset-free policy ends to targets that it never saw: `python -m benchmarks.reset_free
+RUN [RUN ...]`.
 
-Ten targets and starts are drawn once by Reacher-v5's own distribution; training draws from other generators. Prints the
-final distance of the fingertip to each (mm), and their mean.
+Ten targets and starts are drawn once by Reacher-v5's own distribution; training draws from other
+generators. Prints the final distance of the fingertip to each (mm), and their mean.
 """
 
 import argparse
@@ -30,8 +31,13 @@ def main() -> None:
     for path in parser.parse_args().runs:
         found = distances(load_policy(path))
         means.append(found.mean())
-        print(f"{path}: {' '.join(f'{1000 * d:.1f}' for d in found)} mm; mean {1000 * found.mean():.1f} mm", flush=True)
-    print(f"mean of {len(means)} runs {1000 * np.mean(means):.1f} mm, worst {1000 * np.max(means):.1f} mm")
+        print(
+            f"{path}: {' '.join(f'{1000 * d:.1f}' for d in found)} mm; mean {1000 * found.mean():.1f} mm",
+            flush=True,
+        )
+    print(
+        f"mean of {len(means)} runs {1000 * np.mean(means):.1f} mm, worst {1000 * np.max(means):.1f} mm"
+    )
 
 
 if __name__ == "__main__":

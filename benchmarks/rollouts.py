@@ -1,11 +1,14 @@
-"""Steps of Reacher-v5 per CPU second, closed loop on one core: `python -m benchmarks.rollouts [--simulations 20]`.
+"""Steps of Reacher-v5 per CPU second, closed loop on one core: `python -m benchmarks.rollouts
+[--simulations 20]`.
 
-Ours is `agents.rollout` with a linear controller per simulation and all its checks; beside it stand MuJoCo's batch
-alone, which is the ceiling, and a loop over Gymnasium. Median and best of the repeats.
+Ours is `agents.rollout` with a linear controller per simulation and all its checks; beside it stand
+MuJoCo's batch alone, which is the ceiling, and a loop over Gymnasium. Median and best of the
+repeats.
 
-`--gymnasium` measures ways through environments of Gymnasium instead, in steps per second on the clock, as other
-processes take part: a bare loop, the task `gymnasium:ENV_ID` one after another and with `processes`, and Gymnasium's
-own vector environments; for quick steps, and for steps that sleep for 5 ms as a simulator elsewhere, or a robot, would.
+`--gymnasium` measures ways through environments of Gymnasium instead, in steps per second on the
+clock, as other processes take part: a bare loop, the task `gymnasium:ENV_ID` one after another and
+with `processes`, and Gymnasium's own vector environments; for quick steps, and for steps that sleep
+for 5 ms as a simulator elsewhere, or a robot, would.
 """
 
 import argparse
@@ -66,7 +69,10 @@ def ways(make: Callable[[], Any], N: int, steps: int) -> dict[str, float]:
             env.step(one)
 
     found = {}
-    kinds = {"SyncVectorEnv": SyncVectorEnv, "AsyncVectorEnv": partial(AsyncVectorEnv, context="forkserver")}
+    kinds = {
+        "SyncVectorEnv": SyncVectorEnv,
+        "AsyncVectorEnv": partial(AsyncVectorEnv, context="forkserver"),
+    }
     for name in ("a loop", "the task", "the task, processes", *kinds):
         close: Callable[[], Any] = lambda: None  # noqa: E731
         if name == "a loop":
@@ -78,7 +84,9 @@ def ways(make: Callable[[], Any], N: int, steps: int) -> dict[str, float]:
             fleet.reset(seed=seeds)
             step, close = fleet.step, fleet.close
         else:
-            task = GymnasiumTask(make, horizon=10**6, conditions=N, processes=name.endswith("processes"))
+            task = GymnasiumTask(
+                make, horizon=10**6, conditions=N, processes=name.endswith("processes")
+            )
             task.reset(np.arange(N), np.random.default_rng(0))
             step = task.step
         step(U[0])
@@ -95,7 +103,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--simulations", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--gymnasium", action="store_true", help="ways through environments of Gymnasium")
+    parser.add_argument(
+        "--gymnasium", action="store_true", help="ways through environments of Gymnasium"
+    )
     words = parser.parse_args()
     if words.gymnasium:
         for wait in (False, True):
@@ -125,7 +135,9 @@ def main() -> None:
         ("a loop over Gymnasium", 2 * task.horizon, gymnasium_loop),
     ):
         median, best = rate(count, call, words.repeats)
-        print(f"{what:24} {median:8.0f} steps per CPU second (median), {best:8.0f} (best)", flush=True)
+        print(
+            f"{what:24} {median:8.0f} steps per CPU second (median), {best:8.0f} (best)", flush=True
+        )
 
 
 if __name__ == "__main__":

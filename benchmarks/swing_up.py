@@ -1,7 +1,9 @@
-"""How much experience a swing-up takes: `python -m benchmarks.swing_up [pendulum|cartpole] [--seeds 0 1 2 3 4]`.
+"""How much experience a swing-up takes: `python -m benchmarks.swing_up [pendulum|cartpole] [--seeds
+0 1 2 3 4]`.
 
-After each episode the controllers are tried without noise from 20 fresh starts, which do not count as experience.
-Swung up and balanced means that in 9 of 10 of them the tip stays within 0.1 m of its target for the last second.
+After each episode the controllers are tried without noise from 20 fresh starts, which do not count
+as experience. Swung up and balanced means that in 9 of 10 of them the tip stays within 0.1 m of its
+target for the last second.
 """
 
 import argparse
@@ -18,7 +20,9 @@ STARTS, ENOUGH = 20, 0.9
 
 
 def experience(name: str, seed: int) -> tuple[float | None, float, float]:
-    """Returns seconds of experience until it is done (None: not at all), the reward then, and CPU seconds."""
+    """Returns seconds of experience until it is done (None: not at all), the reward then, and CPU
+    seconds.
+    """
     experiment = import_module(f"experiments.configs.{name}")
     task, start = experiment.task(), time.process_time()
     config = replace(experiment.config, iterations=15)
@@ -45,8 +49,13 @@ def main() -> None:
         seconds, reward, cpu = experience(words.task, seed)
         shown = "not at all" if seconds is None else f"{seconds:.0f} s"
         found.append(np.inf if seconds is None else seconds)
-        print(f"{words.task}, seed {seed}: balanced after {shown}, reward {reward:.1f}; {cpu:.1f} CPU s", flush=True)
-    print(f"{words.task}: mean {np.mean(found):.1f} s, worst {np.max(found):.1f} s of {len(found)} seeds")
+        print(
+            f"{words.task}, seed {seed}: balanced after {shown}, reward {reward:.1f}; {cpu:.1f} CPU s",
+            flush=True,
+        )
+    print(
+        f"{words.task}: mean {np.mean(found):.1f} s, worst {np.max(found):.1f} s of {len(found)} seeds"
+    )
 
 
 if __name__ == "__main__":

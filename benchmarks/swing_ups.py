@@ -1,9 +1,11 @@
-"""Whole solves of three swing-ups: ours, and crocoddyl's DDP in C++ with models in C++ and analytic derivatives.
+"""Whole solves of three swing-ups: ours, and crocoddyl's DDP in C++ with models in C++ and analytic
+derivatives.
 
-Both start from the rollout of the same actions and minimise the same cost of the same discrete dynamics. The models of
-the peer are compiled here from `swing_ups.cpp`, which wants g++, crocoddyl and the headers of Eigen (`pip install
-crocoddyl cmeel-eigen`, or their folder in EIGEN_INCLUDE); without them its columns are empty. (crocoddyl's own free
-forward dynamics on Pinocchio drop gravity in some versions: see tests/lqr/test_peers.py.)
+Both start from the rollout of the same actions and minimise the same cost of the same discrete
+dynamics. The models of the peer are compiled here from `swing_ups.cpp`, which wants g++, crocoddyl
+and the headers of Eigen (`pip install crocoddyl cmeel-eigen`, or their folder in EIGEN_INCLUDE);
+without them its columns are empty. (crocoddyl's own free forward dynamics on Pinocchio drop gravity
+in some versions: see tests/lqr/test_peers.py.)
 """
 
 import ctypes
@@ -38,15 +40,36 @@ def peer_library() -> Any:
     prefix = next((p for p in places if p.is_dir()), None)
     if prefix is None:
         return "crocoddyl did not come from PyPI, and so not with its headers"
-    places = [os.environ.get("EIGEN_INCLUDE", ""), str(prefix / "include" / "eigen3"), "/usr/include/eigen3"]
+    places = [
+        os.environ.get("EIGEN_INCLUDE", ""),
+        str(prefix / "include" / "eigen3"),
+        "/usr/include/eigen3",
+    ]
     eigen = next((p for p in places if p and (Path(p) / "Eigen" / "Core").exists()), None)
     if shutil.which("g++") is None or eigen is None:
         return "g++ or the headers of Eigen are missing"
     with tempfile.TemporaryDirectory() as folder:
         library, lib = str(Path(folder) / "swing_ups.so"), str(prefix / "lib")
         source = str(Path(__file__).with_name("swing_ups.cpp"))
-        command = ["g++", "-O3", "-DNDEBUG", "-std=c++17", "-shared", "-fPIC", "-w", f"-I{prefix / 'include'}"]
-        command += [f"-I{eigen}", source, "-o", library, f"-L{lib}", "-lcrocoddyl", f"-Wl,-rpath,{lib}"]
+        command = [
+            "g++",
+            "-O3",
+            "-DNDEBUG",
+            "-std=c++17",
+            "-shared",
+            "-fPIC",
+            "-w",
+            f"-I{prefix / 'include'}",
+        ]
+        command += [
+            f"-I{eigen}",
+            source,
+            "-o",
+            library,
+            f"-L{lib}",
+            "-lcrocoddyl",
+            f"-Wl,-rpath,{lib}",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             return f"its models do not compile: {done.stderr[:300]}"
@@ -63,7 +86,9 @@ def peer_solve(peer: Any, name: str) -> Callable[[int], tuple[float, int]]:
     goal = np.where(last > 0, -system.cost.c[-1] / np.where(last > 0, last, 1.0), 0.0)
     arrays = [np.ascontiguousarray(a, dtype=float) for a in (w, last, goal, system.x0, system.U)]
     pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in arrays]
-    task = ctypes.c_void_p(peer.make(list(STEP).index(name), T, dx, du, ctypes.c_double(STEP[name]), *pointers))
+    task = ctypes.c_void_p(
+        peer.make(list(STEP).index(name), T, dx, du, ctypes.c_double(STEP[name]), *pointers)
+    )
     used = ctypes.c_int()
 
     def solve(iterations: int) -> tuple[float, int]:
@@ -81,14 +106,18 @@ def first_within(costs: Callable[[int], float], bound: float, most: int) -> int:
     return high
 
 
-def rows(measure: Callable[..., tuple[float, float]], row: Callable[..., None], seconds: float) -> None:
+def rows(
+    measure: Callable[..., tuple[float, float]], row: Callable[..., None], seconds: float
+) -> None:
     """Prints the table's rows: to the same cost, whole solves, and variants without a peer."""
     peer = peer_library()
     if isinstance(peer, str):
         print(f"swing-ups without the peer: {peer}")
     for name, (dynamics, jacobian, cost, x0, U, limit) in SYSTEMS.items():
 
-        def ours(most: int = 500, p: Any = (dynamics, cost, x0, U), j: Any = jacobian, **options: Any) -> Any:
+        def ours(
+            most: int = 500, p: Any = (dynamics, cost, x0, U), j: Any = jacobian, **options: Any
+        ) -> Any:
             return ilqr(*p, **({"jacobian": j, "max_iterations": most} | options))
 
         r = ours()
@@ -117,7 +146,13 @@ def rows(measure: Callable[..., tuple[float, float]], row: Callable[..., None], 
         }.items():
             r = ours(**options)
             mine = measure(lambda s=ours, o=options: s(**o), seconds)
-            row(f"{name}, {what} us", mine, None, None, f"cost {r.cost:.6f}, {r.iterations} iterations")
+            row(
+                f"{name}, {what} us",
+                mine,
+                None,
+                None,
+                f"cost {r.cost:.6f}, {r.iterations} iterations",
+            )
 
 
 def growth() -> None:

@@ -30,7 +30,9 @@ def pendulum(x, u):
 
 @njit
 def cartpole(x, u):
-    """x = [position, angle, velocity, rate], angle 0 upright; cart 1 kg, pole 0.1 kg at 0.5 m, 0.05 s."""
+    """x = [position, angle, velocity, rate], angle 0 upright; cart 1 kg, pole 0.1 kg at 0.5 m, 0.05
+    s.
+    """
     y = np.empty(4)
     s, c, m, l = np.sin(x[1]), np.cos(x[1]), 0.1, 0.5
     a = (u[0] + m * s * (l * x[3] ** 2 - 9.81 * c)) / (1.0 + m * s * s)
@@ -42,7 +44,9 @@ def cartpole(x, u):
 
 @njit
 def arm(x, u):
-    """x = [two angles, two rates], both links 1 kg and 1 m in the horizontal plane, damping 0.1, 0.02 s."""
+    """x = [two angles, two rates], both links 1 kg and 1 m in the horizontal plane, damping 0.1,
+    0.02 s.
+    """
     y = np.empty(4)
     c, s = np.cos(x[1]), np.sin(x[1])
     a, b, d = 5.0 / 3.0 + c, 1.0 / 3.0 + 0.5 * c, 1.0 / 3.0
@@ -56,7 +60,9 @@ def arm(x, u):
 
 @njit
 def integrate(A, dt, F):
-    """Writes the Jacobian F (2 m, n) of semi-implicit Euler from that of the accelerations, A (m, n)."""
+    """Writes the Jacobian F (2 m, n) of semi-implicit Euler from that of the accelerations, A (m,
+    n).
+    """
     m, n = A.shape
     for i in range(m):
         for j in range(n):
@@ -136,7 +142,9 @@ SYSTEMS = {
     "arm": System(
         arm,
         arm_jacobian,
-        quadratic(75, [0.01] * 4 + [0.01] * 2, [100, 100, 10, 10, 0, 0], [np.pi / 2, 1.0, 0, 0, 0, 0]),
+        quadratic(
+            75, [0.01] * 4 + [0.01] * 2, [100, 100, 10, 10, 0, 0], [np.pi / 2, 1.0, 0, 0, 0, 0]
+        ),
         np.array([-np.pi / 2, 0.0, 0.0, 0.0]),
         np.zeros((75, 2)),
         6.0,

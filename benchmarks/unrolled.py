@@ -1,7 +1,9 @@
-"""What training on several steps ahead does to the error over the horizon: `python -m benchmarks.unrolled TASK`.
+"""What training on several steps ahead does to the error over the horizon: `python -m
+benchmarks.unrolled TASK`.
 
-A network learns from episodes of random actions, with a loss that looks 1, 5 and 15 steps ahead, and is asked about
-episodes that it has not seen. Prints a table of the errors, mean and spread of the seeds; `--out` draws them.
+A network learns from episodes of random actions, with a loss that looks 1, 5 and 15 steps ahead,
+and is asked about episodes that it has not seen. Prints a table of the errors, mean and spread of
+the seeds; `--out` draws them.
 """
 
 import argparse
@@ -19,14 +21,22 @@ SHOWN = (1, 5, 10, 25, 50)
 
 def main() -> None:
     """Prints the table, and draws the figure where a file is named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("task")
     parser.add_argument("--model", default="nn", choices=("nn", "ensemble"))
-    parser.add_argument("--unroll", type=int, nargs="+", default=[1, 5, 15], help="steps ahead of the loss")
+    parser.add_argument(
+        "--unroll", type=int, nargs="+", default=[1, 5, 15], help="steps ahead of the loss"
+    )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--episodes", type=int, default=5, help="that are learned from; as many are held out")
+    parser.add_argument(
+        "--episodes", type=int, default=5, help="that are learned from; as many are held out"
+    )
     parser.add_argument("--hold", type=int, default=5, help="steps that a random action is held")
-    parser.add_argument("--noise", type=float, default=0.0, help="of measurement in training, share of the spread")
+    parser.add_argument(
+        "--noise", type=float, default=0.0, help="of measurement in training, share of the spread"
+    )
     parser.add_argument("--out", type=Path, help="PNG file of the figure")
     asked = parser.parse_args()
     found, still = {}, np.zeros(AHEAD)
@@ -54,7 +64,9 @@ def errors(asked: argparse.Namespace, unroll: int, seed: int) -> np.ndarray:
     x = seen.x + asked.noise * seen.x.std((0, 1)) * rng.standard_normal(seen.x.shape)
     model = MODELS[asked.model](unroll=unroll)
     model.fit(*seen._replace(x=x).transitions, np.random.default_rng(seed))
-    return open_loop_error(lambda x, u: model.predict(x, u).mean, unseen.x, unseen.u, AHEAD, unseen.length)
+    return open_loop_error(
+        lambda x, u: model.predict(x, u).mean, unseen.x, unseen.u, AHEAD, unseen.length
+    )
 
 
 def draw(path: Path, task: str, found: dict[int, np.ndarray], still: np.ndarray) -> None:
@@ -71,7 +83,9 @@ def draw(path: Path, task: str, found: dict[int, np.ndarray], still: np.ndarray)
         figure, axis = plt.subplots(figsize=(6.4, 3.6))
         ahead = np.arange(1, AHEAD + 1)
         for unroll, e in found.items():
-            (line,) = axis.plot(ahead, e.mean(0), label=f"loss {unroll} step{'s' * (unroll > 1)} ahead")
+            (line,) = axis.plot(
+                ahead, e.mean(0), label=f"loss {unroll} step{'s' * (unroll > 1)} ahead"
+            )
             axis.fill_between(ahead, e.min(0), e.max(0), alpha=0.15, lw=0, color=line.get_color())
         axis.plot(ahead, still, "--", color=GREY, label="nothing changes")
         axis.set(xlabel="steps ahead", ylabel="error, share of the spread", yscale="log")

@@ -2,10 +2,11 @@
 
     python -m benchmarks.wrong_model [--seeds 5] [--without-rehearsal]
 
-The simulator believes in half the links' masses, or in half of every parameter: masses, rotor inertia and damping. The
-masses alone hardly matter to this arm, whose rotors' inertia (1 kg m^2) is thousands of times that of its links. Each
-cell is the number of trials after which the noise-free distance at the end, mean of the four targets, is first at most
-1 cm ("-": not within the trials made), then that distance and the cost after the last trial.
+The simulator believes in half the links' masses, or in half of every parameter: masses, rotor
+inertia and damping. The masses alone hardly matter to this arm, whose rotors' inertia (1 kg m^2) is
+thousands of times that of its links. Each cell is the number of trials after which the noise-free
+distance at the end, mean of the four targets, is first at most 1 cm ("-": not within the trials
+made), then that distance and the cost after the last trial.
 """
 
 import argparse
@@ -19,23 +20,37 @@ from experiments.configs.reacher_wrong_masses import config
 from gps import lqr_flm
 
 MASSES = {"mass of link 0": 0.5, "mass of link 1": 0.5}
-WRONG = {"half the masses": MASSES, "half of everything": MASSES | {"rotor inertia": 0.5, "damping": 0.5}}
+WRONG = {
+    "half the masses": MASSES,
+    "half of everything": MASSES | {"rotor inertia": 0.5, "damping": 0.5},
+}
 
 
 def main() -> None:
-    """Prints a row per seed, and a column per error of the simulator, with identification and without."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Prints a row per seed, and a column per error of the simulator, with identification and
+    without.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--without-rehearsal", action="store_true", help="trials alone, 25 rounds of them")
+    parser.add_argument(
+        "--without-rehearsal", action="store_true", help="trials alone, 25 rounds of them"
+    )
     options = parser.parse_args()
     settings = replace(config, rehearsal=0, iterations=25) if options.without_rehearsal else config
     cases = [(name, identify) for name in WRONG for identify in (True, False)]
-    print("seed  " + "".join(f"{name + (', identified' if on else ', kept'):31}" for name, on in cases))
+    print(
+        "seed  "
+        + "".join(f"{name + (', identified' if on else ', kept'):31}" for name, on in cases)
+    )
     for seed in range(options.seeds):
         row = []
         for name, identify in cases:
             case = replace(settings, prior=SimulatorPrior(identify=identify))  # type: ignore[arg-type]
-            rounds = list(lqr_flm.train(ReacherFour(WRONG[name]), case, np.random.default_rng(seed)))
+            rounds = list(
+                lqr_flm.train(ReacherFour(WRONG[name]), case, np.random.default_rng(seed))
+            )
             close = [it.scalars["rollouts"] for it in rounds if it.scalars["distance"] <= 0.01]
             end = rounds[-1].scalars
             trials = f"{close[0]:.0f}" if close else "-"

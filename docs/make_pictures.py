@@ -1,9 +1,11 @@
-"""Makes the pictures of the documentation: `python docs/make_pictures.py reacher | symptoms | methods | notebooks`.
+"""Makes the pictures of the documentation: `python docs/make_pictures.py reacher | symptoms |
+methods | notebooks`.
 
-`reacher` trains the default experiment and shows its policy after the 1st, 4th, 7th and 15th iteration on the same
-targets; `symptoms` provokes each trouble of the page on troubles; `methods` runs every experiment that a page of a
-method shows (for half an hour or so), or with --runs RUNS takes the finished runs RUNS/EXPERIMENT alone; `notebooks`
-runs the notebooks and keeps in them what comes out.
+`reacher` trains the default experiment and shows its policy after the 1st, 4th, 7th and 15th
+iteration on the same targets; `symptoms` provokes each trouble of the page on troubles; `methods`
+runs every experiment that a page of a method shows (for half an hour or so), or with --runs RUNS
+takes the finished runs RUNS/EXPERIMENT alone; `notebooks` runs the notebooks and keeps in them what
+comes out.
 """
 
 import argparse
@@ -24,18 +26,28 @@ PICTURES = ROOT / "docs" / "pictures"
 SHOWN = (1, 4, 7, 15)  # iterations of the moving picture
 PANEL = 200  # pixels
 SYMPTOMS = {  # picture -> the words that provoke it, and the figure that shows it
-    "cost_rises": ("point_mass --prior flat --samples 4 --kl-step 1000 --max-kl-step 1000", "learning"),
+    "cost_rises": (
+        "point_mass --prior flat --samples 4 --kl-step 1000 --max-kl-step 1000",
+        "learning",
+    ),
     "bound": ("point_mass --kl-step 0.3 --max-kl-step 0.3", "divergence"),
-    "imitation": ("badmm --task point_mass --iterations 8 --samples 5 --policy-steps 5 --hidden 2", "imitation"),
+    "imitation": (
+        "badmm --task point_mass --iterations 8 --samples 5 --policy-steps 5 --hidden 2",
+        "imitation",
+    ),
     "model_error": ("point_mass --prior flat --samples 3 --iterations 4", "model_error"),
 }
 
 
 def main() -> None:
     """Makes what the words ask for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("reacher", "symptoms", "methods", "notebooks"))
-    parser.add_argument("--runs", type=Path, help="folder of finished runs, named after their experiments")
+    parser.add_argument(
+        "--runs", type=Path, help="folder of finished runs, named after their experiments"
+    )
     asked = parser.parse_args()
     PICTURES.mkdir(exist_ok=True)
     if asked.what == "reacher":
@@ -87,11 +99,16 @@ def fill(path: Path) -> None:
             exec(compile("".join(cell["source"]), path.name, "exec"), namespace)
         text = printed.getvalue().splitlines(keepends=True)
         cell["execution_count"] = number
-        cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": text}] if text else []
+        cell["outputs"] = (
+            [{"output_type": "stream", "name": "stdout", "text": text}] if text else []
+        )
         for figure in map(plt.figure, plt.get_fignums()):
             picture = io.BytesIO()
             figure.savefig(picture, format="png", bbox_inches="tight", dpi=80)
-            data = {"image/png": base64.b64encode(picture.getvalue()).decode(), "text/plain": ["a figure"]}
+            data = {
+                "image/png": base64.b64encode(picture.getvalue()).decode(),
+                "text/plain": ["a figure"],
+            }
             cell["outputs"].append({"output_type": "display_data", "data": data, "metadata": {}})
         plt.close("all")
     path.write_text(json.dumps(book, indent=1, ensure_ascii=False) + "\n")
@@ -118,7 +135,10 @@ def reacher() -> bytes:
         whole = Image.new("RGB", (PANEL * len(row), PANEL + 18), "white")
         draw = ImageDraw.Draw(whole)
         for i, (frame, count) in enumerate(zip(row, trials.values(), strict=True)):
-            whole.paste(Image.fromarray(frame).resize((PANEL, PANEL), Image.Resampling.LANCZOS), (i * PANEL, 18))
+            whole.paste(
+                Image.fromarray(frame).resize((PANEL, PANEL), Image.Resampling.LANCZOS),
+                (i * PANEL, 18),
+            )
             draw.text((i * PANEL + 6, 3), f"after {count} trials", fill="black")
         frames.append(np.asarray(whole))
     return video._gif(frames)

@@ -1,7 +1,9 @@
-"""What MkDocs cannot read from files: a page per method, the page of all settings, notebooks, pictures of symptoms.
+"""What MkDocs cannot read from files: a page per method, the page of all settings, notebooks,
+pictures of symptoms.
 
-MkDocs calls the functions `on_...` (see `hooks` in mkdocs.yml). A new method in `gps/` has a page and a place in the
-table without anything being written here; `methods.toml` adds what its module does not say.
+MkDocs calls the functions `on_...` (see `hooks` in mkdocs.yml). A new method in `gps/` has a page
+and a place in the table without anything being written here; `methods.toml` adds what its module
+does not say.
 """
 
 import inspect
@@ -23,7 +25,13 @@ from make_pictures import SYMPTOMS  # noqa: E402
 NAV: list[Any] = [
     {"Start": "index.md"},
     {"How it works": "idea.md"},
-    {"Guide": [{"Your own task, cost, prior, policy": "own.md"}, {"Troubles": "symptoms.md"}, {"Tasks": "tasks.md"}]},
+    {
+        "Guide": [
+            {"Your own task, cost, prior, policy": "own.md"},
+            {"Troubles": "symptoms.md"},
+            {"Tasks": "tasks.md"},
+        ]
+    },
     {"Packages": [{n: f"{n}.md"} for n in ("lqr", "dynamics", "agents", "gps")]},
     {"Methods": []},
     {"Settings": "settings.md"},
@@ -35,9 +43,17 @@ NAV: list[Any] = [
 
 @cache
 def places() -> dict[str, str]:
-    """Returns the module of each method: those of `gps` and `agents` with a Config and a `train`."""
-    texts = {path: path.read_text() for name in ("gps", "agents") for path in sorted((ROOT / name).rglob("*.py"))}
-    found = [path for path, text in texts.items() if "\nclass Config" in text and "\ndef train(" in text]
+    """Returns the module of each method: those of `gps` and `agents` with a Config and a
+    `train`.
+    """
+    texts = {
+        path: path.read_text()
+        for name in ("gps", "agents")
+        for path in sorted((ROOT / name).rglob("*.py"))
+    }
+    found = [
+        path for path, text in texts.items() if "\nclass Config" in text and "\ndef train(" in text
+    ]
     return {path.stem: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found}
 
 
@@ -62,7 +78,10 @@ def experiments() -> dict[str, list[str]]:
 def pictured() -> list[str]:
     """Returns the experiment of each method whose learning curve its page shows."""
     about = notes()
-    named = [(about.get(method, {}).get("picture") or (of[0] if of else "")) for method, of in experiments().items()]
+    named = [
+        (about.get(method, {}).get("picture") or (of[0] if of else ""))
+        for method, of in experiments().items()
+    ]
     return [name for name in named if name]
 
 
@@ -74,7 +93,9 @@ def notes() -> dict[str, Any]:
 
 @cache
 def rows() -> dict[str, list[list[str]]]:
-    """Returns the rows of the README's table of results, cells without the bars, by the experiments in them."""
+    """Returns the rows of the README's table of results, cells without the bars, by the experiments
+    in them.
+    """
     found: dict[str, list[list[str]]] = {}
     name = ""
     for line in (ROOT / "README.md").read_text().splitlines():
@@ -101,17 +122,23 @@ def method_page(name: str) -> str:
     results = [row for experiment in of for row in rows().get(experiment, [])]
     parts += ["## Result"]
     if results:
-        parts += ["| experiment | measure | seeds 0 to 4 | mean | other seeds | mean |\n|---|---|---|---|---|---|"]
+        parts += [
+            "| experiment | measure | seeds 0 to 4 | mean | other seeds | mean |\n|---|---|---|---|---|---|"
+        ]
         parts[-1] += "".join("\n| " + " | ".join(row) + " |" for row in results)
     picture = about.get("picture") or (of[0] if of else "")
     if (DOCS / "pictures" / f"method_{picture}.png").exists():
         parts += [f"![Learning curve of {picture}, seed 0](../pictures/method_{picture}.png)"]
-        parts += [f"`python experiments/run.py {picture}`, one seed; its `report.html` has the other figures."]
+        parts += [
+            f"`python experiments/run.py {picture}`, one seed; its `report.html` has the other figures."
+        ]
     elif not results:
         parts += ["None is recorded yet."]
     parts += ["## Settings", about.get("paper", "")]
     if hasattr(module.Config(), "profile"):
-        parts += ["`profile paper` takes the paper's numbers for all that is `None` here; `cpu`, smaller ones."]
+        parts += [
+            "`profile paper` takes the paper's numbers for all that is `None` here; `cpu`, smaller ones."
+        ]
     parts += [settings_table(name)]
     return "\n\n".join(part for part in parts if part)
 
@@ -129,9 +156,12 @@ def commands(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Returns a docstring as Markdown: what is indented there is a block as it stands; so is no other thing."""
+    """Returns a docstring as Markdown: what is indented there is a block as it stands; so is no
+    other thing.
+    """
     safe = [
-        line if line.startswith("    ") else line.replace("|", "\\|").replace("<", "&lt;") for line in text.splitlines()
+        line if line.startswith("    ") else line.replace("|", "\\|").replace("<", "&lt;")
+        for line in text.splitlines()
     ]
     return "\n".join(safe)
 
@@ -150,7 +180,9 @@ def settings_table(method: str) -> str:
     when = reasons(method)
     lines = ["| setting | default | meaning, unit | change it when |", "|---|---|---|---|"]
     for field in fields(import_module(places()[method]).Config()):
-        value = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        value = (
+            " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        )
         cells = [f"`{field.name}`", f"`{value}`", field.meaning, when.get(field.name, "–")]
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
@@ -160,10 +192,14 @@ def settings_page() -> str:
     """Returns the page of every setting of every method."""
     from experiments.engine.registry import fields
 
-    found: dict[tuple[str, str, str], dict[str, list[str]]] = {}  # (name, meaning, when to change it) -> defaults
+    found: dict[
+        tuple[str, str, str], dict[str, list[str]]
+    ] = {}  # (name, meaning, when to change it) -> defaults
     for name in methods():
         for field in fields(import_module(places()[name]).Config()):
-            entry = found.setdefault((field.name, field.meaning, reasons(name).get(field.name, "–")), {})
+            entry = found.setdefault(
+                (field.name, field.meaning, reasons(name).get(field.name, "–")), {}
+            )
             entry.setdefault(str(field.default), []).append(name)
     lines = [
         "# Every setting",
@@ -185,7 +221,10 @@ def methods_index() -> str:
     for name, of in experiments().items():
         title = (inspect.getdoc(import_module(places()[name])) or "").splitlines()[0]
         lines.append(f"| [{name}]({name}.md) | {title} | {', '.join(f'`{e}`' for e in of)} |")
-    return "\n".join(lines) + "\n\n`python experiments/run.py METHOD --task TASK` runs one of them on any task.\n"
+    return (
+        "\n".join(lines)
+        + "\n\n`python experiments/run.py METHOD --task TASK` runs one of them on any task.\n"
+    )
 
 
 def notebook_page(path: Path) -> str:
@@ -198,7 +237,9 @@ def notebook_page(path: Path) -> str:
             data = output.get("data", {})
             said = "".join(output.get("text", []) or data.get("text/plain", []))
             if "image/png" in data:
-                parts.append(f'<img alt="output" src="data:image/png;base64,{"".join(data["image/png"]).strip()}">')
+                parts.append(
+                    f'<img alt="output" src="data:image/png;base64,{"".join(data["image/png"]).strip()}">'
+                )
             elif said:
                 parts.append(f"```\n{said.rstrip()}\n```")
     return "\n\n".join([*parts, f"[Download this notebook]({path.name})"])
@@ -213,9 +254,14 @@ def on_config(config: Any) -> Any:
     for section in nav:
         ((name, content),) = section.items()
         if name == "Methods":
-            content += [{"Overview": "methods/index.md"}, *({n: f"methods/{n}.md"} for n in methods())]
+            content += [
+                {"Overview": "methods/index.md"},
+                *({n: f"methods/{n}.md"} for n in methods()),
+            ]
         if name == "Notebooks":
-            content += [f"notebooks/{p.stem}.md" for p in sorted((DOCS / "notebooks").glob("*.ipynb"))]
+            content += [
+                f"notebooks/{p.stem}.md" for p in sorted((DOCS / "notebooks").glob("*.ipynb"))
+            ]
         if name == "More":
             content += [p.name for p in sorted(DOCS.glob("*.md")) if p.name not in listed]
     config.nav = nav
@@ -228,7 +274,10 @@ def on_files(files: Any, config: Any) -> Any:
 
     made = {f"methods/{name}.md": method_page(name) for name in methods()}
     made |= {"methods/index.md": methods_index(), "settings.md": settings_page()}
-    made |= {f"notebooks/{p.stem}.md": notebook_page(p) for p in sorted((DOCS / "notebooks").glob("*.ipynb"))}
+    made |= {
+        f"notebooks/{p.stem}.md": notebook_page(p)
+        for p in sorted((DOCS / "notebooks").glob("*.ipynb"))
+    }
     for place, content in made.items():
         files.append(File.generated(config, place, content=content))
     return files

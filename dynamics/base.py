@@ -1,7 +1,9 @@
-"""Global models: one function of [x; u] for the whole state space, with its uncertainty and its tangent.
+"""Global models: one function of [x; u] for the whole state space, with its uncertainty and its
+tangent.
 
-Local models ask for the tangent (`Linearised`), planners for predictions and samples. What the library's own models
-share stands here: they learn the change of state x' - x over standardised [x; u], and are saved in verified folders.
+Local models ask for the tangent (`Linearised`), planners for predictions and samples. What the
+library's own models share stands here: they learn the change of state x' - x over standardised [x;
+u], and are saved in verified folders.
 """
 
 from abc import ABC, abstractmethod
@@ -27,17 +29,23 @@ class Tangent(NamedTuple):
 
 
 class Model(Protocol):
-    """What a global model can do; any leading axes. One with `tangents`, as an ensemble, also tells how sure it is."""
+    """What a global model can do; any leading axes. One with `tangents`, as an ensemble, also tells
+    how sure it is.
+    """
 
     def fit(self, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
-        """Learns from all transitions that are kept, (M, dx), (M, du), (M, dx); earlier ones come first.
+        """Learns from all transitions that are kept, (M, dx), (M, du), (M, dx); earlier ones come
+        first.
 
-        A model that remembers something of each may have `forget(count)`: the first so many are given no more.
+        A model that remembers something of each may have `forget(count)`: the first so many are
+        given no more.
         """
         ...
 
     def predict(self, x: Array, u: Array) -> Gaussian:
-        """Returns the distribution of x', mean (..., dx) and cov (..., dx, dx), for x (..., dx) and u (..., du)."""
+        """Returns the distribution of x', mean (..., dx) and cov (..., dx, dx), for x (..., dx) and
+        u (..., du).
+        """
         ...
 
     def sample(self, x: Array, u: Array, rng: np.random.Generator) -> Array:
@@ -58,7 +66,9 @@ class Model(Protocol):
 
 
 class Units(NamedTuple):
-    """Centre and spread of the inputs [x; u] and of the changes of state; `rate` is 1 / spread, 0 for a constant."""
+    """Centre and spread of the inputs [x; u] and of the changes of state; `rate` is 1 / spread, 0
+    for a constant.
+    """
 
     centre: Array  # (n,)
     rate: Array  # (n,)
@@ -67,7 +77,9 @@ class Units(NamedTuple):
 
     @classmethod
     def of(cls, z: Array, y: Array) -> "Units":
-        """Returns the units of inputs (M, n) and changes (M, dx). Scaling a coordinate scales its units, no more."""
+        """Returns the units of inputs (M, n) and changes (M, dx). Scaling a coordinate scales its
+        units, no more.
+        """
         std, size = z.std(0), np.abs(z).max(0)
         varies = std > 1e-9 * size  # a constant column has a spread of rounding errors
         rate = np.where(varies, 1 / np.where(varies, std, 1.0), 0.0)
@@ -80,7 +92,9 @@ class Units(NamedTuple):
 
 
 class ChangeModel(ABC):
-    """The part that the library's own models share. They add `_fit`, `_predict` and `_tangent`, in standard units."""
+    """The part that the library's own models share. They add `_fit`, `_predict` and `_tangent`, in
+    standard units.
+    """
 
     word = ""  # in MODELS
     screen = True  # whether gross outliers are left out of the fit
@@ -90,19 +104,27 @@ class ChangeModel(ABC):
         self.units: Units | None = None
 
     def fit(self, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
-        """Learns from all transitions that are kept, (M, dx), (M, du), (M, dx), of which earlier ones come first.
+        """Learns from all transitions that are kept, (M, dx), (M, du), (M, dx), of which earlier
+        ones come first.
 
         Raises InputError where shapes do not fit or a number is not finite.
         """
         z, y = checked(x, u, xnext)
         before = self.units
-        if before is not None and (len(before.centre), len(before.change)) != (z.shape[1], y.shape[1]):
+        if before is not None and (len(before.centre), len(before.change)) != (
+            z.shape[1],
+            y.shape[1],
+        ):
             sizes = f"{y.shape[1]} and {z.shape[1] - y.shape[1]}"
             was = f"{len(before.change)} and {len(before.centre) - len(before.change)}"
-            raise InputError(f"states and actions have {sizes} numbers; expected {was}, as at the first fit")
+            raise InputError(
+                f"states and actions have {sizes} numbers; expected {was}, as at the first fit"
+            )
         usual = ordinary(z, y) if self.screen else np.ones(len(z), bool)
         self.units = units = Units.of(z[usual], y[usual])
-        self._fit((z - units.centre) * units.rate, (y - units.change) / units.spread, usual, before, rng)
+        self._fit(
+            (z - units.centre) * units.rate, (y - units.change) / units.spread, usual, before, rng
+        )
 
     def predict(self, x: Array, u: Array) -> Gaussian:
         """Returns the distribution of x': mean (..., dx), and total covariance (..., dx, dx)."""
@@ -128,26 +150,36 @@ class ChangeModel(ABC):
         return mean + np.einsum("...ij,...j->...i", np.linalg.cholesky(cov), noise)
 
     def linearise(self, x: Array, u: Array) -> Tangent:
-        """Returns the exact tangent of the predicted mean: (..., dx), (..., dx, n) and the covariance."""
+        """Returns the exact tangent of the predicted mean: (..., dx), (..., dx, n) and the
+        covariance.
+        """
         z, _ = self._ask(x, u)
         mean, cov = self.predict(x, u)
         return Tangent(mean, self._real(self._tangent(z), np.shape(x)), cov)
 
     def known(self, x: Array, u: Array) -> Units:
-        """Returns the units. Raises InputError before the first fit, and for points of another shape."""
+        """Returns the units. Raises InputError before the first fit, and for points of another
+        shape.
+        """
         if self.units is None:
             raise InputError(f"the model {self.word!r} has seen nothing; fit it first")
         n, dx = len(self.units.centre), len(self.units.change)
         if np.shape(x)[-1:] != (dx,) or np.shape(u) != (*np.shape(x)[:-1], n - dx):
-            raise InputError(f"x has shape {np.shape(x)}, u {np.shape(u)}; expected (..., {dx}) and (..., {n - dx})")
+            raise InputError(
+                f"x has shape {np.shape(x)}, u {np.shape(u)}; expected (..., {dx}) and (..., {n - dx})"
+            )
         return self.units
 
     def state(self) -> dict[str, Any]:
-        """Returns all that `load_state` needs, as a tree of finite arrays and numbers; empty before the first fit."""
+        """Returns all that `load_state` needs, as a tree of finite arrays and numbers; empty before
+        the first fit.
+        """
         return {} if self.units is None else {"units": self.units._asdict(), **self._state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` returned, under the same settings. Raises CheckpointError for anything else."""
+        """Takes over what `state` returned, under the same settings. Raises CheckpointError for
+        anything else.
+        """
         if state:
             units = {"centre": ("n",), "rate": ("n",), "change": ("dx",), "spread": ("dx",)}
             check_tree(state, {"units": units, **self._form()}, self.word)
@@ -163,8 +195,12 @@ class ChangeModel(ABC):
         """Returns the model that `save` wrote. Raises CheckpointError for any other folder."""
         tree, meta = load_tree(folder)
         if meta.get("model") != cls.word:
-            raise CheckpointError(f"{folder}: got a model {meta.get('model')!r}, expected {cls.word!r}")
-        model = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in meta["settings"].items()})
+            raise CheckpointError(
+                f"{folder}: got a model {meta.get('model')!r}, expected {cls.word!r}"
+            )
+        model = cls(
+            **{key: tuple(v) if isinstance(v, list) else v for key, v in meta["settings"].items()}
+        )
         model.load_state(tree)
         return model
 
@@ -175,7 +211,9 @@ class ChangeModel(ABC):
         return (z - units.centre) * units.rate, units
 
     def _real(self, J: Array, shape: tuple[int, ...]) -> Array:
-        """Returns standardised Jacobians of the change (..., M, dx, n) as those of x'; `shape` is that of x."""
+        """Returns standardised Jacobians of the change (..., M, dx, n) as those of x'; `shape` is
+        that of x.
+        """
         assert self.units is not None
         dx = shape[-1]
         J = J * self.units.spread[:, None] * self.units.rate
@@ -183,8 +221,12 @@ class ChangeModel(ABC):
         return J.reshape(*J.shape[:-3], *shape, J.shape[-1])
 
     @abstractmethod
-    def _fit(self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator) -> None:
-        """Learns from the rows of z (M, n) and y (M, dx) that are `usual` (M,), known in the units `before` so far."""
+    def _fit(
+        self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator
+    ) -> None:
+        """Learns from the rows of z (M, n) and y (M, dx) that are `usual` (M,), known in the units
+        `before` so far.
+        """
 
     @abstractmethod
     def _predict(self, z: Array) -> tuple[Array, Array]: ...
@@ -207,11 +249,13 @@ class ChangeModel(ABC):
 
 
 def ordinary(z: Array, y: Array) -> Array:
-    """Returns which transitions are not gross outliers, such as the blow of a joint against its limit, (M,) bool.
+    """Returns which transitions are not gross outliers, such as the blow of a joint against its
+    limit, (M,) bool.
 
-    A smooth model that had to pass through a jump would bend everywhere. Left out is what departs from the linear
-    least-squares fit to the others by twenty times as much as 98 of 100 transitions do, and by more than the spread of
-    all changes. So fewer than one in fifty is left out, and none of a Gaussian sample.
+    A smooth model that had to pass through a jump would bend everywhere. Left out is what departs
+    from the linear least-squares fit to the others by twenty times as much as 98 of 100 transitions
+    do, and by more than the spread of all changes. So fewer than one in fifty is left out, and none
+    of a Gaussian sample.
     """
     keep = np.ones(len(z), bool)
     if len(z) < 50:
@@ -222,6 +266,8 @@ def ordinary(z: Array, y: Array) -> Array:
         F = features[keep]
         w = np.linalg.solve(F.T @ F + 1e-9 * len(F) * np.eye(F.shape[1]), F.T @ y[keep])
         gap = np.abs(y - features @ w)
-        limit = np.maximum(20 * np.percentile(gap, 98, axis=0), np.maximum(y[keep].std(0), 1e-9 * np.abs(y).max(0)))
+        limit = np.maximum(
+            20 * np.percentile(gap, 98, axis=0), np.maximum(y[keep].std(0), 1e-9 * np.abs(y).max(0))
+        )
         keep = (gap <= limit).all(1)
     return keep

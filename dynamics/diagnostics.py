@@ -1,6 +1,8 @@
-"""How far a fit can be trusted: what it predicts of trials that were held out, and what it rests on.
+"""How far a fit can be trusted: what it predicts of trials that were held out, and what it rests
+on.
 
-An error is to be seen beside that of the zero model x' = x, which anything must beat that is worth using.
+An error is to be seen beside that of the zero model x' = x, which anything must beat that is worth
+using.
 """
 
 from collections.abc import Callable
@@ -38,7 +40,8 @@ class Diagnostics(NamedTuple):
 def diagnose(fit: Fit, x: Array, u: Array, k: int = 10, weight: Array | None = None) -> Diagnostics:
     """Returns the diagnostics of a fit on held-out trials x (C, N, T+1, dx), u (C, N, T, du).
 
-    `weight` (C, N, T) is 0 for the steps that do not count, such as those after an episode's end. Raises InputError.
+    `weight` (C, N, T) is 0 for the steps that do not count, such as those after an episode's end.
+    Raises InputError.
     """
     x, u, counts = _checked(fit.dynamics, x, u, weight)
     ahead = predictive(fit.posterior, x[:, :, :-1], u)
@@ -53,16 +56,24 @@ def diagnose(fit: Fit, x: Array, u: Array, k: int = 10, weight: Array | None = N
     )
 
 
-def one_step_error(dynamics: LinearGaussianDynamics, x: Array, u: Array, weight: Array | None = None) -> Error:
-    """Returns the error of x' from the true x and u, x (C, N, T+1, dx), u (C, N, T, du), weight (C, N, T)."""
+def one_step_error(
+    dynamics: LinearGaussianDynamics, x: Array, u: Array, weight: Array | None = None
+) -> Error:
+    """Returns the error of x' from the true x and u, x (C, N, T+1, dx), u (C, N, T, du), weight (C,
+    N, T).
+    """
     return k_step_error(dynamics, x, u, 1, weight)
 
 
-def k_step_error(dynamics: LinearGaussianDynamics, x: Array, u: Array, k: int, weight: Array | None = None) -> Error:
-    """Returns the error k steps ahead, under the actions that were taken, from every step that has k more after it.
+def k_step_error(
+    dynamics: LinearGaussianDynamics, x: Array, u: Array, k: int, weight: Array | None = None
+) -> Error:
+    """Returns the error k steps ahead, under the actions that were taken, from every step that has
+    k more after it.
 
-    Where a weight (C, N, T) is 0, no prediction goes through that step. Raises InputError where no trial has k steps
-    in a row, the trials are of another shape than the models, or a number that counts is not finite.
+    Where a weight (C, N, T) is 0, no prediction goes through that step. Raises InputError where no
+    trial has k steps in a row, the trials are of another shape than the models, or a number that
+    counts is not finite.
     """
     x, u, counts = _checked(dynamics, x, u, weight)
     T = u.shape[2]
@@ -76,18 +87,28 @@ def k_step_error(dynamics: LinearGaussianDynamics, x: Array, u: Array, k: int, w
         F, f = dynamics.F[:, i : i + starts], dynamics.f[:, None, i : i + starts]
         ahead = np.einsum("ctij,cntj->cnti", F, xu) + f
     truth = x[:, :, k:]
-    return Error(*(float(np.sqrt(((guess - truth)[inside] ** 2).mean())) for guess in (ahead, x[:, :, :starts])))
+    return Error(
+        *(
+            float(np.sqrt(((guess - truth)[inside] ** 2).mean()))
+            for guess in (ahead, x[:, :, :starts])
+        )
+    )
 
 
 def open_loop_error(
-    step: Callable[[Array, Array], Array], x: Array, u: Array, most: int, length: Array | None = None
+    step: Callable[[Array, Array], Array],
+    x: Array,
+    u: Array,
+    most: int,
+    length: Array | None = None,
 ) -> Array:
     """Returns the error of a global model k = 1..most steps ahead, and that of x' = x, (2, most).
 
-    From every step of trials x (N, T+1, dx), u (N, T, du) that has k more after it, the mean x' = step(x (M, dx),
-    u (M, du)) is followed under the actions that were taken. Root mean square over trials and coordinates, each in
-    units of its spread over all trials; a coordinate that never changes is left out. NaN where no trial is as long,
-    infinite where the model breaks. `length` (N,) is the steps that took place, T by default.
+    From every step of trials x (N, T+1, dx), u (N, T, du) that has k more after it, the mean x' =
+    step(x (M, dx), u (M, du)) is followed under the actions that were taken. Root mean square over
+    trials and coordinates, each in units of its spread over all trials; a coordinate that never
+    changes is left out. NaN where no trial is as long, infinite where the model breaks. `length`
+    (N,) is the steps that took place, T by default.
     """
     N, T = u.shape[:2]
     length = np.full(N, T) if length is None else length
@@ -110,10 +131,11 @@ def open_loop_error(
 
 
 def error_along(dynamics: LinearGaussianDynamics, x: Array, u: Array) -> Array:
-    """Returns the error one step ahead at each step of one trial per condition, (C, T), x (C, T+1, dx), u (C, T, du).
+    """Returns the error one step ahead at each step of one trial per condition, (C, T), x (C, T+1,
+    dx), u (C, T, du).
 
-    Each coordinate is in units of its own root mean square change from step to step, over all trials, so that 1 is as
-    bad as x' = x is on average; coordinates that never change are left out.
+    Each coordinate is in units of its own root mean square change from step to step, over all
+    trials, so that 1 is as bad as x' = x is on average; coordinates that never change are left out.
     """
     ahead = (dynamics.F @ np.concatenate([x[:, :-1], u], -1)[..., None])[..., 0] + dynamics.f
     change = np.sqrt((np.diff(x, axis=1) ** 2).mean((0, 1)))
@@ -127,8 +149,12 @@ def _rows(counts: Array, k: int) -> Array:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(counts, k, axis=2).all(-1))
 
 
-def _checked(dynamics: LinearGaussianDynamics, x: Array, u: Array, weight: Array | None) -> tuple[Array, Array, Array]:
-    """Returns x and u, 0 where no step that counts needs them, and which steps count, (C, N, T). Raises InputError."""
+def _checked(
+    dynamics: LinearGaussianDynamics, x: Array, u: Array, weight: Array | None
+) -> tuple[Array, Array, Array]:
+    """Returns x and u, 0 where no step that counts needs them, and which steps count, (C, N, T).
+    Raises InputError.
+    """
     x, u = np.asarray(x, dtype=float), np.asarray(u, dtype=float)
     C, T, dx, n = dynamics.F.shape
     N = x.shape[1] if x.ndim == 4 else 0
@@ -137,7 +163,9 @@ def _checked(dynamics: LinearGaussianDynamics, x: Array, u: Array, weight: Array
         raise InputError(f"x has shape {x.shape}, u {u.shape}; expected {wanted}")
     counts = checked_weight(weight, u.shape[:3]) > 0
     if not counts.any():
-        raise InputError("no step of the trials has a weight above 0; expected at least one to judge by")
+        raise InputError(
+            "no step of the trials has a weight above 0; expected at least one to judge by"
+        )
     needed = np.zeros(x.shape[:3], bool)
     needed[:, :, :-1] |= counts
     needed[:, :, 1:] |= counts
@@ -157,7 +185,9 @@ def log_density(p: StudentT, x: Array) -> Array:
 
 
 def condition_number(S: Array) -> Array:
-    """Returns the ratio of the largest to the smallest eigenvalue, (...,), of the correlations in S (..., n, n)."""
+    """Returns the ratio of the largest to the smallest eigenvalue, (...,), of the correlations in S
+    (..., n, n).
+    """
     spread = np.sqrt(np.diagonal(S, axis1=-2, axis2=-1))
     values = np.linalg.eigvalsh(S / spread[..., :, None] / spread[..., None, :])
     return values[..., -1] / np.maximum(values[..., 0], 1e-300)

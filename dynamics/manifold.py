@@ -1,9 +1,11 @@
-"""States on manifolds: where angles wrap and orientations turn, differences are taken in the tangent space.
+"""States on manifolds: where angles wrap and orientations turn, differences are taken in the
+tangent space.
 
-A state's parts are real numbers, angles and unit quaternions. `difference(x, x0)` is the tangent vector at x0 that
-points to x (the logarithm), and `retract(x0, d)` goes along it (the exponential). A rotation's tangent vector is a
-rotation vector in the body's own frame, as MuJoCo's angular velocities are. Derivatives are with respect to small
-tangent vectors e at x itself: x moves to retract(x, e). Solà, Deray and Atchuthan, A micro Lie theory (2018).
+A state's parts are real numbers, angles and unit quaternions. `difference(x, x0)` is the tangent
+vector at x0 that points to x (the logarithm), and `retract(x0, d)` goes along it (the exponential).
+A rotation's tangent vector is a rotation vector in the body's own frame, as MuJoCo's angular
+velocities are. Derivatives are with respect to small tangent vectors e at x itself: x moves to
+retract(x, e). Solà, Deray and Atchuthan, A micro Lie theory (2018).
 """
 
 import numpy as np
@@ -12,30 +14,46 @@ from lqr import InputError
 
 Array = np.ndarray
 
-SIZES = {"real": (1, 1), "angle": (1, 1), "quaternion": (4, 3)}  # numbers in a state, and in a tangent vector
+SIZES = {
+    "real": (1, 1),
+    "angle": (1, 1),
+    "quaternion": (4, 3),
+}  # numbers in a state, and in a tangent vector
 
 
 class Manifold:
     """A product of parts, in the order in which a state holds them.
 
-    "real" is one number; "angle" one in rad, the same after a full turn; "quaternion" four, scalar first, of unit
-    length, q and -q being the same.
+    "real" is one number; "angle" one in rad, the same after a full turn; "quaternion" four, scalar
+    first, of unit length, q and -q being the same.
     """
 
     def __init__(self, *parts: str):
         if not parts or (unknown := [part for part in parts if part not in SIZES]):
             got = repr(unknown[0]) if parts else "none"
-            raise InputError(f"got the part {got}; expected at least one, each of {', '.join(SIZES)}")
+            raise InputError(
+                f"got the part {got}; expected at least one, each of {', '.join(SIZES)}"
+            )
         self.parts = parts
         ends = np.cumsum([SIZES[part] for part in parts], 0)
-        self.size, self.dim = (int(end) for end in ends[-1])  # numbers in a state x, and in a tangent vector
-        self._angles = [(int(x) - 1, int(d) - 1) for part, (x, d) in zip(parts, ends, strict=True) if part == "angle"]
+        self.size, self.dim = (
+            int(end) for end in ends[-1]
+        )  # numbers in a state x, and in a tangent vector
+        self._angles = [
+            (int(x) - 1, int(d) - 1)
+            for part, (x, d) in zip(parts, ends, strict=True)
+            if part == "angle"
+        ]
         self._turns = [
             (slice(int(x) - 4, int(x)), slice(int(d) - 3, int(d)))
             for part, (x, d) in zip(parts, ends, strict=True)
             if part == "quaternion"
         ]
-        plain = [(int(x) - 1, int(d) - 1) for part, (x, d) in zip(parts, ends, strict=True) if part != "quaternion"]
+        plain = [
+            (int(x) - 1, int(d) - 1)
+            for part, (x, d) in zip(parts, ends, strict=True)
+            if part != "quaternion"
+        ]
         self._plain = [x for x, _ in plain], [d for _, d in plain]
 
     @property
@@ -60,7 +78,9 @@ class Manifold:
         return d
 
     def retract(self, x0: Array, d: Array) -> Array:
-        """Returns the states (..., size) to which the tangent vectors d (..., dim) at x0 point; angles within pi."""
+        """Returns the states (..., size) to which the tangent vectors d (..., dim) at x0 point;
+        angles within pi.
+        """
         x0, d = self._checked(x0), np.asarray(d, dtype=float)
         x = np.empty((*np.broadcast_shapes(x0.shape[:-1], d.shape[:-1]), self.size))
         of_x, of_d = self._plain
@@ -73,7 +93,8 @@ class Manifold:
         return x
 
     def jacobian(self, x: Array, x0: Array) -> Array:
-        """Returns the derivative of difference(x, x0) as x moves by a tangent vector at x, (..., dim, dim).
+        """Returns the derivative of difference(x, x0) as x moves by a tangent vector at x, (...,
+        dim, dim).
 
         For a rotation it is the inverse of the right Jacobian.
         """
@@ -82,13 +103,17 @@ class Manifold:
         for _, i in self._turns:
             r = d[..., i]
             angle = np.maximum(np.linalg.norm(r, axis=-1), 1e-4)[..., None, None]
-            second = np.where(angle > 1e-3, 1 / angle**2 - 1 / (2 * angle * np.tan(0.5 * angle)), 1 / 12)
+            second = np.where(
+                angle > 1e-3, 1 / angle**2 - 1 / (2 * angle * np.tan(0.5 * angle)), 1 / 12
+            )
             R = cross(r)
             J[..., i, i] += 0.5 * R + second * (R @ R)
         return J
 
     def embedding(self, x: Array) -> Array:
-        """Returns the derivative of the numbers in x as x moves by a tangent vector at x, (..., size, dim)."""
+        """Returns the derivative of the numbers in x as x moves by a tangent vector at x, (...,
+        size, dim).
+        """
         x = self._checked(x)
         E = np.zeros((*x.shape, self.dim))
         of_x, of_d = self._plain
@@ -99,16 +124,22 @@ class Manifold:
         return E
 
     def curvature(self, x: Array, slope: Array) -> Array:
-        """Returns the second derivative of slope' x as x moves by a tangent vector, (..., dim, dim)."""
+        """Returns the second derivative of slope' x as x moves by a tangent vector, (..., dim,
+        dim).
+        """
         H = np.zeros((*np.shape(x)[:-1], self.dim, self.dim))
         for place, i in self._turns:
-            H[..., i, i] = -0.25 * (slope[..., place] * x[..., place]).sum(-1)[..., None, None] * np.eye(3)
+            H[..., i, i] = (
+                -0.25 * (slope[..., place] * x[..., place]).sum(-1)[..., None, None] * np.eye(3)
+            )
         return H
 
     def _checked(self, x: Array) -> Array:
         x = np.asarray(x, dtype=float)
         if x.shape[-1:] != (self.size,):
-            raise InputError(f"got states of shape {x.shape}; expected (..., {self.size}) for {', '.join(self.parts)}")
+            raise InputError(
+                f"got states of shape {x.shape}; expected (..., {self.size}) for {', '.join(self.parts)}"
+            )
         return x
 
 
@@ -121,7 +152,9 @@ def product(p: Array, q: Array) -> Array:
     """Returns the quaternions p q, (..., 4)."""
     w, v = p[..., :1], p[..., 1:]
     s, r = q[..., :1], q[..., 1:]
-    return np.concatenate([w * s - (v * r).sum(-1, keepdims=True), w * r + s * v + np.cross(v, r)], -1)
+    return np.concatenate(
+        [w * s - (v * r).sum(-1, keepdims=True), w * r + s * v + np.cross(v, r)], -1
+    )
 
 
 def conjugate(q: Array) -> Array:
@@ -136,7 +169,9 @@ def quaternion(r: Array) -> Array:
 
 
 def rotation_vector(q: Array) -> Array:
-    """Returns the shortest rotation vectors (..., 3) of quaternions (..., 4); q and -q give the same."""
+    """Returns the shortest rotation vectors (..., 3) of quaternions (..., 4); q and -q give the
+    same.
+    """
     q = np.where(q[..., :1] < 0, -q, q)
     size = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
     angle = 2 * np.arctan2(size, q[..., :1])

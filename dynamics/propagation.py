@@ -6,9 +6,10 @@
     tsinf     ... through one and the same member
     moment    as ts1, and after each step the particles are drawn anew from the normal that has their mean and variances
 
-With members, all action sequences meet the same noise, so that what ranks them is themselves: with 5 particles, noise
-of their own would bury small differences. `mean` and `sample` serve every `Model`; the others need members. With `ts1`
-each member serves equally many particles of a sequence in every step, as in the paper's code.
+With members, all action sequences meet the same noise, so that what ranks them is themselves: with
+5 particles, noise of their own would bury small differences. `mean` and `sample` serve every
+`Model`; the others need members. With `ts1` each member serves equally many particles of a sequence
+in every step, as in the paper's code.
 """
 
 import numpy as np
@@ -25,20 +26,30 @@ MEMBERS = ("ts1", "tsinf", "moment")
 
 
 def propagate(
-    model: Model, x0: Array, U: Array, rng: np.random.Generator, propagation: str = "ts1", particles: int = 20
+    model: Model,
+    x0: Array,
+    U: Array,
+    rng: np.random.Generator,
+    propagation: str = "ts1",
+    particles: int = 20,
 ) -> Array:
     """Returns states (N, P, H+1, dx) from x0 (dx,) under the action sequences U (N, H, du).
 
-    Raises InputError for an unknown word, for a word that the model cannot serve, where `particles` is no multiple of
-    the number of members, and for networks before the first fit, or of states and actions of another size.
+    Raises InputError for an unknown word, for a word that the model cannot serve, where `particles`
+    is no multiple of the number of members, and for networks before the first fit, or of states and
+    actions of another size.
     """
     if propagation not in PROPAGATIONS:
-        raise InputError(f"propagation is {propagation!r}; expected one of {', '.join(PROPAGATIONS)}")
+        raise InputError(
+            f"propagation is {propagation!r}; expected one of {', '.join(PROPAGATIONS)}"
+        )
     if isinstance(model, Perceptrons):  # the kernels do not look
         model.known(np.broadcast_to(x0, (*U.shape[:2], *np.shape(x0))), U)
     if propagation in MEMBERS:
         if not isinstance(model, Ensemble):
-            raise InputError(f"{propagation!r} needs an ensemble, got {type(model).__name__}; expected mean or sample")
+            raise InputError(
+                f"{propagation!r} needs an ensemble, got {type(model).__name__}; expected mean or sample"
+            )
         return _through_members(model, x0, U, rng, propagation, particles)
     if propagation == "mean" and particles != 1:
         raise InputError(f"got {particles} particles; expected 1: the mean is one trajectory")
@@ -50,7 +61,9 @@ def propagate(
     for t in range(H):
         u = np.broadcast_to(U[:, None, t], (N, particles, U.shape[-1]))
         x = X[:, :, t]
-        X[:, :, t + 1] = model.predict(x, u).mean if propagation == "mean" else model.sample(x, u, rng)
+        X[:, :, t + 1] = (
+            model.predict(x, u).mean if propagation == "mean" else model.sample(x, u, rng)
+        )
     return X
 
 
@@ -63,10 +76,14 @@ def _mean(model: Perceptrons, x0: Array, U: Array) -> Array:
     return X
 
 
-def _through_members(model: Ensemble, x0: Array, U: Array, rng: np.random.Generator, propagation: str, P: int) -> Array:
+def _through_members(
+    model: Ensemble, x0: Array, U: Array, rng: np.random.Generator, propagation: str, P: int
+) -> Array:
     E, (N, H), dx = model.members_, U.shape[:2], len(x0)
     if P < 1 or P % E:
-        raise InputError(f"got {P} particles for {E} members; expected a multiple, so that each serves as many")
+        raise InputError(
+            f"got {P} particles for {E} members; expected a multiple, so that each serves as many"
+        )
     U, X, net = np.ascontiguousarray(U), np.empty((N, P, H + 1, dx)), folded(model)
     X[:, :, 0] = x0
     noise = rng.standard_normal((H, P, dx), dtype=np.float32)
@@ -79,5 +96,7 @@ def _through_members(model: Ensemble, x0: Array, U: Array, rng: np.random.Genera
     for t in range(H):
         advance(X, U, t, t + 1, member, noise, *net)
         cloud = X[:, :, t + 1]
-        cloud[:] = cloud.mean(1, keepdims=True) + cloud.std(1, keepdims=True) * rng.standard_normal((P, dx))
+        cloud[:] = cloud.mean(1, keepdims=True) + cloud.std(1, keepdims=True) * rng.standard_normal(
+            (P, dx)
+        )
     return X

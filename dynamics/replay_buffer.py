@@ -1,7 +1,8 @@
 """What a global model learns from: the transitions of the last rounds, at most so many of them.
 
-A run that goes on and on must not hold, nor write into each checkpoint, all that it ever saw. Once there are more than
-`most` transitions, whole rounds are let go, the oldest first; up to there nothing is lost.
+A run that goes on and on must not hold, nor write into each checkpoint, all that it ever saw. Once
+there are more than `most` transitions, whole rounds are let go, the oldest first; up to there
+nothing is lost.
 """
 
 from typing import Any
@@ -47,14 +48,16 @@ class History:
     def keep(self, model: Any, x: Array, u: Array, xnext: Array) -> None:
         """Adds a round that the model is to learn from at its next fit.
 
-        A model that remembers something of each transition has a method `forget`, which is told how many are gone.
+        A model that remembers something of each transition has a method `forget`, which is told how
+        many are gone.
         """
         gone = self.add(x, u, xnext)
         if gone and hasattr(model, "forget"):
             model.forget(gone)
 
     def add(self, x: Array, u: Array, xnext: Array) -> int:
-        """Adds a round, (M, dx), (M, du), (M, dx); returns how many of the oldest transitions were let go for it.
+        """Adds a round, (M, dx), (M, du), (M, dx); returns how many of the oldest transitions were
+        let go for it.
 
         Of a round that is too large by itself, the last transitions are kept.
         """
@@ -72,7 +75,11 @@ class History:
         """Returns all that `load_state` needs, as a tree; empty where nothing was added."""
         if self.seen is None:
             return {}
-        return {"total": self.total, "sizes": np.array(self.sizes, float), **dict(zip("xuy", self.seen, strict=True))}
+        return {
+            "total": self.total,
+            "sizes": np.array(self.sizes, float),
+            **dict(zip("xuy", self.seen, strict=True)),
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned. Raises CheckpointError for anything else."""

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 def one_thread() -> Iterator[None]:
     """Lets torch use one thread: more would only wait for each other, and sum in another order.
 
-    That is a setting of the whole process: of two threads of Python that learn at the same time, the first to end may
-    set the other's back. Let processes learn side by side, as `experiments/sweep.py` does.
+    That is a setting of the whole process: of two threads of Python that learn at the same time,
+    the first to end may set the other's back. Let processes learn side by side, as
+    `experiments/sweep.py` does.
     """
     import torch
 

@@ -1,8 +1,9 @@
-"""Compares runs: `python experiments/compare.py RUN RUN ...`, each the folder of a run or of a sweep.
+"""Compares runs: `python experiments/compare.py RUN RUN ...`, each the folder of a run or of a
+sweep.
 
-Runs that differ in nothing but the seed make a group; a run that is named twice counts once. Prints mean and spread of
-each group at the end and what differs in the configuration, and writes one self-contained page with the curves laid
-over each other.
+Runs that differ in nothing but the seed make a group; a run that is named twice counts once. Prints
+mean and spread of each group at the end and what differs in the configuration, and writes one
+self-contained page with the curves laid over each other.
 """
 
 import sys
@@ -20,8 +21,12 @@ def main(words: Sequence[str]) -> int:
     from experiments.reports import comparison as overlay
 
     parser = Parser("python experiments/compare.py", __doc__)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, or of sweeps")
-    parser.add_argument("--out", type=Path, help="file for the page (default runs/compare-DATE-TIME.html)")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, or of sweeps"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="file for the page (default runs/compare-DATE-TIME.html)"
+    )
     asked = parser.parse_args(words)
     runs = {run.path.resolve(): run for path in asked.runs for run in overlay.read(path)}
     groups = overlay.grouped(list(runs.values()))
@@ -34,7 +39,9 @@ def main(words: Sequence[str]) -> int:
         rows.append((f"group {i + 1}", f"{group.name}; seeds {seeds}"))
         named = ((overlay.called(key, [group]), group.finals(key)) for key in overlay.FINAL)
         rows += [(f"  {text}", overlay.spread(values)) for text, values in named if values]
-    rows += [(f"{name} differs", " | ".join(values)) for name, *values in overlay.differences(groups)]
+    rows += [
+        (f"{name} differs", " | ".join(values)) for name, *values in overlay.differences(groups)
+    ]
     table([*rows, ("look at", str(target))])
     return 0
 

@@ -1,8 +1,10 @@
-"""Compares the prior global models: `python experiments/compare_priors.py reacher_four_local --seeds 5 --jobs 2`.
+"""Compares the prior global models: `python experiments/compare_priors.py reacher_four_local
+--seeds 5 --jobs 2`.
 
-First, what each prior makes of the same recorded trials: how far the local models are off on trials that they have not
-seen, how probable they find them, how often their intervals hold, and the time it takes. Then, what is learned with
-each. Leaves models.csv, learning.csv and priors.png in a folder; a comparison that was stopped goes on where it was.
+First, what each prior makes of the same recorded trials: how far the local models are off on trials
+that they have not seen, how probable they find them, how often their intervals hold, and the time
+it takes. Then, what is learned with each. Leaves models.csv, learning.csv and priors.png in a
+folder; a comparison that was stopped goes on where it was.
 """
 
 import argparse
@@ -14,16 +16,37 @@ from pathlib import Path
 def parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     found = argparse.ArgumentParser(
-        prog="python experiments/compare_priors.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python experiments/compare_priors.py",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
-    found.add_argument("experiment", help="an experiment whose method fits local models; run.py --list names them")
-    found.add_argument("--priors", nargs="+", metavar="WORD", help="the words to compare (default: all)")
-    found.add_argument("--seeds", type=int, default=1, help="learning runs of each prior; 0 skips them (default 1)")
-    found.add_argument("--first-seed", type=int, default=0, help="the first of these seeds (default 0)")
-    found.add_argument("--held-out", type=int, default=5, help="unseen trials per condition and iteration (default 5)")
-    found.add_argument("--iterations", type=int, help="of the recording and the learning (default: the experiment's)")
+    found.add_argument(
+        "experiment", help="an experiment whose method fits local models; run.py --list names them"
+    )
+    found.add_argument(
+        "--priors", nargs="+", metavar="WORD", help="the words to compare (default: all)"
+    )
+    found.add_argument(
+        "--seeds", type=int, default=1, help="learning runs of each prior; 0 skips them (default 1)"
+    )
+    found.add_argument(
+        "--first-seed", type=int, default=0, help="the first of these seeds (default 0)"
+    )
+    found.add_argument(
+        "--held-out",
+        type=int,
+        default=5,
+        help="unseen trials per condition and iteration (default 5)",
+    )
+    found.add_argument(
+        "--iterations",
+        type=int,
+        help="of the recording and the learning (default: the experiment's)",
+    )
     found.add_argument("--jobs", type=int, default=1, help="learning runs side by side (default 1)")
-    found.add_argument("--out", type=Path, help="folder for the results (default runs/compare_priors/EXPERIMENT)")
+    found.add_argument(
+        "--out", type=Path, help="folder for the results (default runs/compare_priors/EXPERIMENT)"
+    )
     found.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return found
 
@@ -43,7 +66,9 @@ def compare(words: Sequence[str]) -> int:
         held_out=asked.held_out,
         settings=settings,
     )
-    return comparison.run(plan, asked.out or Path("runs") / "compare_priors" / plan.experiment, asked.jobs)
+    return comparison.run(
+        plan, asked.out or Path("runs") / "compare_priors" / plan.experiment, asked.jobs
+    )
 
 
 if __name__ == "__main__":

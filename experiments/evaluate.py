@@ -1,9 +1,10 @@
-"""Runs a policy on fresh episodes: `python experiments/evaluate.py RUN [--episodes 100] [--env ENV_ID]`.
+"""Runs a policy on fresh episodes: `python experiments/evaluate.py RUN [--episodes 100] [--env
+ENV_ID]`.
 
-Prints return, distance and success rate with 95 % intervals, and writes a CSV with a row per episode. The policy is
-run in the environment of Gymnasium that the run's task mirrors, or in the one that --env names; local controllers and
-planners, which see the state, and policies of other tasks, in the task itself, whose return is minus the cost unless it
-has one.
+Prints return, distance and success rate with 95 % intervals, and writes a CSV with a row per
+episode. The policy is run in the environment of Gymnasium that the run's task mirrors, or in the
+one that --env names; local controllers and planners, which see the state, and policies of other
+tasks, in the task itself, whose return is minus the cost unless it has one.
 """
 
 import sys
@@ -27,8 +28,12 @@ def main(words: Sequence[str]) -> int:
     parser = Parser("python experiments/evaluate.py", __doc__)
     parser.add_argument("run", type=Path, help="the folder of a run, as --out or runs/ has it")
     parser.add_argument("--episodes", type=int, default=100, help="how many (default 100)")
-    parser.add_argument("--env", metavar="ENV_ID", help="an environment of Gymnasium that sees and does the same")
-    parser.add_argument("--within", type=float, default=0.05, help="m; an end as near as this is a success (0.05)")
+    parser.add_argument(
+        "--env", metavar="ENV_ID", help="an environment of Gymnasium that sees and does the same"
+    )
+    parser.add_argument(
+        "--within", type=float, default=0.05, help="m; an end as near as this is a success (0.05)"
+    )
     parser.add_argument("--csv", type=Path, help="file for the episodes (default RUN/evaluate.csv)")
     asked = parser.parse_args(words)
 
@@ -39,14 +44,28 @@ def main(words: Sequence[str]) -> int:
     env_id = asked.env or (None if run.sees_state else getattr(run.task, "env_id", None))
     found = evaluation.evaluate(run, asked.episodes, env_id)
     done = evaluation.successes(found, asked.within)
-    rows = [("episodes", f"{len(found)} in {env_id or f'the task {run.task.name}, its conditions in turn'}")]
+    rows = [
+        (
+            "episodes",
+            f"{len(found)} in {env_id or f'the task {run.task.name}, its conditions in turn'}",
+        )
+    ]
     rows.append(("return", _shown(evaluation.mean_interval([episode.total for episode in found]))))
     if not any(episode.distance is None for episode in found):
-        rows.append(("final distance", _shown(evaluation.mean_interval([e.distance or 0.0 for e in found])) + " m"))
+        rows.append(
+            (
+                "final distance",
+                _shown(evaluation.mean_interval([e.distance or 0.0 for e in found])) + " m",
+            )
+        )
     if done is None:
         rows.append(("success rate", "unknown: the task has neither a success nor a distance"))
     else:
-        told = "as the task says" if found[0].success is not None else f"ends within {asked.within:g} m"
+        told = (
+            "as the task says"
+            if found[0].success is not None
+            else f"ends within {asked.within:g} m"
+        )
         rows.append(("success rate", f"{_shown(evaluation.rate_interval(done), '.0%')}, {told}"))
     target = asked.csv or asked.run / "evaluate.csv"
     names = {"total": "return"}

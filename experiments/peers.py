@@ -1,9 +1,11 @@
-"""Stable-Baselines3's SAC and PPO in an environment of Gymnasium, run here and graded as our policies are.
+"""Stable-Baselines3's SAC and PPO in an environment of Gymnasium, run here and graded as our
+policies are.
 
     python experiments/peers.py SAC Reacher-v5 --steps 100000 --seed 0 --out FOLDER
 
-Settings are the library's defaults. After every `--every` steps the mean action is tried in the fresh episodes in which
-our policies are graded. A run that was stopped starts again; one that is finished stays. Needs the extra `peers`:
+Settings are the library's defaults. After every `--every` steps the mean action is tried in the
+fresh episodes in which our policies are graded. A run that was stopped starts again; one that is
+finished stays. Needs the extra `peers`:
 pip install -c constraints.txt -e ".[peers]".
 """
 
@@ -41,13 +43,18 @@ class Greedy:
         return self.model.predict(observation, deterministic=True)[0]
 
 
-def train(algorithm: str, env_id: str, steps: int, seed: int, every: int, folder: Path, episodes: int = 20) -> None:
-    """Trains for `steps` steps and writes a row of CURVE after every `every`; one thread, so that a seed repeats.
+def train(
+    algorithm: str, env_id: str, steps: int, seed: int, every: int, folder: Path, episodes: int = 20
+) -> None:
+    """Trains for `steps` steps and writes a row of CURVE after every `every`; one thread, so that a
+    seed repeats.
 
     Raises InputError for another algorithm, and where Stable-Baselines3 is not installed.
     """
     if algorithm not in ALGORITHMS or min(steps, every) < 1:
-        raise InputError(f"got {algorithm}, {steps} steps, every {every}; expected one of {ALGORITHMS}, 1 or more each")
+        raise InputError(
+            f"got {algorithm}, {steps} steps, every {every}; expected one of {ALGORITHMS}, 1 or more each"
+        )
     try:
         import stable_baselines3
     except ModuleNotFoundError:
@@ -59,7 +66,9 @@ def train(algorithm: str, env_id: str, steps: int, seed: int, every: int, folder
     import torch
 
     torch.set_num_threads(1)
-    model = getattr(stable_baselines3, algorithm)("MlpPolicy", gymnasium.make(env_id), seed=seed, device="cpu")
+    model = getattr(stable_baselines3, algorithm)(
+        "MlpPolicy", gymnasium.make(env_id), seed=seed, device="cpu"
+    )
     unlogged(model)
     curve, spent = Table(folder / CURVE), 0.0
     while model.num_timesteps < steps:
@@ -71,13 +80,16 @@ def train(algorithm: str, env_id: str, steps: int, seed: int, every: int, folder
         row = {"env_steps": float(model.num_timesteps), "graded_return": mean, "cpu_seconds": spent}
         curve.append(row | ({} if far is None else {"graded_distance": far}))
         print(
-            f"{algorithm} {env_id} seed {seed}: {model.num_timesteps} steps, {mean:.2f}, {spent:.0f} CPU s", flush=True
+            f"{algorithm} {env_id} seed {seed}: {model.num_timesteps} steps, {mean:.2f}, {spent:.0f} CPU s",
+            flush=True,
         )
 
 
 def main(words: Sequence[str]) -> int:
     """Trains what the words ask for, once; returns 0."""
-    parser = argparse.ArgumentParser(prog="python experiments/peers.py", description="See the top of this file.")
+    parser = argparse.ArgumentParser(
+        prog="python experiments/peers.py", description="See the top of this file."
+    )
     parser.add_argument("algorithm", choices=ALGORITHMS)
     parser.add_argument("env_id")
     parser.add_argument("--steps", type=int, default=100_000)

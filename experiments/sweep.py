@@ -1,7 +1,9 @@
-"""Several seeds of one experiment side by side: `python experiments/sweep.py reacher --seeds 5 --jobs 2`.
+"""Several seeds of one experiment side by side: `python experiments/sweep.py reacher --seeds 5
+--jobs 2`.
 
-Each seed is a run in a process and a folder of its own. A process that dies is replaced, and its run goes on from its
-last checkpoint to the same bits, so the table does not depend on how many ran at a time or what befell them.
+Each seed is a run in a process and a folder of its own. A process that dies is replaced, and its
+run goes on from its last checkpoint to the same bits, so the table does not depend on how many ran
+at a time or what befell them.
 """
 
 import argparse
@@ -49,7 +51,9 @@ class Process(Protocol):
         ...
 
 
-Launch = Callable[[Sequence[str], Path], Process]  # words of a command, file for its output -> the process
+Launch = Callable[
+    [Sequence[str], Path], Process
+]  # words of a command, file for its output -> the process
 
 
 class Outcome(NamedTuple):
@@ -70,22 +74,28 @@ def sweep(
     patience: float = 3600.0,
     say: Callable[[str], None] = print,
 ) -> list[Outcome]:
-    """Runs `command --seed S --out folder/seed_S` for each seed, `jobs` at a time; returns how they ended, by seed.
+    """Runs `command --seed S --out folder/seed_S` for each seed, `jobs` at a time; returns how they
+    ended, by seed.
 
-    What is there already goes on, or stays where it is finished. A process that a signal killed, that made no new
-    checkpoint for `patience` seconds, or that came before the one it replaces was gone, is replaced, TRIES times in a
-    row at most. After a stop the runs save and end.
+    What is there already goes on, or stays where it is finished. A process that a signal killed,
+    that made no new checkpoint for `patience` seconds, or that came before the one it replaces was
+    gone, is replaced, TRIES times in a row at most. After a stop the runs save and end.
     """
     launch = launch or start
     waiting, running, ended = list(seeds), dict[int, Process](), list[Outcome]()
-    deaths, seen = dict.fromkeys(seeds, 0), dict.fromkeys(seeds, (-1, 0.0, 0))  # newest checkpoint, since, deaths since
+    deaths, seen = (
+        dict.fromkeys(seeds, 0),
+        dict.fromkeys(seeds, (-1, 0.0, 0)),
+    )  # newest checkpoint, since, deaths since
     asked = False
     while waiting or running:
         while waiting and len(running) < jobs and not stop.asked:
             seed = waiting.pop(0)
             place = folder / f"seed_{seed}"
             words = (
-                ["--resume", str(place)] if (place / CONFIG).exists() else ["--seed", str(seed), "--out", str(place)]
+                ["--resume", str(place)]
+                if (place / CONFIG).exists()
+                else ["--seed", str(seed), "--out", str(place)]
             )
             running[seed] = launch([*command, *words], folder / f"seed_{seed}.log")
         if stop.asked and not asked:
@@ -105,7 +115,11 @@ def sweep(
                 continue
             del running[seed]
             if (code < 0 or code == BUSY) and not stop.asked and lost < TRIES:
-                why = f"its process was killed by signal {-code}" if code < 0 else "its folder is still in use"
+                why = (
+                    f"its process was killed by signal {-code}"
+                    if code < 0
+                    else "its folder is still in use"
+                )
                 say(f"seed {seed}: {why}, and it is started again")
                 deaths[seed], seen[seed] = deaths[seed] + 1, (newest, time.monotonic(), lost + 1)
                 waiting.insert(0, seed)
@@ -116,8 +130,12 @@ def sweep(
     return sorted(ended)
 
 
-def start(words: Sequence[str], log: Path, when_we_die: int = signal.SIGTERM) -> subprocess.Popen[bytes]:
-    """Starts a process on this machine, away from the terminal's Ctrl-C; it gets that signal where we are killed."""
+def start(
+    words: Sequence[str], log: Path, when_we_die: int = signal.SIGTERM
+) -> subprocess.Popen[bytes]:
+    """Starts a process on this machine, away from the terminal's Ctrl-C; it gets that signal where
+    we are killed.
+    """
     libc = ctypes.CDLL(None)
     with open(log, "ab") as out:
         return subprocess.Popen(
@@ -131,20 +149,28 @@ def start(words: Sequence[str], log: Path, when_we_die: int = signal.SIGTERM) ->
 
 
 def write_table(folder: Path, seeds: Sequence[int]) -> list[dict[str, float]]:
-    """Writes sweep.csv, a row per finished seed with the last metrics and the grade; returns the rows."""
+    """Writes sweep.csv, a row per finished seed with the last metrics and the grade; returns the
+    rows.
+    """
     rows = []
     for seed in sorted(seeds):
         place = folder / f"seed_{seed}"
         if not (place / RESULT).exists():
             continue
         last, result = tables.read(place / "metrics.csv")[-1], read_json(place / RESULT)
-        row = {"seed": float(seed), **{key: value for key, value in last.items() if key not in AT_HOME}}
+        row = {
+            "seed": float(seed),
+            **{key: value for key, value in last.items() if key not in AT_HOME},
+        }
         if "grade" in result:
             row["mean_return"] = float(result["grade"]["mean_return"])
         row |= {f"unseen_{key}": float(value) for key, value in result.get("unseen", {}).items()}
         rows.append(row)
     lines = [",".join(rows[0])] if rows else []
-    lines += [",".join([str(int(row["seed"])), *(repr(row[key]) for key in list(row)[1:])]) for row in rows]
+    lines += [
+        ",".join([str(int(row["seed"])), *(repr(row[key]) for key in list(row)[1:])])
+        for row in rows
+    ]
     write_file(folder / "sweep.csv", "".join(line + "\n" for line in lines).encode())
     return rows
 
@@ -164,8 +190,16 @@ def show(rows: Sequence[dict[str, float]], folder: Path) -> None:
         values = [row[key] for row in rows]
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         ends = f"{min(values):.4g} to {max(values):.4g}"
-        shown.append((key, f"{statistics.fmean(values):.4g} ± {spread:.2g} (standard deviation), {ends}"))
-    table([*shown, ("all of it in", str(folder / "sweep.csv")), ("look at", str(folder / "report.html"))])
+        shown.append(
+            (key, f"{statistics.fmean(values):.4g} ± {spread:.2g} (standard deviation), {ends}")
+        )
+    table(
+        [
+            *shown,
+            ("all of it in", str(folder / "sweep.csv")),
+            ("look at", str(folder / "report.html")),
+        ]
+    )
 
 
 def _newest(place: Path) -> int:
@@ -186,32 +220,49 @@ def _said(code: int, log: Path) -> str:
 
 def _parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
-        prog="python experiments/sweep.py", description="All other settings are the experiment's.", allow_abbrev=False
+        prog="python experiments/sweep.py",
+        description="All other settings are the experiment's.",
+        allow_abbrev=False,
     )
     parser.add_argument("experiment")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from --first on")
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--jobs", type=int, help="runs at a time, each on one core; all cores where it is left out")
-    parser.add_argument("--out", type=Path, help="folder; one of an earlier sweep goes on")
-    parser.add_argument("--patience", type=float, default=3600.0, help="seconds without a checkpoint")
     parser.add_argument(
-        "--ray", nargs="?", const=HERE, help="run on the Ray cluster at this address; alone, on a new one"
+        "--jobs", type=int, help="runs at a time, each on one core; all cores where it is left out"
+    )
+    parser.add_argument("--out", type=Path, help="folder; one of an earlier sweep goes on")
+    parser.add_argument(
+        "--patience", type=float, default=3600.0, help="seconds without a checkpoint"
+    )
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const=HERE,
+        help="run on the Ray cluster at this address; alone, on a new one",
     )
     asked, rest = parser.parse_known_args(list(words))
     for name in ("seeds", "jobs"):
         if getattr(asked, name) is not None and getattr(asked, name) < 1:
             raise InputError(f"--{name} is {getattr(asked, name)}; expected 1 or more")
-    if (reserved := {"--seed", "--resume", "--help"} & {word.split("=")[0] for word in rest}) or asked.first < 0:
-        raise InputError(f"got {', '.join(reserved) or '--first below 0'}; expected --seeds, --first and --out instead")
+    if (
+        reserved := {"--seed", "--resume", "--help"} & {word.split("=")[0] for word in rest}
+    ) or asked.first < 0:
+        raise InputError(
+            f"got {', '.join(reserved) or '--first below 0'}; expected --seeds, --first and --out instead"
+        )
     return asked, rest
 
 
 def main(words: Sequence[str], run: str | Path = RUN) -> int:
-    """Runs the sweep that the words ask for; returns 0, 128 + a signal, or the code of the first seed that failed."""
+    """Runs the sweep that the words ask for; returns 0, 128 + a signal, or the code of the first
+    seed that failed.
+    """
     try:
         asked, rest = _parsed(words)
         seeds = range(asked.first, asked.first + asked.seeds)
-        request = parse([asked.experiment, *rest], lambda path, experiment: (None, 0), lambda path: "")
+        request = parse(
+            [asked.experiment, *rest], lambda path, experiment: (None, 0), lambda path: ""
+        )
         if request is not None:
             choose(request.experiment, request.options)  # refuses in time
         folder = asked.out or new_path(asked.experiment, asked.first).with_name(
@@ -229,12 +280,17 @@ def main(words: Sequence[str], run: str | Path = RUN) -> int:
         with cores as most, Stop() as stop:
             ended = sweep(command, seeds, folder, asked.jobs or most, stop, launch, asked.patience)
             if stop.asked:
-                print(f"stopped and saved; go on with the same words and --out {folder}", flush=True)
+                print(
+                    f"stopped and saved; go on with the same words and --out {folder}", flush=True
+                )
                 return 128 + stop.asked
         if rows := write_table(folder, seeds):
             write_page(folder)
             show(rows, folder)
-        write_file(folder / "sweep.json", json.dumps([outcome._asdict() for outcome in ended], indent=1).encode())
+        write_file(
+            folder / "sweep.json",
+            json.dumps([outcome._asdict() for outcome in ended], indent=1).encode(),
+        )
         return next((abs(outcome.code) for outcome in ended if outcome.code), 0)
     except GPSError as error:
         complain(str(error))

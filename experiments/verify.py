@@ -1,4 +1,6 @@
-"""Whether a run is whole: `python experiments/verify.py RUN` prints its progress and each checkpoint's digest."""
+"""Whether a run is whole: `python experiments/verify.py RUN` prints its progress and each
+checkpoint's digest.
+"""
 
 import hashlib
 import json
@@ -18,10 +20,12 @@ from lqr import CheckpointError
 
 
 def verify(path: Path) -> dict[str, Any]:
-    """Returns the newest whole iteration as "progress", and for each checkpoint its digest, or what is wrong with it.
+    """Returns the newest whole iteration as "progress", and for each checkpoint its digest, or what
+    is wrong with it.
 
-    Changes nothing, and takes no lock. Raises CheckpointError where there is no run, where no checkpoint of it is
-    whole, and where a table, the result, the policy or the trajectories are not as they were written.
+    Changes nothing, and takes no lock. Raises CheckpointError where there is no run, where no
+    checkpoint of it is whole, and where a table, the result, the policy or the trajectories are not
+    as they were written.
     """
     saved = saved_config(path)
     steps, found = path / CHECKPOINTS, dict[str, str]()
@@ -35,7 +39,9 @@ def verify(path: Path) -> dict[str, Any]:
         except CheckpointError as error:
             found[folder.name] = str(error)
     if found and not progress:
-        raise CheckpointError(f"{path}: got {len(found)} checkpoints, none of them whole; take another copy of the run")
+        raise CheckpointError(
+            f"{path}: got {len(found)} checkpoints, none of them whole; take another copy of the run"
+        )
     for name, mark in marks.items():
         check_table(path / name, mark)
     for name, finite in (("policy", True), ("trajectories", False)):
@@ -53,16 +59,22 @@ def verify(path: Path) -> dict[str, Any]:
 
 
 def check_table(path: Path, mark: dict[str, Any]) -> None:
-    """Raises CheckpointError where the beginning of a table is not what a checkpoint's mark says of it."""
+    """Raises CheckpointError where the beginning of a table is not what a checkpoint's mark says of
+    it.
+    """
     content = read_file(path, 1 << 32)[: mark["bytes"]]
     if len(content) < mark["bytes"] or hashlib.sha256(content).hexdigest() != mark["sha256"]:
         raise CheckpointError(f"{path}: got other rows than expected; {CHANGED}")
 
 
 def main(words: list[str]) -> int:
-    """Prints what `verify` finds as JSON; returns 0, 2 for other words than one, or 3 for what is not whole."""
+    """Prints what `verify` finds as JSON; returns 0, 2 for other words than one, or 3 for what is
+    not whole.
+    """
     if len(words) != 1 or words[0].startswith("-"):
-        complain("got other words than the folder of one run; expected python experiments/verify.py RUN")
+        complain(
+            "got other words than the folder of one run; expected python experiments/verify.py RUN"
+        )
         return 2
     try:
         found = verify(Path(words[0]))

@@ -1,9 +1,9 @@
 """Plays a run's policy in MuJoCo's viewer in a browser: `python experiments/watch.py RUN --yes`.
 
-A window there has buttons for a new target and a push, and a slider for noise. The viewer is MuJoCo's own,
-mujoco.studio; it listens on ALL network interfaces WITHOUT authentication or encryption: whoever reaches the port can
-look, steer and load models. So it starts only with --yes. Where it cannot run, the run's moving picture is shown where
-it lies, or made.
+A window there has buttons for a new target and a push, and a slider for noise. The viewer is
+MuJoCo's own, mujoco.studio; it listens on ALL network interfaces WITHOUT authentication or
+encryption: whoever reaches the port can look, steer and load models. So it starts only with --yes.
+Where it cannot run, the run's moving picture is shown where it lies, or made.
 """
 
 import sys
@@ -26,7 +26,9 @@ def main(words: Sequence[str]) -> int:
     parser = Parser("python experiments/watch.py", __doc__)
     parser.add_argument("run", type=Path, help="the folder of a run, as --out or runs/ has it")
     parser.add_argument("--yes", action="store_true", help=OPEN)
-    parser.add_argument("--port", type=int, default=0, help="of the viewer (default: the first free from 8080 on)")
+    parser.add_argument(
+        "--port", type=int, default=0, help="of the viewer (default: the first free from 8080 on)"
+    )
     parser.add_argument("--seconds", type=float, help="close it after so long (default: at Ctrl-C)")
     asked = parser.parse_args(words)
     run = open_run(asked.run)
@@ -61,7 +63,9 @@ def play(run: "Opened", port: int, seconds: float | None) -> int:
 
 
 def fall_back(run: "Opened", reason: str) -> int:
-    """Says where the moving picture of the policy lies, after making it if need be; else where the figures are."""
+    """Says where the moving picture of the policy lies, after making it if need be; else where the
+    figures are.
+    """
     from experiments.viewer.video import NAME, make_apart
 
     picture = run.path / f"{NAME}.gif"

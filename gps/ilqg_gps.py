@@ -1,18 +1,23 @@
-"""Plans in a learned global model teach a neural policy: guided policy search whose teachers cost no trials.
+"""Plans in a learned global model teach a neural policy: guided policy search whose teachers cost
+no trials.
 
-The teachers are those of iLQG with learned dynamics (Mitrovic, Klanke and Vijayakumar 2010; with a Gaussian process,
-Pan and Theodorou 2014); that trajectory optimisation, begun where the policy leads, teaches the policy what to do is
-guided policy search (Levine and Koltun, Guided Policy Search, 2013; Mordatch and Todorov, Combining the Benefits of
-Function Approximation and Trajectory Optimization, 2014). Each round
+The teachers are those of iLQG with learned dynamics (Mitrovic, Klanke and Vijayakumar 2010; with a
+Gaussian process, Pan and Theodorou 2014); that trajectory optimisation, begun where the policy
+leads, teaches the policy what to do is guided policy search (Levine and Koltun, Guided Policy
+Search, 2013; Mordatch and Todorov, Combining the Benefits of Function Approximation and Trajectory
+Optimization, 2014). Each round
 
     try the policy, with noise; fit the model to all transitions so far
-    from many imagined starts: U, K  <-  argmin of the cost under the model's mean, by iLQR within the action limits,
-                               from what the policy does there, from the last plan and from random actions
-    follow u = U + K (x - X), with noise, in the model; what it asks for in the states met there teaches the policy
-    try some of the plans as well, where the policy alone would not soon show what the model has wrong about them
+    from many imagined starts: U, K  <-  argmin of the cost under the model's mean, by iLQR within
+    the action limits,
+                               from what the policy does there, from the last plan and from random
+                               actions
+    follow u = U + K (x - X), with noise, in the model; what it asks for in the states met there
+    teaches the policy try some of the plans as well, where the policy alone would not soon show
+    what the model has wrong about them
 
-Where local models need trials in every situation that is to teach, here one model is shared by all of them: a few
-trials anywhere are enough for as many teachers as one likes.
+Where local models need trials in every situation that is to teach, here one model is shared by all
+of them: a few trials anywhere are enough for as many teachers as one likes.
 """
 
 from collections.abc import Iterator
@@ -45,7 +50,8 @@ class Config:
 
     iterations: int = 8  # rounds of trials
     trials: int = 2  # episodes of each round, in conditions drawn at random
-    initial_std: float = 0.3  # exploration in the first round, and random plans, as a share of half the action range
+    # exploration in the first round, and random plans, as a share of half the action range
+    initial_std: float = 0.3
     min_std: float = 0.1  # exploration from then on, same unit
     smoothing: float = 0.0  # steps over which the noise of the first round and of random plans is smoothed; 0: white
     trial_smoothing: float = 0.0  # the same of the noise of later rounds
@@ -53,7 +59,8 @@ class Config:
     model: str = "gp"  # global model: nn, ensemble, gp
     members: int = 5  # networks of an ensemble
     model_hidden: tuple[int, ...] = (64, 64)  # units of the hidden layers of nn, ensemble
-    fit_steps: int = 1000  # minibatch steps of each of their regressions, twice as many on a fresh start
+    # minibatch steps of each of their regressions, twice as many on a fresh start
+    fit_steps: int = 1000
     history: int = MOST  # transitions that the model is fitted to, at most: the newest
     tried: int = 0  # plans of each round that are tried as well, so that the model knows where they go: whole ones
     tried_feedback: float = 0.3  # share of their feedback with which they are tried
@@ -61,9 +68,11 @@ class Config:
     plans: int = 48  # imagined starts of the task, the same in each round
     visited: int = 0  # further ones in each round, at states of trials: for tasks whose cost does not change with time
     plan_length: int = 0  # steps that are planned; 0: the whole episode
-    unused: int = 0  # last steps of a plan that do not teach, where a plan ends before the episode does
+    # last steps of a plan that do not teach, where a plan ends before the episode does
+    unused: int = 0
     plan_iterations: int = 15  # of iLQR, from each guess
-    guesses: int = 1  # others than what the policy does: the last plan of this start, then random ones
+    # others than what the policy does: the last plan of this start, then random ones
+    guesses: int = 1
     loyalty: float = 0.05  # share of its cost by which another plan has to be cheaper than that made of the policy's
     copies: int = 3  # noisy trials of each plan in the model, whose states teach as well
     copies_std: float = 0.1  # their noise, as a share of half the action range
@@ -74,7 +83,16 @@ class Config:
 
     RULES: ClassVar[dict[str, Rule]] = {
         **dict.fromkeys(
-            ("iterations", "trials", "plans", "plan_iterations", "guesses", "replay", "policy_steps"), count
+            (
+                "iterations",
+                "trials",
+                "plans",
+                "plan_iterations",
+                "guesses",
+                "replay",
+                "policy_steps",
+            ),
+            count,
         ),
         **dict.fromkeys(("members", "fit_steps"), count),
         **dict.fromkeys(("tried", "visited", "plan_length", "unused", "copies"), whole),
@@ -88,18 +106,23 @@ class Config:
         check(self, **self.RULES, model=one_of(*MODELS))
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's.
 
-    Raises InputError for a task whose states lie on a manifold, that does not tell what a policy sees in a state, or
-    whose episodes are too short for the plans; NumericalError where the model diverges whatever is done.
+    Raises InputError for a task whose states lie on a manifold, that does not tell what a policy
+    sees in a state, or whose episodes are too short for the plans; NumericalError where the model
+    diverges whatever is done.
     """
     refuse(task, config)
     scale, model = lc.action_scale(task), make_model(config)
     world, history = Learned.of(task, model), History(config.history)
     if state:
         check_state(state, task, config)
-        policy, starts, last = build_policy(state["policy"], "state"), state["starts"], state["last"]
+        policy = build_policy(state["policy"], "state")
+        starts = state["starts"]
+        last = state["last"]
         where = state["where"].astype(int)
         model.load_state(state["model"])
         history.load_state(state["seen"])
@@ -126,12 +149,30 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         steps += sum(int(some.length.sum()) for some in tries)
         lessons = [*lessons, lesson(task, world, plans, seen, config, rng)][-config.replay :]
         o, u = (np.concatenate(part) for part in zip(*lessons, strict=True))
-        loss = teach(policy, Lesson(u, np.diag(scale**-2.0)), o, rng, None, config.policy_steps, config.policy_rate)
+        loss = teach(
+            policy,
+            Lesson(u, np.diag(scale**-2.0)),
+            o,
+            rng,
+            None,
+            config.policy_steps,
+            config.policy_rate,
+        )
         policy.cov = np.diag((config.min_std * scale) ** 2)
 
         scalars, arrays = report(task, policy, plans, tries, rng)
-        scalars = {"rollouts": float(episodes), "env_steps": float(steps), **scalars, "policy_loss": loss}
-        frozen: State = {"number": number, "episodes": episodes, "steps": steps, "policy": policy.state()}
+        scalars = {
+            "rollouts": float(episodes),
+            "env_steps": float(steps),
+            **scalars,
+            "policy_loss": loss,
+        }
+        frozen: State = {
+            "number": number,
+            "episodes": episodes,
+            "steps": steps,
+            "policy": policy.state(),
+        }
         frozen |= {"model": model.state(), "seen": history.state()}
         frozen |= {"where": where.astype(float), "starts": starts, "last": last}
         frozen |= {"lessons": {f"{i:03d}": {"o": a, "u": b} for i, (a, b) in enumerate(lessons)}}
@@ -157,7 +198,9 @@ def check_state(state: State, task: Task, config: Config) -> None:
     form["lessons"] = {name: {"o": (name, task.do), "u": (name, task.du)} for name in names}
     check_tree(state, form, "state")
     if not np.isin(state["where"], np.arange(task.conditions)).all():
-        raise CheckpointError(f"state/where: got {state['where']}; expected conditions 0 to {task.conditions - 1}")
+        raise CheckpointError(
+            f"state/where: got {state['where']}; expected conditions 0 to {task.conditions - 1}"
+        )
 
 
 def refuse(task: Any, config: Config) -> None:
@@ -167,7 +210,9 @@ def refuse(task: Any, config: Config) -> None:
             f"{task.name} has states on a manifold or no `view`; expected vectors x, and view(x), what is seen there"
         )
     if config.dither and not np.isfinite([task.action_low, task.action_high]).all():
-        raise InputError(f"{task.name} has actions without limits; expected dither False, or finite limits to take")
+        raise InputError(
+            f"{task.name} has actions without limits; expected dither False, or finite limits to take"
+        )
     length = config.plan_length or task.horizon
     if config.tried and (config.tried > config.plans or length < task.horizon):
         raise InputError(
@@ -183,7 +228,11 @@ def refuse(task: Any, config: Config) -> None:
 def explore(task: Task, policy: Any, config: Config, rng: np.random.Generator) -> Trajectories:
     """Returns trials of the policy with noise, or of noise alone where there is none yet."""
     where, scale = rng.integers(task.conditions, size=config.trials), lc.action_scale(task)
-    std, smoothing = (config.min_std, config.trial_smoothing) if policy else (config.initial_std, config.smoothing)
+    std, smoothing = (
+        (config.min_std, config.trial_smoothing)
+        if policy
+        else (config.initial_std, config.smoothing)
+    )
     draws = noise((len(where), task.horizon, task.du), std * scale, smoothing, rng)
 
     def act(x: Array, o: Array, t: int) -> Array:
@@ -197,14 +246,20 @@ def explore(task: Task, policy: Any, config: Config, rng: np.random.Generator) -
 
 
 def strays(task: Task, starts: int, config: Config, rng: np.random.Generator) -> Array:
-    """Returns random actions to plan from, (starts, 1 + guesses, T, du), one sequence for each plan of a start."""
+    """Returns random actions to plan from, (starts, 1 + guesses, T, du), one sequence for each plan
+    of a start.
+    """
     size = starts, 1 + config.guesses, config.plan_length or task.horizon, task.du
     std = config.initial_std * lc.action_scale(task)
     return noise((size[0] * size[1], *size[2:]), std, config.smoothing, rng).reshape(size)
 
 
-def attempt(task: Task, plans: Plans, where: Array, config: Config, rng: np.random.Generator) -> Trajectories:
-    """Returns trials of some of the plans that begin where the task does, in the conditions `where` (plans,)."""
+def attempt(
+    task: Task, plans: Plans, where: Array, config: Config, rng: np.random.Generator
+) -> Trajectories:
+    """Returns trials of some of the plans that begin where the task does, in the conditions `where`
+    (plans,).
+    """
     some = rng.choice(len(where), config.tried, replace=False)
     (K, k, _), U = (a[some] for a in plans.controller), plans.U[some]
     draws = noise(U.shape, config.tried_std * lc.action_scale(task), config.trial_smoothing, rng)
@@ -219,9 +274,11 @@ def attempt(task: Task, plans: Plans, where: Array, config: Config, rng: np.rand
 def lesson(
     task: Any, world: Learned, plans: Plans, seen: Array, config: Config, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Returns observations (M, do) of states in the plans and around them, and what the plans do there, (M, du).
+    """Returns observations (M, do) of states in the plans and around them, and what the plans do
+    there, (M, du).
 
-    What a noisy copy meets far from all states seen (K, dx) and planned does not count: there it has run off.
+    What a noisy copy meets far from all states seen (K, dx) and planned does not count: there it
+    has run off.
     """
     controller, std = plans.controller, config.copies_std * lc.action_scale(task)
     x = np.repeat(plans.X[:, :1], 1 + config.copies, axis=1)  # (C, S, dx)

@@ -1,17 +1,20 @@
-"""Trajectories planned in a learned global model, tried, and planned again: iLQG with learned dynamics.
+"""Trajectories planned in a learned global model, tried, and planned again: iLQG with learned
+dynamics.
 
-Mitrovic, Klanke and Vijayakumar, Adaptive Optimal Feedback Control with Learned Internal Dynamics Models (2010); with a
-Gaussian process as the model, Pan and Theodorou, Probabilistic Differential Dynamic Programming (2014). Each round
+Mitrovic, Klanke and Vijayakumar, Adaptive Optimal Feedback Control with Learned Internal Dynamics
+Models (2010); with a Gaussian process as the model, Pan and Theodorou, Probabilistic Differential
+Dynamic Programming (2014). Each round
 
     try the controllers; fit the model to all transitions so far (the last `history` of them)
-    U, K  <-  argmin of the cost under the model's mean, by iLQR within the action limits, from what the last
-              controllers do in the new model, what those of its tangent at the start do, and from `guesses` random
-              actions; the cheapest is kept
+    U, K  <-  argmin of the cost under the model's mean, by iLQR within the action limits, from what
+    the last
+              controllers do in the new model, what those of its tangent at the start do, and from
+              `guesses` random actions; the cheapest is kept
     u = U + K (x - X) is what is tried next, with noise
 
-Where local models move by a KL step from the trials at hand, here the whole of what is known is used at once: few
-trials are enough where one smooth function explains all of them. The plan trusts the mean of the model: what it does
-not know it finds out by trying.
+Where local models move by a KL step from the trials at hand, here the whole of what is known is
+used at once: few trials are enough where one smooth function explains all of them. The plan trusts
+the mean of the model: what it does not know it finds out by trying.
 """
 
 from collections.abc import Iterator
@@ -46,7 +49,8 @@ class Config:
     history: int = MOST  # transitions that the model is fitted to, at most: the newest
     plan_iterations: int = 60  # of iLQR, in each round
     guesses: int = 1  # random action sequences that are improved besides the likely ones
-    initial_std: float = 0.3  # exploration at the start, and of the guesses, as a share of half the action range
+    # exploration at the start, and of the guesses, as a share of half the action range
+    initial_std: float = 0.3
     min_std: float = 0.05  # exploration from then on, same unit
 
     RULES: ClassVar[dict[str, Rule]] = {
@@ -68,13 +72,17 @@ class Plan(NamedTuple):
     converged: Array  # (C,) bool
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's.
 
     Raises InputError for a task whose states lie on a manifold.
     """
     if getattr(task, "manifold", None):
-        raise InputError(f"{task.name} has states on a manifold; expected a plain vector: choose another method")
+        raise InputError(
+            f"{task.name} has states on a manifold; expected a plain vector: choose another method"
+        )
     every, scale = np.arange(task.conditions), lc.action_scale(task)
     model: Any = MODELS[config.model]()
     world = Learned.of(task, model)
@@ -91,7 +99,9 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         history.teach(model, *trials.transitions, rng)
         episodes, steps = episodes + len(trials.length), steps + int(trials.length.sum())
         guesses = (
-            config.initial_std * scale * rng.standard_normal((task.conditions, config.guesses, task.horizon, task.du))
+            config.initial_std
+            * scale
+            * rng.standard_normal((task.conditions, config.guesses, task.horizon, task.du))
         )
         x0 = starting_at(trials, task)
         likely = [imagine(task, world, c, x0)[:, None] for c in (controller, hold(task, model, x0))]
@@ -99,7 +109,12 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         made = plan(task, world, x0, starts, config, scale)
         controller = made.controller
         scalars, arrays = report(task, made, trials, episodes, steps, rng)
-        frozen = {"number": number, "controller": controller._asdict(), "episodes": episodes, "steps": steps}
+        frozen = {
+            "number": number,
+            "controller": controller._asdict(),
+            "episodes": episodes,
+            "steps": steps,
+        }
         frozen |= {"seen": history.state(), "model": model.state()}
         yield Iteration(number, ControllerPolicy(controller), scalars, arrays, frozen)
 
@@ -111,8 +126,12 @@ def check_state(state: State, controller: LinearGaussianController) -> None:
     check_tree(state, {**counts, "controller": form, "seen": dict, "model": dict}, "state")
 
 
-def plan(task: Task, world: Learned, x0: Array, starts: Array, config: Config, scale: Array) -> Plan:
-    """Returns the best plan of each condition from x0 (C, dx), of those that iLQR makes of `starts` (C, S, T, du)."""
+def plan(
+    task: Task, world: Learned, x0: Array, starts: Array, config: Config, scale: Array
+) -> Plan:
+    """Returns the best plan of each condition from x0 (C, dx), of those that iLQR makes of `starts`
+    (C, S, T, du).
+    """
     C, S, T = starts.shape[:3]
 
     found = ilqr(
@@ -136,7 +155,9 @@ def plan(task: Task, world: Learned, x0: Array, starts: Array, config: Config, s
 
 
 def hold(task: Task, model: Any, x0: Array) -> LinearGaussianController:
-    """Returns what would be optimal if the world were the model's tangent at the starts x0 (C, dx) everywhere."""
+    """Returns what would be optimal if the world were the model's tangent at the starts x0 (C, dx)
+    everywhere.
+    """
     C, T, du = len(x0), task.horizon, task.du
     still = np.clip(np.zeros((C, du)), task.action_low, task.action_high)
     mean, jacobian, noise = model.linearise(x0, still)
@@ -148,7 +169,9 @@ def hold(task: Task, model: Any, x0: Array) -> LinearGaussianController:
 
 
 def imagine(task: Task, world: Learned, controller: LinearGaussianController, x0: Array) -> Array:
-    """Returns the actions (C, T, du) that the controllers take, without noise, in the model's world from x0 (C, dx)."""
+    """Returns the actions (C, T, du) that the controllers take, without noise, in the model's world
+    from x0 (C, dx).
+    """
     x, U = x0, np.empty(controller.k.shape)
     for t in range(task.horizon):
         mean = (controller.K[:, t] @ x[..., None])[..., 0] + controller.k[:, t]
@@ -163,9 +186,16 @@ def starting_at(trials: Trajectories, task: Task) -> Array:
 
 
 def report(
-    task: Task, made: Plan, trials: Trajectories, episodes: int, steps: int, rng: np.random.Generator
+    task: Task,
+    made: Plan,
+    trials: Trajectories,
+    episodes: int,
+    steps: int,
+    rng: np.random.Generator,
 ) -> tuple[dict[str, float], dict[str, Array]]:
-    """Returns the metrics row and the arrays for figures, after noise-free trials of the controllers to try next."""
+    """Returns the metrics row and the arrays for figures, after noise-free trials of the
+    controllers to try next.
+    """
     test = rollout(task, made.controller, np.arange(task.conditions), 1, rng, noise=0.0)
     ended = test.sound
     scalars = {

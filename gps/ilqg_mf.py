@@ -1,14 +1,17 @@
-"""Plans in a learned model teach a policy, which a model-free method then improves in the world itself.
+"""Plans in a learned model teach a policy, which a model-free method then improves in the world
+itself.
 
     teaching     U, K  <-  argmin of the cost under the model, from many starts; pi imitates u = U + K (x - X): a few
                            rounds of `ilqg_gps`, and the policy does much of what a plan can tell it
     fine-tuning  pi    <-  argmax  E[pi(u | o) / pi_old(u | o) A(o, u)]    where KL(pi_old || pi) <= 0.01: a library's
-                           TRPO, or its PPO, each update from `tune_steps` steps of the policy's own trials
+                           TRPO, or its PPO, each update from `tune_steps` steps of the policy's own
+                           trials
 
-Guided policy search by plans (Levine and Koltun, Guided Policy Search, 2013) in the place of the imitated MPC of MB-MF
-(Nagabandi, Kahn, Fearing and Levine 2018, section V): see `agents.mpc.mbmf`, `agents.learners.sb3`. What a model tells
-badly, such as which way a push in a contact goes, is so learned from what happens; what it tells well need not be. With
-`shaping`, fine-tuning is paid for progress (Ng, Harada and Russell 1999): see `agents.tasks.adapters.gymnasium_env`.
+Guided policy search by plans (Levine and Koltun, Guided Policy Search, 2013) in the place of the
+imitated MPC of MB-MF (Nagabandi, Kahn, Fearing and Levine 2018, section V): see `agents.mpc.mbmf`,
+`agents.learners.sb3`. What a model tells badly, such as which way a push in a contact goes, is so
+learned from what happens; what it tells well need not be. With `shaping`, fine-tuning is paid for
+progress (Ng, Harada and Russell 1999): see `agents.tasks.adapters.gymnasium_env`.
 """
 
 import copy
@@ -44,26 +47,40 @@ class Config(ilqg_gps.Config):
     library: str = "trpo"  # fine-tuning by: trpo, ppo
     tune_steps: int = 2000  # environment steps in each round of fine-tuning; in the first, as many again for the critic
     tune_rate: float = 1e-3  # learning rate of fine-tuning; with trpo, of its critic
-    tune_std: float = 0.1  # exploration of fine-tuning at first, as a share of half the action range
+    # exploration of fine-tuning at first, as a share of half the action range
+    tune_std: float = 0.1
     discount: float = 0.97  # of fine-tuning
     shaping: bool = False  # fine-tuning is paid for progress: a potential takes off what staying where it is would cost
 
     RULES: ClassVar[dict[str, Rule]] = {
         **ilqg_gps.Config.RULES,
-        **{"teaching": count, "tune_steps": count, "tune_rate": positive, "tune_std": positive, "discount": share},
+        **{
+            "teaching": count,
+            "tune_steps": count,
+            "tune_rate": positive,
+            "tune_std": positive,
+            "discount": share,
+        },
         "library": one_of(*model_free.LIBRARIES),
     }
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self, teaching=lambda n: "" if n <= self.iterations else f"at most iterations, {self.iterations}")
+        check(
+            self,
+            teaching=lambda n: (
+                "" if n <= self.iterations else f"at most iterations, {self.iterations}"
+            ),
+        )
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round; `state` continues from an earlier Iteration's.
 
-    Raises InputError as `ilqg_gps.train` does, for rounds of fine-tuning shorter than an episode, for actions without
-    limits, and where the library is missing.
+    Raises InputError as `ilqg_gps.train` does, for rounds of fine-tuning shorter than an episode,
+    for actions without limits, and where the library is missing.
     """
     model_free.refuse(config.library, task, config.tune_steps)
     if state is None or "taught" in state:
@@ -75,7 +92,14 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         assert state is not None
         state = begin(task, config, state, rng)
     else:
-        form = {"number": int, "episodes": int, "steps": int, "planned_cost": float, "policy": dict, "tuned": dict}
+        form = {
+            "number": int,
+            "episodes": int,
+            "steps": int,
+            "planned_cost": float,
+            "policy": dict,
+            "tuned": dict,
+        }
         check_tree(state, form, "state")
     while state["number"] < config.iterations:
         yield (row := fine_tune(task, config, state, rng))
@@ -83,7 +107,9 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
 
 
 def begin(task: Task, config: Config, state: State, rng: np.random.Generator) -> State:
-    """Returns what fine-tuning begins with: the policy, and a critic that knows what its own trials cost."""
+    """Returns what fine-tuning begins with: the policy, and a critic that knows what its own trials
+    cost.
+    """
     policy: Any = build_policy(state["taught"]["policy"], "state")
     task = to_tune(task)
     policy.cov = np.diag((config.tune_std * lc.action_scale(task)) ** 2)
@@ -94,7 +120,9 @@ def begin(task: Task, config: Config, state: State, rng: np.random.Generator) ->
         stays = standing(window(task.cost, T - 1, 1, T), trials.x, task.du, config.discount)
     togo = model_free.costs_to_go(trials, config.discount, stays)[trials.taken]
     o = trials.pairs[0]
-    tuned = model_free.begin(config.library, task, policy, o, togo, config.discount, rng, config.shaping)
+    tuned = model_free.begin(
+        config.library, task, policy, o, togo, config.discount, rng, config.shaping
+    )
     told = state["told"]
     return {
         "number": state["taught"]["number"],
@@ -107,7 +135,9 @@ def begin(task: Task, config: Config, state: State, rng: np.random.Generator) ->
 
 
 def to_tune(task: Any) -> Any:
-    """Returns the task with the cost that fine-tuning is to learn from, `tuning_cost`, where it names one."""
+    """Returns the task with the cost that fine-tuning is to learn from, `tuning_cost`, where it
+    names one.
+    """
     other = copy.copy(task)
     other.cost = getattr(task, "tuning_cost", None) or task.cost
     return other
@@ -129,14 +159,18 @@ def fine_tune(task: Task, config: Config, state: State, rng: np.random.Generator
     }
     scalars, arrays = judge(task, policy, cost, rng)
     counts = {"rollouts": float(state["episodes"]), "env_steps": float(state["steps"])}
-    scalars = counts | scalars | {"planned_cost": state["planned_cost"], "policy_loss": 0.0, "phase": 1.0}
+    scalars = (
+        counts | scalars | {"planned_cost": state["planned_cost"], "policy_loss": 0.0, "phase": 1.0}
+    )
     return Iteration(state["number"], policy, scalars, arrays, state)
 
 
 def judge(
     task: Task, policy: NeuralPolicy, cost: Array, rng: np.random.Generator
 ) -> tuple[dict[str, float], dict[str, Array]]:
-    """Returns the metrics and arrays for figures, after noise-free trials; `cost` (K,) is that of its own trials."""
+    """Returns the metrics and arrays for figures, after noise-free trials; `cost` (K,) is that of
+    its own trials.
+    """
     shown = rollout(task, policy, np.arange(task.conditions), 1, rng, noise=0.0)
     ended = shown.sound
     scalars = {

@@ -4,7 +4,8 @@
     dynamics    x' ~ N(F [x; u] + f, cov), by regression at each step, under the prior
     controller  p  <-  argmin E [cost]   subject to   KL(p || last p) <= epsilon, in each condition
 
-Levine and Abbeel, Learning Neural Network Policies with Guided Policy Search under Unknown Dynamics (2014), section 3:
+Levine and Abbeel, Learning Neural Network Policies with Guided Policy Search under Unknown Dynamics
+(2014), section 3:
 sample each controller, fit its dynamics, minimise the expected cost within a KL bound, repeat.
 """
 
@@ -32,7 +33,9 @@ class Config(Local):
     RULES: ClassVar[dict[str, Rule]] = {"rehearsal": not_negative}
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
     rounds = Rounds(task, config, state)
     if config.rehearsal and not state:
@@ -41,7 +44,11 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         known = rounds.learn(rounds.sample(rng))
         step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon)
         rounds.adopt(known, step)
-        if config.rehearsal and rounds.prior.model.moved > 0.01:  # what was rehearsed was another world
+        if (
+            config.rehearsal and rounds.prior.model.moved > 0.01
+        ):  # what was rehearsed was another world
             rehearse(train, rounds, rng)
         report = rounds.report(known, step, rng)
-        yield Iteration(number, ControllerPolicy(rounds.controller, rounds.chart), *report, rounds.state(number))
+        yield Iteration(
+            number, ControllerPolicy(rounds.controller, rounds.chart), *report, rounds.state(number)
+        )

@@ -1,6 +1,8 @@
-"""Guided policy search as approximate mirror descent: every step starts from the policy itself, so that none is wasted.
+"""Guided policy search as approximate mirror descent: every step starts from the policy itself, so
+that none is wasted.
 
-Montgomery and Levine, Guided Policy Search via Approximate Mirror Descent (2016), algorithm 2. Each iteration
+Montgomery and Levine, Guided Policy Search via Approximate Mirror Descent (2016), algorithm 2. Each
+iteration
 
     trials       of the policy (on-policy) or of the last controllers (off-policy); models fitted to them
     anchor       pi_bar <-  the policy linearised along each condition's trials
@@ -8,14 +10,15 @@ Montgomery and Levine, Guided Policy Search via Approximate Mirror Descent (2016
     S-step       pi     <-  argmin sum KL(pi || p), a weighted regression over all conditions
     epsilon      <-  epsilon * promise / (2 (promise - actual improvement)), section 4.2
 
-The step rule compares the costs of the controllers, p ("classic"), or of the policy, pi_bar ("global"), which counts
-what the S-step loses, too. Costs of what was not itself tried are those of what was, plus the difference of the two
-under the models.
+The step rule compares the costs of the controllers, p ("classic"), or of the policy, pi_bar
+("global"), which counts what the S-step loses, too. Costs of what was not itself tried are those of
+what was, plus the difference of the two under the models.
 
-Where this departs from the paper: the S-step also sees states where the model expects the new controllers to go. The
-trials lie where the last ones went, and a policy that knows those alone loses the controllers' feedback, by which they
-get from there to here. Trials come in antithetic pairs. No trials are refused, however much they fall short of the
-promise: a policy cannot go back in one condition alone.
+Where this departs from the paper: the S-step also sees states where the model expects the new
+controllers to go. The trials lie where the last ones went, and a policy that knows those alone
+loses the controllers' feedback, by which they get from there to here. Trials come in antithetic
+pairs. No trials are refused, however much they fall short of the promise: a policy cannot go back
+in one condition alone.
 """
 
 from collections.abc import Iterator
@@ -56,11 +59,14 @@ class Config(Neural, Local):
     policy_steps: int = 1000  # minibatch steps of each regression
     replay: int = 3  # iterations whose trials the regression sees
     sampling: str = "on"  # whose trials: on (the policy's) or off (the controllers')
-    step_rule: str = "global"  # whose costs set the step: classic (the controllers') or global (the policy's)
+    # whose costs set the step: classic (the controllers') or global (the policy's)
+    step_rule: str = "global"
 
     lag_limit: float = 0.45  # KL steps that the policy may differ from its controllers; over 0.5 if it learned none
-    forecasts: int = 30  # states of each step where new controllers are about to go; 0 for images and for memory
-    forecast_spread: float = 3.0  # how far they lie from each other, as a multiple of what the model expects
+    # states of each step where new controllers are about to go; 0 for images and for memory
+    forecasts: int = 30
+    # how far they lie from each other, as a multiple of what the model expects
+    forecast_spread: float = 3.0
 
     RULES: ClassVar[dict[str, Rule]] = {
         **{"sampling": one_of("on", "off"), "step_rule": one_of("classic", "global")},
@@ -68,17 +74,26 @@ class Config(Neural, Local):
     }
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
     if config.forecasts and getattr(task, "image", None):
-        raise InputError(f"got forecasts of the pictures of {task.name}, which cannot be made; expected --forecasts 0")
+        raise InputError(
+            f"got forecasts of the pictures of {task.name}, which cannot be made; expected --forecasts 0"
+        )
     if config.forecasts and config.policy == "recurrent":
-        raise InputError("got forecasts, which are no episodes, for a policy with memory; expected --forecasts 0")
-    rounds, student = Rounds(task, config, state), Student(task, config, config.initial_std, rng, state)
+        raise InputError(
+            "got forecasts, which are no episodes, for a policy with memory; expected --forecasts 0"
+        )
+    rounds = Rounds(task, config, state)
+    student = Student(task, config, config.initial_std, rng, state)
     on_policy, by_policy = config.sampling == "on", config.step_rule == "global"
     ahead = config.samples, config.forecasts, config.forecast_spread
     for number in rounds.left:
-        given = number == 1 and config.initial != "zero"  # controllers that try first; the policy starts as these
+        given = (
+            number == 1 and config.initial != "zero"
+        )  # controllers that try first; the policy starts as these
         new = rounds.sample(rng, student.policy if on_policy and not given else None)
         seen = student.see(new, new.chart)
         if given:
@@ -101,7 +116,9 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         after = student.linearised(seen, **LINES)
         gap, kl = compare(after, rounds.controller, expected)
         costs = scalars["cost"], shown["policy_cost"]
-        scalars |= shown | student.imitation.report(gap, kl, known.epsilon, costs) | {"policy_loss": loss}
+        scalars |= (
+            shown | student.imitation.report(gap, kl, known.epsilon, costs) | {"policy_loss": loss}
+        )
         frozen = rounds.state(number) | student.state()
         policy = build_policy(frozen["policy"], "state")
         yield Iteration(number, policy, scalars, arrays | pictures, frozen)
@@ -114,7 +131,11 @@ def priced(
     dynamics: LinearGaussianDynamics,
     cost: QuadraticCost,
 ) -> lc.Local:
-    """Returns trials of `tried` as those by which `judged` is judged, in steps that start from new.controller."""
+    """Returns trials of `tried` as those by which `judged` is judged, in steps that start from
+    new.controller.
+    """
     x0 = lc.start(new)
-    ours, theirs, base = (lc.model_cost(c, dynamics, cost, x0) for c in (judged, tried, new.controller))
+    ours, theirs, base = (
+        lc.model_cost(c, dynamics, cost, x0) for c in (judged, tried, new.controller)
+    )
     return new._replace(cost=new.cost + ours - theirs, lead=ours - base)

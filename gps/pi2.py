@@ -1,10 +1,12 @@
-"""Path-integral policy improvement: each controller follows the better of its trials, with no model at all.
+"""Path-integral policy improvement: each controller follows the better of its trials, with no model
+at all.
 
     P_i  ~   exp(-S_i / eta),  S_i the cost of trial i from this step on,    KL(P || even weights) <= epsilon
     k   <-   k + sum_i (P_i - 1/N) (u_i - K x_i - k)
 
-Chebotar et al. (2017), section 3.2; `path_integral` holds the update. The local models that are fitted besides only
-make the forecasts of the report. It asks for more trials than the other methods, and for no slope of the cost.
+Chebotar et al. (2017), section 3.2; `path_integral` holds the update. The local models that are
+fitted besides only make the forecasts of the report. It asks for more trials than the other
+methods, and for no slope of the cost.
 """
 
 from collections.abc import Iterator
@@ -28,12 +30,15 @@ class Config(Local):
     iterations: int = 20  # rounds of trials
     samples: int = 20  # trials of each condition in each iteration
     prior: str = "flat"  # prior global model of the report's forecasts: flat, gmm, simulator, nn, ensemble, gp
-    kl_step: float = 40.0  # nats per trajectory that the weights of the trials may differ from even ones
+    # nats per trajectory that the weights of the trials may differ from even ones
+    kl_step: float = 40.0
     initial_std: float = 0.07  # exploration at the start, as a share of half the action range
     smoothing: float = 4.0  # steps over which the controllers' noise is smoothed; 0: white
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
     rounds = Rounds(task, config, state)
     for number in rounds.left:
@@ -41,11 +46,15 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
         step = follow(known, rounds, np.full(task.conditions, config.kl_step))
         rounds.adopt(known, step)
         report = rounds.report(known, step, rng)
-        yield Iteration(number, ControllerPolicy(rounds.controller, rounds.chart), *report, rounds.state(number))
+        yield Iteration(
+            number, ControllerPolicy(rounds.controller, rounds.chart), *report, rounds.state(number)
+        )
 
 
 def follow(known: Known, rounds: Rounds, epsilon: np.ndarray) -> lc.Proposal:
-    """Returns the controllers moved towards their cheaper trials, within epsilon (C,) nats per trajectory."""
+    """Returns the controllers moved towards their cheaper trials, within epsilon (C,) nats per
+    trajectory.
+    """
     local = known.local
     S = cost_to_go(lc.trial_costs(rounds.task.cost, local))
     eta = temperature(S, epsilon / S.shape[-1], local.used)

@@ -1,15 +1,16 @@
-"""Path-integral guided policy search: path integrals improve the local controllers, one neural policy learns from them.
+"""Path-integral guided policy search: path integrals improve the local controllers, one neural
+policy learns from them.
 
-Chebotar, Kalakrishnan, Yahya, Li, Schaal and Levine, Path Integral Guided Policy Search (2017), algorithm 1, in the
-form of mirror descent. Each iteration
+Chebotar, Kalakrishnan, Yahya, Li, Schaal and Levine, Path Integral Guided Policy Search (2017),
+algorithm 1, in the form of mirror descent. Each iteration
 
     trials       of the policy (on-policy) or of the last controllers (off-policy)
     anchor       pi_bar <-  the policy linearised along each condition's trials
     C-step       p      <-  pi_bar moved towards the cheaper trials, KL(weights of the trials || even ones) <= epsilon
     S-step       pi     <-  argmin sum KL(pi || p), a weighted regression over all conditions
 
-`descend` takes the C-step as a function; that of `pi2` needs neither a model nor a slope of the cost, and `pilqr_gps`
-passes that of `pilqr`. All trials count, whatever the models promised.
+`descend` takes the C-step as a function; that of `pi2` needs neither a model nor a slope of the
+cost, and `pilqr_gps` passes that of `pilqr`. All trials count, whatever the models promised.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,14 +29,17 @@ from .steps.local_policies import Known, Rounds
 from .steps.policy_step import Student, compare
 from .steps.settings import Neural, Rule, one_of
 
-Improve = Callable[[Known, Rounds, float], lc.Proposal]  # the last is the share of a step that is to be taken
+Improve = Callable[
+    [Known, Rounds, float], lc.Proposal
+]  # the last is the share of a step that is to be taken
 
 
 @dataclass(frozen=True)
 class Sampling:
     """Whose trials a method of mirror descent learns from."""
 
-    sampling: str = "off"  # whose trials: on (the policy's, with white noise) or off (the controllers')
+    # whose trials: on (the policy's, with white noise) or off (the controllers')
+    sampling: str = "off"
 
     RULES: ClassVar[dict[str, Rule]] = {"sampling": one_of("on", "off")}
 
@@ -45,17 +49,28 @@ class Config(Sampling, Neural, pi2.Config):
     """Settings of path-integral guided policy search."""
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
     epsilon = np.full(task.conditions, config.kl_step)
-    return descend(task, config, rng, state, lambda known, rounds, pace: pi2.follow(known, rounds, pace * epsilon))
+    return descend(
+        task,
+        config,
+        rng,
+        state,
+        lambda known, rounds, pace: pi2.follow(known, rounds, pace * epsilon),
+    )
 
 
 def descend(
     task: Task, config: Any, rng: np.random.Generator, state: State | None, improve: Improve
 ) -> Iterator[Iteration]:
-    """Yields the iterations of mirror descent with this C-step; `config` has Sampling, Neural and Local."""
-    rounds, student = Rounds(task, config, state), Student(task, config, config.initial_std, rng, state)
+    """Yields the iterations of mirror descent with this C-step; `config` has Sampling, Neural and
+    Local.
+    """
+    rounds = Rounds(task, config, state)
+    student = Student(task, config, config.initial_std, rng, state)
     for number in rounds.left:
         new = rounds.sample(rng, student.policy if config.sampling == "on" else None)
         seen = student.see(new, new.chart)
@@ -71,6 +86,10 @@ def descend(
         under = TrajectoryDistribution(step.mean, step.cov)
         gap, kl = compare(student.linearised(seen), rounds.controller, under)
         costs = scalars["cost"], shown["policy_cost"]
-        scalars |= shown | student.imitation.report(gap, kl, step.epsilon, costs) | {"policy_loss": loss}
+        scalars |= (
+            shown | student.imitation.report(gap, kl, step.epsilon, costs) | {"policy_loss": loss}
+        )
         frozen = rounds.state(number) | student.state()
-        yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays | pictures, frozen)
+        yield Iteration(
+            number, build_policy(frozen["policy"], "state"), scalars, arrays | pictures, frozen
+        )

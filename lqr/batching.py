@@ -1,4 +1,5 @@
-"""Leading axes: any number of them is flattened to one batch axis before a kernel, and restored after it.
+"""Leading axes: any number of them is flattened to one batch axis before a kernel, and restored
+after it.
 
 On the way every array is checked, once, so that kernels need not.
 """
@@ -41,11 +42,13 @@ PROBLEMS = (
 
 
 def flatten(*tuples: Any, names: tuple[str, ...] = ()) -> tuple[tuple[int, ...], list[list[Array]]]:
-    """Returns the common leading axes, and the fields of each tuple with one batch axis, contiguous float64.
+    """Returns the common leading axes, and the fields of each tuple with one batch axis, contiguous
+    float64.
 
-    Raises InputError, with the name and the index, if shapes do not fit, an entry is not a finite number, or a matrix
-    is not symmetric (to 1e-6 of its largest entry) or, for a covariance, not positive semi-definite (to 1e-8). `names`
-    are what errors call the tuples, else they have the names of their types.
+    Raises InputError, with the name and the index, if shapes do not fit, an entry is not a finite
+    number, or a matrix is not symmetric (to 1e-6 of its largest entry) or, for a covariance, not
+    positive semi-definite (to 1e-8). `names` are what errors call the tuples, else they have the
+    names of their types.
     """
     kinds, fields = tuple([type(t) for t in tuples]), [a for t in tuples for a in t]
     axes_of = _named_axes(kinds, names)
@@ -66,8 +69,12 @@ def flatten(*tuples: Any, names: tuple[str, ...] = ()) -> tuple[tuple[int, ...],
 
 
 @lru_cache
-def _named_axes(kinds: tuple[Any, ...], names: tuple[str, ...]) -> list[tuple[str, str, bool, bool]]:
-    """Returns, for each field: its name, its axes, and whether it is a symmetric and a definite matrix."""
+def _named_axes(
+    kinds: tuple[Any, ...], names: tuple[str, ...]
+) -> list[tuple[str, str, bool, bool]]:
+    """Returns, for each field: its name, its axes, and whether it is a symmetric and a definite
+    matrix.
+    """
     return [
         (f"{called}.{name}", axes, name in SYMMETRIC, SYMMETRIC.get(name, False))
         for kind, called in zip(kinds, names or [kind.__name__ for kind in kinds], strict=True)
@@ -80,7 +87,10 @@ def _common_lead(
     kinds: tuple[Any, ...], names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]
 ) -> tuple[int, ...]:
     """Returns the leading axes that all fields broadcast to, after a check of their sizes."""
-    named = [(name, axes, shape) for (name, axes, *_), shape in zip(_named_axes(kinds, names), shapes, strict=True)]
+    named = [
+        (name, axes, shape)
+        for (name, axes, *_), shape in zip(_named_axes(kinds, names), shapes, strict=True)
+    ]
     _check_sizes(named)
     try:
         return np.broadcast_shapes(*(shape[: len(shape) - len(axes)] for _, axes, shape in named))
@@ -101,11 +111,15 @@ def all_finite(a: Array) -> bool:
     return _finite(a.reshape(-1).view(np.int64))
 
 
-def _explain(name: str, stack: Array, shape: tuple[int, ...], matrices: bool, definite: bool) -> None:
+def _explain(
+    name: str, stack: Array, shape: tuple[int, ...], matrices: bool, definite: bool
+) -> None:
     """Raises InputError, with the index in an array of that shape."""
     if not np.isfinite(stack).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(stack.reshape(shape)))[0])
-        raise InputError(f"{name} is {stack.reshape(shape)[place]} at index {place}; expected finite numbers")
+        raise InputError(
+            f"{name} is {stack.reshape(shape)[place]} at index {place}; expected finite numbers"
+        )
     code, where = _inspect(stack.reshape(-1, *shape[-2:]), matrices, definite)
     place = tuple(int(i) for i in np.unravel_index(where, shape[:-2]))
     which = f" at index {place} (batch axes, then the step)" if place else ""
@@ -120,11 +134,15 @@ def numbers(name: str, a: Any) -> Array:
             raise TypeError(f"dtype {array.dtype}")
         return array.astype(float, copy=False)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is no array of real numbers ({error}); expected float64") from error
+        raise InputError(
+            f"{name} is no array of real numbers ({error}); expected float64"
+        ) from error
 
 
 def finite(name: str, a: Any) -> Array:
-    """Returns the argument as float64. Raises InputError, with the index, unless all numbers are finite."""
+    """Returns the argument as float64. Raises InputError, with the index, unless all numbers are
+    finite.
+    """
     array = numbers(name, a)
     good = np.isfinite(array)
     if not good.all():
@@ -134,7 +152,9 @@ def finite(name: str, a: Any) -> Array:
 
 
 def symmetric(name: str, a: Any, definite: bool = False) -> Array:
-    """Returns matrices (..., d, d) as float64. Raises InputError, with the index, for what `flatten` refuses too."""
+    """Returns matrices (..., d, d) as float64. Raises InputError, with the index, for what
+    `flatten` refuses too.
+    """
     array = numbers(name, a)
     if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.size == 0:
         raise InputError(f"{name} has shape {array.shape}; expected square matrices (..., d, d)")
@@ -149,7 +169,9 @@ def _check_sizes(named: list[tuple[str, str, tuple[int, ...]]]) -> None:
     size: dict[str, tuple[int, str]] = {}
     for name, axes, shape in named:
         if len(shape) < len(axes):
-            raise InputError(f"{name} has shape {shape}; expected (..., {', '.join(axes)}) with {MEANING}")
+            raise InputError(
+                f"{name} has shape {shape}; expected (..., {', '.join(axes)}) with {MEANING}"
+            )
         for axis, got in zip(axes, shape[len(shape) - len(axes) :], strict=True):
             known = {axis: size.get(axis)}
             if "n" in size and "x" in size:
@@ -164,13 +186,17 @@ def _check_sizes(named: list[tuple[str, str, tuple[int, ...]]]) -> None:
             expected = known.get(axis)
             if got < 1 or (expected is not None and expected[0] != got):
                 want = f"{expected[0]} as in {expected[1]}" if expected else "at least 1"
-                raise InputError(f"{name} has shape {shape}: {axis} is {got}; expected {want} ({MEANING})")
+                raise InputError(
+                    f"{name} has shape {shape}: {axis} is {got}; expected {want} ({MEANING})"
+                )
             size.setdefault(axis, (got, name))
 
 
 @kernel
 def _finite(bits):
-    """Are the float64 whose bits these are all finite? As integers they are compared a vector at a time."""
+    """Are the float64 whose bits these are all finite? As integers they are compared a vector at a
+    time.
+    """
     largest = 0
     for i in range(len(bits)):
         largest = max(largest, bits[i] & 0x7FF0000000000000)
@@ -179,7 +205,9 @@ def _finite(bits):
 
 @kernel
 def _inspect(A, matrices, definite):
-    """Returns a code, and which matrix: 0 well, 1 not finite, 2 not symmetric, 3 not positive semi-definite."""
+    """Returns a code, and which matrix: 0 well, 1 not finite, 2 not symmetric, 3 not positive
+    semi-definite.
+    """
     B, d, _ = A.shape
     M, bits, word = np.empty((d, d)), A.view(np.int64), np.empty(1, np.int64)
     number = word.view(np.float64)
@@ -228,15 +256,24 @@ def _inspect(A, matrices, definite):
 
 
 def with_batch(a: Array, lead: tuple[int, ...], core: int) -> Array:
-    """Broadcasts to the leading axes and flattens them into one; writable, lest kernels are compiled for views too."""
+    """Broadcasts to the leading axes and flattens them into one; writable, lest kernels are
+    compiled for views too.
+    """
     rest = a.shape[a.ndim - core :]
-    if a.shape == lead + rest and a.dtype == np.float64 and a.flags.c_contiguous and a.flags.writeable:
+    if (
+        a.shape == lead + rest
+        and a.dtype == np.float64
+        and a.flags.c_contiguous
+        and a.flags.writeable
+    ):
         return a.reshape((-1, *rest))
     whole = a if a.shape == lead + rest else np.broadcast_to(a, lead + rest)
     return np.require(whole.reshape((-1, *rest)), dtype=float, requirements=["C", "W"])
 
 
-def temperatures(value: float | Array, lead: tuple[int, ...], T: int, name: str = "temperature") -> Array:
+def temperatures(
+    value: float | Array, lead: tuple[int, ...], T: int, name: str = "temperature"
+) -> Array:
     """Returns a weight for each problem and step, (B, T), from a number or (..., T).
 
     Raises InputError where it is not a finite number of at least 0, or has another shape.
@@ -247,25 +284,37 @@ def temperatures(value: float | Array, lead: tuple[int, ...], T: int, name: str 
     try:
         flat = with_batch(np.broadcast_to(given, (*lead, T)), lead, 1)
     except ValueError as error:
-        raise InputError(f"{name} has shape {given.shape}; expected a number or {(*lead, T)}") from error
+        raise InputError(
+            f"{name} has shape {given.shape}; expected a number or {(*lead, T)}"
+        ) from error
     good = np.isfinite(given) & (given >= 0)
     if not good.all():
         place = tuple(int(i) for i in np.argwhere(~good)[0])
-        raise InputError(f"{name} is {given[place]} at index {place}; expected finite numbers of at least 0")
+        raise InputError(
+            f"{name} is {given[place]} at index {place}; expected finite numbers of at least 0"
+        )
     return flat
 
 
-def positive(name: str, value: float | Array, lead: tuple[int, ...], core: tuple[int, ...] = ()) -> Array:
-    """Returns the argument with one batch axis before `core`. Raises InputError unless all is finite and above 0."""
+def positive(
+    name: str, value: float | Array, lead: tuple[int, ...], core: tuple[int, ...] = ()
+) -> Array:
+    """Returns the argument with one batch axis before `core`. Raises InputError unless all is
+    finite and above 0.
+    """
     given = numbers(name, value)
     good = np.isfinite(given) & (given > 0)
     if not good.all():
         place = tuple(int(i) for i in np.argwhere(~good)[0])
-        raise InputError(f"{name} is {given[place]} at index {place}; expected finite numbers above 0")
+        raise InputError(
+            f"{name} is {given[place]} at index {place}; expected finite numbers above 0"
+        )
     try:
         return with_batch(np.broadcast_to(given, lead + core), lead, len(core))
     except ValueError as error:
-        raise InputError(f"{name} has shape {given.shape}; expected a number or {lead + core}") from error
+        raise InputError(
+            f"{name} has shape {given.shape}; expected a number or {lead + core}"
+        ) from error
 
 
 def restore(lead: tuple[int, ...], *arrays: Array) -> list[Array]:

@@ -14,32 +14,42 @@ from .kernels.ilqr_backward import box_qp
 from .types import Array
 
 BoxQP = Callable[[Array, Array, Array, Array], tuple[Array, Array]]
-"""solve(H (d, d), g (d,), low (d,), high (d,)) -> minimiser (d,), free (d,) bool; raises LinAlgError if it fails."""
+"""solve(H (d, d), g (d,), low (d,), high (d,)) -> minimiser (d,), free (d,) bool; raises
+LinAlgError if it fails.
+"""
 
 
 def solve_box_qp(H: Array, g: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """Returns the minimiser within the box, and which coordinates are off its faces, by projected Newton steps.
+    """Returns the minimiser within the box, and which coordinates are off its faces, by projected
+    Newton steps.
 
-    Raises InputError for shapes that do not fit, a number that is not finite (limits may be infinite), an H that is not
-    symmetric or limits that cross; NotPositiveDefinite, which is a LinAlgError,
-    if H is not positive definite on the free coordinates.
+    Raises InputError for shapes that do not fit, a number that is not finite (limits may be
+    infinite), an H that is not symmetric or limits that cross; NotPositiveDefinite, which is a
+    LinAlgError, if H is not positive definite on the free coordinates.
     """
     H, g = np.ascontiguousarray(symmetric("H", H)), np.ascontiguousarray(finite("g", g))
-    low, high = np.ascontiguousarray(numbers("low", low)), np.ascontiguousarray(numbers("high", high))
+    low = np.ascontiguousarray(numbers("low", low))
+    high = np.ascontiguousarray(numbers("high", high))
     d = len(H)
     if H.shape != (d, d) or g.shape != (d,) or low.shape != (d,) or high.shape != (d,):
-        raise InputError(f"H {H.shape}, g {g.shape}, low {low.shape}, high {high.shape}; expected (d, d) and (d,)")
+        raise InputError(
+            f"H {H.shape}, g {g.shape}, low {low.shape}, high {high.shape}; expected (d, d) and (d,)"
+        )
     if not (low <= high).all():
         i = int(np.argmax(~(low <= high)))
         raise InputError(f"low is {low[i]}, high is {high[i]} at index {i}; expected low <= high")
     x, free, room = np.clip(np.zeros(d), low, high), np.ones(d, np.bool_), np.zeros((3, d))
     if not box_qp(H, g, low, high, x, free, np.zeros((d, d)), *room):
-        raise NotPositiveDefinite("H is not positive definite on the free coordinates; add to its diagonal")
+        raise NotPositiveDefinite(
+            "H is not positive definite on the free coordinates; add to its diagonal"
+        )
     return x, free
 
 
 def sweep_with(solve_qp: BoxQP) -> Any:
-    """Returns a backward sweep like the compiled one, in plain NumPy, with a solver passed in by the caller."""
+    """Returns a backward sweep like the compiled one, in plain NumPy, with a solver passed in by
+    the caller.
+    """
 
     def sweep(active, curved, F, H, S, C, c, low, high, U, mu, K, k, definite, linear, quadratic):
         T, dx, n = F.shape[1:]

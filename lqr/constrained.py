@@ -2,9 +2,9 @@
 
     minimise  cost    subject to   g_i(x_t, u_t) <= 0  for every t and i
 
-Each round solves the augmented Lagrangian cost + sum (max(0, lambda + rho g)^2 - lambda^2) / (2 rho) from the last
-trajectory, then moves lambda to max(0, lambda + rho g), and raises rho where the violation did not fall by a factor of
-four (Nocedal & Wright 2006, section 17.4).
+Each round solves the augmented Lagrangian cost + sum (max(0, lambda + rho g)^2 - lambda^2) / (2
+rho) from the last trajectory, then moves lambda to max(0, lambda + rho g), and raises rho where the
+violation did not fall by a factor of four (Nocedal & Wright 2006, section 17.4).
 """
 
 from collections.abc import Callable
@@ -20,7 +20,9 @@ from .ilqr import ILQRResult, ilqr
 from .types import Array, LinearGaussianController, QuadraticCost
 
 Constraint = Callable[[Array, Array], tuple[Array, Array]]
-"""g(X (..., T+1, dx), U (..., T, du)) -> values (..., T+1, m), Jacobians (..., T+1, m, n); at step T only x counts."""
+"""g(X (..., T+1, dx), U (..., T, du)) -> values (..., T+1, m), Jacobians (..., T+1, m, n); at step
+T only x counts.
+"""
 
 
 class ConstrainedResult(NamedTuple):
@@ -36,7 +38,9 @@ class ConstrainedResult(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AugmentedLagrangian:
-    """A cost with its constraints added for given multipliers and penalties rho, both (..., T+1, m)."""
+    """A cost with its constraints added for given multipliers and penalties rho, both (..., T+1,
+    m).
+    """
 
     cost: Cost
     constraint: Constraint
@@ -55,7 +59,9 @@ class AugmentedLagrangian:
         gradient, xu = np.einsum("...m,...mi->...i", pressed, G), stack(X, U)
         linear = gradient - (extra @ xu[..., None])[..., 0]
         offset = ((pressed**2 - self.multipliers**2) / (2 * self.rho)).sum(-1)
-        return QuadraticCost(C + extra, c + linear, const + offset - 0.5 * ((gradient + linear) * xu).sum(-1))
+        return QuadraticCost(
+            C + extra, c + linear, const + offset - 0.5 * ((gradient + linear) * xu).sum(-1)
+        )
 
 
 def constrained_ilqr(
@@ -72,15 +78,20 @@ def constrained_ilqr(
 ) -> ConstrainedResult:
     """Returns trajectories of locally least cost whose constraints hold within `violation`.
 
-    `constraint` is as in `Constraint`; x0 (..., dx), U (..., T, du) and `options` are those of `ilqr`. Each problem of
-    a batch has its own multipliers, penalties and end. Check `converged`: an infeasible problem ends after `max_rounds`
-    with the violation it could not remove. Raises InputError for shapes that do not fit, or rho that is not above 0.
+    `constraint` is as in `Constraint`; x0 (..., dx), U (..., T, du) and `options` are those of
+    `ilqr`. Each problem of a batch has its own multipliers, penalties and end. Check `converged`:
+    an infeasible problem ends after `max_rounds` with the violation it could not remove. Raises
+    InputError for shapes that do not fit, or rho that is not above 0.
     """
     x0, U = np.asarray(x0, dtype=float), np.asarray(U, dtype=float)
     if not 0 < rho < np.inf or not violation >= 0:
-        raise InputError(f"rho is {rho}, violation {violation}; expected rho > 0 and violation >= 0")
+        raise InputError(
+            f"rho is {rho}, violation {violation}; expected rho > 0 and violation >= 0"
+        )
     if x0.ndim < 1 or U.ndim < 2:
-        raise InputError(f"x0 has shape {x0.shape}, U {U.shape}; expected (..., dx) and (..., T, du)")
+        raise InputError(
+            f"x0 has shape {x0.shape}, U {U.shape}; expected (..., dx) and (..., T, du)"
+        )
     lead, (T, du), dx = np.broadcast_shapes(x0.shape[:-1], U.shape[:-2]), U.shape[-2:], x0.shape[-1]
     x0, U = np.broadcast_to(x0, (*lead, dx)), np.broadcast_to(U, (*lead, T, du))
     values, G = constraint(np.repeat(x0[..., None, :], T + 1, -2), U)
@@ -104,7 +115,9 @@ def constrained_ilqr(
             break
         here = going[..., None, None]
         multipliers = np.where(here, np.maximum(multipliers + penalty * values, 0.0), multipliers)
-        grown = np.minimum(np.where(change > 0.25 * last, 10.0, 1.0)[..., None, None] * penalty, 1e10)
+        grown = np.minimum(
+            np.where(change > 0.25 * last, 10.0, 1.0)[..., None, None] * penalty, 1e10
+        )
         penalty, last = np.where(here, grown, penalty), change
     assert solution is not None
     total = np.asarray(cost(solution.X, U)).sum(-1)
@@ -120,6 +133,12 @@ def _merge(here: Array, new: ILQRResult, old: ILQRResult | None) -> ILQRResult:
     def pick(a: Any, b: Any) -> Any:
         return np.where(here.reshape(here.shape + (1,) * (np.ndim(a) - here.ndim)), a, b)[()]
 
-    K = LinearGaussianController(*(pick(a, b) for a, b in zip(new.controller, old.controller, strict=True)))
-    fields = {name: pick(getattr(new, name), getattr(old, name)) for name in ILQRResult._fields if name != "controller"}
+    K = LinearGaussianController(
+        *(pick(a, b) for a, b in zip(new.controller, old.controller, strict=True))
+    )
+    fields = {
+        name: pick(getattr(new, name), getattr(old, name))
+        for name in ILQRResult._fields
+        if name != "controller"
+    }
     return ILQRResult(controller=K, **fields)

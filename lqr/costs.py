@@ -5,12 +5,14 @@ A term is a frozen dataclass with two methods:
     term(X, U) -> cost (..., T+1)              X (..., T+1, dx), U (..., T, du)
     term.expand(X, U) -> QuadraticCost         equals the cost to second order at (X, U), in absolute coordinates xu
 
-There is no action at step T, so whatever depends on u is zero there. Terms add up with `+`. A `ramp` weighs the steps:
-"constant", "linear" (t/T), "quadratic" ((t/T)^2), "final" (step T only), or an array of T+1 weights. Norms are those of
-Levine & Abbeel 2014 (section 5): quadratic far from the target for speed, sharp near it for accuracy.
+There is no action at step T, so whatever depends on u is zero there. Terms add up with `+`. A
+`ramp` weighs the steps:
+"constant", "linear" (t/T), "quadratic" ((t/T)^2), "final" (step T only), or an array of T+1
+weights. Norms are those of Levine & Abbeel 2014 (section 5): quadratic far from the target for
+speed, sharp near it for accuracy.
 
-A term whose numbers are not finite or have the wrong sign raises InputError when it is made; shapes that do not fit
-those of X and U raise it when the term meets them.
+A term whose numbers are not finite or have the wrong sign raises InputError when it is made; shapes
+that do not fit those of X and U raise it when the term meets them.
 """
 
 from abc import abstractmethod
@@ -31,7 +33,8 @@ from .types import Array
 class Quadratic(Term):
     """ramp_t * (1/2 xu' C xu + c' xu + const), or of x alone where C is (dx, dx).
 
-    C (n, n) or (dx, dx), c likewise, each with optional leading axes such as (T+1,); C counts by its symmetric part.
+    C (n, n) or (dx, dx), c likewise, each with optional leading axes such as (T+1,); C counts by
+    its symmetric part.
     """
 
     C: Any
@@ -61,11 +64,15 @@ class Quadratic(Term):
         return value, g, H
 
     def _fields(self, X: Array, U: Array) -> Parts:
-        """Returns the vectors z that count, x or xu, and the symmetric C and c, broadcast to their steps."""
+        """Returns the vectors z that count, x or xu, and the symmetric C and c, broadcast to their
+        steps.
+        """
         C, d, dx = np.asarray(self.C, dtype=float), np.shape(self.C)[-1:], X.shape[-1]
         n = dx + U.shape[-1]
         if C.shape[-2:] != (*d, *d) or d not in ((dx,), (n,)):
-            raise InputError(f"C has shape {C.shape}; expected (..., n, n) or (..., dx, dx), n = {n}, dx = {dx}")
+            raise InputError(
+                f"C has shape {C.shape}; expected (..., n, n) or (..., dx, dx), n = {n}, dx = {dx}"
+            )
         z = X if d == (dx,) else stack(X, U)
         fitted("const", self.const, z.shape[:-1])
         C = fitted("C", C, (*z.shape, *d))
@@ -73,7 +80,9 @@ class Quadratic(Term):
 
 
 class _Radial(Term):
-    """ramp_t * phi(s) with s = sum_i weights_i (x_i - target_i)^2; `_profile` gives phi and its derivatives."""
+    """ramp_t * phi(s) with s = sum_i weights_i (x_i - target_i)^2; `_profile` gives phi and its
+    derivatives.
+    """
 
     weights: Any
     alpha: float
@@ -91,7 +100,9 @@ class _Radial(Term):
     def _parts(self, X: Array, U: Array) -> Parts:
         w, d, dx = self._weights(X), X - fitted("target", self.target, X.shape), X.shape[-1]
         if not self.alpha > 0:
-            raise InputError("alpha is 0, where derivatives at the target do not exist; expected alpha > 0")
+            raise InputError(
+                "alpha is 0, where derivatives at the target do not exist; expected alpha > 0"
+            )
         wd, (value, slope, curvature) = w * d, self._profile((w * d**2).sum(-1))
         n, i = dx + U.shape[-1], np.arange(dx)
         g, H = np.zeros((*X.shape[:-1], n)), np.zeros((*X.shape[:-1], n, n))
@@ -103,7 +114,9 @@ class _Radial(Term):
     def _weights(self, X: Array) -> Array:
         w = np.asarray(self.weights, dtype=float)
         if w.shape not in ((), X.shape[-1:]):
-            raise InputError(f"weights have shape {w.shape}; expected a number or dx = {X.shape[-1]} numbers")
+            raise InputError(
+                f"weights have shape {w.shape}; expected a number or dx = {X.shape[-1]} numbers"
+            )
         return w
 
 
@@ -155,7 +168,9 @@ class Lorentzian(_Radial):
 
 @dataclass(frozen=True, eq=False)
 class Action(Separable):
-    """ramp_t * 1/2 sum_i weights_i (u_i - target_i)^2; weights a number or (du,), target likewise or (..., T, du)."""
+    """ramp_t * 1/2 sum_i weights_i (u_i - target_i)^2; weights a number or (du,), target likewise
+    or (..., T, du).
+    """
 
     weights: Any
     target: Any = 0.0
@@ -183,15 +198,20 @@ class _Limits(Separable):
         _ordered(self.low, self.high, self.margin)
 
     def _terms(self, z: Array) -> Iterable[Array]:
-        weight, *limits = (fitted(name, getattr(self, name), z.shape) for name in ("weight", "low", "high", "margin"))
+        weight, *limits = (
+            fitted(name, getattr(self, name), z.shape)
+            for name in ("weight", "low", "high", "margin")
+        )
         return (weight * p for p in barrier(z, *limits))
 
 
 @dataclass(frozen=True, eq=False)
 class StateLimits(_Limits):
-    """weight * sum_i of a smooth barrier that is zero inside [low + margin, high - margin] and quadratic outside.
+    """weight * sum_i of a smooth barrier that is zero inside [low + margin, high - margin] and
+    quadratic outside.
 
-    low, high (dx,) with infinities where there is no limit; margin > 0 in the units of x. See `barrier`.
+    low, high (dx,) with infinities where there is no limit; margin > 0 in the units of x. See
+    `barrier`.
     """
 
     low: Any
@@ -214,10 +234,12 @@ class ActionLimits(_Limits):
 
 
 def barrier(z: Array, low: Any, high: Any, margin: Any) -> Parts:
-    """Returns value, slope and curvature of a twice continuously differentiable one-sided parabola on both sides.
+    """Returns value, slope and curvature of a twice continuously differentiable one-sided parabola
+    on both sides.
 
-    With e the depth beyond `high - margin` (or below `low + margin`): 0 for e <= 0, e^3 / (6 margin) up to the limit
-    itself, and from there on the parabola e^2/2 - e margin/2 + margin^2/6, whose curvature is 1.
+    With e the depth beyond `high - margin` (or below `low + margin`): 0 for e <= 0, e^3 / (6
+    margin) up to the limit itself, and from there on the parabola e^2/2 - e margin/2 + margin^2/6,
+    whose curvature is 1.
     """
     low, high, m = _ordered(low, high, margin)
     parts = []
@@ -234,5 +256,7 @@ def barrier(z: Array, low: Any, high: Any, margin: Any) -> Parts:
 def _ordered(low: Any, high: Any, margin: Any) -> Parts:
     low, high, m = numbers("low", low), numbers("high", high), numbers("margin", margin)
     if not np.all(m > 0) or not np.all(low <= high):
-        raise InputError(f"got low {low}, high {high}, margin {m}; expected low <= high and margin > 0")
+        raise InputError(
+            f"got low {low}, high {high}, margin {m}; expected low <= high and margin > 0"
+        )
     return low, high, m

@@ -1,4 +1,6 @@
-"""Smooth dynamics x' = f(x, u), rolled out and differentiated for a batch, in Python or compiled by numba."""
+"""Smooth dynamics x' = f(x, u), rolled out and differentiated for a batch, in Python or compiled by
+numba.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -12,7 +14,10 @@ from .kernels.ilqr_backward import DIFFERENTIATE, ROLL
 from .kernels.jit import pointer
 from .types import Array
 
-FIRST, SECOND = 6e-6, 1e-4  # steps of the differences, relative to max(1, |x|): where truncation meets rounding
+FIRST, SECOND = (
+    6e-6,
+    1e-4,
+)  # steps of the differences, relative to max(1, |x|): where truncation meets rounding
 Dynamics = Callable[[Array, Array], Array]
 TimedDynamics = Callable[[Array, Array, int], Array]
 
@@ -24,22 +29,28 @@ def is_compiled(function: Any) -> bool:
 
 @lru_cache(maxsize=64)
 def compiled(f: Any, jacobian: Any, pointers: bool, second: bool) -> tuple[Any, Any]:
-    """Returns roll and differentiate over numba's f (and jacobian, or None), as pointers or as functions.
+    """Returns roll and differentiate over numba's f (and jacobian, or None), as pointers or as
+    functions.
 
     With `second`, differences are taken of second order too.
-    f is compiled anew, in this process only (numba cannot see on disk whether f has changed), and so that a division
-    by zero gives an infinity, hence a step to be refused, and no exception.
+    f is compiled anew, in this process only (numba cannot see on disk whether f has changed), and
+    so that a division by zero gives an infinity, hence a step to be refused, and no exception.
     """
     make: Any = njit(error_model="numpy", fastmath={"contract"})
     f, jacobian = make(f.py_func), jacobian and make(jacobian.py_func)
-    roll, differentiate = roller(f), differencer(f, second) if jacobian is None else _given(jacobian)
+    roll = roller(f)
+    differentiate = differencer(f, second) if jacobian is None else _given(jacobian)
     if pointers:
-        return pointer(roll, ROLL, cached=False), pointer(differentiate, DIFFERENTIATE, cached=False)
+        return pointer(roll, ROLL, cached=False), pointer(
+            differentiate, DIFFERENTIATE, cached=False
+        )
     return make(roll), make(differentiate)
 
 
 def roller(f: Any) -> Any:
-    """Returns a function that writes the trajectories of u = U + alpha k + K (x - X), clipped to the box."""
+    """Returns a function that writes the trajectories of u = U + alpha k + K (x - X), clipped to
+    the box.
+    """
 
     def roll(active, X, U, K, k, alpha, low, high, Xn, Un):
         B, T, du = U.shape
@@ -47,7 +58,9 @@ def roller(f: Any) -> Any:
         for b in range(B):
             if not active[b]:
                 continue
-            Xn[b, T, 0] = np.nan  # stays, should f raise an exception in compiled code: the step is refused
+            Xn[b, T, 0] = (
+                np.nan
+            )  # stays, should f raise an exception in compiled code: the step is refused
             for t in range(T):
                 for i in range(du):
                     u = U[b, t, i] + alpha[b] * k[b, t, i]
@@ -72,7 +85,8 @@ def _given(jacobian: Any) -> Any:
 
 
 def differencer(f: Any, second: bool) -> Any:
-    """Returns a function that writes central differences of f: F (B, T, dx, n) and, if `second`, H where it has rows.
+    """Returns a function that writes central differences of f: F (B, T, dx, n) and, if `second`, H
+    where it has rows.
 
     (Known at compile time, as it takes half of the time of compilation.)
     """
@@ -99,14 +113,18 @@ def differencer(f: Any, second: bool) -> Any:
                                 u[i - dx] = z
                         y = f(x, u)
                         for i in range(dx):
-                            F[b, t, i, j] = (F[b, t, i, j] if side > 0 else 0.0) + side * y[i] / (2 * FIRST * h[j])
+                            F[b, t, i, j] = (F[b, t, i, j] if side > 0 else 0.0) + side * y[i] / (
+                                2 * FIRST * h[j]
+                            )
                 if second:
                     for pair in range(n * n if H.shape[1] else 0):
                         j, m = pair // n, pair % n
                         for corner in range(4 if m <= j else 0):
                             p, q = 1.0 - 2.0 * (corner % 2), 1.0 - 2.0 * (corner // 2)
                             for i in range(n):
-                                z = xu[i] + SECOND * h[i] * ((p if i == j else 0.0) + (q if i == m else 0.0))
+                                z = xu[i] + SECOND * h[i] * (
+                                    (p if i == j else 0.0) + (q if i == m else 0.0)
+                                )
                                 if i < dx:
                                     x[i] = z
                                 else:
@@ -120,16 +138,21 @@ def differencer(f: Any, second: bool) -> Any:
     return differentiate
 
 
-def vectorised_parts(f: Any, lead: tuple[int, ...], timed: bool = False, free: bool = False) -> tuple[Any, Any]:
-    """Returns roll and differentiate over an f that takes x (..., *lead, dx) and u (..., *lead, du) at once.
+def vectorised_parts(
+    f: Any, lead: tuple[int, ...], timed: bool = False, free: bool = False
+) -> tuple[Any, Any]:
+    """Returns roll and differentiate over an f that takes x (..., *lead, dx) and u (..., *lead, du)
+    at once.
 
-    If `timed`, roll tells f the step; there is no differentiate then. An f that is `free` takes any leading axes: it is
-    rolled out for the active problems alone.
+    If `timed`, roll tells f the step; there is no differentiate then. An f that is `free` takes any
+    leading axes: it is rolled out for the active problems alone.
     """
 
     def at(xu: Array, dx: int, *t: int) -> Array:  # xu (..., B, n) -> (..., B, dx)
         whole = xu if free else xu.reshape(*xu.shape[:-2], *lead, xu.shape[-1])
-        return np.asarray(f(whole[..., :dx], whole[..., dx:], *t), dtype=float).reshape(*xu.shape[:-1], dx)
+        return np.asarray(f(whole[..., :dx], whole[..., dx:], *t), dtype=float).reshape(
+            *xu.shape[:-1], dx
+        )
 
     def roll(active, X, U, K, k, alpha, low, high, Xn, Un):
         T, dx = U.shape[1], X.shape[2]
@@ -166,9 +189,17 @@ def vectorised_parts(f: Any, lead: tuple[int, ...], timed: bool = False, free: b
 
 
 def parts(
-    f: Any, jacobian: Any, hessian: Any, vectorised: bool | str, lead: tuple[int, ...], second_order: bool, timed: bool
+    f: Any,
+    jacobian: Any,
+    hessian: Any,
+    vectorised: bool | str,
+    lead: tuple[int, ...],
+    second_order: bool,
+    timed: bool,
 ) -> tuple[Any, Any]:
-    """Returns roll and differentiate as Python functions, over whatever derivatives the caller gave."""
+    """Returns roll and differentiate as Python functions, over whatever derivatives the caller
+    gave.
+    """
     free = vectorised == "any"
     if vectorised:
         roll, differences = vectorised_parts(f, lead, timed, free)
@@ -185,7 +216,9 @@ def parts(
                 continue
             if free:
                 if active.any():
-                    out[active] = _shaped(name, function(X[active, :-1], U[active]), out[active].shape)
+                    out[active] = _shaped(
+                        name, function(X[active, :-1], U[active]), out[active].shape
+                    )
             elif vectorised:
                 whole = function(*(a.reshape(*lead, *a.shape[1:]) for a in (X[:, :-1], U)))
                 found = _shaped(name, whole, (*lead, *out.shape[1:])).reshape(out.shape)
@@ -210,14 +243,20 @@ def _passed(f: Any, dx: int, du: int) -> list[bool]:
     return []
 
 
-def check(f: Any, vectorised: bool | str, lead: tuple[int, ...], x0: Array, U: Array, timed: bool = False) -> None:
+def check(
+    f: Any, vectorised: bool | str, lead: tuple[int, ...], x0: Array, U: Array, timed: bool = False
+) -> None:
     """Raises InputError unless f, called once at the start (B, dx), (B, T, du), gives a state."""
     passed = _passed(f, x0.shape[-1], U.shape[-1]) if is_compiled(f) and not vectorised else []
     if passed:
         return
     x, u = x0, U[:, 0]
-    x, u = (a.reshape(*lead, -1).copy() for a in (x, u)) if vectorised else (x[0].copy(), u[0].copy())
+    x, u = (
+        (a.reshape(*lead, -1).copy() for a in (x, u)) if vectorised else (x[0].copy(), u[0].copy())
+    )
     found = np.shape((f.py_func if is_compiled(f) else f)(x, u, *([0] if timed else [])))
     if found != x.shape:
-        raise InputError(f"dynamics gave shape {found} for x {x.shape} and u {u.shape}; expected {x.shape}")
+        raise InputError(
+            f"dynamics gave shape {found} for x {x.shape} and u {u.shape}; expected {x.shape}"
+        )
     passed.append(True)

@@ -1,4 +1,6 @@
-"""The exceptions of the whole library: few classes; each message says what was got, expected, and the remedy."""
+"""The exceptions of the whole library: few classes; each message says what was got, expected, and
+the remedy.
+"""
 
 import numpy as np
 
@@ -12,7 +14,9 @@ class InputError(GPSError, ValueError):
 
 
 class NumericalError(GPSError, ArithmeticError):
-    """A computation cannot go on: a matrix is not definite, a number is not finite, a bound cannot be met."""
+    """A computation cannot go on: a matrix is not definite, a number is not finite, a bound cannot
+    be met.
+    """
 
 
 class NotPositiveDefinite(NumericalError, np.linalg.LinAlgError):

@@ -1,4 +1,5 @@
-"""What all costs along a trajectory share: their protocol, ramps over time, expansions in xu, and their convex part.
+"""What all costs along a trajectory share: their protocol, ramps over time, expansions in xu, and
+their convex part.
 
 X (..., T+1, dx) and U (..., T, du) are the trajectory; there is no action at step T.
 """
@@ -29,21 +30,29 @@ class Cost(Protocol):
 
 
 def known_ramp(ramp: str | Any) -> str | Array:
-    """Returns the ramp's word, or its weights as float64. Raises InputError for another word, or bad weights."""
+    """Returns the ramp's word, or its weights as float64. Raises InputError for another word, or
+    bad weights.
+    """
     if not isinstance(ramp, str):
         return finite("ramp", ramp)
     if ramp not in RAMPS:
-        raise InputError(f"ramp is {ramp!r}; expected one of {', '.join(RAMPS)}, or an array of T+1 weights")
+        raise InputError(
+            f"ramp is {ramp!r}; expected one of {', '.join(RAMPS)}, or an array of T+1 weights"
+        )
     return ramp
 
 
 def ramp_weights(ramp: str | Any, T: int) -> Array:
-    """Returns the weight of each of the steps 0..T, (..., T+1). Raises InputError for an unknown ramp."""
+    """Returns the weight of each of the steps 0..T, (..., T+1). Raises InputError for an unknown
+    ramp.
+    """
     known = known_ramp(ramp)
     if isinstance(known, str):
         return RAMPS[known](np.linspace(0.0, 1.0, T + 1))
     if known.shape[-1:] != (T + 1,):
-        raise InputError(f"ramp has shape {known.shape}; expected {T + 1} finite weights, one for each step 0..T")
+        raise InputError(
+            f"ramp has shape {known.shape}; expected {T + 1} finite weights, one for each step 0..T"
+        )
     return known
 
 
@@ -51,12 +60,16 @@ def pair(X: Any, U: Any) -> tuple[Array, Array]:
     """Returns the trajectory as float64. Raises InputError where the shapes do not fit."""
     X, U = np.asarray(X, dtype=float), np.asarray(U, dtype=float)
     if X.ndim < 2 or U.ndim < 2 or X.shape[-2] != U.shape[-2] + 1 or X.shape[:-2] != U.shape[:-2]:
-        raise InputError(f"X has shape {X.shape} and U {U.shape}; expected (..., T+1, dx) and (..., T, du)")
+        raise InputError(
+            f"X has shape {X.shape} and U {U.shape}; expected (..., T+1, dx) and (..., T, du)"
+        )
     return X, U
 
 
 def stack(X: Array, U: Array) -> Array:
-    """Returns xu (..., T+1, n), whose actions at step T are zero. Raises InputError where the shapes do not fit."""
+    """Returns xu (..., T+1, n), whose actions at step T are zero. Raises InputError where the
+    shapes do not fit.
+    """
     X, U = pair(X, U)
     xu = np.zeros((*X.shape[:-1], X.shape[-1] + U.shape[-1]))
     xu[..., : X.shape[-1]] = X
@@ -65,7 +78,9 @@ def stack(X: Array, U: Array) -> Array:
 
 
 def absolute(value: Array, g: Array, H: Array, xu: Array) -> QuadraticCost:
-    """Returns the expansion in xu itself, from value (..., T+1), gradient (..., T+1, n) and Hessian at xu."""
+    """Returns the expansion in xu itself, from value (..., T+1), gradient (..., T+1, n) and Hessian
+    at xu.
+    """
     c = g - (H @ xu[..., None])[..., 0]
     return QuadraticCost(H, c, value - 0.5 * np.einsum("...i,...i->...", g + c, xu))
 
@@ -73,15 +88,17 @@ def absolute(value: Array, g: Array, H: Array, xu: Array) -> QuadraticCost:
 def make_convex(cost: QuadraticCost, floor: float = 0.0, around: Any = None) -> QuadraticCost:
     """Returns the cost with every eigenvalue of C raised to at least `floor` (the nearest such C).
 
-    `around` is a trajectory (X, U) at which value and gradient shall stay as they were; without it, that is xu = 0.
-    Raises InputError for entries that are not finite numbers.
+    `around` is a trajectory (X, U) at which value and gradient shall stay as they were; without it,
+    that is xu = 0. Raises InputError for entries that are not finite numbers.
     """
     C, c, const = (finite(f"cost.{name}", a) for name, a in zip(cost._fields, cost, strict=True))
     values: Array
     values, vectors = np.linalg.eigh(0.5 * (C + np.swapaxes(C, -1, -2)))
     raised = (vectors * np.fmax(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
     raised = np.where(
-        np.all(values >= floor, axis=-1, keepdims=True)[..., None], C, 0.5 * (raised + np.swapaxes(raised, -1, -2))
+        np.all(values >= floor, axis=-1, keepdims=True)[..., None],
+        C,
+        0.5 * (raised + np.swapaxes(raised, -1, -2)),
     )
     if around is not None:
         xu = stack(*around)

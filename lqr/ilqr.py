@@ -1,12 +1,15 @@
-"""iLQR and DDP: the best trajectory of a known smooth system, by a sequence of LQR problems around the last one.
+"""iLQR and DDP: the best trajectory of a known smooth system, by a sequence of LQR problems around
+the last one.
 
     minimise  sum_t cost_t(x_t, u_t)    subject to   x_{t+1} = f(x_t, u_t),   low <= u_t <= high
 
-Control limits are met inside the backward pass (Tassa, Mansard & Todorov 2014), steps are found by backtracking, and
-mu I is added to Quu on a schedule that grows it where a step fails (Tassa, Erez & Todorov 2012). DDP adds the second
-derivatives of f; where they make a step fail, one step goes without them. iLQR neglects them (Gauss-Newton), or learns
-them from the change of the Jacobians between trajectories, by symmetric rank-one updates per time step (partitioned
-quasi-Newton: Griewank & Toint 1982; Nocedal & Wright 2006, section 6.2), which ends superlinearly at the same price.
+Control limits are met inside the backward pass (Tassa, Mansard & Todorov 2014), steps are found by
+backtracking, and mu I is added to Quu on a schedule that grows it where a step fails (Tassa, Erez &
+Todorov 2012). DDP adds the second derivatives of f; where they make a step fail, one step goes
+without them. iLQR neglects them (Gauss-Newton), or learns them from the change of the Jacobians
+between trajectories, by symmetric rank-one updates per time step (partitioned quasi-Newton:
+Griewank & Toint 1982; Nocedal & Wright 2006, section 6.2), which ends superlinearly at the same
+price.
 """
 
 from collections.abc import Callable
@@ -42,7 +45,9 @@ class Progress(NamedTuple):
 
 
 class ILQRResult(NamedTuple):
-    """Locally optimal trajectories, and the feedback around them. A single problem has no leading axes."""
+    """Locally optimal trajectories, and the feedback around them. A single problem has no leading
+    axes.
+    """
 
     X: Array  # (..., T+1, dx)
     U: Array  # (..., T, du)
@@ -73,34 +78,45 @@ def ilqr(
     tolerance: float = 1e-9,
     mu: float = 0.0,
 ) -> ILQRResult:
-    """Returns the trajectories that a descent from the actions U (..., T, du) reaches from the states x0 (..., dx).
+    """Returns the trajectories that a descent from the actions U (..., T, du) reaches from the
+    states x0 (..., dx).
 
-    All leading axes, of x0, U, limits and a QuadraticCost alike, are those of a batch: one call for all problems, each
-    with its own line search, regularisation and end. A `cost` that is no QuadraticCost gets X and U with these axes.
+    All leading axes, of x0, U, limits and a QuadraticCost alike, are those of a batch: one call for
+    all problems, each with its own line search, regularisation and end. A `cost` that is no
+    QuadraticCost gets X and U with these axes.
 
-    dynamics(x (dx,), u (du,)) -> x' (dx,); if `vectorised`, x (..., dx) and u (..., du) whose last leading axes are
-    those of the batch; if it is "any", x and u with any leading axes, so that only the problems that are still being
-    improved are computed. jacobian(X (T, dx), U (T, du)) -> (T, dx, n) and hessian(X, U) -> (T, dx, n, n), with the
-    leading axes in front if `vectorised`, are found by central differences where they are None. If `timed`, the
-    dynamics change with the step, dynamics(x, u, t); they must be `vectorised`, with a jacobian. `second_order`: True
-    is DDP (so is a `hessian`), False is iLQR, None is iLQR that learns the curvature of the dynamics on its way.
-    `low` and `high` limit the actions: numbers, (du,), (T, du) or (..., T, du). `solve_qp` replaces the box-QP solver.
-    A callback that returns True, or such an array (...), ends the problems. Where `active` (...) is False, actions are
-    kept as they are. A problem ends when its expected or actual improvement falls below `tolerance` (relative to its
-    cost).
+    dynamics(x (dx,), u (du,)) -> x' (dx,); if `vectorised`, x (..., dx) and u (..., du) whose last
+    leading axes are those of the batch; if it is "any", x and u with any leading axes, so that only
+    the problems that are still being improved are computed. jacobian(X (T, dx), U (T, du)) -> (T,
+    dx, n) and hessian(X, U) -> (T, dx, n, n), with the leading axes in front if `vectorised`, are
+    found by central differences where they are None. If `timed`, the dynamics change with the step,
+    dynamics(x, u, t); they must be `vectorised`, with a jacobian. `second_order`: True is DDP (so
+    is a `hessian`), False is iLQR, None is iLQR that learns the curvature of the dynamics on its
+    way. `low` and `high` limit the actions: numbers, (du,), (T, du) or (..., T, du). `solve_qp`
+    replaces the box-QP solver. A callback that returns True, or such an array (...), ends the
+    problems. Where `active` (...) is False, actions are kept as they are. A problem ends when its
+    expected or actual improvement falls below `tolerance` (relative to its cost).
 
-    With numba's `dynamics` (and `jacobian`), a QuadraticCost and neither hessian, solve_qp nor callback, nor
-    second_order=True with a `jacobian`, the whole solve is one compiled call.
-    Raises InputError for shapes that do not fit, and for a start whose cost is not finite, with the problem's index.
+    With numba's `dynamics` (and `jacobian`), a QuadraticCost and neither hessian, solve_qp nor
+    callback, nor second_order=True with a `jacobian`, the whole solve is one compiled call.
+    Raises InputError for shapes that do not fit, and for a start whose cost is not finite, with the
+    problem's index.
     """
     if not max_iterations >= 0 or not tolerance >= 0 or not 0 <= mu < np.inf:
-        raise InputError(f"max_iterations {max_iterations}, tolerance {tolerance}, mu {mu}; expected none below 0")
+        raise InputError(
+            f"max_iterations {max_iterations}, tolerance {tolerance}, mu {mu}; expected none below 0"
+        )
     lead, x0, U, low, high, going, quadratic = prepare(cost, x0, U, low, high, active)
     if timed and not (vectorised and jacobian and (hessian or not second_order)):
-        raise InputError("got timed dynamics; expected vectorised ones, with a jacobian (and a hessian for DDP)")
+        raise InputError(
+            "got timed dynamics; expected vectorised ones, with a jacobian (and a hessian for DDP)"
+        )
     check(dynamics, vectorised, lead, x0, U, timed)
     (B, T, du), dx, exact = U.shape, x0.shape[1], bool(second_order or hessian)
-    X, K, k, J = np.zeros((B, T + 1, dx)), np.zeros((B, T, du, dx)), np.zeros((B, T, du)), np.zeros(B)
+    X = np.zeros((B, T + 1, dx))
+    K = np.zeros((B, T, du, dx))
+    k = np.zeros((B, T, du))
+    J = np.zeros(B)
     X[:, 0] = x0
     status, iterations = np.where(going, RUNNING, FROZEN), np.zeros(B, int)
     H = np.zeros((B, T if exact else 0, dx, dx + du, dx + du))
@@ -126,7 +142,9 @@ def ilqr(
     X, U, K, affine = (a.reshape(*lead, *a.shape[1:]) for a in (X, U, K, affine))
     controller = LinearGaussianController(K, affine, np.zeros((*lead, T, du, du)))
     done = (status == STATIONARY) | (status == SETTLED)
-    return ILQRResult(X, U, controller, *(a.reshape(lead)[()] for a in (J, iterations, done, _WORDS[status])))
+    return ILQRResult(
+        X, U, controller, *(a.reshape(lead)[()] for a in (J, iterations, done, _WORDS[status]))
+    )
 
 
 def _reporter(callback: Callable[[Progress], Any] | None, lead: tuple[int, ...]) -> Any:

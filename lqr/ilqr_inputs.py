@@ -19,23 +19,31 @@ class Batch(NamedTuple):
     low: Array  # (B, T, du)
     high: Array
     active: Array  # (B,) bool
-    cost: tuple[Array, Array, Array]  # C (B, T+1, n, n), c, const; empty if the cost is none of these
+    cost: tuple[
+        Array, Array, Array
+    ]  # C (B, T+1, n, n), c, const; empty if the cost is none of these
 
 
 def prepare(cost: Cost | QuadraticCost, x0: Any, U: Any, low: Any, high: Any, active: Any) -> Batch:
-    """Returns the batch. Raises InputError, with name and index, for shapes that do not fit or bad numbers."""
+    """Returns the batch. Raises InputError, with name and index, for shapes that do not fit or bad
+    numbers.
+    """
     x0, U, low, high = finite("x0", x0), finite("U", U), numbers("low", low), numbers("high", high)
     going = np.asarray(active, dtype=bool)
     for name, a, least in (("x0", x0, 1), ("U", U, 2)):
         if a.ndim < least or a.size == 0:
-            raise InputError(f"{name} has shape {a.shape}; expected x0 (..., dx) and U (..., T, du), T > 0")
+            raise InputError(
+                f"{name} has shape {a.shape}; expected x0 (..., dx) and U (..., T, du), T > 0"
+            )
     (T, du), dx, parts = U.shape[-2:], x0.shape[-1], None
     cost_lead: tuple[int, ...] = ()
     if isinstance(cost, QuadraticCost):
         cost_lead, (parts,) = flatten(cost)
         S, n = parts[1].shape[1:]
         if (S, n) != (T + 1, dx + du):
-            raise InputError(f"cost has {S} steps of size {n}; expected T + 1 = {T + 1}, dx + du = {dx} + {du}")
+            raise InputError(
+                f"cost has {S} steps of size {n}; expected T + 1 = {T + 1}, dx + du = {dx} + {du}"
+            )
     heads = {"x0": x0.shape[:-1], "U": U.shape[:-2], "low": low.shape[:-2], "high": high.shape[:-2]}
     heads |= {"active": going.shape, "cost": cost_lead}
     try:
@@ -44,7 +52,9 @@ def prepare(cost: Cost | QuadraticCost, x0: Any, U: Any, low: Any, high: Any, ac
         raise InputError(f"leading axes do not broadcast: {heads}; make them equal or 1") from error
     for name, a in (("low", low), ("high", high)):
         if a.shape[-2:] not in ((), (1,), (du,), (1, 1), (1, du), (T, 1), (T, du)):
-            raise InputError(f"{name} has shape {a.shape}; expected a number, ({du},), ({T}, {du}) or (..., {T}, {du})")
+            raise InputError(
+                f"{name} has shape {a.shape}; expected a number, ({du},), ({T}, {du}) or (..., {T}, {du})"
+            )
     if low.size == high.size == 1 and low.item() <= high.item():  # numbers, as they are most often
         low, high = np.full((*lead, T, du), low.item()), np.full((*lead, T, du), high.item())
     else:
@@ -52,13 +62,17 @@ def prepare(cost: Cost | QuadraticCost, x0: Any, U: Any, low: Any, high: Any, ac
         if not (low <= high).all():
             at = first(~(low <= high))
             place = f"step {at[-2]}, action {at[-1]}" + (f" of problem {at[:-2]}" if lead else "")
-            raise InputError(f"low is {low[at]}, high is {high[at]} at {place}; expected low <= high")
+            raise InputError(
+                f"low is {low[at]}, high is {high[at]} at {place}; expected low <= high"
+            )
     empty = np.zeros((0,) * 4), np.zeros((0,) * 3), np.zeros((0,) * 2)
     if parts and cost_lead != lead:
         whole = [a.reshape(*cost_lead, *a.shape[1:]) for a in parts]
         parts = [with_batch(a, lead, core) for a, core in zip(whole, (3, 2, 1), strict=True)]
     arrays: Any = tuple(parts) if parts else empty
-    x0, U, low, high = (with_batch(a, lead, core) for a, core in ((x0, 1), (U, 2), (low, 2), (high, 2)))
+    x0, U, low, high = (
+        with_batch(a, lead, core) for a, core in ((x0, 1), (U, 2), (low, 2), (high, 2))
+    )
     return Batch(lead, x0, U.copy(), low, high, np.broadcast_to(going, lead).ravel(), arrays)
 
 
@@ -77,7 +91,8 @@ def cost_parts(cost: Cost, lead: tuple[int, ...]) -> tuple[Any, Any]:
         if active.any():
             H, linear, _ = cost.expand(*whole(X, U))
             H, linear = H.reshape(C.shape), linear.reshape(c.shape)
-            C[active], c[active] = H[active], (linear + (H @ stack(X, U)[..., None])[..., 0])[active]
+            C[active] = H[active]
+            c[active] = (linear + (H @ stack(X, U)[..., None])[..., 0])[active]
 
     def price(active, C0, c0, const, X, U, J):
         fine = active & np.isfinite(X).all((1, 2))

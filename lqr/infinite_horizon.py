@@ -1,4 +1,6 @@
-"""Infinite-horizon LQR: the limit of the backward pass for constant problems, by the algebraic Riccati equation."""
+"""Infinite-horizon LQR: the limit of the backward pass for constant problems, by the algebraic
+Riccati equation.
+"""
 
 from typing import Any, NamedTuple
 
@@ -19,15 +21,19 @@ class StationaryController(NamedTuple):
 
 
 def infinite_horizon(F: Any, C: Any, cov: Any = None) -> StationaryController:
-    """Returns the stationary optima for x' ~ N(F xu, cov) and cost 1/2 xu'C xu, with F (..., dx, n) and C (..., n, n).
+    """Returns the stationary optima for x' ~ N(F xu, cov) and cost 1/2 xu'C xu, with F (..., dx, n)
+    and C (..., n, n).
 
-    cov (..., dx, dx) is zero where it is None. Raises InputError for shapes that do not fit, a number that is not
-    finite or a C that is not symmetric; NotPositiveDefinite if the action block of C is not positive definite;
-    NumericalError if no stabilising solution exists: an unstable mode that actions do not reach, or the cost not see.
+    cov (..., dx, dx) is zero where it is None. Raises InputError for shapes that do not fit, a
+    number that is not finite or a C that is not symmetric; NotPositiveDefinite if the action block
+    of C is not positive definite; NumericalError if no stabilising solution exists: an unstable
+    mode that actions do not reach, or the cost not see.
     """
     F, C = finite("F", F), symmetric("C", C)
     if F.ndim < 2 or C.ndim < 2 or C.shape[-2:] != (F.shape[-1],) * 2 or F.shape[-1] <= F.shape[-2]:
-        raise InputError(f"F has shape {F.shape}, C {C.shape}; expected (..., dx, n) and (..., n, n) with n = dx + du")
+        raise InputError(
+            f"F has shape {F.shape}, C {C.shape}; expected (..., dx, n) and (..., n, n) with n = dx + du"
+        )
     dx, n = F.shape[-2:]
     noise = np.zeros((dx, dx)) if cov is None else symmetric("cov", cov, definite=True)
     try:
@@ -48,7 +54,9 @@ def _stationary(F: Array, C: Array, which: str) -> tuple[Array, Array]:
     dx = len(F)
     A, B, Q, R, N = F[:, :dx], F[:, dx:], C[:dx, :dx], C[dx:, dx:], C[:dx, dx:]
     if not np.linalg.eigvalsh(0.5 * (R + R.T)).min() > 0:
-        raise NotPositiveDefinite(f"the action block of C{which} is not positive definite; raise the cost of actions")
+        raise NotPositiveDefinite(
+            f"the action block of C{which} is not positive definite; raise the cost of actions"
+        )
     try:
         V = solve_discrete_are(A, B, Q, R, s=N)
     except (np.linalg.LinAlgError, ValueError) as error:
@@ -57,5 +65,7 @@ def _stationary(F: Array, C: Array, which: str) -> tuple[Array, Array]:
         ) from error
     K = -np.linalg.solve(R + B.T @ V @ B, B.T @ V @ A + N.T)
     if not np.abs(np.linalg.eigvals(A + B @ K)).max() < 1:
-        raise NumericalError(f"the closed loop{which} is not stable; does the cost see every unstable mode?")
+        raise NumericalError(
+            f"the closed loop{which} is not stable; does the cost see every unstable mode?"
+        )
     return K, 0.5 * (V + V.T)

@@ -2,10 +2,11 @@
 
     minimise  E_p [ cost ] - sum_t tau_t H(p(u_t | x_t))    subject to   KL(p || anchor) <= epsilon
 
-with the divergence of the whole trajectory (`kl_per_step` bounds that of each step). For a multiplier eta the
-minimiser is maximum-entropy LQR on cost - eta log anchor with temperature tau + eta, and its divergence falls as eta
-grows (Levine & Abbeel 2014, section 3), so eta is found by a bracketed interpolation of log eta over log KL; a
-multiplier that leaves a problem without a minimum bounds it from below.
+with the divergence of the whole trajectory (`kl_per_step` bounds that of each step). For a
+multiplier eta the minimiser is maximum-entropy LQR on cost - eta log anchor with temperature tau +
+eta, and its divergence falls as eta grows (Levine & Abbeel 2014, section 3), so eta is found by a
+bracketed interpolation of log eta over log KL; a multiplier that leaves a problem without a minimum
+bounds it from below.
 """
 
 import math
@@ -34,10 +35,11 @@ def minimise_cost_within_kl(
 ) -> KLResult:
     """Returns the controller that minimises the expected cost within epsilon nats of the anchor.
 
-    `epsilon` (...,) is in nats per trajectory, `temperature` weighs the entropy (a number or (..., T)), `eta` is a
-    first guess. The result is feasible always, up to the rounding of its divergence (about 1e-16 times the condition of
-    the anchor's covariances), and within `tolerance` (relative) of epsilon where the constraint binds.
-    Raises InputError for epsilon <= 0, NumericalError where no eta in range gives a positive definite problem.
+    `epsilon` (...,) is in nats per trajectory, `temperature` weighs the entropy (a number or (...,
+    T)), `eta` is a first guess. The result is feasible always, up to the rounding of its divergence
+    (about 1e-16 times the condition of the anchor's covariances), and within `tolerance` (relative)
+    of epsilon where the constraint binds. Raises InputError for epsilon <= 0, NumericalError where
+    no eta in range gives a positive definite problem.
     """
     p = prepare(anchor, dynamics, cost, x0, temperature)
     B = len(p.tau)
@@ -85,7 +87,11 @@ class Search:
         self.target = math.log(bound) + math.log1p(-0.5 * tolerance)
         self.low, self.high = -math.inf, math.inf  # KL too large at low, small enough at high
         self.points: list[tuple[float, float]] = []  # log eta and log KL - target, the last three
-        self.least, self.reach, self.widths = 0.05, 4.0, [math.inf] * 3  # moves while there is no bracket
+        self.least, self.reach, self.widths = (
+            0.05,
+            4.0,
+            [math.inf] * 3,
+        )  # moves while there is no bracket
         self.done = self.idle = False
 
     def report(self, kl: float) -> None:
@@ -97,18 +103,25 @@ class Search:
             self.high = at
         self.idle = not above and at <= LOG_ETA_RANGE[0]
         self.done = self.idle or (not above and kl >= self.bound * (1 - self.tolerance))
-        self.done |= self.high - self.low < 1e-13 * max(1.0, abs(at)) or (above and at >= LOG_ETA_RANGE[1])
+        self.done |= self.high - self.low < 1e-13 * max(1.0, abs(at)) or (
+            above and at >= LOG_ETA_RANGE[1]
+        )
         if math.isfinite(kl):
             self.points = [*self.points[-2:], (at, math.log(max(kl, 1e-300)) - self.target)]
         if not self.done:
-            self.at = min(max(self._next(above, math.isfinite(kl)), LOG_ETA_RANGE[0]), LOG_ETA_RANGE[1])
+            self.at = min(
+                max(self._next(above, math.isfinite(kl)), LOG_ETA_RANGE[0]), LOG_ETA_RANGE[1]
+            )
 
     def _next(self, above: bool, solved: bool) -> float:
         guess = interpolate(self.points) if self.points else math.nan
         if math.isinf(self.low) or math.isinf(self.high):  # no bracket yet
             move = guess - self.at if solved else 0.5 * self.reach
             move = min(max(move if above else -move, self.least), self.reach)
-            self.least, self.reach = 2 * self.least, 2 * self.reach  # far from the anchor log KL is almost flat
+            self.least, self.reach = (
+                2 * self.least,
+                2 * self.reach,
+            )  # far from the anchor log KL is almost flat
             return self.at + move if above else self.at - move
         width = self.high - self.low
         self.widths = [*self.widths[1:], width]
@@ -118,7 +131,9 @@ class Search:
 
 
 def interpolate(points: list[tuple[float, float]]) -> float:
-    """Returns where the gap is zero: x as a polynomial of the gap through one, two or three points (x, gap)."""
+    """Returns where the gap is zero: x as a polynomial of the gap through one, two or three points
+    (x, gap).
+    """
     x, gap = points[-1]
     slope = -TYPICAL_SLOPE
     if len(points) > 1:
@@ -129,5 +144,9 @@ def interpolate(points: list[tuple[float, float]]) -> float:
     if len(points) < 3 or len({g for _, g in points}) < 3:
         return straight
     (a, p), (b, q), (c, r) = points
-    bent = a * q * r / ((p - q) * (p - r)) + b * p * r / ((q - p) * (q - r)) + c * p * q / ((r - p) * (r - q))
+    bent = (
+        a * q * r / ((p - q) * (p - r))
+        + b * p * r / ((q - p) * (q - r))
+        + c * p * q / ((r - p) * (r - q))
+    )
     return bent if abs(bent - x) <= 2 * abs(straight - x) else straight

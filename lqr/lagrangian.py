@@ -1,4 +1,6 @@
-"""The Lagrangian of KL-constrained LQR: for given multipliers it is maximum-entropy LQR around the anchor."""
+"""The Lagrangian of KL-constrained LQR: for given multipliers it is maximum-entropy LQR around the
+anchor.
+"""
 
 from typing import NamedTuple
 
@@ -31,7 +33,9 @@ class KLResult(NamedTuple):
 
 
 class Problem:
-    """A batch of problems with one batch axis, the anchor in the forms that the dual needs, and room for solutions."""
+    """A batch of problems with one batch axis, the anchor in the forms that the dual needs, and
+    room for solutions.
+    """
 
     def __init__(
         self,
@@ -42,7 +46,11 @@ class Problem:
         x0: tuple[Array, ...],
         tau: Array,
     ) -> None:
-        self.lead, self.dynamics, self.cost, self.x0, self.tau = lead, dynamics, cost, x0, tau
+        self.lead = lead
+        self.dynamics = dynamics
+        self.cost = cost
+        self.x0 = x0
+        self.tau = tau
         precision, logdet = inverse(anchor.cov, "the anchor's cov")
         self.anchor = anchor.K, anchor.k, precision, logdet
         self.pull = expand_log_density(anchor, precision, logdet)[:2]
@@ -52,15 +60,19 @@ class Problem:
         self.kl = np.empty((B, T))
 
     def solve(self, todo: Array, eta: Array) -> Array:
-        """Returns the divergences (b, T) of the minimisers of cost - sum eta_t log anchor_t, for problems `todo`.
+        """Returns the divergences (b, T) of the minimisers of cost - sum eta_t log anchor_t, for
+        problems `todo`.
 
-        `eta` is (B, T). The minimisers stay in `out`; the divergence is infinite where there is no minimum.
+        `eta` is (B, T). The minimisers stay in `out`; the divergence is infinite where there is no
+        minimum.
         """
         (F, f, W), (C, c, tau) = self.dynamics, self.augmented
         _augment(todo, *self.cost[:2], *self.pull, self.tau, eta, C, c, tau)
         failed = backward_flat(F, f, W, C, c, self.cost[2], tau, self.out, todo)[-1][todo] >= 0
         self.kl[todo[failed]] = np.inf
-        divergence_flat(todo[~failed], self.out[:3], self.anchor, (*self.dynamics, *self.x0), self.kl)
+        divergence_flat(
+            todo[~failed], self.out[:3], self.anchor, (*self.dynamics, *self.x0), self.kl
+        )
         kl = self.kl[todo]
         kl[np.isnan(kl)] = np.inf
         return kl
@@ -76,7 +88,9 @@ def prepare(
     """Returns the problem in flat form, after checking it."""
     lead, (old, model, costs, start) = flatten(anchor, dynamics, cost, x0)
     tau = temperatures(temperature, lead, old[1].shape[1])
-    return Problem(lead, LinearGaussianController(*old), tuple(model), tuple(costs), tuple(start), tau)
+    return Problem(
+        lead, LinearGaussianController(*old), tuple(model), tuple(costs), tuple(start), tau
+    )
 
 
 class Best:

@@ -2,7 +2,8 @@
 
     x_{t+1} ~ N(F_t [x; u] + f_t, cov_t),    o_t ~ N(H_t x_t + h_t, R_t)
 
-The optimal controller under partial observation is that of `backward`, applied to the filtered mean.
+The optimal controller under partial observation is that of `backward`, applied to the filtered
+mean.
 """
 
 from typing import NamedTuple
@@ -24,17 +25,27 @@ class Filtered(NamedTuple):
 
 
 def kalman_filter(
-    dynamics: LinearGaussianDynamics, observation: LinearGaussianObservation, x0: Gaussian, U: Array, O: Array
+    dynamics: LinearGaussianDynamics,
+    observation: LinearGaussianObservation,
+    x0: Gaussian,
+    U: Array,
+    O: Array,
 ) -> Filtered:
-    """Returns the beliefs p(x_t | o_0..o_t, u), for actions U (..., T, du) and observations O (..., T+1, do).
+    """Returns the beliefs p(x_t | o_0..o_t, u), for actions U (..., T, du) and observations O (...,
+    T+1, do).
 
-    A row of O with a NaN is a missing observation. Updates are in Joseph's form, which keeps covariances positive.
-    Raises InputError, with name and index, for shapes that do not fit, entries that are not finite numbers, and
-    covariances that are not symmetric and positive semi-definite; NotPositiveDefinite, with the step, where the
-    covariance of an observation is singular.
+    A row of O with a NaN is a missing observation. Updates are in Joseph's form, which keeps
+    covariances positive. Raises InputError, with name and index, for shapes that do not fit,
+    entries that are not finite numbers, and covariances that are not symmetric and positive
+    semi-definite; NotPositiveDefinite, with the step, where the covariance of an observation is
+    singular.
     """
-    axes, (model, sensor, start) = flatten(dynamics, observation, x0, names=("dynamics", "observation", "x0"))
-    (F, f, W), (H, h, R), (m, P) = restore(axes, *model), restore(axes, *sensor), restore(axes, *start)
+    axes, (model, sensor, start) = flatten(
+        dynamics, observation, x0, names=("dynamics", "observation", "x0")
+    )
+    (F, f, W) = restore(axes, *model)
+    (H, h, R) = restore(axes, *sensor)
+    (m, P) = restore(axes, *start)
     T, dx, n = F.shape[-3:]
     do = H.shape[-2]
     U, O = finite("U", U), numbers("O", O)
@@ -45,12 +56,16 @@ def kalman_filter(
         )
     if np.isinf(O).any():
         place = tuple(int(i) for i in np.argwhere(np.isinf(O))[0])
-        raise InputError(f"O is {O[place]} at index {place}; expected finite numbers, or NaN for what is missing")
+        raise InputError(
+            f"O is {O[place]} at index {place}; expected finite numbers, or NaN for what is missing"
+        )
     try:
         lead = np.broadcast_shapes(axes, U.shape[:-2], O.shape[:-2])
     except ValueError as error:
         got = f"{axes}, U {U.shape[:-2]}, O {O.shape[:-2]}"
-        raise InputError(f"leading axes do not broadcast: dynamics {got}; make them equal or 1") from error
+        raise InputError(
+            f"leading axes do not broadcast: dynamics {got}; make them equal or 1"
+        ) from error
     m, P = np.broadcast_to(m, (*lead, dx)), np.broadcast_to(P, (*lead, dx, dx))
     before: tuple[list[Array], list[Array]] = ([], [])
     after: tuple[list[Array], list[Array]] = ([], [])
@@ -70,13 +85,19 @@ def kalman_filter(
         except np.linalg.LinAlgError as error:
             b = int(np.argmax(np.linalg.eigvalsh(S).min(-1) <= 0))
             raise NotPositiveDefinite(
-                f"the observation at step {t} of problem {b} has a singular covariance; raise observation.cov", b, t
+                f"the observation at step {t} of problem {b} has a singular covariance; raise observation.cov",
+                b,
+                t,
             ) from error
         gain = _T(np.linalg.solve(S, Ht @ P)) * seen[..., None, None]
-        surprise = np.where(seen[..., None], O[..., t, :] - (Ht @ m[..., None])[..., 0] - h[..., t, :], 0.0)
+        surprise = np.where(
+            seen[..., None], O[..., t, :] - (Ht @ m[..., None])[..., 0] - h[..., t, :], 0.0
+        )
         white = np.linalg.solve(L, surprise[..., None])[..., 0]
         logdet = 2 * np.log(np.diagonal(L, axis1=-2, axis2=-1)).sum(-1)
-        total = total - 0.5 * np.where(seen, (white**2).sum(-1) + logdet + do * np.log(2 * np.pi), 0.0)
+        total = total - 0.5 * np.where(
+            seen, (white**2).sum(-1) + logdet + do * np.log(2 * np.pi), 0.0
+        )
         m = m + (gain @ surprise[..., None])[..., 0]
         rest = eye - gain @ Ht
         P = _symmetric(rest @ P @ _T(rest) + gain @ R[..., t, :, :] @ _T(gain))
@@ -92,8 +113,9 @@ def kalman_filter(
 def rts_smoother(dynamics: LinearGaussianDynamics, filtered: Filtered) -> Gaussian:
     """Returns the beliefs p(x_t | all observations): mean (..., T+1, dx), cov (..., T+1, dx, dx).
 
-    Uses pseudo-inverses, so noise-free dynamics are allowed. Raises InputError, with name and index, for shapes that
-    do not fit, entries that are not finite numbers, and covariances that are not symmetric and positive semi-definite.
+    Uses pseudo-inverses, so noise-free dynamics are allowed. Raises InputError, with name and
+    index, for shapes that do not fit, entries that are not finite numbers, and covariances that are
+    not symmetric and positive semi-definite.
     """
     lead, ((F, _, _),) = flatten(dynamics, names=("dynamics",))
     (F,), (T, dx) = restore(lead, F), F.shape[1:3]
@@ -110,13 +132,17 @@ def rts_smoother(dynamics: LinearGaussianDynamics, filtered: Filtered) -> Gaussi
     for t in range(T - 1, -1, -1):
         ahead, P, A = ahead_cov[..., t + 1, :, :], cov[..., t, :, :], F[..., t, :, :dx]
         G = P @ _T(A) @ _inverse(ahead)
-        mean[..., t, :] += (G @ (mean[..., t + 1, :] - ahead_mean[..., t + 1, :])[..., None])[..., 0]
+        mean[..., t, :] += (G @ (mean[..., t + 1, :] - ahead_mean[..., t + 1, :])[..., None])[
+            ..., 0
+        ]
         cov[..., t, :, :] = _symmetric(P + G @ (cov[..., t + 1, :, :] - ahead) @ _T(G))
     return Gaussian(mean, cov)
 
 
 def _inverse(P: Array) -> Array:
-    """Returns a generalised inverse of covariances, blind to their units: what is zero is told by correlations."""
+    """Returns a generalised inverse of covariances, blind to their units: what is zero is told by
+    correlations.
+    """
     scale = np.sqrt(np.diagonal(P, axis1=-2, axis2=-1))
     scale = np.where(scale > 0, scale, 1.0)
     scale = scale[..., :, None] * scale[..., None, :]

@@ -4,9 +4,10 @@ The problem, for T steps of affine dynamics with Gaussian noise and a quadratic 
 
     minimise  E sum_t [ 1/2 xu' C xu + c' xu + const ]  -  sum_t tau_t H(u_t | x_t)
 
-over controllers u ~ N(K x + k, cov). tau = 0 is LQR, tau > 0 is maximum-entropy LQR, whose covariance is tau Quu^-1
-(Levine & Abbeel 2014, section 3). All functions take any leading axes and treat them as a batch. Problems of at most
-SMALL states and actions run in code compiled for their sizes, others in blocked loops compiled once.
+over controllers u ~ N(K x + k, cov). tau = 0 is LQR, tau > 0 is maximum-entropy LQR, whose
+covariance is tau Quu^-1 (Levine & Abbeel 2014, section 3). All functions take any leading axes and
+treat them as a batch. Problems of at most SMALL states and actions run in code compiled for their
+sizes, others in blocked loops compiled once.
 """
 
 import numpy as np
@@ -35,7 +36,8 @@ def backward(
 ) -> tuple[LinearGaussianController, QuadraticValue]:
     """Returns the optimal controller and its value function, by the Riccati recursion.
 
-    `temperature` is tau above: a number, or (..., T). Raises NotPositiveDefinite, with the step, where Quu is not.
+    `temperature` is tau above: a number, or (..., T). Raises NotPositiveDefinite, with the step,
+    where Quu is not.
     """
     lead, ((F, f, W), (C, c, const)) = flatten(dynamics, cost)
     out = backward_flat(F, f, W, C, c, const, temperatures(temperature, lead, F.shape[1]))
@@ -48,7 +50,9 @@ def backward(
             batch=b,
             t=int(failed[b]),
         )
-    return LinearGaussianController(*restore(lead, *out[:3])), QuadraticValue(*restore(lead, *out[3:6]))
+    return LinearGaussianController(*restore(lead, *out[:3])), QuadraticValue(
+        *restore(lead, *out[3:6])
+    )
 
 
 def forward(
@@ -65,7 +69,9 @@ def forward(
 def expected_cost(distribution: TrajectoryDistribution, cost: QuadraticCost) -> Array:
     """Returns the exact expected cost of each step, (..., T+1), under the marginals."""
     lead, ((mean, cov), (C, c, const)) = flatten(distribution, cost)
-    quadratic = np.einsum("...i,...ij,...j->...", mean, C, mean) + np.einsum("...ij,...ji->...", C, cov)
+    quadratic = np.einsum("...i,...ij,...j->...", mean, C, mean) + np.einsum(
+        "...ij,...ji->...", C, cov
+    )
     return restore(lead, 0.5 * quadratic + np.einsum("...i,...i->...", c, mean) + const)[0]
 
 
@@ -80,10 +86,11 @@ def backward_flat(
     out: tuple[Array, ...] | None = None,
     todo: Array | None = None,
 ) -> tuple[Array, ...]:
-    """Returns K, k, cov, V, v, const and, for each problem, the step where Quu is not positive definite, or -1.
+    """Returns K, k, cov, V, v, const and, for each problem, the step where Quu is not positive
+    definite, or -1.
 
-    Every array has one batch axis. `out` are such arrays, to be written over (those of a first call will do), and
-    `todo` the problems to solve, else all.
+    Every array has one batch axis. `out` are such arrays, to be written over (those of a first call
+    will do), and `todo` the problems to solve, else all.
     """
     B, T, dx, n = F.shape
     if out is None:
@@ -98,15 +105,25 @@ def backward_flat(
 
 
 def room(B: int, T: int, dx: int, du: int) -> tuple[Array, ...]:
-    """Returns arrays for the results of `backward_flat`; cov is zero, and stays so where there is no temperature."""
+    """Returns arrays for the results of `backward_flat`; cov is zero, and stays so where there is
+    no temperature.
+    """
     gains = np.empty((B, T, du, dx)), np.empty((B, T, du)), np.zeros((B, T, du, du))
-    return (*gains, np.empty((B, T + 1, dx, dx)), np.empty((B, T + 1, dx)), np.empty((B, T + 1)), np.empty(B, int))
+    return (
+        *gains,
+        np.empty((B, T + 1, dx, dx)),
+        np.empty((B, T + 1, dx)),
+        np.empty((B, T + 1)),
+        np.empty(B, int),
+    )
 
 
 def forward_flat(
     K: Array, k: Array, S: Array, F: Array, f: Array, W: Array, m0: Array, P0: Array
 ) -> tuple[Array, Array]:
-    """Returns the means (B, T+1, n) and covariances (B, T+1, n, n) of xu. Raises NumericalError where they overflow."""
+    """Returns the means (B, T+1, n) and covariances (B, T+1, n, n) of xu. Raises NumericalError
+    where they overflow.
+    """
     B, T, dx, n = F.shape
     mean, cov = np.zeros((B, T + 1, n)), np.zeros((B, T + 1, n, n))
     if n <= SMALL:
@@ -124,12 +141,17 @@ def forward_flat(
 
 
 def divergence_flat(
-    todo: Array, new: tuple[Array, ...], anchor: tuple[Array, ...], model: tuple[Array, ...], kl: Array
+    todo: Array,
+    new: tuple[Array, ...],
+    anchor: tuple[Array, ...],
+    model: tuple[Array, ...],
+    kl: Array,
 ) -> None:
     """Writes E_x KL( new(u|x) || anchor(u|x) ) per step into kl (B, T), for the problems `todo`.
 
-    `new` is K, k, cov; `anchor` is K, k, precision and log-determinant of the covariance; `model` is F, f, cov of the
-    dynamics and mean, cov of x0. It is NaN where a covariance of `new` is not positive definite.
+    `new` is K, k, cov; `anchor` is K, k, precision and log-determinant of the covariance; `model`
+    is F, f, cov of the dynamics and mean, cov of x0. It is NaN where a covariance of `new` is not
+    positive definite.
     """
     du, dx = new[0].shape[2:]
     if dx + du <= SMALL:

@@ -14,22 +14,31 @@ from .types import Array, QuadraticCost
 
 
 def shift(U: Array, steps: int = 1) -> Array:
-    """Returns the plan (..., T, du) `steps` later, its last action repeated: the warm start of a receding horizon.
+    """Returns the plan (..., T, du) `steps` later, its last action repeated: the warm start of a
+    receding horizon.
 
     Raises InputError if U has no steps, or `steps` is below 0.
     """
     U = np.asarray(U)
     if U.ndim < 2 or U.shape[-2] < 1 or steps < 0:
-        raise InputError(f"U has shape {U.shape}, steps is {steps}; expected (..., T, du) with T > 0, and steps >= 0")
+        raise InputError(
+            f"U has shape {U.shape}, steps is {steps}; expected (..., T, du) with T > 0, and steps >= 0"
+        )
     return U[..., np.minimum(np.arange(U.shape[-2]) + steps, U.shape[-2] - 1), :]
 
 
 def receding_horizon(
-    plant: Callable[[Array, Array], Array], plan: Callable[[Array, Array], ILQRResult], x0: Any, U: Any, steps: int
+    plant: Callable[[Array, Array], Array],
+    plan: Callable[[Array, Array], ILQRResult],
+    x0: Any,
+    U: Any,
+    steps: int,
 ) -> tuple[Array, Array]:
-    """Returns the states (..., steps+1, dx) and actions (..., steps, du) of re-planning from the shifted last plan.
+    """Returns the states (..., steps+1, dx) and actions (..., steps, du) of re-planning from the
+    shifted last plan.
 
-    plant(x (..., dx), u (..., du)) -> x' (..., dx). `plan(x, U)` is `ilqr` with all but its start fixed:
+    plant(x (..., dx), u (..., du)) -> x' (..., dx). `plan(x, U)` is `ilqr` with all but its start
+    fixed:
     lambda x, U: ilqr(dynamics, cost, x, U, max_iterations=5).
     """
     X, chosen, U = [np.asarray(x0, dtype=float)], [], np.asarray(U, dtype=float)
@@ -43,11 +52,12 @@ def receding_horizon(
 
 
 def window(cost: Cost, t: int, count: int, T: int) -> Cost:
-    """Returns the cost of the steps t..t+count of an episode of T steps, as a cost of trajectories of `count` steps.
+    """Returns the cost of the steps t..t+count of an episode of T steps, as a cost of trajectories
+    of `count` steps.
 
-    What `lqr.costs` is made of is cut to size, and so is a cost that has a method `window(t, count, T)`; of any other,
-    which says the steps of whole episodes alone, the window is taken out of a padded one. Raises InputError for a
-    window that leaves the episode.
+    What `lqr.costs` is made of is cut to size, and so is a cost that has a method `window(t, count,
+    T)`; of any other, which says the steps of whole episodes alone, the window is taken out of a
+    padded one. Raises InputError for a window that leaves the episode.
     """
     if t < 0 or count < 1 or t + count > T:
         raise InputError(f"got the steps {t} to {t + count}; expected one or more, within 0 to {T}")
@@ -63,7 +73,9 @@ def window(cost: Cost, t: int, count: int, T: int) -> Cost:
 
 
 def _cut(a: Any, axis: int, t: int, count: int, T: int) -> Any:
-    """Returns a field, cut to the window where it has an axis of steps: of T+1 states, or of T actions."""
+    """Returns a field, cut to the window where it has an axis of steps: of T+1 states, or of T
+    actions.
+    """
     shape = np.shape(a)
     if len(shape) < -axis or shape[axis] not in (T, T + 1):
         return a

@@ -1,4 +1,6 @@
-"""What cost terms are made of: sums, ramps and broadcasting. A term says its value and its derivatives, no more."""
+"""What cost terms are made of: sums, ramps and broadcasting. A term says its value and its
+derivatives, no more.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -21,7 +23,13 @@ class Addable:
     """`+` of costs gives one flat sum."""
 
     def __add__(self, other: Cost) -> "Sum":
-        return Sum(tuple(t for term in (self, other) for t in (term.terms if isinstance(term, Sum) else (term,))))
+        return Sum(
+            tuple(
+                t
+                for term in (self, other)
+                for t in (term.terms if isinstance(term, Sum) else (term,))
+            )
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +47,17 @@ class Sum(Addable):
 
 
 class Term(Addable, ABC):
-    """A ramp times what subclasses define: `_value` (..., T+1), and `_parts`: value, gradient and Hessian in xu."""
+    """A ramp times what subclasses define: `_value` (..., T+1), and `_parts`: value, gradient and
+    Hessian in xu.
+    """
 
     ramp: Any
-    _least: tuple[tuple[str, float | None], ...] = ()  # names of fields that are finite, and their least value if any
-    _steps: tuple[tuple[str, int], ...] = ()  # fields that may hold a number per step, and the axis that is of steps
+    _least: tuple[
+        tuple[str, float | None], ...
+    ] = ()  # names of fields that are finite, and their least value if any
+    _steps: tuple[
+        tuple[str, int], ...
+    ] = ()  # fields that may hold a number per step, and the axis that is of steps
 
     def __post_init__(self) -> None:
         known_ramp(self.ramp)
@@ -69,7 +83,9 @@ class Term(Addable, ABC):
 
 
 class Separable(Term):
-    """A sum over the coordinates of x, or of u; `_terms` gives the value, slope and curvature of each."""
+    """A sum over the coordinates of x, or of u; `_terms` gives the value, slope and curvature of
+    each.
+    """
 
     _of_actions = True
 
@@ -85,7 +101,9 @@ class Separable(Term):
     def _parts(self, X: Array, U: Array) -> Parts:
         value, slope, curvature = self._terms(U if self._of_actions else X)
         dx, n, steps = X.shape[-1], X.shape[-1] + U.shape[-1], value.shape[-2]
-        total, g, H = np.zeros(X.shape[:-1]), np.zeros((*X.shape[:-1], n)), np.zeros((*X.shape[:-1], n, n))
+        total = np.zeros(X.shape[:-1])
+        g = np.zeros((*X.shape[:-1], n))
+        H = np.zeros((*X.shape[:-1], n, n))
         i = np.arange(dx, n) if self._of_actions else np.arange(dx)
         total[..., :steps] = value.sum(-1)
         g[..., :steps, i] = slope
@@ -99,4 +117,6 @@ def fitted(name: str, a: Any, shape: tuple[int, ...]) -> Array:
     try:
         return np.broadcast_to(a, shape)
     except ValueError as error:
-        raise InputError(f"{name} has shape {a.shape}; expected one that broadcasts to {shape}") from error
+        raise InputError(
+            f"{name} has shape {a.shape}; expected one that broadcasts to {shape}"
+        ) from error

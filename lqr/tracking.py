@@ -11,12 +11,14 @@ from .types import Array, QuadraticCost
 
 
 def tracking_cost(X: Array, U: Array, Q: Any, R: Any, Q_final: Any = None) -> QuadraticCost:
-    """Returns sum_t 1/2 (x - X_t)'Q(x - X_t) + 1/2 (u - U_t)'R(u - U_t), and Q_final (or Q) at step T.
+    """Returns sum_t 1/2 (x - X_t)'Q(x - X_t) + 1/2 (u - U_t)'R(u - U_t), and Q_final (or Q) at step
+    T.
 
-    X (..., T+1, dx), U (..., T, du); Q (dx, dx) and R (du, du), each with optional leading axes up to T+1 and T.
-    With `backward` it gives the tracking controller, whatever the dynamics; the reference need not obey them.
-    Raises InputError, with name and index, for shapes that do not fit, entries that are not finite numbers, and
-    weights that are not symmetric and positive semi-definite.
+    X (..., T+1, dx), U (..., T, du); Q (dx, dx) and R (du, du), each with optional leading axes up
+    to T+1 and T. With `backward` it gives the tracking controller, whatever the dynamics; the
+    reference need not obey them. Raises InputError, with name and index, for shapes that do not
+    fit, entries that are not finite numbers, and weights that are not symmetric and positive
+    semi-definite.
     """
     xu = stack(finite("X", X), finite("U", U))
     *lead, S, n = xu.shape

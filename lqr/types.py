@@ -1,7 +1,7 @@
 """The tuples that everything else speaks: one tuple is one density or one function.
 
-T steps, dx states, du actions, n = dx + du, xu = [x; u]. States run 0..T, actions 0..T-1. Time comes first, and any
-batch axes come before time. All arrays are C-contiguous float64.
+T steps, dx states, du actions, n = dx + du, xu = [x; u]. States run 0..T, actions 0..T-1. Time
+comes first, and any batch axes come before time. All arrays are C-contiguous float64.
 """
 
 from typing import NamedTuple

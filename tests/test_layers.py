@@ -26,7 +26,12 @@ def imported(path):
 
 def python(code):
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
 
 
@@ -57,7 +62,11 @@ def test_the_packages_are_those_of_this_checkout():
 
 
 @pytest.mark.parametrize(
-    "code", ["import lqr, dynamics, agents, gps", "from experiments.engine.cli import overview; overview()"]
+    "code",
+    [
+        "import lqr, dynamics, agents, gps",
+        "from experiments.engine.cli import overview; overview()",
+    ],
 )
 def test_nothing_heavy_is_loaded_before_it_is_used(code):
     found = python(f"{code}; import sys; print([m for m in {HEAVY} if m in sys.modules])").stdout
@@ -65,4 +74,6 @@ def test_nothing_heavy_is_loaded_before_it_is_used(code):
 
 
 def test_tests_have_no_init_files():
-    assert not list((ROOT / "tests").rglob("__init__.py"))  # tests/gps/__init__.py would hide the library
+    assert not list(
+        (ROOT / "tests").rglob("__init__.py")
+    )  # tests/gps/__init__.py would hide the library

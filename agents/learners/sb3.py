@@ -1,7 +1,9 @@
-"""Fine-tuning of a neural policy by a library's model-free method: PPO of Stable-Baselines3, TRPO of sb3-contrib.
+"""Fine-tuning of a neural policy by a library's model-free method: PPO of Stable-Baselines3, TRPO
+of sb3-contrib.
 
-The policy's layers become those of the library's Gaussian policy, in units in which observations are normalised and
-actions lie within -1 and 1; after each update they come back. The libraries compute in single precision.
+The policy's layers become those of the library's Gaussian policy, in units in which observations
+are normalised and actions lie within -1 and 1; after each update they come back. The libraries
+compute in single precision.
 """
 
 import random
@@ -37,12 +39,18 @@ def algorithm(word: str) -> Any:
 
 
 def refuse(word: str, task: Task, steps: int) -> None:
-    """Raises InputError where the library is missing, or the task's actions or rounds of so many steps do not suit."""
+    """Raises InputError where the library is missing, or the task's actions or rounds of so many
+    steps do not suit.
+    """
     algorithm(word)
     if not np.isfinite([task.action_low, task.action_high]).all():
-        raise InputError(f"{task.name} has actions without limits; expected finite ones, which are a library's units")
+        raise InputError(
+            f"{task.name} has actions without limits; expected finite ones, which are a library's units"
+        )
     if steps < max(task.horizon, 2):
-        raise InputError(f"tune_steps is {steps}; expected at least an episode's {task.horizon}, and 2")
+        raise InputError(
+            f"tune_steps is {steps}; expected at least an episode's {task.horizon}, and 2"
+        )
 
 
 def begin(
@@ -55,16 +63,21 @@ def begin(
     rng: np.random.Generator,
     shaping: bool = False,
 ) -> State:
-    """Returns what the library's learner starts from: the policy, and a critic that knows some costs to go (M,).
+    """Returns what the library's learner starts from: the policy, and a critic that knows some
+    costs to go (M,).
 
-    They are those after observations o (M, do); their spread is the unit of reward, so that targets are of size 1.
+    They are those after observations o (M, do); their spread is the unit of reward, so that targets
+    are of size 1.
     """
     import torch
 
     per_reward = float(max(togo.std(), 1e-6))
     with own_numbers(rng), one_thread():
         model = learner(word, task, policy, per_reward, discount, 128, shaping=shaping)
-        critic = [*model.policy.mlp_extractor.value_net.parameters(), *model.policy.value_net.parameters()]
+        critic = [
+            *model.policy.mlp_extractor.value_net.parameters(),
+            *model.policy.value_net.parameters(),
+        ]
         seen = torch.as_tensor((o - policy.centre) / policy.scale, dtype=torch.float32)
         target = torch.as_tensor(-togo / per_reward, dtype=torch.float32)
         with torch.no_grad():
@@ -89,36 +102,47 @@ def update(
     rng: np.random.Generator,
     shaping: bool = False,
 ) -> tuple[NeuralPolicy, State, Array]:
-    """Returns the policy after one update of the library's from `steps` steps of the task, the state to go on from, and
-    the costs of the episodes that ended in these steps (K,), NaN where one diverged."""
+    """Returns the policy after one update of the library's from `steps` steps of the task, the
+    state to go on from, and the costs of the episodes that ended in these steps (K,), NaN where one
+    diverged."""
     with own_numbers(rng) as seed, one_thread():
         model = learner(word, task, policy, state["per_reward"], discount, steps, rate, shaping)
         load(model, state)
         model.get_env().seed(seed)
         learn(model, steps, f"{word} with tune_rate {rate}")
-        costs = np.array([np.nan if one["diverged"] else one["cost"] for one in model.ep_info_buffer])
+        costs = np.array(
+            [np.nan if one["diverged"] else one["cost"] for one in model.ep_info_buffer]
+        )
         if np.isnan(costs).all():
-            raise SimulationError(f"all {len(costs)} episodes of fine-tuning diverged in {task.name}; lower its noise")
+            raise SimulationError(
+                f"all {len(costs)} episodes of fine-tuning diverged in {task.name}; lower its noise"
+            )
         return out_of(model, policy), state | tree(model), costs
 
 
 def learn(model: Any, steps: int, what: str) -> None:
-    """Lets a library's learner learn; raises NumericalError where its networks do not stay finite."""
+    """Lets a library's learner learn; raises NumericalError where its networks do not stay
+    finite.
+    """
     try:
         model.learn(steps, log_interval=None)
     except ValueError as error:  # torch refuses to draw from what is no number
         if isinstance(error, GPSError):
             raise
-        raise NumericalError(f"fine-tuning by {what} failed: {str(error)[:80]}...; expected a smaller rate") from error
+        raise NumericalError(
+            f"fine-tuning by {what} failed: {str(error)[:80]}...; expected a smaller rate"
+        ) from error
     if not all(p.isfinite().all() for p in model.policy.parameters()):
-        raise NumericalError(f"fine-tuning by {what} gave weights that are no numbers; expected a smaller rate")
+        raise NumericalError(
+            f"fine-tuning by {what} gave weights that are no numbers; expected a smaller rate"
+        )
 
 
 def costs_to_go(trials: Trajectories, discount: float, stays: Array | None = None) -> Array:
     """Returns the discounted cost to go from each step, (N, T).
 
-    With `stays` (N, T+1), what it costs to stay in a state for ever, it is the cost beyond that: an episode that
-    nothing but its length ended is taken to stay where it is.
+    With `stays` (N, T+1), what it costs to stay in a state for ever, it is the cost beyond that: an
+    episode that nothing but its length ended is taken to stay where it is.
     """
     togo = trials.cost.copy()
     if stays is not None:
@@ -138,17 +162,27 @@ def learner(
     rate: float = 1e-3,
     shaping: bool = False,
 ) -> Any:
-    """Returns the library's learner whose policy is this one; its random numbers are the global ones."""
+    """Returns the library's learner whose policy is this one; its random numbers are the global
+    ones.
+    """
     import torch
 
     env = TaskEnv(task, policy.centre, policy.scale, per_reward, discount if shaping else None)
-    watched = import_module("stable_baselines3.common.monitor").Monitor(env, info_keywords=("cost", "diverged"))
+    watched = import_module("stable_baselines3.common.monitor").Monitor(
+        env, info_keywords=("cost", "diverged")
+    )
     hidden = [len(b) for b in policy.biases[:-1]]
     shape = {"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": torch.nn.Tanh}
     with warnings.catch_warnings():  # that the last batch of an epoch is smaller
         warnings.simplefilter("ignore", UserWarning)
-        how: dict[str, Any] = {"n_steps": steps, "gamma": discount, "learning_rate": rate, "policy_kwargs": shape}
-        how["stats_window_size"] = steps  # as many episodes as may end in them; by default the last hundred are kept
+        how: dict[str, Any] = {
+            "n_steps": steps,
+            "gamma": discount,
+            "learning_rate": rate,
+            "policy_kwargs": shape,
+        }
+        # as many episodes as may end in them; by default the last hundred are kept
+        how["stats_window_size"] = steps
         model = algorithm(word)("MlpPolicy", watched, device="cpu", **how)
     into(model, policy)
     unlogged(model)
@@ -156,7 +190,9 @@ def learner(
 
 
 def unlogged(model: Any) -> None:
-    """Keeps a learner of Stable-Baselines3 from leaving a folder of logs in the temporary folder at each `learn`."""
+    """Keeps a learner of Stable-Baselines3 from leaving a folder of logs in the temporary folder at
+    each `learn`.
+    """
     model.set_logger(import_module("stable_baselines3.common.logger").Logger(None, []))
 
 
@@ -172,17 +208,24 @@ def into(model: Any, policy: NeuralPolicy) -> None:
         for layer, W, b in zip(_layers(model), *layers, strict=True):
             layer.weight.copy_(torch.as_tensor(W))
             layer.bias.copy_(torch.as_tensor(b))
-        model.policy.log_std.copy_(torch.as_tensor(0.5 * np.log(np.diag(policy.cov)) - np.log(env.half)))
+        model.policy.log_std.copy_(
+            torch.as_tensor(0.5 * np.log(np.diag(policy.cov)) - np.log(env.half))
+        )
 
 
 def out_of(model: Any, policy: NeuralPolicy) -> NeuralPolicy:
     """Returns the library's policy as one like `policy`, whose units and limits it has."""
     env = model.get_env().envs[0].unwrapped
-    parts = [(x.weight.detach().double().numpy(), x.bias.detach().double().numpy()) for x in _layers(model)]
+    parts = [
+        (x.weight.detach().double().numpy(), x.bias.detach().double().numpy())
+        for x in _layers(model)
+    ]
     weights, biases = ([a.copy() for a in layers] for layers in zip(*parts, strict=True))
     weights[-1], biases[-1] = weights[-1] * env.half[:, None], biases[-1] * env.half + env.middle
     std = np.exp(model.policy.log_std.detach().double().numpy()) * env.half
-    return NeuralPolicy(weights, biases, policy.centre, policy.scale, np.diag(std**2), policy.low, policy.high)
+    return NeuralPolicy(
+        weights, biases, policy.centre, policy.scale, np.diag(std**2), policy.low, policy.high
+    )
 
 
 def _layers(model: Any) -> list[Any]:
@@ -190,10 +233,14 @@ def _layers(model: Any) -> list[Any]:
 
 
 def tree(model: Any) -> State:
-    """Returns the parameters of the library's learner, and its optimiser's memory, as a tree of arrays."""
+    """Returns the parameters of the library's learner, and its optimiser's memory, as a tree of
+    arrays.
+    """
     memory = model.policy.optimizer.state_dict()["state"]
     return {
-        "parameters": {f"{i:03d}": p.detach().double().numpy() for i, p in enumerate(model.policy.parameters())},
+        "parameters": {
+            f"{i:03d}": p.detach().double().numpy() for i, p in enumerate(model.policy.parameters())
+        },
         "optimiser": {
             f"{i:03d}": {name: value.double().numpy().copy() for name, value in part.items()}
             for i, part in memory.items()
@@ -218,7 +265,9 @@ def load(model: Any, state: State) -> None:
 
 @contextmanager
 def own_numbers(rng: np.random.Generator) -> Iterator[int]:
-    """Seeds the global generators, which the libraries draw from, leaves them as they were found; yields the seed."""
+    """Seeds the global generators, which the libraries draw from, leaves them as they were found;
+    yields the seed.
+    """
     import torch
 
     kept = random.getstate(), np.random.get_state()  # noqa: NPY002

@@ -20,7 +20,12 @@ class CEMSettings(Planned):
     best: bool = False  # carry out the best sequence instead of the mean
 
     RULES: ClassVar[dict[str, Rule]] = {
-        **{"plans": or_none(count), "elites": or_none(count), "plan_iterations": or_none(count), "smoothing": share},
+        **{
+            "plans": or_none(count),
+            "elites": or_none(count),
+            "plan_iterations": or_none(count),
+            "smoothing": share,
+        },
         "plan_std": positive,
     }
 
@@ -30,4 +35,6 @@ class CEMSettings(Planned):
         assert self.elites is not None
         assert self.plan_iterations is not None
         elites = min(self.elites, self.plans)
-        return CEM(self.plans, elites, self.plan_iterations, self.smoothing, self.plan_std, best=self.best)
+        return CEM(
+            self.plans, elites, self.plan_iterations, self.smoothing, self.plan_std, best=self.best
+        )

@@ -7,8 +7,8 @@ At each step, of sequences U = u_t .. u_t+H-1 and their prices in the model,
 
 and the first action of the cheapest sequence is carried out.
 
-Hansen & Ostermeier, Completely Derandomized Self-Adaptation in Evolution Strategies (2001), by the package `cmaes`;
-above 50 dimensions the covariance is diagonal.
+Hansen & Ostermeier, Completely Derandomized Self-Adaptation in Evolution Strategies (2001), by the
+package `cmaes`; above 50 dimensions the covariance is diagonal.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,13 +31,17 @@ class Config(Planned):
     plan_std: float = 0.3  # initial standard deviation, as a share of half the range
 
     PROFILES: ClassVar[Mapping[str, Profile]] = {
-        "cpu": {"plans": 200, "horizon": 25, "hidden": (64, 64)} | {"propagation": "mean", "particles": 1},
-        "paper": {"plans": 2000, "horizon": 30, "hidden": (200, 200, 200)} | {"propagation": "mean", "particles": 1},
+        "cpu": {"plans": 200, "horizon": 25, "hidden": (64, 64)}
+        | {"propagation": "mean", "particles": 1},
+        "paper": {"plans": 2000, "horizon": 30, "hidden": (200, 200, 200)}
+        | {"propagation": "mean", "particles": 1},
     }
     RULES: ClassVar[dict[str, Rule]] = {"plans": or_none(count), "plan_std": positive}
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
     c = config.settled()
     return aggregate(task, CMAES(c.plans, std=c.plan_std), c, rng, state)

@@ -1,13 +1,14 @@
-"""MPC by gradient descent through a learned model, from several starts, of which one is a short search by CEM.
+"""MPC by gradient descent through a learned model, from several starts, of which one is a short
+search by CEM.
 
 With A, B = d x' / d(x, u) along the trajectory of a sequence,
 
     l_t      =  dc/dx_t + A_t' l_t+1
     dJ/du_t  =  dc/du_t + B_t' l_t+1,       u_t <- u_t - Adam's step, within the limits
 
-Slopes come from the model's exact tangents by the adjoint recursion; Adam takes the steps. The combination of sampling
-with gradients is that of Bharadhwaj, Xie & Shkurti, Model-Predictive Control via Cross-Entropy and Gradient-Based
-Optimization (2020).
+Slopes come from the model's exact tangents by the adjoint recursion; Adam takes the steps. The
+combination of sampling with gradients is that of Bharadhwaj, Xie & Shkurti, Model-Predictive
+Control via Cross-Entropy and Gradient-Based Optimization (2020).
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,12 +39,19 @@ class Config(Planned):
         | {"propagation": "mean", "particles": 1},
     }
     RULES: ClassVar[dict[str, Rule]] = {
-        **{"starts": count, "plan_iterations": or_none(count), "plan_rate": positive, "plans": or_none(count)},
+        **{
+            "starts": count,
+            "plan_iterations": or_none(count),
+            "plan_rate": positive,
+            "plans": or_none(count),
+        },
         "optimism": zero,  # it descends along the mean
     }
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
     c = config.settled()
     warm = CEM(c.plans, max(c.plans // 10, 2), 2)

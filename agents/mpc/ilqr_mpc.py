@@ -1,4 +1,5 @@
-"""MPC by iLQR in a learned model, or in the true one: second-order descent along the horizon, a few sweeps per step.
+"""MPC by iLQR in a learned model, or in the true one: second-order descent along the horizon, a few
+sweeps per step.
 
 At each step, from the last plan, shifted, and from random ones,
 
@@ -6,8 +7,8 @@ At each step, from the last plan, shifted, and from random ones,
 
 by backward passes on the quadratic expansion; the first action of the cheapest is carried out.
 
-Tassa, Erez & Todorov, Synthesis and Stabilization of Complex Behaviors through Online Trajectory Optimization (2012);
-in learned models, Mitrovic et al. (2010). The mean of the model is planned in.
+Tassa, Erez & Todorov, Synthesis and Stabilization of Complex Behaviors through Online Trajectory
+Optimization (2012); in learned models, Mitrovic et al. (2010). The mean of the model is planned in.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +32,8 @@ class Config(Planned):
     plan_std: float = 0.2  # of the random starts, as a share of half the range
 
     PROFILES: ClassVar[Mapping[str, Profile]] = {
-        "cpu": {"plan_iterations": 10, "horizon": 25, "hidden": (64, 64)} | {"propagation": "mean", "particles": 1},
+        "cpu": {"plan_iterations": 10, "horizon": 25, "hidden": (64, 64)}
+        | {"propagation": "mean", "particles": 1},
         "paper": {"plan_iterations": 20, "horizon": 50, "hidden": (200, 200, 200)}
         | {"propagation": "mean", "particles": 1},
     }
@@ -41,7 +43,9 @@ class Config(Planned):
     }
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
     c = config.settled()
     return aggregate(task, ILQR(c.starts, c.plan_iterations, c.plan_std), c, rng, state)

@@ -1,9 +1,11 @@
 """What the planning methods share: episodes of MPC, from which a model learns, which MPC plans in.
 
-    try the policy (random actions at first); fit the model to all transitions so far (the last `history`); again
+    try the policy (random actions at first); fit the model to all transitions so far (the last
+    `history`); again
 
-A method's page names its model, its planner and its numbers. Nothing here knows which methods there are. With the model
-"simulator" nothing is learned: that is the ceiling. States x are planned in, and the task's cost must be known.
+A method's page names its model, its planner and its numbers. Nothing here knows which methods there
+are. With the model "simulator" nothing is learned: that is the ceiling. States x are planned in,
+and the task's cost must be known.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,18 +44,21 @@ class Planned:
     samples: int = 1  # episodes of each condition in each round
     random: int = 1  # rounds of random actions at the start; with 0, until the model is fitted for the first time
     hold: int = 1  # steps that a random action is held
-    refit: int = 0  # steps of an episode between fits of the model; 0: it is fitted at the end alone
+    # steps of an episode between fits of the model; 0: it is fitted at the end alone
+    refit: int = 0
     model: str = "ensemble"  # world to plan in: nn, ensemble, gp, or simulator, the task's own
     propagation: str | None = None  # of the model's uncertainty: mean, sample, ts1, tsinf, moment
     particles: int | None = None  # trajectories of each action sequence
     horizon: int | None = None  # steps planned ahead
     hidden: tuple[int, ...] | None = None  # units of a network's hidden layers
-    members: int = 5  # networks of an ensemble; with ts1, tsinf, moment, particles are a multiple of them
+    # networks of an ensemble; with ts1, tsinf, moment, particles are a multiple of them
+    members: int = 5
     history: int = TRANSITIONS  # that the model is fitted to, at most: the newest
     fit_steps: int = 1000  # minibatch steps of each regression, twice as many on a fresh start
     unroll: int = 1  # steps that the loss of a network looks ahead, open loop
     screen: bool = True  # leave gross outliers out of a network's fit, such as blows; not what an object is pushed by
-    optimism: float = 0.0  # deviations over particles by which a sequence is priced below its mean cost, at first
+    # deviations over particles by which a sequence is priced below its mean cost, at first
+    optimism: float = 0.0
     optimistic: int = 25  # rounds of optimism, if any; then the model is trusted
 
     PROFILES: ClassVar[Mapping[str, Profile]] = {}
@@ -68,14 +73,22 @@ class Planned:
             "hidden": or_none(counts),
         },
         **{"hold": count, "refit": whole},
-        **{"particles": or_none(count), "horizon": or_none(count), "propagation": or_none(one_of(*PROPAGATIONS))},
+        **{
+            "particles": or_none(count),
+            "horizon": or_none(count),
+            "propagation": or_none(one_of(*PROPAGATIONS)),
+        },
         **{"optimism": not_negative, "optimistic": whole},
         "model": one_of("simulator", *MODELS),
         "history": count,
     }
 
     def __post_init__(self) -> None:
-        rules = {k: v for base in reversed(type(self).__mro__) for k, v in vars(base).get("RULES", {}).items()}
+        rules = {
+            k: v
+            for base in reversed(type(self).__mro__)
+            for k, v in vars(base).get("RULES", {}).items()
+        }
         for name, rule in ({"profile": one_of(*self.PROFILES)} | rules).items():
             expected = rule(getattr(self, name))
             if expected:
@@ -91,27 +104,40 @@ class Planned:
         if found.model == "simulator":  # it has one particle
             return replace(found, optimism=0.0)
         if found.optimism and found.particles == 1:
-            raise InputError(f"optimism is {found.optimism:g} with one particle; expected 0, or several particles")
+            raise InputError(
+                f"optimism is {found.optimism:g} with one particle; expected 0, or several particles"
+            )
         return found
 
 
 def aggregate(
-    task: Task, planner: Planner, config: Any, rng: np.random.Generator, state: State | None, every: int = 1
+    task: Task,
+    planner: Planner,
+    config: Any,
+    rng: np.random.Generator,
+    state: State | None,
+    every: int = 1,
 ) -> Iterator[Iteration]:
-    """Yields one Iteration per round of episodes of MPC with this planner; `config` is a settled `Planned`.
+    """Yields one Iteration per round of episodes of MPC with this planner; `config` is a settled
+    `Planned`.
 
-    All hold the one policy whose model goes on learning: keep its `state()` to keep it as it is. Raises InputError for
-    a task whose states lie on a manifold, or whose cost is not known beforehand.
+    All hold the one policy whose model goes on learning: keep its `state()` to keep it as it is.
+    Raises InputError for a task whose states lie on a manifold, or whose cost is not known
+    beforehand.
     """
     refuse(task)
     learns = config.model != "simulator"
     model: Any = make_model(config.model, config) if learns else None
-    world: World = Learned(model, config.propagation, config.particles) if learns else Simulated(task)
+    world: World = (
+        Learned(model, config.propagation, config.particles) if learns else Simulated(task)
+    )
     policy = controller(task, world, planner, config.model, config.horizon, every)
     learner = Learner(model, config.refit, rng, config.history) if learns else None
     best, episodes, steps, first = np.inf, 0, 0, 1
     if state:
-        check_tree(state, COUNTS | (dict.fromkeys(("seen", "model"), dict) if learner else {}), "state")
+        check_tree(
+            state, COUNTS | (dict.fromkeys(("seen", "model"), dict) if learner else {}), "state"
+        )
         first, best, episodes, steps = (state[k] for k in COUNTS)
         first += 1
         if learner:
@@ -120,11 +146,22 @@ def aggregate(
         policy.calls = policy.acts = 0
         acts, unseen = number > config.random or not learner, foresight.before(world)
         policy.optimism = config.optimism if number <= config.optimistic else 0.0
-        trials = trial(task, policy if acts else None, config.samples, rng, config.hold, learner if acts else None)
+        trials = trial(
+            task,
+            policy if acts else None,
+            config.samples,
+            rng,
+            config.hold,
+            learner if acts else None,
+        )
         policy.optimism = 0.0  # who is given the policy does not want to explore
-        seen = foresight.look(unseen, policy, task, trials, np.random.default_rng(number))  # changes nothing
+        seen = foresight.look(
+            unseen, policy, task, trials, np.random.default_rng(number)
+        )  # changes nothing
         error = learner.finish(trials) if learner else 0.0
-        ended, episodes, steps = trials.sound, episodes + len(trials.u), steps + int(trials.length.sum())
+        ended = trials.sound
+        episodes = episodes + len(trials.u)
+        steps = steps + int(trials.length.sum())
         best = min(best, float(ended.costs.min()))
         scalars = {
             "rollouts": float(episodes),
@@ -132,7 +169,8 @@ def aggregate(
             "cost": float(ended.costs.mean()),
             **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
             "best_cost": best,
-            "model_calls": policy.calls / max(policy.acts, 1),  # one-step predictions per environment step
+            "model_calls": policy.calls
+            / max(policy.acts, 1),  # one-step predictions per environment step
             "model_error": error,
             **seen.scalars,
             "diverged": float(trials.failed.sum()),
@@ -148,11 +186,17 @@ def aggregate(
 def refuse(task: Task) -> None:
     """Raises InputError for a task that cannot be planned in."""
     if getattr(task, "manifold", None):
-        raise InputError(f"{task.name} has states on a manifold; expected a plain vector: choose another method")
+        raise InputError(
+            f"{task.name} has states on a manifold; expected a plain vector: choose another method"
+        )
     if getattr(task, "learned", None):
-        raise InputError(f"{task.name} tells its cost by rewards alone; expected a `cost`, which a plan is priced by")
+        raise InputError(
+            f"{task.name} tells its cost by rewards alone; expected a `cost`, which a plan is priced by"
+        )
     if not np.isfinite([task.action_low, task.action_high]).all():
-        raise InputError(f"{task.name} has actions without limits; expected finite action_low and action_high")
+        raise InputError(
+            f"{task.name} has actions without limits; expected finite action_low and action_high"
+        )
 
 
 def trial(
@@ -163,7 +207,8 @@ def trial(
     hold: int = 1,
     learner: Learner | None = None,
 ) -> Trajectories:
-    """Returns `samples` episodes of each condition, of the policy or of uniformly random actions, each held a while.
+    """Returns `samples` episodes of each condition, of the policy or of uniformly random actions,
+    each held a while.
 
     A `learner` watches, and until it knows something actions are random.
     """
@@ -185,12 +230,18 @@ def make_model(word: str, config: Any) -> Any:
     """Returns a new model of that word."""
     if word not in ("ensemble", "nn"):
         return MODELS[word]()
-    how: dict[str, Any] = {"hidden": tuple(config.hidden), "steps": config.fit_steps, "unroll": config.unroll}
+    how: dict[str, Any] = {
+        "hidden": tuple(config.hidden),
+        "steps": config.fit_steps,
+        "unroll": config.unroll,
+    }
     how["screen"] = config.screen
     return Ensemble(config.members, **how) if word == "ensemble" else Network(**how)
 
 
-def controller(task: Task, world: World, planner: Any, word: str, horizon: int, every: int = 1) -> MPC:
+def controller(
+    task: Task, world: World, planner: Any, word: str, horizon: int, every: int = 1
+) -> MPC:
     """Returns MPC in the world of that word, for the task's cost; it can be saved."""
     horizon = min(horizon, task.horizon)
 
@@ -209,30 +260,50 @@ def controller(task: Task, world: World, planner: Any, word: str, horizon: int, 
 
     T, low, high = task.horizon, task.action_low, task.action_high
     cost = planning_cost(task)
-    return MPC(world, planner, cost, horizon, steps=T, low=low, high=high, every=every, dx=task.dx, about=about)
+    return MPC(
+        world,
+        planner,
+        cost,
+        horizon,
+        steps=T,
+        low=low,
+        high=high,
+        every=every,
+        dx=task.dx,
+        about=about,
+    )
 
 
 def planning_cost(task: Task) -> Cost:
-    """Returns the cost that plans of this task are priced by: `planning_cost`, where it names one, or its own."""
+    """Returns the cost that plans of this task are priced by: `planning_cost`, where it names one,
+    or its own.
+    """
     return getattr(task, "planning_cost", None) or task.cost
 
 
 def prices(task: Task) -> Array:
-    """Returns what `planning_cost` says of the steps of one fixed episode, (T+1,), by which another cost is told."""
+    """Returns what `planning_cost` says of the steps of one fixed episode, (T+1,), by which another
+    cost is told.
+    """
     draw = np.random.default_rng(0)
-    x, u = (draw.standard_normal((1, *shape)) for shape in ((task.horizon + 1, task.dx), (task.horizon, task.du)))
+    x, u = (
+        draw.standard_normal((1, *shape))
+        for shape in ((task.horizon + 1, task.dx), (task.horizon, task.du))
+    )
     return np.asarray(planning_cost(task)(x, u)[0], dtype=float)
 
 
 def restored(state: dict[str, Any], task: Task | None = None) -> MPC:
     """Builds what `MPC.state` told, around a task built by its name, or the one that is given.
 
-    Raises CheckpointError for anything else, and where the task's cost is not the one that was planned for, such as a
-    user's own, which no file brings along.
+    Raises CheckpointError for anything else, and where the task's cost is not the one that was
+    planned for, such as a user's own, which no file brings along.
     """
     numbers = {"horizon": int, "every": int, "particles": int}
     form = {"kind": str, "task": str, "numbers": numbers, "propagation": str}
-    check_tree({k: v for k, v in state.items() if k not in ("planner", "model", "prices")}, form, "mpc")
+    check_tree(
+        {k: v for k, v in state.items() if k not in ("planner", "model", "prices")}, form, "mpc"
+    )
     word, planner = state["model"]["word"], dict(state["planner"])
     kind: Any = PLANNERS.get(planner.pop("word"))
     sound = all(1 <= number <= MOST for number in state["numbers"].values())
@@ -245,11 +316,15 @@ def restored(state: dict[str, Any], task: Task | None = None) -> MPC:
     task = _priced_alike(state, task)
     world: World = Simulated(task) if word == "simulator" else _learned(state, task)
     numbers = state["numbers"]
-    return controller(task, world, _planner(kind, planner), word, numbers["horizon"], numbers["every"])
+    return controller(
+        task, world, _planner(kind, planner), word, numbers["horizon"], numbers["every"]
+    )
 
 
 def _priced_alike(state: dict[str, Any], task: Task | None) -> Task:
-    """Returns the task of a state, of the length and with the cost that it had. Raises CheckpointError for another."""
+    """Returns the task of a state, of the length and with the cost that it had. Raises
+    CheckpointError for another.
+    """
     known = state.get("prices")  # files of earlier versions do not say
     if task is None:
         task = make_task(state["task"])
@@ -266,7 +341,9 @@ def _priced_alike(state: dict[str, Any], task: Task | None) -> Task:
 
 
 def _planner(kind: Any, settings: dict[str, Any]) -> Planner:
-    """Returns a planner with the settings of a file. Raises CheckpointError where they are not such as it may have."""
+    """Returns a planner with the settings of a file. Raises CheckpointError where they are not such
+    as it may have.
+    """
     defaults = {field.name: field.default for field in fields(kind)}
     odd = sorted(set(defaults) ^ set(settings))
     for name, value in settings.items():
@@ -274,24 +351,37 @@ def _planner(kind: Any, settings: dict[str, Any]) -> Planner:
         if isinstance(value, int) and not isinstance(value, bool):
             fits = 0 <= value <= MOST and (default is None or type(default) in (int, float))
         else:
-            fits = value is None or type(value) is type(default) or type(value) is kind or default is None
+            fits = (
+                value is None
+                or type(value) is type(default)
+                or type(value) is kind
+                or default is None
+            )
         odd += [] if fits else [name]
     if odd:
         found = {name: str(settings.get(name))[:40] for name in odd}
-        raise CheckpointError(f"mpc: got the planner's {found}; expected those of {kind.__name__}, at most {MOST}")
+        raise CheckpointError(
+            f"mpc: got the planner's {found}; expected those of {kind.__name__}, at most {MOST}"
+        )
     return kind(**settings)
 
 
 def _learned(state: dict[str, Any], task: Task) -> Learned:
     word, settings = state["model"]["word"], state["model"]["settings"]
-    made: Any = MODELS[word](**{k: tuple(v.tolist()) if isinstance(v, np.ndarray) else v for k, v in settings.items()})
+    made: Any = MODELS[word](
+        **{k: tuple(v.tolist()) if isinstance(v, np.ndarray) else v for k, v in settings.items()}
+    )
     made.load_state(state["model"]["state"])
     way, particles = state["propagation"], state["numbers"]["particles"]
     members = isinstance(made, Ensemble) or way not in MEMBERS
     if way not in PROPAGATIONS or not members or (way == "mean" and particles > 1):
-        raise CheckpointError(f"mpc: got {particles} particles by {way!r:.80} in this model; expected a way it has")
+        raise CheckpointError(
+            f"mpc: got {particles} particles by {way!r:.80} in this model; expected a way it has"
+        )
     if made.units is not None and (size := len(made.units.centre)) != task.dx + task.du:
-        raise CheckpointError(f"mpc: got a model of {size} numbers, expected {task.dx + task.du} for {task.name}")
+        raise CheckpointError(
+            f"mpc: got a model of {size} numbers, expected {task.dx + task.du} for {task.name}"
+        )
     return Learned(made, way, particles)
 
 

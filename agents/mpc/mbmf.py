@@ -1,7 +1,7 @@
 """MB-MF: MPC in a learned network teaches a neural policy, which a model-free method then improves.
 
-Nagabandi, Kahn, Fearing & Levine, Neural Network Dynamics for Model-Based Deep Reinforcement Learning with Model-Free
-Fine-Tuning (2018), sections IV and V:
+Nagabandi, Kahn, Fearing & Levine, Neural Network Dynamics for Model-Based Deep Reinforcement
+Learning with Model-Free Fine-Tuning (2018), sections IV and V:
 
     planning     rounds of MPC by random shooting; all transitions go to the network (algorithm 1)
     imitation    the policy is cloned from the MPC's trials; then it is tried itself, and the MPC says what it would
@@ -52,7 +52,8 @@ class Config(rs_mpc.Config):
     policy_hidden: tuple[int, ...] = (64, 64)  # units of the policy's hidden layers
     policy_steps: int = 2000  # minibatch steps of each regression of the policy
     policy_rate: float = 3e-3  # learning rate at the start of each regression of the policy
-    policy_std: float = 0.5  # exploration of the policy at first, as a share of half the action range
+    # exploration of the policy at first, as a share of half the action range
+    policy_std: float = 0.5
     library: str = "trpo"  # fine-tuning by: trpo, ppo
     tune_steps: int = 2000  # environment steps in each round of fine-tuning
     tune_rate: float = 1e-3  # learning rate of fine-tuning; with trpo, of its critic
@@ -60,7 +61,13 @@ class Config(rs_mpc.Config):
     judged: int = 10  # noise-free episodes of each condition that tell policy_cost; nothing is learned from them
 
     RULES: ClassVar[dict[str, Rule]] = {
-        **{"planning": count, "imitation": count, "policy_hidden": counts, "policy_steps": count, "judged": count},
+        **{
+            "planning": count,
+            "imitation": count,
+            "policy_hidden": counts,
+            "policy_steps": count,
+            "judged": count,
+        },
         **{
             "policy_std": positive,
             "policy_rate": positive,
@@ -72,11 +79,14 @@ class Config(rs_mpc.Config):
     }
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round; `state` continues from an earlier Iteration's.
 
-    The policy is the MPC in rounds of planning, and neural from then on. Raises InputError for a task that cannot be
-    planned in, for rounds of fine-tuning shorter than an episode, and where the library is missing.
+    The policy is the MPC in rounds of planning, and neural from then on. Raises InputError for a
+    task that cannot be planned in, for rounds of fine-tuning shorter than an episode, and where the
+    library is missing.
     """
     model_free.refuse(config.library, task, config.tune_steps)
     if config.iterations < config.planning + config.imitation:
@@ -104,11 +114,15 @@ def train(task: Task, config: Config, rng: np.random.Generator, state: State | N
 
 
 def _form(task: Task, state: State) -> dict[str, Any]:
-    """Returns the form of a state of imitation, or of fine-tuning, whose own parts are checked where they are used."""
+    """Returns the form of a state of imitation, or of fine-tuning, whose own parts are checked
+    where they are used.
+    """
     form: dict[str, Any] = {**COUNTS, **dict.fromkeys(("policy", "model", "foresight"), dict)}
     if "taught" not in state:
         return form | {"tuned": dict}
-    return form | {"taught": {"o": ("answers", task.do), "u": ("answers", task.du), "togo": ("answers",)}}
+    return form | {
+        "taught": {"o": ("answers", task.do), "u": ("answers", task.du), "togo": ("answers",)}
+    }
 
 
 def begin(task: Task, c: Any, state: State, rng: np.random.Generator) -> State:
@@ -131,7 +145,9 @@ def mpc(task: Task, planner: RandomShooting, c: Any, model_state: State) -> MPC:
 
 
 def imitate(task: Task, c: Any, expert: MPC, state: State, rng: np.random.Generator) -> Iteration:
-    """Tries the expert, once, or the policy; asks the expert about the states; fits the policy to all answers."""
+    """Tries the expert, once, or the policy; asks the expert about the states; fits the policy to
+    all answers.
+    """
     policy, before = build_policy(state["policy"], "state"), state.get("taught")
     expert.calls = expert.acts = 0
     trials = rollout(task, policy if before else expert, np.arange(task.conditions), c.samples, rng)
@@ -139,14 +155,25 @@ def imitate(task: Task, c: Any, expert: MPC, state: State, rng: np.random.Genera
     answers = sound.u
     if before:
         answers = np.stack([expert.sample(sound.x[:, t], t, rng) for t in range(task.horizon)], 1)
-    ahead = foresight.look(foresight.before(expert.world), expert, task, trials, np.random.default_rng(state["number"]))
+    ahead = foresight.look(
+        foresight.before(expert.world), expert, task, trials, np.random.default_rng(state["number"])
+    )
     new = {"o": sound.o[:, :-1], "u": answers, "togo": model_free.costs_to_go(sound, c.discount)}
     taught = {name: a[sound.taken] for name, a in new.items()}
-    taught = {name: np.concatenate([before[name], a]) for name, a in taught.items()} if before else taught
+    taught = (
+        {name: np.concatenate([before[name], a]) for name, a in taught.items()}
+        if before
+        else taught
+    )
     per_action = np.diag(4.0 / (task.action_high - task.action_low) ** 2)
     precision = np.tile(per_action, (len(taught["o"]), 1, 1))
     loss = policy.fit(taught["o"], taught["u"], precision, rng, c.policy_steps, rate=c.policy_rate)
-    told = {"model_calls": expert.calls / max(expert.acts, 1), **ahead.scalars, "policy_loss": loss, "phase": 1.0}
+    told = {
+        "model_calls": expert.calls / max(expert.acts, 1),
+        **ahead.scalars,
+        "policy_loss": loss,
+        "phase": 1.0,
+    }
     finite = all(np.isfinite(a).all() for a in ahead.arrays.values())  # as what is saved has to be
     state = state | {"taught": taught, "foresight": ahead.arrays if finite else {}}
     return report(task, c, state, policy, trials.costs, int(trials.length.sum()), told)
@@ -158,8 +185,12 @@ def fine_tune(task: Task, c: Any, state: State, rng: np.random.Generator) -> Ite
     tuned = state.get("tuned")
     if tuned is None:
         known = state["taught"]
-        tuned = model_free.begin(c.library, task, policy, known["o"], known["togo"], c.discount, rng)
-        state = {name: part for name, part in state.items() if name not in ("taught", "model")} | {"model": {}}
+        tuned = model_free.begin(
+            c.library, task, policy, known["o"], known["togo"], c.discount, rng
+        )
+        state = {name: part for name, part in state.items() if name not in ("taught", "model")} | {
+            "model": {}
+        }
     how = c.discount, c.tune_steps, c.tune_rate
     policy, tuned, cost = model_free.update(c.library, task, policy, tuned, *how, rng)
     told = {"model_calls": 0.0, "policy_loss": 0.0, "phase": 2.0}
@@ -167,15 +198,25 @@ def fine_tune(task: Task, c: Any, state: State, rng: np.random.Generator) -> Ite
 
 
 def report(
-    task: Task, c: Any, state: State, policy: NeuralPolicy, cost: Array, steps: int, told: dict[str, float]
+    task: Task,
+    c: Any,
+    state: State,
+    policy: NeuralPolicy,
+    cost: Array,
+    steps: int,
+    told: dict[str, float],
 ) -> Iteration:
-    """Returns the Iteration of a round whose episodes had these costs (K,), NaN where one diverged, in so many steps.
+    """Returns the Iteration of a round whose episodes had these costs (K,), NaN where one diverged,
+    in so many steps.
 
-    The policy's cost, and the task's metrics, are those of noise-free trials beside the training, from the same starts
-    in each round. What the model foresaw is told of the last round of imitation from then on.
+    The policy's cost, and the task's metrics, are those of noise-free trials beside the training,
+    from the same starts in each round. What the model foresaw is told of the last round of
+    imitation from then on.
     """
     sound = cost[np.isfinite(cost)]
-    judged = rollout(task, policy, np.arange(task.conditions), c.judged, np.random.default_rng(JUDGE), noise=0.0)
+    judged = rollout(
+        task, policy, np.arange(task.conditions), c.judged, np.random.default_rng(JUDGE), noise=0.0
+    )
     shown = judged.sound
     state = state | {
         "number": state["number"] + 1,

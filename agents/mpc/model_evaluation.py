@@ -1,7 +1,9 @@
-"""How far ahead a plan can be trusted: what the model expected of a round's episodes, beside what came.
+"""How far ahead a plan can be trusted: what the model expected of a round's episodes, beside what
+came.
 
-The model is the one before the round, so that these episodes are unseen. Its uncertainty is shown by trajectories that
-are drawn: through each member of an ensemble for the whole horizon (TSinf), or from another model's distribution.
+The model is the one before the round, so that these episodes are unseen. Its uncertainty is shown
+by trajectories that are drawn: through each member of an ensemble for the whole horizon (TSinf), or
+from another model's distribution.
 """
 
 from copy import deepcopy
@@ -18,7 +20,11 @@ from ..planners.models import Learned, Simulated, World
 from ..rollout import Trajectories, rollout
 from .policy import MPC
 
-MOST, STARTS, DRAWS = 50, 20, 20  # steps ahead at most; steps of an episode looked from; trajectories of each
+MOST, STARTS, DRAWS = (
+    50,
+    20,
+    20,
+)  # steps ahead at most; steps of an episode looked from; trajectories of each
 NAMES = ("open_loop_error", "covered")  # the scalars
 
 
@@ -38,27 +44,37 @@ class Promise(NamedTuple):
 
 
 def before(world: World) -> Learned | None:
-    """Returns a copy of a learned world, to be asked once it has learned more; None before it knows anything."""
+    """Returns a copy of a learned world, to be asked once it has learned more; None before it knows
+    anything.
+    """
     if not isinstance(world, Learned) or getattr(world.model, "units", None) is None:
         return None
     model = deepcopy(world.model)
     if not isinstance(model, Ensemble):
         return Learned(model, "sample", DRAWS)
-    return Learned(model, "tsinf", max(DRAWS // model.members_, 1) * model.members_)  # as many of each member
+    return Learned(
+        model, "tsinf", max(DRAWS // model.members_, 1) * model.members_
+    )  # as many of each member
 
 
-def look(world: Learned | None, policy: MPC, task: Task, trials: Trajectories, rng: np.random.Generator) -> Foresight:
-    """Returns what a world from `before` says of the trials of a round, and how the planner's search went in it.
+def look(
+    world: Learned | None, policy: MPC, task: Task, trials: Trajectories, rng: np.random.Generator
+) -> Foresight:
+    """Returns what a world from `before` says of the trials of a round, and how the planner's
+    search went in it.
 
-    `open_loop_error` is that at the end of the horizon as a share of the error of "nothing changes"; `covered` is the
-    share of costs over the horizon that lie within those of the trajectories that the model draws.
+    `open_loop_error` is that at the end of the horizon as a share of the error of "nothing
+    changes"; `covered` is the share of costs over the horizon that lie within those of the
+    trajectories that the model draws.
     """
     arrays = {"plan_trace": traced(policy.log)} if policy.log else {}
     if world is None:
         return Foresight(dict.fromkeys(NAMES, 0.0), arrays)
     whole = ~trials.failed
     ahead = min(policy.horizon, task.horizon, MOST)
-    error = open_loop_error(world.step, trials.x[whole], trials.u[whole], ahead, trials.length[whole])
+    error = open_loop_error(
+        world.step, trials.x[whole], trials.u[whole], ahead, trials.length[whole]
+    )
     last = np.flatnonzero(np.isfinite(error).all(0))
     share = float(error[0, last[-1]] / max(error[1, last[-1]], 1e-12)) if len(last) else 0.0
     arrays |= {"open_loop": error}
@@ -68,13 +84,16 @@ def look(world: Learned | None, policy: MPC, task: Task, trials: Trajectories, r
     low, high = found.drawn[..., -1].min(1), found.drawn[..., -1].max(1)
     inside = (low <= found.real[:, -1]) & (found.real[:, -1] <= high)
     arrays |= {f"promise_{name}": np.asarray(a, dtype=float) for name, a in found._asdict().items()}
-    return Foresight({"open_loop_error": share, "covered": float(inside.mean()) if len(inside) else 0.0}, arrays)
+    return Foresight(
+        {"open_loop_error": share, "covered": float(inside.mean()) if len(inside) else 0.0}, arrays
+    )
 
 
 def promise(
     world: World, cost: Any, x: Array, u: Array, length: int, horizon: int, rng: np.random.Generator
 ) -> Promise:
-    """Returns what an episode x (T+1, dx), u (T, du) of `length` steps cost from several steps on, and was to cost.
+    """Returns what an episode x (T+1, dx), u (T, du) of `length` steps cost from several steps on,
+    and was to cost.
 
     The true actions are taken; trajectories that diverge cost infinitely much.
     """
@@ -93,7 +112,8 @@ def promise(
 
 
 def traced(plans: list[Plan]) -> Array:
-    """Returns the cheapest and the mean cost in each iteration of the planner, (plans, iterations, 2).
+    """Returns the cheapest and the mean cost in each iteration of the planner, (plans, iterations,
+    2).
 
     A search that ended sooner is NaN from there on.
     """
@@ -104,12 +124,20 @@ def traced(plans: list[Plan]) -> Array:
 
 
 def in_truth(task: Task, policy: MPC) -> MPC:
-    """Returns the same planner in the task's own physics: the ceiling of what any model lets it reach.
+    """Returns the same planner in the task's own physics: the ceiling of what any model lets it
+    reach.
 
     Raises InputError for a task that does not tell its physical state.
     """
-    how: Any = {"low": policy.low, "high": policy.high, "value": policy.value, "every": policy.every}
-    return MPC(Simulated(task), policy.planner, policy.cost, policy.horizon, steps=policy.steps, **how)
+    how: Any = {
+        "low": policy.low,
+        "high": policy.high,
+        "value": policy.value,
+        "every": policy.every,
+    }
+    return MPC(
+        Simulated(task), policy.planner, policy.cost, policy.horizon, steps=policy.steps, **how
+    )
 
 
 class Ceiling(NamedTuple):
@@ -127,8 +155,8 @@ def plans_in_a_model(policy: Any) -> bool:
 def ceiling(task: Task, policy: MPC, rng: np.random.Generator, most: int) -> Ceiling:
     """Returns what the policy's episodes cost, and those of its planner in the true physics.
 
-    Raises InputError where that would take more than `most` steps of the physics, or the task does not tell its
-    physical state.
+    Raises InputError where that would take more than `most` steps of the physics, or the task does
+    not tell its physical state.
     """
     seed, every = int(rng.integers(2**31)), np.arange(task.conditions)
     true = in_truth(task, policy)
@@ -136,6 +164,11 @@ def ceiling(task: Task, policy: MPC, rng: np.random.Generator, most: int) -> Cei
     true.plan(x[0], 0, np.zeros((0, policy.horizon, task.du)), np.random.default_rng(seed))
     needed = true.calls * -(-task.horizon // policy.every) * task.conditions
     if needed > most:
-        raise InputError(f"the planner in the true physics would take {needed} steps of it; expected at most {most}")
-    costs = [rollout(task, p, every, 1, np.random.default_rng(seed)).sound.costs.mean() for p in (policy, true)]
+        raise InputError(
+            f"the planner in the true physics would take {needed} steps of it; expected at most {most}"
+        )
+    costs = [
+        rollout(task, p, every, 1, np.random.default_rng(seed)).sound.costs.mean()
+        for p in (policy, true)
+    ]
     return Ceiling(*map(float, costs))

@@ -6,9 +6,9 @@ At each step, of sequences U = u_t .. u_t+H-1 and their prices J(U) in the model
 
 and the first action of m is carried out.
 
-Williams, Wagener, Goldfain, Drews, Rehg, Boots & Theodorou, Information Theoretic MPC for Model-Based Reinforcement
-Learning (2017): a network learns the dynamics, and the plan is the mean of all sequences, weighted by exp(-cost /
-lambda).
+Williams, Wagener, Goldfain, Drews, Rehg, Boots & Theodorou, Information Theoretic MPC for
+Model-Based Reinforcement Learning (2017): a network learns the dynamics, and the plan is the mean
+of all sequences, weighted by exp(-cost / lambda).
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,11 +39,18 @@ class Config(Planned):
         | {"propagation": "mean", "particles": 1},
     }
     RULES: ClassVar[dict[str, Rule]] = {
-        **{"plans": or_none(count), "plan_iterations": or_none(count), "temperature": positive, "plan_std": positive},
+        **{
+            "plans": or_none(count),
+            "plan_iterations": or_none(count),
+            "temperature": positive,
+            "plan_std": positive,
+        },
     }
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
     c = config.settled()
     planner = MPPI(c.plans, c.temperature, c.plan_std, iterations=c.plan_iterations)

@@ -1,7 +1,9 @@
-"""A model that learns from what is tried: when an episode is over, or every so many steps within it.
+"""A model that learns from what is tried: when an episode is over, or every so many steps within
+it.
 
-Within an episode: Chua et al. (2018) fit once per episode; what is then known helps only the next. Where a policy goes
-where the model has never been, fitting anew on the way saves an episode (Nagabandi et al. 2018, algorithm 1).
+Within an episode: Chua et al. (2018) fit once per episode; what is then known helps only the next.
+Where a policy goes where the model has never been, fitting anew on the way saves an episode
+(Nagabandi et al. 2018, algorithm 1).
 """
 
 from typing import Any
@@ -16,7 +18,9 @@ from ..rollout import Trajectories
 
 
 class Learner:
-    """A model, the transitions that it was fitted to, and how wrong it was about each before that."""
+    """A model, the transitions that it was fitted to, and how wrong it was about each before
+    that.
+    """
 
     def __init__(self, model: Any, refit: int, rng: np.random.Generator, history: int = MOST):
         """Fits after every `refit` steps of an episode, and at its end; with 0, at its end alone.
@@ -41,9 +45,11 @@ class Learner:
             self._learn(trials)
 
     def finish(self, trials: Trajectories) -> float:
-        """Sees whole episodes; returns the model's error on what was new to it in them, 0 where it knew nothing.
+        """Sees whole episodes; returns the model's error on what was new to it in them, 0 where it
+        knew nothing.
 
-        It is the mean error of x', in units of the changes' spread, of the coordinates that changed.
+        It is the mean error of x', in units of the changes' spread, of the coordinates that
+        changed.
         """
         self._learn(trials)
         self._known = 0
@@ -69,6 +75,8 @@ class Learner:
         return {"seen": self.history.state(), "model": self.model.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes over what `state` returned, of a tree that may hold more. Raises CheckpointError for anything else."""
+        """Takes over what `state` returned, of a tree that may hold more. Raises CheckpointError
+        for anything else.
+        """
         self.history.load_state(state["seen"])
         self.model.load_state(state["model"])

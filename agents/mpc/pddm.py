@@ -5,9 +5,10 @@ At each step, of sequences U = u_t .. u_t+H-1 and their mean rewards R(U) over t
     n_t  =  beta e_t + (1 - beta) n_t-1,       e_t normal
     U_i  =  m + n_i,      m  <-  sum_i w_i U_i,      w_i ~ exp(kappa R(U_i))
 
-Nagabandi, Konolige, Levine & Kumar, Deep Dynamics Models for Learning Dexterous Manipulation (2019): the mean over an
-ensemble of a sequence's cost, smooth exploration in the plan, and no uncertainty beyond the members' disagreement. Here
-each member's own trajectory is followed ("tsinf") with its noise.
+Nagabandi, Konolige, Levine & Kumar, Deep Dynamics Models for Learning Dexterous Manipulation
+(2019): the mean over an ensemble of a sequence's cost, smooth exploration in the plan, and no
+uncertainty beyond the members' disagreement. Here each member's own trajectory is followed
+("tsinf") with its noise.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,12 +40,19 @@ class Config(Planned):
         | {"propagation": "tsinf", "particles": 5},
     }
     RULES: ClassVar[dict[str, Rule]] = {
-        **{"plans": or_none(count), "plan_iterations": or_none(count), "kappa": positive, "beta": positive},
+        **{
+            "plans": or_none(count),
+            "plan_iterations": or_none(count),
+            "kappa": positive,
+            "beta": positive,
+        },
         "plan_std": positive,
     }
 
 
-def train(task: Task, config: Config, rng: np.random.Generator, state: State | None = None) -> Iterator[Iteration]:
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
     c = config.settled()
     planner = RewardWeighted(c.plans, c.kappa, c.beta, c.plan_std, c.plan_iterations)

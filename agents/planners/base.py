@@ -1,12 +1,13 @@
-"""What planners agree on: an objective prices a batch of action sequences, a planner finds a cheap one.
+"""What planners agree on: an objective prices a batch of action sequences, a planner finds a cheap
+one.
 
 A planner is a callable of one shape,
 
     plan = planner(objective, start, low, high, rng)
 
-`start` (M, H, du) holds sequences of H steps that are worth starting from, the likeliest first. None, M = 0, is right
-at the beginning of an episode; later they are `plan.kept`, one step on. So nothing is remembered in the planner, and it
-may serve many episodes at once.
+`start` (M, H, du) holds sequences of H steps that are worth starting from, the likeliest first.
+None, M = 0, is right at the beginning of an episode; later they are `plan.kept`, one step on. So
+nothing is remembered in the planner, and it may serve many episodes at once.
 """
 
 from collections.abc import Callable
@@ -37,8 +38,12 @@ class Plan(NamedTuple):
 class Planner(Protocol):
     """A function of the one shape."""
 
-    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
-        """Returns a plan of actions within low and high (du,). Raises NumericalError where every cost is NaN."""
+    def __call__(
+        self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
+    ) -> Plan:
+        """Returns a plan of actions within low and high (du,). Raises NumericalError where every
+        cost is NaN.
+        """
         ...
 
 
@@ -52,13 +57,16 @@ def check_settings(planner: Any) -> None:
 
 
 def prices(objective: Objective, U: Array) -> Array:
-    """Returns costs (N,) of U (N, H, du), NaN made infinite: a sequence that breaks the model is the worst of all.
+    """Returns costs (N,) of U (N, H, du), NaN made infinite: a sequence that breaks the model is
+    the worst of all.
 
     Raises InputError for another shape, and NumericalError where no cost is finite.
     """
     cost = np.asarray(objective(U), dtype=float)
     if cost.shape != (len(U),):
-        raise InputError(f"the objective gave shape {cost.shape} for {len(U)} sequences; expected ({len(U)},)")
+        raise InputError(
+            f"the objective gave shape {cost.shape} for {len(U)} sequences; expected ({len(U)},)"
+        )
     cost = np.where(np.isnan(cost), np.inf, cost)
     if not (cost < np.inf).any():
         raise NumericalError(
@@ -73,15 +81,26 @@ def box(start: Array, low: Array, high: Array) -> tuple[Array, Array]:
     Raises InputError where they are no box, or where `start` is no (M, H, du) of that du.
     """
     low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
-    if low.ndim != 1 or low.shape != high.shape or not np.isfinite([low, high]).all() or not (low < high).all():
-        raise InputError(f"low is {low} and high {high}; expected finite limits (du,) with low < high")
+    if (
+        low.ndim != 1
+        or low.shape != high.shape
+        or not np.isfinite([low, high]).all()
+        or not (low < high).all()
+    ):
+        raise InputError(
+            f"low is {low} and high {high}; expected finite limits (du,) with low < high"
+        )
     if np.ndim(start) != 3 or np.shape(start)[1] < 1 or np.shape(start)[2] != len(low):
-        raise InputError(f"start has shape {np.shape(start)}; expected (M, H, {len(low)}), H above 0")
+        raise InputError(
+            f"start has shape {np.shape(start)}; expected (M, H, {len(low)}), H above 0"
+        )
     return 0.5 * (low + high), 0.5 * (high - low)
 
 
 def first(start: Array, low: Array, high: Array) -> Array:
-    """Returns the sequence (H, du) to begin with: the likeliest of `start`, or the middle of the limits."""
+    """Returns the sequence (H, du) to begin with: the likeliest of `start`, or the middle of the
+    limits.
+    """
     middle, _ = box(start, low, high)
     return np.clip(start[0], low, high) if len(start) else np.tile(middle, (np.shape(start)[1], 1))
 
@@ -106,4 +125,6 @@ class Record:
 
     def plan(self, U: Array, kept: Array) -> Plan:
         """Returns the plan that carries out U (H, du)."""
-        return Plan(U, self.cost, kept, self.evaluations, np.array(self._trace), np.array(self._means))
+        return Plan(
+            U, self.cost, kept, self.evaluations, np.array(self._trace), np.array(self._means)
+        )

@@ -1,10 +1,11 @@
 """The cross-entropy method: draw around a mean, refit mean and variance to the elites, repeat.
 
-As in PETS (Chua, Calandra, McAllister & Levine 2018): sequences are drawn from normals truncated at two standard
-deviations; mean and variance move by 1 - smoothing of the way to those of the elites. PETS's code shrinks the variance
-until the draws stay within the limits, so that a mean near a limit is no longer searched around. Here draws are clipped
-to the limits: many lie on them, where the best actions often do, and a mean gets there, which draws that are truncated
-at the limits would keep away.
+As in PETS (Chua, Calandra, McAllister & Levine 2018): sequences are drawn from normals truncated at
+two standard deviations; mean and variance move by 1 - smoothing of the way to those of the elites.
+PETS's code shrinks the variance until the draws stay within the limits, so that a mean near a limit
+is no longer searched around. Here draws are clipped to the limits: many lie on them, where the best
+actions often do, and a mean gets there, which draws that are truncated at the limits would keep
+away.
 """
 
 from dataclasses import dataclass
@@ -24,13 +25,16 @@ class CEM:
     iterations: int = 5
     smoothing: float = 0.1  # share of the old mean and variance that is kept
     std: float = 0.5  # initial standard deviation, as a share of half the range
-    truncated: bool = True  # at two standard deviations, before they are clipped to the limits; else normal draws
+    # at two standard deviations, before they are clipped to the limits; else normal draws
+    truncated: bool = True
     best: bool = False  # carry out the best sequence instead of the mean
 
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
+    def __call__(
+        self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
+    ) -> Plan:
         """Returns the plan; see `Planner`."""
         mean, var = first(start, low, high), np.empty(np.shape(start)[1:])
         var[:], record = (self.std * box(start, low, high)[1]) ** 2, Record()
@@ -41,7 +45,9 @@ class CEM:
             mean, var = self.refit(mean, var, U[np.argsort(cost, kind="stable")[: self.elites]])
         return record.plan(record.U if self.best else mean, mean[None])
 
-    def draw(self, mean: Array, var: Array, low: Array, high: Array, rng: np.random.Generator) -> Array:
+    def draw(
+        self, mean: Array, var: Array, low: Array, high: Array, rng: np.random.Generator
+    ) -> Array:
         """Returns sequences (samples, H, du) about the mean, within the limits."""
         draw = truncated_normal if self.truncated else np.random.Generator.standard_normal
         return np.clip(mean + np.sqrt(var) * draw(rng, (self.samples, *mean.shape)), low, high)

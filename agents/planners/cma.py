@@ -1,7 +1,8 @@
 """CMA-ES over action sequences, by the PyPI package `cmaes` (extra `cmaes`).
 
-Hansen & Ostermeier (2001); above 50 dimensions the covariance is diagonal (Ros & Hansen 2008); when the search has
-converged it starts again with twice the population (Auger & Hansen, IPOP, 2005), as long as the budget lasts.
+Hansen & Ostermeier (2001); above 50 dimensions the covariance is diagonal (Ros & Hansen 2008); when
+the search has converged it starts again with twice the population (Auger & Hansen, IPOP, 2005), as
+long as the budget lasts.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,9 @@ class CMAES:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
+    def __call__(
+        self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
+    ) -> Plan:
         """Returns the plan; see `Planner`. Raises InputError where the package is missing."""
         middle, half = box(start, low, high)
         z, record, population = (first(start, low, high) - middle) / half, Record(), self.population
@@ -43,7 +46,9 @@ class CMAES:
             cost = prices(objective, U)
             record.see(U, cost)
             worst = cost[np.isfinite(cost)].max()
-            told = np.where(np.isfinite(cost), cost, worst + abs(worst) + 1.0)  # ranks are all that counts
+            told = np.where(
+                np.isfinite(cost), cost, worst + abs(worst) + 1.0
+            )  # ranks are all that counts
             search.tell(list(zip(asked, told.tolist(), strict=True)))
         return record.plan(record.U, record.U[None])
 
@@ -52,7 +57,9 @@ def _search(mean: Array, std: float, population: int | None, rng: np.random.Gene
     try:
         from cmaes import CMA, SepCMA
     except ImportError:
-        raise InputError("the planner 'cmaes' needs the package cmaes; install it: pip install cmaes") from None
+        raise InputError(
+            "the planner 'cmaes' needs the package cmaes; install it: pip install cmaes"
+        ) from None
     kind = SepCMA if len(mean) > SEPARABLE else CMA
     bounds = np.tile([-1.0, 1.0], (len(mean), 1))
     seed = int(rng.integers(2**31))

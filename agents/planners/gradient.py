@@ -1,8 +1,9 @@
 """Gradient descent on action sequences through a differentiable model, from several starts at once.
 
-Adam (Kingma & Ba 2015) on the actions in units of half their range, projected on the limits. The starts are the last
-plan, the plan of a few iterations of the cross-entropy method, and random sequences. The objective needs a method
-`gradient(U) -> cost (N,), slope (N, H, du)`, as `agents.planners.objective.Objective` has for any model with a tangent.
+Adam (Kingma & Ba 2015) on the actions in units of half their range, projected on the limits. The
+starts are the last plan, the plan of a few iterations of the cross-entropy method, and random
+sequences. The objective needs a method `gradient(U) -> cost (N,), slope (N, H, du)`, as
+`agents.planners.objective.Objective` has for any model with a tangent.
 """
 
 from dataclasses import dataclass
@@ -28,11 +29,17 @@ class Gradient:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
-        """Returns the plan; see `Planner`. Raises InputError for an objective without a gradient."""
+    def __call__(
+        self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
+    ) -> Plan:
+        """Returns the plan; see `Planner`. Raises InputError for an objective without a
+        gradient.
+        """
         slope_of: Any = getattr(objective, "gradient", None)
         if slope_of is None:
-            raise InputError("the objective has no gradient; expected a method gradient(U), or another planner")
+            raise InputError(
+                "the objective has no gradient; expected a method gradient(U), or another planner"
+            )
         U, half, record = first(start, low, high)[None], box(start, low, high)[1], Record()
         if self.warm:
             found = self.warm(objective, start, low, high, rng)
@@ -51,5 +58,7 @@ class Gradient:
         cost = np.asarray(objective(U), dtype=float)
         record.see(U, np.where(np.isnan(cost), np.inf, cost))
         if not np.isfinite(record.cost):
-            raise NumericalError("no start has a finite cost; expected one or more: the model or the cost breaks")
+            raise NumericalError(
+                "no start has a finite cost; expected one or more: the model or the cost breaks"
+            )
         return record.plan(record.U, record.U[None])

@@ -1,9 +1,10 @@
 """iCEM: the cross-entropy method with coloured noise, memory and a shrinking population.
 
-Pinneri, Sawant, Blaes, Achterhold, Stueckler, Rolinek & Martius, Sample-efficient Cross-Entropy Method for Real-time
-Planning (2020), algorithm 1. Noise with the spectrum 1/f^colour along time moves an arm farther than white noise;
-elites are kept from one iteration, and shifted from one step, to the next; the last iteration prices the mean too, and
-the best sequence of all is carried out.
+Pinneri, Sawant, Blaes, Achterhold, Stueckler, Rolinek & Martius, Sample-efficient Cross-Entropy
+Method for Real-time Planning (2020), algorithm 1. Noise with the spectrum 1/f^colour along time
+moves an arm farther than white noise; elites are kept from one iteration, and shifted from one
+step, to the next; the last iteration prices the mean too, and the best sequence of all is carried
+out.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ class ICEM:
     samples: int = 40  # action sequences in the first iteration
     elites: int = 10
     iterations: int = 3
-    shrink: float = 1.25  # each iteration has this factor fewer sequences, and at least twice the elites
+    # each iteration has this factor fewer sequences, and at least twice the elites
+    shrink: float = 1.25
     colour: float = 2.0  # exponent of the noise's spectrum; 0: white
     share: float = 0.3  # of the elites that is kept
     smoothing: float = 0.1  # share of the old mean and standard deviation that is kept
@@ -29,7 +31,9 @@ class ICEM:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
+    def __call__(
+        self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
+    ) -> Plan:
         """Returns the plan; see `Planner`."""
         mean, std, record = first(start, low, high), np.empty(np.shape(start)[1:]), Record()
         std[:], kept = self.std * box(start, low, high)[1], np.clip(start[1:], low, high)
@@ -37,7 +41,9 @@ class ICEM:
             count = max(round(self.samples * self.shrink**-i), 2 * self.elites)
             noise = coloured(rng, self.colour, (count, *mean.shape))
             last = mean[None] if i == self.iterations - 1 else mean[:0]
-            U = np.concatenate([np.clip(mean + std * noise, low, high), kept, last.reshape(-1, *mean.shape)])
+            U = np.concatenate(
+                [np.clip(mean + std * noise, low, high), kept, last.reshape(-1, *mean.shape)]
+            )
             cost = prices(objective, U)
             record.see(U, cost)
             elites = U[np.argsort(cost, kind="stable")[: self.elites]]
@@ -50,8 +56,8 @@ class ICEM:
 def coloured(rng: np.random.Generator, colour: float, shape: tuple[int, int, int]) -> Array:
     """Returns noise (N, H, du) of unit variance, whose power along H falls as 1 / frequency^colour.
 
-    Timmer & Koenig, On generating power law noise (1995): normal Fourier coefficients, scaled; the lowest frequency,
-    0, has the amplitude of the one above it.
+    Timmer & Koenig, On generating power law noise (1995): normal Fourier coefficients, scaled; the
+    lowest frequency, 0, has the amplitude of the one above it.
     """
     N, H, du = shape
     if colour == 0 or H < 3:

@@ -1,7 +1,9 @@
-"""iLQR as a planner: the descent of `lqr.ilqr` in any model that can be linearised, within the limits of the actions.
+"""iLQR as a planner: the descent of `lqr.ilqr` in any model that can be linearised, within the
+limits of the actions.
 
-Tassa, Erez & Todorov, Synthesis and stabilization of complex behaviors through online trajectory optimization (2012).
-The objective gives its parts, as `agents.planners.objective.Objective` does: `x0`, `step`, `jacobian`, `cost`.
+Tassa, Erez & Todorov, Synthesis and stabilization of complex behaviors through online trajectory
+optimization (2012). The objective gives its parts, as `agents.planners.objective.Objective` does:
+`x0`, `step`, `jacobian`, `cost`.
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,9 @@ from .base import Array, Objective, Plan, Record, box, check_settings, first
 
 @dataclass(frozen=True)
 class ILQR:
-    """Descends from the last plan and from random sequences; carries out, and keeps, the cheapest."""
+    """Descends from the last plan and from random sequences; carries out, and keeps, the
+    cheapest.
+    """
 
     starts: int = 2  # sequences that descend, side by side
     iterations: int = 20  # backward sweeps
@@ -25,15 +29,23 @@ class ILQR:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
-        """Returns the plan; see `Planner`. Raises InputError for an objective that does not tell its parts.
+    def __call__(
+        self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
+    ) -> Plan:
+        """Returns the plan; see `Planner`. Raises InputError for an objective that does not tell
+        its parts.
 
-        Starts under which the model diverges are left out; NumericalError where it does under all of them.
+        Starts under which the model diverges are left out; NumericalError where it does under all
+        of them.
         """
         parts: Any = objective
-        missing = [name for name in ("x0", "step", "jacobian", "cost") if not hasattr(objective, name)]
+        missing = [
+            name for name in ("x0", "step", "jacobian", "cost") if not hasattr(objective, name)
+        ]
         if missing:
-            raise InputError(f"the objective has no {', '.join(missing)}; expected those of `Objective`")
+            raise InputError(
+                f"the objective has no {', '.join(missing)}; expected those of `Objective`"
+            )
         middle, half = box(start, low, high)
         U = first(start, low, high)
         extra = middle + self.std * half * rng.standard_normal((self.starts - 1, *U.shape))
@@ -41,7 +53,9 @@ class ILQR:
         guesses = np.concatenate([U[None], np.clip(extra, low, high)])
         try:
             found = self._descend(parts, guesses[:, :n], low, high)
-        except InputError:  # for a start whose cost is not finite, and for what the same call raises again
+        except (
+            InputError
+        ):  # for a start whose cost is not finite, and for what the same call raises again
             guesses = guesses[finite(parts, guesses[:, :n])]
             found = self._descend(parts, guesses[:, :n], low, high)
         guesses[:, :n] = found.U
@@ -67,12 +81,16 @@ class ILQR:
 
 
 def finite(parts: Any, U: Array) -> Array:
-    """Returns which sequences U (N, H, du) cost a finite number, (N,). Raises NumericalError where none does."""
+    """Returns which sequences U (N, H, du) cost a finite number, (N,). Raises NumericalError where
+    none does.
+    """
     X = np.repeat(np.tile(parts.x0, (len(U), 1))[:, None], U.shape[1] + 1, axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(U.shape[1]):
             X[:, t + 1] = parts.step(X[:, t], U[:, t], t)
         sound: Array = np.isfinite(parts.cost(X, U).sum(-1))
     if not sound.any():
-        raise NumericalError("no start has a finite cost; expected one or more: the model or the cost breaks")
+        raise NumericalError(
+            "no start has a finite cost; expected one or more: the model or the cost breaks"
+        )
     return sound

@@ -1,4 +1,6 @@
-"""Worlds to plan in: the true simulator, or a learned model and how its uncertainty is carried forward."""
+"""Worlds to plan in: the true simulator, or a learned model and how its uncertainty is carried
+forward.
+"""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -18,7 +20,9 @@ class World(Protocol):
     particles: int  # trajectories of each action sequence
 
     def roll(self, x0: Array, U: Array, t: int, rng: np.random.Generator) -> Array:
-        """Returns states (N, P, H+1, dx) from x0 (dx,) at step t under U (N, H, du); NaN where one diverges."""
+        """Returns states (N, P, H+1, dx) from x0 (dx,) at step t under U (N, H, du); NaN where one
+        diverges.
+        """
         ...
 
     def step(self, x: Array, u: Array, t: int = 0) -> Array:
@@ -26,19 +30,25 @@ class World(Protocol):
         ...
 
     def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
-        """Returns the derivatives of `step`, (..., H, dx, n), at X (..., H, dx), U (..., H, du), steps t, t + 1 ..."""
+        """Returns the derivatives of `step`, (..., H, dx, n), at X (..., H, dx), U (..., H, du),
+        steps t, t + 1 ...
+        """
         ...
 
 
 class Learned:
-    """A model of `dynamics`, and how trajectories are drawn from it; see `dynamics.propagation.propagate`."""
+    """A model of `dynamics`, and how trajectories are drawn from it; see
+    `dynamics.propagation.propagate`.
+    """
 
     def __init__(self, model: Model, propagation: str = "mean", particles: int = 1):
         self.model, self.propagation, self.particles = model, propagation, particles
 
     @staticmethod
     def of(task: Task, model: Model) -> "Learned":
-        """Returns the world of a model of this task; where the task tells which states are possible, `Possible`."""
+        """Returns the world of a model of this task; where the task tells which states are
+        possible, `Possible`.
+        """
         project = getattr(task, "possible", None)
         return Possible(model, project) if project else Learned(model)
 
@@ -48,7 +58,9 @@ class Learned:
 
     def step(self, x: Array, u: Array, t: int = 0) -> Array:
         """Returns the predicted mean of x' (..., dx), whatever the step."""
-        alone: Any = getattr(self.model, "mean", None)  # the library's own models tell it without the uncertainty
+        alone: Any = getattr(
+            self.model, "mean", None
+        )  # the library's own models tell it without the uncertainty
         return self.model.predict(x, u).mean if alone is None else alone(x, u)
 
     def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
@@ -58,9 +70,11 @@ class Learned:
 
 
 class Possible(Learned):
-    """A learned model that is kept to states that can be: `project(x)` returns the one that x (..., dx) is taken for.
+    """A learned model that is kept to states that can be: `project(x)` returns the one that x (...,
+    dx) is taken for.
 
-    A model that learns a cosine as it learns a speed lets it grow beyond 1, and a plan that is paid for it goes there.
+    A model that learns a cosine as it learns a speed lets it grow beyond 1, and a plan that is paid
+    for it goes there.
     """
 
     def __init__(self, model: Model, project: Callable[[Array], Array]):
@@ -72,23 +86,33 @@ class Possible(Learned):
         return self.project(super().step(x, u))
 
     def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
-        """Returns the derivatives of `step`, (..., dx, n); those of the projection by central differences."""
+        """Returns the derivatives of `step`, (..., dx, n); those of the projection by central
+        differences.
+        """
         after, dx, h = super().step(X, U), X.shape[-1], 1e-5
         sides = (self.project(after[..., None, :] + sign * h * np.eye(dx)) for sign in (1, -1))
-        slope = (next(sides) - next(sides)) / (2 * h)  # (..., dx of what is moved, dx of what moves)
+        slope = (next(sides) - next(sides)) / (
+            2 * h
+        )  # (..., dx of what is moved, dx of what moves)
         return np.swapaxes(slope, -1, -2) @ super().jacobian(X, U)
 
 
 class Local:
-    """Time-varying linear-Gaussian dynamics, as fitted around trajectories: steps 0..T-1 of an episode."""
+    """Time-varying linear-Gaussian dynamics, as fitted around trajectories: steps 0..T-1 of an
+    episode.
+    """
 
     def __init__(self, dynamics: LinearGaussianDynamics, particles: int = 1):
         """With one particle the mean is followed; with more, the noise is drawn."""
         self.dynamics, self.particles = dynamics, particles
-        self._root = np.linalg.cholesky(dynamics.cov) if particles > 1 else np.zeros(dynamics.cov.shape)
+        self._root = (
+            np.linalg.cholesky(dynamics.cov) if particles > 1 else np.zeros(dynamics.cov.shape)
+        )
 
     def roll(self, x0: Array, U: Array, t: int, rng: np.random.Generator) -> Array:
-        """Returns states (N, P, H+1, dx). Raises InputError where the horizon leaves the steps that are known."""
+        """Returns states (N, P, H+1, dx). Raises InputError where the horizon leaves the steps that
+        are known.
+        """
         N, H = U.shape[:2]
         self._check(t, H)
         X = np.empty((N, self.particles, H + 1, len(x0)))
@@ -102,12 +126,16 @@ class Local:
         return X
 
     def step(self, x: Array, u: Array, t: int = 0) -> Array:
-        """Returns the mean of x' (..., dx) after step t. Raises InputError for a step that is not known."""
+        """Returns the mean of x' (..., dx) after step t. Raises InputError for a step that is not
+        known.
+        """
         self._check(t, 1)
         return np.concatenate([x, u], -1) @ self.dynamics.F[t].T + self.dynamics.f[t]
 
     def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
-        """Returns F of the steps t, t + 1 ..., (..., H, dx, n). Raises InputError for steps that are not known."""
+        """Returns F of the steps t, t + 1 ..., (..., H, dx, n). Raises InputError for steps that
+        are not known.
+        """
         H = X.shape[-2]
         self._check(t, H)
         return np.broadcast_to(self.dynamics.F[t : t + H], (*X.shape, self.dynamics.F.shape[-1]))
@@ -115,14 +143,16 @@ class Local:
     def _check(self, t: int, count: int) -> None:
         known = len(self.dynamics.f)
         if t < 0 or t + count > known:
-            raise InputError(f"got steps {t} to {t + count} of local models of {known}; expected fewer")
+            raise InputError(
+                f"got steps {t} to {t + count} of local models of {known}; expected fewer"
+            )
 
 
 class Simulated:
     """The task's own physics: the ceiling of what planning in a learned model can reach.
 
-    The task tells the physical state of x: `physical(x)` for tasks of equations, `place(x)` for MuJoCo models.
-    Raises InputError for a task that does not.
+    The task tells the physical state of x: `physical(x)` for tasks of equations, `place(x)` for
+    MuJoCo models. Raises InputError for a task that does not.
     """
 
     particles = 1
@@ -133,7 +163,9 @@ class Simulated:
         if hasattr(own, "place_of"):
             self._task = own.twin()  # simulations of its own: the episode's are left alone
         elif not (hasattr(own, "physical") and hasattr(own, "advance")):
-            raise InputError(f"{task.name} does not tell its physical state; expected `physical` or `place_of`")
+            raise InputError(
+                f"{task.name} does not tell its physical state; expected `physical` or `place_of`"
+            )
 
     def roll(self, x0: Array, U: Array, t: int, rng: np.random.Generator) -> Array:
         """Returns states (N, 1, H+1, dx), NaN from where one diverges."""
@@ -165,7 +197,9 @@ class Simulated:
         return after.reshape(np.shape(x))
 
     def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
-        """Returns central differences of `step`, (..., dx, n), of all points and directions in one batch."""
+        """Returns central differences of `step`, (..., dx, n), of all points and directions in one
+        batch.
+        """
         dx, xu = X.shape[-1], np.concatenate([X, U], -1)
         h = 1e-5 * np.maximum(1.0, np.abs(xu))
         move = np.eye(xu.shape[-1])[:, *[None] * (xu.ndim - 1)] * h  # (n, ..., n)

@@ -1,9 +1,9 @@
 """Path-integral planning: all sequences count, the cheap ones exponentially more.
 
-MPPI: Williams, Wagener, Goldfain, Drews, Rehg, Boots & Theodorou, Information Theoretic MPC for Model-Based
-Reinforcement Learning (2017), algorithm 2. PDDM's variant: Nagabandi, Konolige, Levine & Kumar, Deep Dynamics Models
-for Learning Dexterous Manipulation (2019), equations 4 to 6: noise that is correlated in time, and rewards without
-scaling.
+MPPI: Williams, Wagener, Goldfain, Drews, Rehg, Boots & Theodorou, Information Theoretic MPC for
+Model-Based Reinforcement Learning (2017), algorithm 2. PDDM's variant: Nagabandi, Konolige, Levine
+& Kumar, Deep Dynamics Models for Learning Dexterous Manipulation (2019), equations 4 to 6: noise
+that is correlated in time, and rewards without scaling.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ from .base import Array, Objective, Plan, Record, box, check_settings, first, pr
 
 @dataclass(frozen=True)
 class MPPI:
-    """u_t <- sum_i w_i v_t^i, w_i ~ exp(-1/temperature (S_i + gamma sum_t u_t' Sigma^-1 v_t^i)), v = u + noise."""
+    """u_t <- sum_i w_i v_t^i, w_i ~ exp(-1/temperature (S_i + gamma sum_t u_t' Sigma^-1 v_t^i)), v
+    = u + noise.
+    """
 
     samples: int = 400  # action sequences in each iteration
     temperature: float = 1.0  # lambda, in units of the cost
@@ -26,8 +28,12 @@ class MPPI:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
-        """Returns the plan; see `Planner`. Draws are clipped to the limits, and so is, as their mean, the plan."""
+    def __call__(
+        self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
+    ) -> Plan:
+        """Returns the plan; see `Planner`. Draws are clipped to the limits, and so is, as their
+        mean, the plan.
+        """
         U, record = first(start, low, high), Record()
         std = self.std * box(start, low, high)[1]
         for _ in range(self.iterations):
@@ -41,7 +47,9 @@ class MPPI:
 
 @dataclass(frozen=True)
 class RewardWeighted:
-    """mu_t <- sum_k w_k a_t^k, w_k ~ exp(kappa R_k), a_t = mu_t + n_t, n_t = beta e_t + (1 - beta) n_t-1."""
+    """mu_t <- sum_k w_k a_t^k, w_k ~ exp(kappa R_k), a_t = mu_t + n_t, n_t = beta e_t + (1 - beta)
+    n_t-1.
+    """
 
     samples: int = 200  # action sequences in each iteration
     kappa: float = 10.0  # of the reward
@@ -52,7 +60,9 @@ class RewardWeighted:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
+    def __call__(
+        self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
+    ) -> Plan:
         """Returns the plan; see `Planner`."""
         mean, record = first(start, low, high), Record()
         std = self.std * box(start, low, high)[1]

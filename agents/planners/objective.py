@@ -12,16 +12,20 @@ from ..interfaces import Cost
 from .base import Array
 from .models import World
 
-AT_ONCE = 2**16  # numbers of states that are priced together: what a cost computes then stays in the cache
+AT_ONCE = (
+    2**16
+)  # numbers of states that are priced together: what a cost computes then stays in the cache
 
 Value = Callable[[Array], Array]
 """The cost to go from states (..., dx), (...)."""
 
 
 class Objective:
-    """The cost of steps t..t+H of an episode of `steps` steps from state x0 (dx,), and what lies beyond by `value`.
+    """The cost of steps t..t+H of an episode of `steps` steps from state x0 (dx,), and what lies
+    beyond by `value`.
 
-    Past the episode's end nothing is rolled out, costs, or counts. `calls` counts the model's one-step predictions.
+    Past the episode's end nothing is rolled out, costs, or counts. `calls` counts the model's
+    one-step predictions.
     """
 
     def __init__(
@@ -36,16 +40,24 @@ class Objective:
         value: Value | None = None,
         optimism: float = 0.0,
     ):
-        self.world, self.x0, self.t, self.rng, self.calls = world, np.asarray(x0, dtype=float), t, rng, 0
+        self.world = world
+        self.x0 = np.asarray(x0, dtype=float)
+        self.t = t
+        self.rng = rng
+        self.calls = 0
         self.count = max(min(horizon, steps - t), 1)
         self.cost: Any = window(cost, min(t, steps - 1), self.count, steps)
         self.value = value if t + horizon <= steps else None
         self.optimism = optimism
 
     def __call__(self, U: Array) -> Array:
-        """Returns costs (N,) of sequences U (N, H, du), the particles' mean less `optimism` times their deviation."""
+        """Returns costs (N,) of sequences U (N, H, du), the particles' mean less `optimism` times
+        their deviation.
+        """
         U = U[:, : self.count]
-        with np.errstate(over="ignore", invalid="ignore"):  # a sequence that diverges is priced NaN or infinite
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # a sequence that diverges is priced NaN or infinite
             X = self.world.roll(self.x0, U, self.t, self.rng)  # (N, P, H+1, dx)
             N, P, H = X.shape[0], X.shape[1], self.count
             self.calls += N * P * H
@@ -73,7 +85,8 @@ class Objective:
         return self.world.jacobian(X, U, self.t)
 
     def gradient(self, U: Array) -> tuple[Array, Array]:
-        """Returns the cost (N,) along the world's mean and its exact derivatives (N, H, du), by the adjoint recursion
+        """Returns the cost (N,) along the world's mean and its exact derivatives (N, H, du), by the
+        adjoint recursion
 
         p_H = dl_H/dx,   dJ/du_t = dl_t/du + B_t' p_t+1,   p_t = dl_t/dx + A_t' p_t+1,
 
@@ -96,5 +109,7 @@ class Objective:
 
 
 def _slope(cost: QuadraticCost, X: Array, U: Array) -> Array:
-    """Returns the derivatives in xu of an expansion, at the trajectory that it was made at, (N, H+1, n)."""
+    """Returns the derivatives in xu of an expansion, at the trajectory that it was made at, (N,
+    H+1, n).
+    """
     return (cost.C @ stack(X, U)[..., None])[..., 0] + cost.c

@@ -1,4 +1,6 @@
-"""Random shooting: draw action sequences uniformly, take the best (Nagabandi, Kahn, Fearing & Levine 2018, eq. 4)."""
+"""Random shooting: draw action sequences uniformly, take the best (Nagabandi, Kahn, Fearing &
+Levine 2018, eq. 4).
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +18,9 @@ class RandomShooting:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def __call__(self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator) -> Plan:
+    def __call__(
+        self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
+    ) -> Plan:
         """Returns the best of the sequences drawn; see `Planner`."""
         box(start, low, high)
         U, record = rng.uniform(low, high, size=(self.samples, *np.shape(start)[1:])), Record()

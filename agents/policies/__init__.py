@@ -1,7 +1,8 @@
-"""The policies that can be trained, by name; each is built, and its libraries loaded, when it is asked for.
+"""The policies that can be trained, by name; each is built, and its libraries loaded, when it is
+asked for.
 
-They are one family: `create`, `mean`, `covariance`, `sample`, `act`, `predict`, `fit`, `state`, `from_state`, and
-`jacobian` where the mean has a derivative by the present observation alone.
+They are one family: `create`, `mean`, `covariance`, `sample`, `act`, `predict`, `fit`, `state`,
+`from_state`, and `jacobian` where the mean has a derivative by the present observation alone.
 """
 
 from importlib import import_module
@@ -21,10 +22,14 @@ POLICIES = {  # the word -> the class; a user may add to this
 }
 
 
-def make_policy(word: str, task: Task, hidden: tuple[int, ...], std: Array, rng: np.random.Generator) -> Any:
-    """Returns a policy of that word for a task, with the task's limits; `std` (du,) is its exploration.
+def make_policy(
+    word: str, task: Task, hidden: tuple[int, ...], std: Array, rng: np.random.Generator
+) -> Any:
+    """Returns a policy of that word for a task, with the task's limits; `std` (du,) is its
+    exploration.
 
-    Raises InputError for an unknown word, and for a convolutional policy where the task has no `image`.
+    Raises InputError for an unknown word, and for a convolutional policy where the task has no
+    `image`.
     """
     if word not in POLICIES:
         raise InputError(f"policy is {word!r}; expected one of {', '.join(POLICIES)}")

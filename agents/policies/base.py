@@ -1,4 +1,6 @@
-"""What the policies that are trained here share: Gaussian actions, how they are handed out, and their limits."""
+"""What the policies that are trained here share: Gaussian actions, how they are handed out, and
+their limits.
+"""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -11,9 +13,11 @@ from ..interfaces import Array
 
 
 class GaussianPolicy(ABC):
-    """u ~ N(mean(o), cov). A subclass has `mean`, and its own `covariance` where this depends on the observation.
+    """u ~ N(mean(o), cov). A subclass has `mean`, and its own `covariance` where this depends on
+    the observation.
 
-    Actions that are handed out by `act` and `predict` keep the limits; the mean and the samples for training do not.
+    Actions that are handed out by `act` and `predict` keep the limits; the mean and the samples for
+    training do not.
     """
 
     low: Array  # (du,)
@@ -26,7 +30,9 @@ class GaussianPolicy(ABC):
         """Returns the mean actions (..., du) for observations (..., do)."""
 
     def covariance(self, o: Array) -> Array:
-        """Returns the covariances of the actions (..., du, du) for observations (..., do): everywhere the same."""
+        """Returns the covariances of the actions (..., du, du) for observations (..., do):
+        everywhere the same.
+        """
         return np.broadcast_to(self.cov, (*np.shape(o)[:-1], *self.cov.shape))
 
     def deviations(self, o: Array, rng: np.random.Generator) -> Array:
@@ -39,16 +45,24 @@ class GaussianPolicy(ABC):
         return mean if rng is None else mean + self.deviations(o, rng)
 
     def act(self, observation: Array) -> Array:
-        """Returns the mean action (du,), within the limits, for one observation (do,), or (B, du) for (B, do)."""
+        """Returns the mean action (du,), within the limits, for one observation (do,), or (B, du)
+        for (B, do).
+        """
         return np.clip(self.mean(self.checked(observation)), self.low, self.high)
 
     def reset(self) -> None:  # noqa: B027  (to be overridden by a policy that remembers, and by no other)
         """Begins an episode, for `act`; a policy without memory has nothing to forget."""
 
     def predict(
-        self, observation: Array, state: Any = None, episode_start: Any = None, deterministic: bool = True
+        self,
+        observation: Array,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
     ) -> tuple[Array, Any]:
-        """Returns (action, state) in the form of Stable-Baselines3; without `deterministic` it draws an action."""
+        """Returns (action, state) in the form of Stable-Baselines3; without `deterministic` it
+        draws an action.
+        """
         o = self.checked(observation)
         action = self.mean(o)
         if not deterministic:
@@ -68,7 +82,9 @@ class GaussianPolicy(ABC):
 
     @abstractmethod
     def program(self) -> Any:
-        """Returns a torch module that maps observations (B, do) to what `act` hands out, for `export`."""
+        """Returns a torch module that maps observations (B, do) to what `act` hands out, for
+        `export`.
+        """
 
 
 class Memoryless(GaussianPolicy):
@@ -76,10 +92,14 @@ class Memoryless(GaussianPolicy):
 
     @abstractmethod
     def torch_mean(self, p: dict[str, Any], o: Any) -> Any:
-        """Returns the mean actions (B, du) of raw observations (B, do), as tensors; p are the parameters."""
+        """Returns the mean actions (B, du) of raw observations (B, do), as tensors; p are the
+        parameters.
+        """
 
     def program(self) -> Any:
-        """Returns a torch module that maps observations (B, do) to what `act` hands out, for `export`."""
+        """Returns a torch module that maps observations (B, do) to what `act` hands out, for
+        `export`.
+        """
         import torch
 
         from .export import program

@@ -1,11 +1,13 @@
 """A convolutional policy for images: it finds points in the picture, and acts on where they are.
 
-Levine, Finn, Darrell and Abbeel, End-to-End Training of Deep Visuomotor Policies (2016), section 5.2: convolutions, a
-softmax over the places of each of the last maps, and the expected place under it, the feature points. Tanh layers
-over the points and the rest of the observation (proprioception) give the action.
+Levine, Finn, Darrell and Abbeel, End-to-End Training of Deep Visuomotor Policies (2016), section
+5.2: convolutions, a softmax over the places of each of the last maps, and the expected place under
+it, the feature points. Tanh layers over the points and the rest of the observation (proprioception)
+give the action.
 
-An observation is one vector: first the picture's numbers in [0, 1], row by row, in a row pixel by pixel, in a pixel
-channel by channel (`picture.reshape(-1)` of an array (height, width, channels)), then the rest.
+An observation is one vector: first the picture's numbers in [0, 1], row by row, in a row pixel by
+pixel, in a pixel channel by channel (`picture.reshape(-1)` of an array (height, width, channels)),
+then the rest.
 """
 
 from typing import Any
@@ -17,7 +19,16 @@ from lqr import CheckpointError, InputError
 
 from ..interfaces import Array, State
 from .base import Memoryless
-from .layers import in_units, layers_form, layers_of, layers_tree, named, random_layers, torch_forward, units
+from .layers import (
+    in_units,
+    layers_form,
+    layers_of,
+    layers_tree,
+    named,
+    random_layers,
+    torch_forward,
+    units,
+)
 from .torch_training import minimise, used
 
 KERNELS, STRIDES = (5, 3), (2, 1)  # of the two convolutions
@@ -40,9 +51,14 @@ class ConvolutionalPolicy(Memoryless):
         low: Any,
         high: Any,
     ):
-        self.filters, self.weights, self.biases, self.image = filters, weights, biases, image
+        self.filters = filters
+        self.weights = weights
+        self.biases = biases
+        self.image = image
         self.centre, self.scale, self.cov = centre, scale, cov  # (rest,), (rest,), (du, du)
-        self.low, self.high = (np.broadcast_to(np.nan_to_num(a), biases[-1].shape) for a in (low, high))
+        self.low, self.high = (
+            np.broadcast_to(np.nan_to_num(a), biases[-1].shape) for a in (low, high)
+        )
         self.pixels = int(np.prod(image))
         self.do = self.pixels + len(centre)
 
@@ -61,10 +77,16 @@ class ConvolutionalPolicy(Memoryless):
     ) -> "ConvolutionalPolicy":
         """Returns a network with random filters (He) and layers whose mean is near 0.
 
-        `image` (height, width, channels) is the picture's shape; each convolution has `maps` filters. Raises
-        InputError without a picture, or for one that is too small or larger than the observation.
+        `image` (height, width, channels) is the picture's shape; each convolution has `maps`
+        filters. Raises InputError without a picture, or for one that is too small or larger than
+        the observation.
         """
-        if image is None or len(image) != 3 or min(image[:2]) < SMALLEST or int(np.prod(image)) > do:
+        if (
+            image is None
+            or len(image) != 3
+            or min(image[:2]) < SMALLEST
+            or int(np.prod(image)) > do
+        ):
             raise InputError(
                 f"got observations of {do} numbers and a picture of shape {image}; expected a task whose `image` is "
                 f"(height, width, channels), of {SMALLEST} pixels or more, and which sees that picture first"
@@ -72,12 +94,16 @@ class ConvolutionalPolicy(Memoryless):
         filters, channels = dict[str, Array](), image[2]
         for i, size in enumerate(KERNELS):
             spread = np.sqrt(2 / (channels * size**2))
-            filters |= {f"W{i}": spread * rng.normal(size=(maps, channels, size, size)), f"b{i}": np.zeros(maps)}
+            filters |= {
+                f"W{i}": spread * rng.normal(size=(maps, channels, size, size)),
+                f"b{i}": np.zeros(maps),
+            }
             channels = maps
         rest = do - int(np.prod(image))
         layers = random_layers((2 * maps + rest, *hidden, du), rng)
         cov = np.diag(np.asarray(std) ** 2)
-        return cls(filters, *layers, tuple(map(int, image)), np.zeros(rest), np.ones(rest), cov, low, high)  # type: ignore[arg-type]
+        shape = int(image[0]), int(image[1]), int(image[2])
+        return cls(filters, *layers, shape, np.zeros(rest), np.ones(rest), cov, low, high)
 
     def mean(self, o: Array) -> Array:
         """Returns the mean actions (..., du) for observations (..., do)."""
@@ -93,7 +119,9 @@ class ConvolutionalPolicy(Memoryless):
         return np.concatenate(out).reshape(*o.shape[:-1], -1)
 
     def points(self, o: Array) -> Array:
-        """Returns the feature points (M, maps, 2) of observations (M, do): x to the right and y down, in [-1, 1]."""
+        """Returns the feature points (M, maps, 2) of observations (M, do): x to the right and y
+        down, in [-1, 1].
+        """
         import torch
 
         with torch.inference_mode():
@@ -103,7 +131,12 @@ class ConvolutionalPolicy(Memoryless):
     def parameters(self) -> dict[str, Array]:
         """Returns all arrays that the mean depends on, by name."""
         filters = {f"filter_{name}": a for name, a in self.filters.items()}
-        return {"centre": self.centre, "scale": self.scale, **filters, **named(self.weights, self.biases)}
+        return {
+            "centre": self.centre,
+            "scale": self.scale,
+            **filters,
+            **named(self.weights, self.biases),
+        }
 
     def torch_mean(self, p: dict[str, Any], o: Any) -> Any:
         """Returns the mean actions (B, du) of raw observations (B, do), as tensors."""
@@ -124,9 +157,11 @@ class ConvolutionalPolicy(Memoryless):
         decay: float = 1e-6,
         weight: Array | None = None,
     ) -> float:
-        """Trains towards targets (..., du), weighed by precisions (..., du, du) and `weight` (...); returns the loss.
+        """Trains towards targets (..., du), weighed by precisions (..., du, du) and `weight` (...);
+        returns the loss.
 
-        The loss is that of `NeuralPolicy.fit`. Raises NumericalError, and keeps the weights, where it is not finite.
+        The loss is that of `NeuralPolicy.fit`. Raises NumericalError, and keeps the weights, where
+        it is not finite.
         """
         o, target, precision, weight = used(weight, o, target, precision)
         (picture, _), points = self._parts(o), self.weights[0].shape[1] - len(self.centre)
@@ -136,7 +171,9 @@ class ConvolutionalPolicy(Memoryless):
         start = [*self.filters.values(), first, *self.weights[1:], b, *self.biases[1:]]
         rest = (o[:, self.pixels :] - new[0]) / new[1]
         loss = self._loss(picture, rest, target, weight[:, None, None] * precision)
-        found, final = minimise(loss, start, len(o), rng, steps, batch, rate, decay, chunk=256, dtype="float32")
+        found, final = minimise(
+            loss, start, len(o), rng, steps, batch, rate, decay, chunk=256, dtype="float32"
+        )
         layers = found[len(self.filters) :]
         self.filters = dict(zip(self.filters, found, strict=False))
         self.weights, self.biases = layers[: len(layers) // 2], layers[len(layers) // 2 :]
@@ -147,7 +184,9 @@ class ConvolutionalPolicy(Memoryless):
         import torch
 
         precision = precision / np.trace(precision, axis1=1, axis2=2).mean() * precision.shape[-1]
-        p, r, y, P = (torch.as_tensor(a, dtype=torch.float32) for a in (picture, rest, target, precision))
+        p, r, y, P = (
+            torch.as_tensor(a, dtype=torch.float32) for a in (picture, rest, target, precision)
+        )
 
         def loss_of(parameters: Any, rows: Any) -> Any:
             gap = self._forward(parameters, p[rows], r[rows]) - y[rows]
@@ -159,7 +198,9 @@ class ConvolutionalPolicy(Memoryless):
         import torch
 
         kind, conv = picture.dtype, torch.nn.functional.conv2d
-        h = torch.relu(conv(picture.to(parameters[0].dtype), parameters[0], parameters[1], stride=STRIDES[0]))
+        h = torch.relu(
+            conv(picture.to(parameters[0].dtype), parameters[0], parameters[1], stride=STRIDES[0])
+        )
         return soft_argmax(conv(h, parameters[2], parameters[3], stride=STRIDES[1]).to(kind))
 
     def _forward(self, parameters: Any, picture: Any, rest: Any) -> Any:
@@ -173,7 +214,9 @@ class ConvolutionalPolicy(Memoryless):
         return [*self.filters.values(), *self.weights, *self.biases]
 
     def _parts(self, o: Array) -> tuple[Array, Array]:
-        """Returns the pictures (M, channels, height, width) and the rest (M, .), in the network's units."""
+        """Returns the pictures (M, channels, height, width) and the rest (M, .), in the network's
+        units.
+        """
         picture = o[:, : self.pixels].reshape(-1, *self.image).transpose(0, 3, 1, 2)
         return (picture - MIDDLE) / SPREAD, (o[:, self.pixels :] - self.centre) / self.scale
 
@@ -182,28 +225,55 @@ class ConvolutionalPolicy(Memoryless):
         numbers = {name: getattr(self, name) for name in ("centre", "scale", "cov", "low", "high")}
         image = dict(zip(("height", "width", "channels"), self.image, strict=True))
         layers = layers_tree(self.weights, self.biases)
-        return {"kind": "convolutional", "image": image, "filters": dict(self.filters), "layers": layers, **numbers}
+        return {
+            "kind": "convolutional",
+            "image": image,
+            "filters": dict(self.filters),
+            "layers": layers,
+            **numbers,
+        }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "ConvolutionalPolicy":
         """Builds the policy out of `state()`. Raises CheckpointError for anything else."""
-        form: dict[str, Any] = {"kind": str, "image": {"height": int, "width": int, "channels": int}}
+        form: dict[str, Any] = {
+            "kind": str,
+            "image": {"height": int, "width": int, "channels": int},
+        }
         check_tree({key: state.get(key) for key in form}, form, "convolutional policy")
         image = tuple(state["image"][name] for name in ("height", "width", "channels"))
         filters = state["filters"] if isinstance(state.get("filters"), dict) else {}
         maps, rest = len(filters.get("b0", ())), len(state.get("centre", ()))
         form["filters"] = {"W0": (maps, image[2], *KERNELS[:1] * 2), "b0": (maps,)}
         form["filters"] |= {"W1": (maps, maps, *KERNELS[1:] * 2), "b1": (maps,)}
-        form |= {"layers": layers_form(state, 2 * maps + rest, "du"), "centre": (rest,), "scale": (rest,)}
-        check_tree(state, form | {"cov": ("du", "du"), "low": ("du",), "high": ("du",)}, "convolutional policy")
-        if not maps or not form["layers"] or not (state["scale"] > 0).all() or min(image[:2]) < SMALLEST:
-            raise CheckpointError(f"got a policy of {maps} maps, scale {state['scale']}; expected more than 0")
+        form |= {
+            "layers": layers_form(state, 2 * maps + rest, "du"),
+            "centre": (rest,),
+            "scale": (rest,),
+        }
+        check_tree(
+            state,
+            form | {"cov": ("du", "du"), "low": ("du",), "high": ("du",)},
+            "convolutional policy",
+        )
+        if (
+            not maps
+            or not form["layers"]
+            or not (state["scale"] > 0).all()
+            or min(image[:2]) < SMALLEST
+        ):
+            raise CheckpointError(
+                f"got a policy of {maps} maps, scale {state['scale']}; expected more than 0"
+            )
         numbers = (state[name] for name in ("centre", "scale", "cov", "low", "high"))
-        return cls({name: filters[name] for name in form["filters"]}, *layers_of(state), image, *numbers)  # type: ignore[arg-type]
+        return cls(
+            {name: filters[name] for name in form["filters"]}, *layers_of(state), image, *numbers
+        )  # type: ignore[arg-type]
 
 
 def soft_argmax(maps: Any) -> Any:
-    """Returns the expected places (M, F, 2) under a softmax over each map (M, F, height, width), as a tensor.
+    """Returns the expected places (M, F, 2) under a softmax over each map (M, F, height, width), as
+    a tensor.
 
     x grows to the right, y down; -1 and 1 are the middles of the first and the last pixel.
     """

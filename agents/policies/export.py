@@ -1,8 +1,8 @@
 """A policy as a file that runs without this library: TorchScript, which torch alone runs, or ONNX.
 
-The program takes raw observations and returns the mean actions within the limits, in float64 (but for convolutions in
-ONNX, float32); the units of the observations are part of it. A policy with memory also takes its memory (B, H), zeros
-at the start of an episode, and returns the next one.
+The program takes raw observations and returns the mean actions within the limits, in float64 (but
+for convolutions in ONNX, float32); the units of the observations are part of it. A policy with
+memory also takes its memory (B, H), zeros at the start of an episode, and returns the next one.
 """
 
 import logging
@@ -22,9 +22,10 @@ FORMATS = {"torchscript": ".pt", "onnx": ".onnx"}
 def export(policy: Any, path: str | Path, format: str = "torchscript") -> Path:
     """Writes a policy as a program, and returns the path, with the format's ending.
 
-    torch.jit.load(path)(o) maps a tensor (B, do) to (B, du); with memory, (o, memory) to (u, memory). In ONNX the names
-    are observation, action, memory and next_memory. Raises InputError for another format, for a policy that is no
-    network, and where the packages for ONNX are missing; StorageError where the file cannot be written.
+    torch.jit.load(path)(o) maps a tensor (B, do) to (B, du); with memory, (o, memory) to (u,
+    memory). In ONNX the names are observation, action, memory and next_memory. Raises InputError
+    for another format, for a policy that is no network, and where the packages for ONNX are
+    missing; StorageError where the file cannot be written.
     """
     if format not in FORMATS:
         raise InputError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
@@ -42,7 +43,10 @@ def export(policy: Any, path: str | Path, format: str = "torchscript") -> Path:
         inputs.append(torch.zeros(2, policy.size, dtype=torch.float64))
         names = ["observation", "memory"], ["action", "next_memory"]
     try:
-        with warnings.catch_warnings(action="ignore"), torch.no_grad():  # torch's own, of its future
+        with (
+            warnings.catch_warnings(action="ignore"),
+            torch.no_grad(),
+        ):  # torch's own, of its future
             if format == "torchscript":
                 torch.jit.save(torch.jit.trace(program, tuple(inputs)), str(path))
             else:
@@ -75,7 +79,9 @@ def _onnx(program: Any, inputs: list[Any], path: Path, given: list[str], found: 
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # torch tells that torchvision is not there
     try:
-        made = torch.onnx.export(program, tuple(inputs), dynamic_shapes=shapes, dynamo=True, verbose=False, **names)
+        made = torch.onnx.export(
+            program, tuple(inputs), dynamic_shapes=shapes, dynamo=True, verbose=False, **names
+        )
     finally:
         logging.disable(before)
     assert made is not None
@@ -83,7 +89,9 @@ def _onnx(program: Any, inputs: list[Any], path: Path, given: list[str], found: 
 
 
 def program(function: Any, parameters: dict[str, Array]) -> Any:
-    """Returns a torch module that holds these arrays as buffers; its forward is function(buffers, *inputs)."""
+    """Returns a torch module that holds these arrays as buffers; its forward is function(buffers,
+    *inputs).
+    """
     import torch
 
     class Program(torch.nn.Module):

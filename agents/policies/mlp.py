@@ -1,4 +1,6 @@
-"""A multi-layer perceptron with Gaussian actions: the global policy that the local controllers are distilled into."""
+"""A multi-layer perceptron with Gaussian actions: the global policy that the local controllers are
+distilled into.
+"""
 
 from typing import Any
 
@@ -26,7 +28,8 @@ from .torch_training import used
 
 
 class NeuralPolicy(Memoryless):
-    """u ~ N(net(o), cov): tanh layers over normalised observations; the covariance does not depend on o.
+    """u ~ N(net(o), cov): tanh layers over normalised observations; the covariance does not depend
+    on o.
 
     The weights live in NumPy arrays, in which actions are computed; `backpropagation` trains it.
     """
@@ -44,7 +47,9 @@ class NeuralPolicy(Memoryless):
         self.weights, self.biases = weights, biases  # layer i: (out, in), (out,)
         self.centre, self.scale = centre, scale  # (do,), of the observations
         self.cov, self.do = cov, len(centre)  # (du, du)
-        self.low, self.high = (np.broadcast_to(np.nan_to_num(a), biases[-1].shape) for a in (low, high))  # (du,)
+        self.low, self.high = (
+            np.broadcast_to(np.nan_to_num(a), biases[-1].shape) for a in (low, high)
+        )  # (du,)
 
     @classmethod
     def create(
@@ -59,9 +64,17 @@ class NeuralPolicy(Memoryless):
     ) -> "NeuralPolicy":
         """Returns a network with random weights (LeCun) whose last layer is near 0.
 
-        `std` (du,) is its exploration; `low` and `high` (du,) are the limits of the actions that it hands out.
+        `std` (du,) is its exploration; `low` and `high` (du,) are the limits of the actions that it
+        hands out.
         """
-        return cls(*random_layers((do, *hidden, du), rng), np.zeros(do), np.ones(do), np.diag(std**2), low, high)
+        return cls(
+            *random_layers((do, *hidden, du), rng),
+            np.zeros(do),
+            np.ones(do),
+            np.diag(std**2),
+            low,
+            high,
+        )
 
     def mean(self, o: Array) -> Array:
         """Returns the mean actions (..., du) for observations (..., do)."""
@@ -69,7 +82,9 @@ class NeuralPolicy(Memoryless):
 
     def jacobian(self, o: Array) -> Array:
         """Returns the exact derivatives of the mean actions, (..., du, do)."""
-        return derivatives(self.weights, self.biases, (o - self.centre) / self.scale, np.diag(1 / self.scale))
+        return derivatives(
+            self.weights, self.biases, (o - self.centre) / self.scale, np.diag(1 / self.scale)
+        )
 
     def parameters(self) -> dict[str, Array]:
         """Returns all arrays that the mean depends on, by name."""
@@ -91,12 +106,14 @@ class NeuralPolicy(Memoryless):
         decay: float = 1e-6,
         weight: Array | None = None,
     ) -> float:
-        """Trains towards targets (..., du), weighed by precisions (..., du, du); returns the final loss per sample.
+        """Trains towards targets (..., du), weighed by precisions (..., du, du); returns the final
+        loss per sample.
 
         `weight` (...) multiplies these; what weighs 0 is not looked at. The loss is
-        1/2 (net(o) - target)' precision (net(o) - target), the Gaussian KL divergence in the mean, with precisions
-        scaled to a mean trace of du. Adam, from the present weights, with a rate that falls to 0 along a cosine.
-        Raises NumericalError, and keeps the old weights, where the loss is not finite.
+        1/2 (net(o) - target)' precision (net(o) - target), the Gaussian KL divergence in the mean,
+        with precisions scaled to a mean trace of du. Adam, from the present weights, with a rate
+        that falls to 0 along a cosine. Raises NumericalError, and keeps the old weights, where the
+        loss is not finite.
         """
         o, target, precision, weight = used(weight, o, target, precision)
         precision = weight[:, None, None] * precision
@@ -119,7 +136,9 @@ class NeuralPolicy(Memoryless):
             final = loss_and_gradient(now[:L], now[L:], x, target, precision, into)
         if not np.isfinite(final):
             self.weights, self.biases, self.centre, self.scale = before
-            raise NumericalError(f"the policy's loss became {final} in training; lower the learning rate")
+            raise NumericalError(
+                f"the policy's loss became {final} in training; lower the learning rate"
+            )
         self.weights, self.biases = now[:L], now[L:]
         return final
 
@@ -130,20 +149,32 @@ class NeuralPolicy(Memoryless):
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "NeuralPolicy":
-        """Builds the policy out of `state()`; raises CheckpointError where the layers do not fit together."""
+        """Builds the policy out of `state()`; raises CheckpointError where the layers do not fit
+        together.
+        """
         layers = layers_form(state, "do", "du")
-        form = {"kind": str, "layers": layers, "centre": ("do",), "scale": ("do",), "cov": ("du", "du")}
+        form = {
+            "kind": str,
+            "layers": layers,
+            "centre": ("do",),
+            "scale": ("do",),
+            "cov": ("du", "du"),
+        }
         check_tree(state, form | {"low": ("du",), "high": ("du",)}, "neural policy")
         if not layers or not (state["scale"] > 0).all():
             raise CheckpointError(
                 f"got a neural policy of {len(layers)} layers, scale {state['scale']}; expected more than 0"
             )
-        return cls(*layers_of(state), *(state[name] for name in ("centre", "scale", "cov", "low", "high")))
+        return cls(
+            *layers_of(state), *(state[name] for name in ("centre", "scale", "cov", "low", "high"))
+        )
 
     def _renormalise(self, o: Array) -> None:
         """Takes over the mean and spread of these observations, without changing the function."""
         old, new = (self.centre, self.scale), units(o)
-        if not ((self.scale == 1.0).all() and (self.centre == 0.0).all()):  # as `create` made it, but for its weights
+        if not (
+            (self.scale == 1.0).all() and (self.centre == 0.0).all()
+        ):  # as `create` made it, but for its weights
             first, moved = in_units(self.weights[0], self.biases[0], old, new)
             self.weights, self.biases = [first, *self.weights[1:]], [moved, *self.biases[1:]]
         self.centre, self.scale = new

@@ -1,4 +1,6 @@
-"""A multi-layer perceptron that tells its mean actions and, for each observation, how sure it is of them."""
+"""A multi-layer perceptron that tells its mean actions and, for each observation, how sure it is of
+them.
+"""
 
 from typing import Any
 
@@ -28,17 +30,28 @@ RANGE = np.log(100.0)  # the standard deviation stays within this factor of that
 
 
 class StdPolicy(Memoryless):
-    """u ~ N(m(o), diag s(o)^2): tanh layers over normalised observations, with one output for m and one for log s.
+    """u ~ N(m(o), diag s(o)^2): tanh layers over normalised observations, with one output for m and
+    one for log s.
 
-    log s = log s0 + log(100) tanh(output): bounded, so that neither sureness nor exploration runs away. Trained by the
-    whole divergence KL(N(m, s^2) || N(m*, P^-1)) from the teachers' Gaussians; where these say one thing, its optimum
-    is m = m*, s_i^2 = 1 / P_ii.
+    log s = log s0 + log(100) tanh(output): bounded, so that neither sureness nor exploration runs
+    away. Trained by the whole divergence KL(N(m, s^2) || N(m*, P^-1)) from the teachers' Gaussians;
+    where these say one thing, its optimum is m = m*, s_i^2 = 1 / P_ii.
     """
 
     def __init__(
-        self, weights: list[Array], biases: list[Array], centre: Array, scale: Array, std: Array, low: Any, high: Any
+        self,
+        weights: list[Array],
+        biases: list[Array],
+        centre: Array,
+        scale: Array,
+        std: Array,
+        low: Any,
+        high: Any,
     ):
-        self.weights, self.biases = weights, biases  # layer i: (out, in), (out,); the last one has 2 du outputs
+        self.weights, self.biases = (
+            weights,
+            biases,
+        )  # layer i: (out, in), (out,); the last one has 2 du outputs
         self.centre, self.scale, self.std = centre, scale, std  # (do,), (do,), (du,)
         self.low, self.high = (np.broadcast_to(np.nan_to_num(a), std.shape) for a in (low, high))
         self.do, self.du = len(centre), len(std)
@@ -54,9 +67,13 @@ class StdPolicy(Memoryless):
         low: Array | float = -np.inf,
         high: Array | float = np.inf,
     ) -> "StdPolicy":
-        """Returns a network with random weights whose mean is near 0, and its standard deviation near std (du,)."""
+        """Returns a network with random weights whose mean is near 0, and its standard deviation
+        near std (du,).
+        """
         std = np.asarray(std, dtype=float)
-        return cls(*random_layers((do, *hidden, 2 * du), rng), np.zeros(do), np.ones(do), std, low, high)
+        return cls(
+            *random_layers((do, *hidden, 2 * du), rng), np.zeros(do), np.ones(do), std, low, high
+        )
 
     def mean(self, o: Array) -> Array:
         """Returns the mean actions (..., du) for observations (..., do)."""
@@ -99,13 +116,17 @@ class StdPolicy(Memoryless):
         decay: float = 1e-6,
         weight: Array | None = None,
     ) -> float:
-        """Trains towards Gaussians with means (..., du) and precisions (..., du, du); returns the divergence, nats.
+        """Trains towards Gaussians with means (..., du) and precisions (..., du, du); returns the
+        divergence, nats.
 
-        `weight` (...) counts the samples. Raises NumericalError, and keeps the old weights, where it is not finite.
+        `weight` (...) counts the samples. Raises NumericalError, and keeps the old weights, where
+        it is not finite.
         """
         o, target, precision, weight = used(weight, o, target, precision)
         if not (np.linalg.slogdet(precision)[0] > 0).all():
-            raise InputError("got a precision that is not positive definite; expected the inverse of a covariance")
+            raise InputError(
+                "got a precision that is not positive definite; expected the inverse of a covariance"
+            )
         new = units(o)
         first = in_units(self.weights[0], self.biases[0], (self.centre, self.scale), new)
         start = [first[0], *self.weights[1:], first[1], *self.biases[1:]]
@@ -125,7 +146,9 @@ class StdPolicy(Memoryless):
             half = len(parameters) // 2
             out = torch_forward(parameters[:half], parameters[half:], x[rows])
             log_s = log_s0 + RANGE * torch.tanh(out[:, self.du :])
-            return (w[rows] * divergence(out[:, : self.du], log_s, y[rows], P[rows], log_det[rows])).mean()
+            return (
+                w[rows] * divergence(out[:, : self.du], log_s, y[rows], P[rows], log_det[rows])
+            ).mean()
 
         return loss_of
 
@@ -142,15 +165,21 @@ class StdPolicy(Memoryless):
         form = {"kind": str, "layers": layers, "centre": ("do",), "scale": ("do",)}
         check_tree(state, form | {name: (du,) for name in ("std", "low", "high")}, "std policy")
         if not layers or not (state["scale"] > 0).all() or not (state["std"] > 0).all():
-            raise CheckpointError(f"got a policy of {len(layers)} layers, std {state['std']}; expected more than 0")
-        return cls(*layers_of(state), *(state[name] for name in ("centre", "scale", "std", "low", "high")))
+            raise CheckpointError(
+                f"got a policy of {len(layers)} layers, std {state['std']}; expected more than 0"
+            )
+        return cls(
+            *layers_of(state), *(state[name] for name in ("centre", "scale", "std", "low", "high"))
+        )
 
     def _outputs(self, o: Array) -> Array:
         return forward(self.weights, self.biases, (o - self.centre) / self.scale)
 
 
 def divergence(mean: Any, log_std: Any, target: Any, precision: Any, log_det: Any) -> Any:
-    """Returns KL(N(mean, diag std^2) || N(target, precision^-1)) of each row, in nats, as a tensor (M,)."""
+    """Returns KL(N(mean, diag std^2) || N(target, precision^-1)) of each row, in nats, as a tensor
+    (M,).
+    """
     import torch
 
     gap, diagonal = mean - target, torch.diagonal(precision, dim1=-2, dim2=-1)

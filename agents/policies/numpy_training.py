@@ -1,7 +1,8 @@
-"""Training of a small tanh network in NumPy: backpropagation and Adam (Kingma & Ba 2015), in float64.
+"""Training of a small tanh network in NumPy: backpropagation and Adam (Kingma & Ba 2015), in
+float64.
 
-For networks of this size (64 units, batches of 256) it takes a third of the time of an automatic differentiation
-library, which spends most of it on calls.
+For networks of this size (64 units, batches of 256) it takes a third of the time of an automatic
+differentiation library, which spends most of it on calls.
 """
 
 from collections.abc import Callable
@@ -13,16 +14,26 @@ Array = np.ndarray
 
 
 def views(parameters: Array, shapes: list[tuple[int, ...]]) -> list[Array]:
-    """Returns the parts of a vector of parameters, in these shapes; to write to them is to write to it."""
+    """Returns the parts of a vector of parameters, in these shapes; to write to them is to write to
+    it.
+    """
     ends = list(accumulate(int(np.prod(shape)) for shape in shapes))
-    return [part.reshape(shape) for part, shape in zip(np.split(parameters, ends[:-1]), shapes, strict=True)]
+    return [
+        part.reshape(shape)
+        for part, shape in zip(np.split(parameters, ends[:-1]), shapes, strict=True)
+    ]
 
 
 def loss_and_gradient(
-    weights: list[Array], biases: list[Array], x: Array, target: Array, precision: Array, into: list[Array]
+    weights: list[Array],
+    biases: list[Array],
+    x: Array,
+    target: Array,
+    precision: Array,
+    into: list[Array],
 ) -> float:
-    """Returns the mean of 1/2 (net(x) - target)' precision (net(x) - target); its gradient goes `into` arrays of the
-    shapes of [*weights, *biases].
+    """Returns the mean of 1/2 (net(x) - target)' precision (net(x) - target); its gradient goes
+    `into` arrays of the shapes of [*weights, *biases].
 
     x (M, inputs), target (M, outputs), precision (M, outputs, outputs), symmetric.
     """
@@ -48,9 +59,11 @@ def adam(
     decay: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
 ) -> None:
-    """Moves a vector of parameters, in place, against the gradients that `gradient()` returns there, `steps` times.
+    """Moves a vector of parameters, in place, against the gradients that `gradient()` returns
+    there, `steps` times.
 
-    The rate falls from `rate` to 0 along a cosine; `decay` times the parameters is added to the gradients.
+    The rate falls from `rate` to 0 along a cosine; `decay` times the parameters is added to the
+    gradients.
     """
     mean, square = np.zeros_like(parameters), np.zeros_like(parameters)
     for step in range(steps):

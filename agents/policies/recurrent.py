@@ -1,7 +1,8 @@
-"""A recurrent policy, for tasks that do not show their whole state: it remembers the episode so far.
+"""A recurrent policy, for tasks that do not show their whole state: it remembers the episode so
+far.
 
-A gated recurrent unit (Cho et al. 2014, in the form of torch.nn.GRU) over the observations of an episode, and tanh
-layers on top of its memory and the present observation.
+A gated recurrent unit (Cho et al. 2014, in the form of torch.nn.GRU) over the observations of an
+episode, and tanh layers on top of its memory and the present observation.
 """
 
 from typing import Any
@@ -27,14 +28,20 @@ from .layers import (
 )
 from .torch_training import minimise
 
-GRU = ("Wi", "Wh", "bi", "bh")  # torch's weight_ih (3H, do), weight_hh (3H, H), bias_ih (3H,), bias_hh (3H,)
+GRU = (
+    "Wi",
+    "Wh",
+    "bi",
+    "bh",
+)  # torch's weight_ih (3H, do), weight_hh (3H, H), bias_ih (3H,), bias_hh (3H,)
 
 
 class RecurrentPolicy(GaussianPolicy):
-    """u ~ N(net(memory, o), cov); the memory (H,) starts at 0 in each episode, and takes in each observation in turn.
+    """u ~ N(net(memory, o), cov); the memory (H,) starts at 0 in each episode, and takes in each
+    observation in turn.
 
-    `sample` and `act` keep the memory of the running episodes in the policy: `sample` forgets at t = 0, `act` when
-    `reset` is called. `predict` is handed it, as by Stable-Baselines3.
+    `sample` and `act` keep the memory of the running episodes in the policy: `sample` forgets at t
+    = 0, `act` when `reset` is called. `predict` is handed it, as by Stable-Baselines3.
     """
 
     def __init__(
@@ -50,7 +57,9 @@ class RecurrentPolicy(GaussianPolicy):
     ):
         self.gru, self.weights, self.biases = gru, weights, biases
         self.centre, self.scale, self.cov = centre, scale, cov  # (do,), (do,), (du, du)
-        self.low, self.high = (np.broadcast_to(np.nan_to_num(a), biases[-1].shape) for a in (low, high))
+        self.low, self.high = (
+            np.broadcast_to(np.nan_to_num(a), biases[-1].shape) for a in (low, high)
+        )
         self.do, self.size = len(centre), gru["Wh"].shape[1]
         self.memory: Array | None = None  # (B, H), of the running episodes
 
@@ -65,14 +74,18 @@ class RecurrentPolicy(GaussianPolicy):
         low: Array | float = -np.inf,
         high: Array | float = np.inf,
     ) -> "RecurrentPolicy":
-        """Returns a network with random weights: hidden[0] units of memory, then tanh layers; the mean is near 0."""
+        """Returns a network with random weights: hidden[0] units of memory, then tanh layers; the
+        mean is near 0.
+        """
         if not hidden:
             raise InputError("hidden is (); expected one layer or more: the first is the memory")
         H = hidden[0]
         sizes = {"Wi": (3 * H, do), "Wh": (3 * H, H), "bi": (3 * H,), "bh": (3 * H,)}
         gru = {name: rng.uniform(-1, 1, size=shape) / np.sqrt(H) for name, shape in sizes.items()}
         layers = random_layers((H + do, *hidden[1:], du), rng)
-        return cls(gru, *layers, np.zeros(do), np.ones(do), np.diag(np.asarray(std) ** 2), low, high)
+        return cls(
+            gru, *layers, np.zeros(do), np.ones(do), np.diag(np.asarray(std) ** 2), low, high
+        )
 
     def mean(self, o: Array) -> Array:
         """Returns the mean actions (..., T, du) in whole episodes (..., T, do)."""
@@ -84,7 +97,9 @@ class RecurrentPolicy(GaussianPolicy):
         return out
 
     def step(self, o: Array, h: Array) -> tuple[Array, Array]:
-        """Returns the mean actions (..., du) for the next observations (..., do), and the memory after h (..., H)."""
+        """Returns the mean actions (..., du) for the next observations (..., do), and the memory
+        after h (..., H).
+        """
         H, x = self.size, (o - self.centre) / self.scale
         a, b = x @ self.gru["Wi"].T + self.gru["bi"], h @ self.gru["Wh"].T + self.gru["bh"]
         gate = 1 / (1 + np.exp(-np.clip(a[..., : 2 * H] + b[..., : 2 * H], -500, 500)))
@@ -93,7 +108,8 @@ class RecurrentPolicy(GaussianPolicy):
         return forward(self.weights, self.biases, np.concatenate([h, x], -1)), h
 
     def sample(self, o: Array, t: int, rng: np.random.Generator | None) -> Array:
-        """Returns actions (B, du) for step t of episodes side by side; at t = 0 it forgets. Means where rng is None.
+        """Returns actions (B, du) for step t of episodes side by side; at t = 0 it forgets. Means
+        where rng is None.
 
         Raises InputError where the episodes are not those of the step before.
         """
@@ -102,7 +118,9 @@ class RecurrentPolicy(GaussianPolicy):
         return mean if rng is None else mean + self.deviations(o, rng)
 
     def act(self, observation: Array) -> Array:
-        """Returns the mean action (du,) or (B, du), within the limits, in the episodes that `reset` began last."""
+        """Returns the mean action (du,) or (B, du), within the limits, in the episodes that `reset`
+        began last.
+        """
         o = self.checked(observation)
         mean = self._next(np.atleast_2d(o), start=self.memory is None)
         return np.clip(mean.reshape(*o.shape[:-1], -1), self.low, self.high)
@@ -112,18 +130,28 @@ class RecurrentPolicy(GaussianPolicy):
         self.memory = None
 
     def predict(
-        self, observation: Array, state: Any = None, episode_start: Any = None, deterministic: bool = True
+        self,
+        observation: Array,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
     ) -> tuple[Array, Any]:
         """Returns (action, state) in the form of Stable-Baselines3's recurrent policies.
 
-        `state` is what it returned before, a tuple of one array (1, B, H), or None at first; where `episode_start` (B,)
-        is true it begins anew.
+        `state` is what it returned before, a tuple of one array (1, B, H), or None at first; where
+        `episode_start` (B,) is true it begins anew.
         """
         o = self.checked(observation)
         many = np.atleast_2d(o)
-        h = np.zeros((len(many), self.size)) if state is None else np.asarray(state[0], dtype=float)[0]
+        h = (
+            np.zeros((len(many), self.size))
+            if state is None
+            else np.asarray(state[0], dtype=float)[0]
+        )
         if h.shape != (len(many), self.size):
-            raise InputError(f"got a memory of shape {h.shape}; expected {(len(many), self.size)}, as the observations")
+            raise InputError(
+                f"got a memory of shape {h.shape}; expected {(len(many), self.size)}, as the observations"
+            )
         if episode_start is not None:
             h = np.where(np.reshape(episode_start, (-1, 1)), 0.0, h)
         mean, h = self.step(many, h)
@@ -134,10 +162,17 @@ class RecurrentPolicy(GaussianPolicy):
 
     def parameters(self) -> dict[str, Array]:
         """Returns all arrays that the mean depends on, by name."""
-        return {"centre": self.centre, "scale": self.scale, **self.gru, **named(self.weights, self.biases)}
+        return {
+            "centre": self.centre,
+            "scale": self.scale,
+            **self.gru,
+            **named(self.weights, self.biases),
+        }
 
     def program(self) -> Any:
-        """Returns a torch module that maps (observations (B, do), memory (B, H)) to (what `act` hands out, memory)."""
+        """Returns a torch module that maps (observations (B, do), memory (B, H)) to (what `act`
+        hands out, memory).
+        """
         import torch
 
         from .export import program
@@ -165,14 +200,17 @@ class RecurrentPolicy(GaussianPolicy):
         decay: float = 1e-6,
         weight: Array | None = None,
     ) -> float:
-        """Trains on episodes o (N, T, do) towards targets (N, T, du), precisions (N, T, du, du); returns the loss.
+        """Trains on episodes o (N, T, do) towards targets (N, T, du), precisions (N, T, du, du);
+        returns the loss.
 
-        The loss is that of `NeuralPolicy.fit`, the mean over the steps by `weight` (N, T); gradients go back to the
-        first step. `batch` counts steps. Raises NumericalError, and keeps the old weights, where it is not finite, and
-        InputError where there are no episodes.
+        The loss is that of `NeuralPolicy.fit`, the mean over the steps by `weight` (N, T);
+        gradients go back to the first step. `batch` counts steps. Raises NumericalError, and keeps
+        the old weights, where it is not finite, and InputError where there are no episodes.
         """
         if o.ndim != 3:
-            raise InputError(f"got observations of shape {o.shape} to remember; expected whole episodes, (N, T, do)")
+            raise InputError(
+                f"got observations of shape {o.shape} to remember; expected whole episodes, (N, T, do)"
+            )
         weight = np.ones(o.shape[:2]) if weight is None else np.asarray(weight, dtype=float)
         seen = np.any(weight > 0, axis=1)
         if not seen.any():
@@ -183,7 +221,16 @@ class RecurrentPolicy(GaussianPolicy):
         Wi, bi = in_units(self.gru["Wi"], self.gru["bi"], old, new)
         above, b0 = in_units(self.weights[0][:, self.size :], self.biases[0], old, new)
         W0 = np.concatenate([self.weights[0][:, : self.size], above], 1)
-        start = [Wi, self.gru["Wh"], bi, self.gru["bh"], W0, *self.weights[1:], b0, *self.biases[1:]]
+        start = [
+            Wi,
+            self.gru["Wh"],
+            bi,
+            self.gru["bh"],
+            W0,
+            *self.weights[1:],
+            b0,
+            *self.biases[1:],
+        ]
         loss = self._loss((o - new[0]) / new[1], target, weight[..., None, None] * precision)
         many = max(4, batch // o.shape[1])
         found, final = minimise(loss, start, len(o), rng, steps, many, rate, decay)
@@ -202,7 +249,9 @@ class RecurrentPolicy(GaussianPolicy):
         unit = torch.nn.GRU(self.do, self.size, batch_first=True, dtype=torch.float64)
 
         def loss_of(parameters: Any, rows: Any) -> Any:
-            h, _ = torch.func.functional_call(unit, dict(zip(names, parameters[:4], strict=True)), (x[rows],))
+            h, _ = torch.func.functional_call(
+                unit, dict(zip(names, parameters[:4], strict=True)), (x[rows],)
+            )
             layers, both = parameters[4:], torch.cat([h, x[rows]], -1)
             half = len(layers) // 2
             out = torch_forward(layers[:half], layers[half:], both.reshape(-1, both.shape[-1]))
@@ -214,7 +263,12 @@ class RecurrentPolicy(GaussianPolicy):
     def state(self) -> State:
         """Returns what `from_state` needs; no memory of episodes."""
         numbers = {name: getattr(self, name) for name in ("centre", "scale", "cov", "low", "high")}
-        return {"kind": "recurrent", "gru": self.gru, "layers": layers_tree(self.weights, self.biases), **numbers}
+        return {
+            "kind": "recurrent",
+            "gru": self.gru,
+            "layers": layers_tree(self.weights, self.biases),
+            **numbers,
+        }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "RecurrentPolicy":
@@ -222,11 +276,19 @@ class RecurrentPolicy(GaussianPolicy):
         gru = state["gru"] if isinstance(state.get("gru"), dict) else {}
         H, do = np.shape(gru.get("Wh", 0.0))[-1], len(state.get("centre", ()))
         layers = layers_form(state, H + do, "du")
-        form: dict[str, Any] = {"kind": str, "layers": layers, "centre": (do,), "scale": (do,), "cov": ("du", "du")}
+        form: dict[str, Any] = {
+            "kind": str,
+            "layers": layers,
+            "centre": (do,),
+            "scale": (do,),
+            "cov": ("du", "du"),
+        }
         form["gru"] = {"Wi": (3 * H, do), "Wh": (3 * H, H), "bi": (3 * H,), "bh": (3 * H,)}
         check_tree(state, form | {"low": ("du",), "high": ("du",)}, "recurrent policy")
         if not layers or not (state["scale"] > 0).all():
-            raise CheckpointError(f"got a policy of {len(layers)} layers, scale {state['scale']}; expected more than 0")
+            raise CheckpointError(
+                f"got a policy of {len(layers)} layers, scale {state['scale']}; expected more than 0"
+            )
         numbers = (state[name] for name in ("centre", "scale", "cov", "low", "high"))
         return cls({name: gru[name] for name in GRU}, *layers_of(state), *numbers)
 
@@ -235,6 +297,8 @@ class RecurrentPolicy(GaussianPolicy):
             self.memory = np.zeros((len(o), self.size))
         if self.memory is None or len(self.memory) != len(o):
             had = 0 if self.memory is None else len(self.memory)
-            raise InputError(f"got {len(o)} episodes after {had}; expected the same ones, or step 0 of others")
+            raise InputError(
+                f"got {len(o)} episodes after {had}; expected the same ones, or step 0 of others"
+            )
         mean, self.memory = self.step(o, self.memory)
         return mean

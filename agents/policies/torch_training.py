@@ -1,4 +1,6 @@
-"""Gradient descent as all policies use it: Adam on minibatches, with a rate that falls to 0 along a cosine."""
+"""Gradient descent as all policies use it: Adam on minibatches, with a rate that falls to 0 along a
+cosine.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +11,9 @@ from lqr import InputError, NumericalError
 
 from ..interfaces import Array
 
-Loss = Callable[[Sequence[Any], Any], Any]  # parameters as tensors, the rows to look at -> the mean loss, a tensor
+Loss = Callable[
+    [Sequence[Any], Any], Any
+]  # parameters as tensors, the rows to look at -> the mean loss, a tensor
 
 
 def minimise(
@@ -24,14 +28,17 @@ def minimise(
     chunk: int | None = None,
     dtype: str = "float64",
 ) -> tuple[list[Array], float]:
-    """Returns the parameters after so many steps on batches of `count` rows, and the mean loss of all rows then.
+    """Returns the parameters after so many steps on batches of `count` rows, and the mean loss of
+    all rows then.
 
-    The last loss is summed up in chunks of rows, where one for all would take too much memory. Raises NumericalError
-    where it is not finite.
+    The last loss is summed up in chunks of rows, where one for all would take too much memory.
+    Raises NumericalError where it is not finite.
     """
     import torch
 
-    P = [torch.as_tensor(p, dtype=getattr(torch, dtype)).clone().requires_grad_() for p in parameters]
+    P = [
+        torch.as_tensor(p, dtype=getattr(torch, dtype)).clone().requires_grad_() for p in parameters
+    ]
     optimiser = torch.optim.Adam(P, lr=rate, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
@@ -47,12 +54,17 @@ def minimise(
             parts = [slice(i, min(i + chunk, count)) for i in range(0, count, chunk)]
             final = sum((s.stop - s.start) / count * float(loss_of(P, s)) for s in parts)
     if not np.isfinite(final):
-        raise NumericalError(f"the policy's loss became {final} in training; lower the learning rate")
+        raise NumericalError(
+            f"the policy's loss became {final} in training; lower the learning rate"
+        )
     return [p.detach().double().numpy() for p in P], final
 
 
-def used(weight: Array | None, o: Array, target: Array, precision: Array) -> tuple[Array, Array, Array, Array]:
-    """Returns the rows (M, .) of data (..., .) that weigh more than 0, and their weights (M,), by default 1.
+def used(
+    weight: Array | None, o: Array, target: Array, precision: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Returns the rows (M, .) of data (..., .) that weigh more than 0, and their weights (M,), by
+    default 1.
 
     Raises InputError where there is none.
     """

@@ -69,7 +69,8 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
 
 
 def make_task(name: str, **settings: Any) -> Any:
-    """Builds a task by its name, `randomised:NAME`, or `gymnasium:ENV_ID`, with its constructor's settings.
+    """Builds a task by its name, `randomised:NAME`, or `gymnasium:ENV_ID`, with its constructor's
+    settings.
 
     Raises InputError for an unknown name.
     """

@@ -1,17 +1,20 @@
-"""A Gaussian process for each coordinate's change of state, with a length scale for each input (ARD).
+"""A Gaussian process for each coordinate's change of state, with a length scale for each input
+(ARD).
 
-Hyper-parameters maximise the marginal likelihood of a random subset (scikit-learn's, by L-BFGS, from the last ones).
-The posterior then rests on all data through inducing points (deterministic training conditional: Quinonero-Candela &
-Rasmussen, A unifying view of sparse approximate Gaussian process regression, 2005, section 6), which averages noise
-over all of them; where every transition is an inducing point, it is the exact one. The points are those of the data
-that the others explain least (pivoted Cholesky: Burt et al., Convergence of sparse variational inference, 2020): on
-trials that crowd around a few trajectories, random ones explain the rest up to ten times worse.
+Hyper-parameters maximise the marginal likelihood of a random subset (scikit-learn's, by L-BFGS,
+from the last ones). The posterior then rests on all data through inducing points (deterministic
+training conditional: Quinonero-Candela & Rasmussen, A unifying view of sparse approximate Gaussian
+process regression, 2005, section 6), which averages noise over all of them; where every transition
+is an inducing point, it is the exact one. The points are those of the data that the others explain
+least (pivoted Cholesky: Burt et al., Convergence of sparse variational inference, 2020): on trials
+that crowd around a few trajectories, random ones explain the rest up to ten times worse.
 
-Measured on trials of `reacher_four` (6 + 2 inputs, 12 iterations = 4800 transitions; CPU seconds of one core; error of
-the next iteration's changes of state, in units of their spread): scikit-learn on 200 transitions, 30 steps of L-BFGS,
-0.5 s, 0.0015; GPyTorch 1.15 (all outputs in one batch) on the same, 60 steps of Adam 0.8 s, 0.054, 200 steps 2.4 s,
-0.008; scikit-learn on 400 transitions 3.7 s, 0.0002. With hyper-parameters of 200 and 300 inducing points, in all
-0.8 s, the error is 0.0005, prediction and tangent at 200 points take 3 ms each.
+Measured on trials of `reacher_four` (6 + 2 inputs, 12 iterations = 4800 transitions; CPU seconds of
+one core; error of the next iteration's changes of state, in units of their spread): scikit-learn on
+200 transitions, 30 steps of L-BFGS, 0.5 s, 0.0015; GPyTorch 1.15 (all outputs in one batch) on the
+same, 60 steps of Adam 0.8 s, 0.054, 200 steps 2.4 s, 0.008; scikit-learn on 400 transitions 3.7 s,
+0.0002. With hyper-parameters of 200 and 300 inducing points, in all 0.8 s, the error is 0.0005,
+prediction and tangent at 200 points take 3 ms each.
 """
 
 import warnings
@@ -26,7 +29,9 @@ from lqr import InputError
 
 from ..base import Array, ChangeModel, Units
 
-one_thread = threadpool_limits.wrap(limits=1, user_api="blas")  # small products: more threads only wait for each other
+one_thread = threadpool_limits.wrap(
+    limits=1, user_api="blas"
+)  # small products: more threads only wait for each other
 BOUNDS = {
     "variance": (1e-3, 1e4),
     "length": (0.1, 1e3),
@@ -37,30 +42,47 @@ JITTER = 1e-10  # of the variance
 
 
 class GaussianProcess(ChangeModel):
-    """`subset` transitions for the hyper-parameters, `inducing` and at most `most` of all for the posterior."""
+    """`subset` transitions for the hyper-parameters, `inducing` and at most `most` of all for the
+    posterior.
+    """
 
     word = "gp"
 
-    def __init__(self, subset: int = 200, inducing: int = 300, most: int = 10_000, iterations: int = 30):
+    def __init__(
+        self, subset: int = 200, inducing: int = 300, most: int = 10_000, iterations: int = 30
+    ):
         if min(subset, inducing, most, iterations) < 1:
             given = f"subset {subset}, inducing {inducing}, most {most}, iterations {iterations}"
             raise InputError(f"got {given}; expected whole numbers, 1 or more")
         super().__init__(subset=subset, inducing=inducing, most=most, iterations=iterations)
-        self.subset, self.inducing, self.most, self.iterations = subset, inducing, most, iterations
-        self.theta = np.zeros((0, 0))  # (dx, n + 3), logs of variance, length scales, slope and noise variance
+        self.subset = subset
+        self.inducing = inducing
+        self.most = most
+        self.iterations = iterations
+        self.theta = np.zeros(
+            (0, 0)
+        )  # (dx, n + 3), logs of variance, length scales, slope and noise variance
         self.points = np.zeros((0, 0))  # (m, n), the inducing ones
         self.weights = np.zeros((0, 0))  # (dx, m), of the kernel at the points in the mean
-        self.prior, self.post = np.zeros((0, 0, 0)), np.zeros((0, 0, 0))  # (dx, m, m), Cholesky factors
-        self._product: tuple[Array, Array] | None = None  # what `_bumps` multiplies by, made from these
+        self.prior, self.post = (
+            np.zeros((0, 0, 0)),
+            np.zeros((0, 0, 0)),
+        )  # (dx, m, m), Cholesky factors
+        # what `_bumps` multiplies by, made from these
+        self._product: tuple[Array, Array] | None = None
 
     @one_thread
-    def _fit(self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator) -> None:
+    def _fit(
+        self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator
+    ) -> None:
         z, y = z[usual], y[usual]
         if len(self.theta) != y.shape[1] or self.theta.shape[1] != z.shape[1] + 3:
             self.theta = np.tile(_first(z.shape[1]), (y.shape[1], 1))
         if len(z) > 2:  # fewer say nothing of length scales
             rows = rng.permutation(len(z))[: self.subset]
-            self.theta = np.stack([self._learn(z[rows], y[rows, i], th) for i, th in enumerate(self.theta)])
+            self.theta = np.stack(
+                [self._learn(z[rows], y[rows, i], th) for i, th in enumerate(self.theta)]
+            )
         if len(z) > self.most:
             rows = np.sort(rng.permutation(len(z))[: self.most])
             z, y = z[rows], y[rows]
@@ -79,10 +101,14 @@ class GaussianProcess(ChangeModel):
         kernel = kernel + ConstantKernel(1.0, BOUNDS["slope"]) * DotProduct(0.0, "fixed")
         kernel = kernel + WhiteKernel(1.0, BOUNDS["noise"])
         for theta in (start, _first(n)):
-            process = GaussianProcessRegressor(kernel.clone_with_theta(theta), optimizer=self._search, alpha=1e-9)
+            process = GaussianProcessRegressor(
+                kernel.clone_with_theta(theta), optimizer=self._search, alpha=1e-9
+            )
             try:
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # an irrelevant input's length scale lies at its bound
+                    warnings.simplefilter(
+                        "ignore"
+                    )  # an irrelevant input's length scale lies at its bound
                     return process.fit(z, y).kernel_.theta
             except np.linalg.LinAlgError:  # the last hyper-parameters are singular on this subset
                 continue
@@ -92,12 +118,19 @@ class GaussianProcess(ChangeModel):
         from scipy.optimize import minimize
 
         found = minimize(
-            objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": self.iterations}
+            objective,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": self.iterations},
         )
         return found.x, found.fun
 
     def _least_explained(self, z: Array) -> Array:
-        """Returns rows of z, each the one that those before it explain least, by the mean of the correlations."""
+        """Returns rows of z, each the one that those before it explain least, by the mean of the
+        correlations.
+        """
         left, factor, rows = np.ones(len(z)), np.zeros((min(self.inducing, len(z)), len(z))), []
         for i in range(len(factor)):
             worst = int(np.argmax(left))
@@ -111,7 +144,9 @@ class GaussianProcess(ChangeModel):
         return np.array(rows)
 
     def _condition(self, z: Array, y: Array, theta: Array) -> tuple[Array, Array, Array]:
-        """Returns the weights (m,) of the posterior mean and the two Cholesky factors of the posterior variance."""
+        """Returns the weights (m,) of the posterior mean and the two Cholesky factors of the
+        posterior variance.
+        """
         noise, K = np.exp(theta[-1]), _kernel(theta, self.points, self.points)
         L = np.linalg.cholesky(K + JITTER * np.diag(np.diagonal(K)))
         A = solve_triangular(L, _kernel(theta, self.points, z), lower=True)
@@ -144,10 +179,11 @@ class GaussianProcess(ChangeModel):
         return rate * pull + slope
 
     def _bumps(self, z: Array) -> Iterator[Array]:
-        """Yields variance * correlation * weight of the points z, a thousand at a time, (M, dx, m): the mean without
-        the slope, point by point.
+        """Yields variance * correlation * weight of the points z, a thousand at a time, (M, dx, m):
+        the mean without the slope, point by point.
 
-        All outputs at once, from one product: |z - p|^2 / l^2 = z^2 / l^2 - 2 z p / l^2 + p^2 / l^2.
+        All outputs at once, from one product: |z - p|^2 / l^2 = z^2 / l^2 - 2 z p / l^2 + p^2 /
+        l^2.
         """
         if self._product is None:
             rate = np.exp(-2 * self.theta[:, 1:-2])[:, None]  # (dx, 1, n)
@@ -159,14 +195,27 @@ class GaussianProcess(ChangeModel):
         columns, scale = self._product
         for part in _chunks(z):
             power = np.concatenate([part**2, part, np.ones((len(part), 1))], 1) @ columns
-            yield np.exp(np.minimum(power, 0.0, out=power), out=power).reshape(len(part), *scale.shape) * scale
+            yield (
+                np.exp(np.minimum(power, 0.0, out=power), out=power).reshape(
+                    len(part), *scale.shape
+                )
+                * scale
+            )
 
     def _state(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("theta", "points", "weights", "prior", "post")}
+        return {
+            name: getattr(self, name) for name in ("theta", "points", "weights", "prior", "post")
+        }
 
     def _form(self) -> dict[str, Any]:
         square = ("dx", "m", "m")
-        return {"theta": ("dx", "h"), "points": ("m", "n"), "weights": ("dx", "m"), "prior": square, "post": square}
+        return {
+            "theta": ("dx", "h"),
+            "points": ("m", "n"),
+            "weights": ("dx", "m"),
+            "prior": square,
+            "post": square,
+        }
 
     def _load(self, state: dict[str, Any]) -> None:
         for name, value in state.items():

@@ -1,8 +1,9 @@
 """Perceptrons side by side, each with a linear path beside it, as models of the change of state.
 
-All members are one batch of matrix products. The linear path starts at the least-squares solution and the rest near 0,
-so that a handful of transitions gives a linear model, and what is bent is learnt as the data show it. Training stops
-where transitions that were held out are explained best, for each member by itself.
+All members are one batch of matrix products. The linear path starts at the least-squares solution
+and the rest near 0, so that a handful of transitions gives a linear model, and what is bent is
+learnt as the data show it. Training stops where transitions that were held out are explained best,
+for each member by itself.
 """
 
 from abc import ABC, abstractmethod
@@ -19,32 +20,58 @@ from ..threads import one_thread
 from .fused_forward import advance_mean, folded
 from .multistep_loss import run_lengths, unrolled
 
-Params = dict[str, Any]  # torch tensors of float32: A (E, n, dx), and of layer i W{i} (E, in, out), b{i} (E, 1, out)
+Params = dict[
+    str, Any
+]  # torch tensors of float32: A (E, n, dx), and of layer i W{i} (E, in, out), b{i} (E, 1, out)
 
 
 class Perceptrons(ChangeModel, ABC):
-    """What networks share: data held out or drawn once, training, tangents. They add `_loss`, `_judge`, `_predict`."""
+    """What networks share: data held out or drawn once, training, tangents. They add `_loss`,
+    `_judge`, `_predict`.
+    """
 
-    heads = 1  # outputs per coordinate of the state: the mean, and maybe the logarithm of the variance
+    # outputs per coordinate of the state: the mean, and maybe the logarithm of the variance
+    heads = 1
     logs: tuple[str, ...] = ()  # parameters that are logarithms of variances, (E, 1, dx)
     bootstrap = False  # whether each member draws its own training set, with replacement
 
     def __init__(
-        self, members: int, hidden: tuple[int, ...], steps: int, rate: float, batch: int, unroll: int, screen: bool
+        self,
+        members: int,
+        hidden: tuple[int, ...],
+        steps: int,
+        rate: float,
+        batch: int,
+        unroll: int,
+        screen: bool,
     ):
-        """`unroll` is how many steps ahead the loss looks, see `dynamics.networks.multistep_loss`; `screen` leaves
-        gross outliers out.
+        """`unroll` is how many steps ahead the loss looks, see `dynamics.networks.multistep_loss`;
+        `screen` leaves gross outliers out.
 
-        An object that is pushed now and then moves by outliers alone: a model that is to know it must see them.
+        An object that is pushed now and then moves by outliers alone: a model that is to know it
+        must see them.
         """
         if screen not in (0, 1):
             raise InputError(f"screen is {screen!r}; expected True or False")
         if not hidden or min(members, steps, batch, unroll, *hidden) < 1 or not rate > 0:
             given = f"members {members}, hidden {hidden}, steps {steps}, rate {rate}, batch {batch}, unroll {unroll}"
-            raise InputError(f"got {given}; expected a hidden layer or more, and all numbers above 0")
-        super().__init__(hidden=tuple(hidden), steps=steps, rate=rate, batch=batch, unroll=unroll, screen=int(screen))
+            raise InputError(
+                f"got {given}; expected a hidden layer or more, and all numbers above 0"
+            )
+        super().__init__(
+            hidden=tuple(hidden),
+            steps=steps,
+            rate=rate,
+            batch=batch,
+            unroll=unroll,
+            screen=int(screen),
+        )
         self.unroll, self.screen = unroll, bool(screen)
-        self.members_, self.hidden, self.steps, self.rate, self.batch = members, tuple(hidden), steps, rate, batch
+        self.members_ = members
+        self.hidden = tuple(hidden)
+        self.steps = steps
+        self.rate = rate
+        self.batch = batch
         self.params: Params = {}
         self.fold: Any = None  # what `dynamics.networks.fused_forward` makes of them
         self.born: Units | None = None  # the units of the data at the last fresh start
@@ -52,22 +79,27 @@ class Perceptrons(ChangeModel, ABC):
         self.rows = np.zeros((members, 0), np.int64)  # (E, K), each member's training set
 
     def fit(self, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
-        """Learns from all transitions so far, (M, dx), (M, du), (M, dx), of which earlier ones come first.
+        """Learns from all transitions so far, (M, dx), (M, du), (M, dx), of which earlier ones come
+        first.
 
-        With `unroll`, rows count as consecutive where each begins with the state that the last one ended with.
-        Raises InputError where shapes do not fit or a number is not finite.
+        With `unroll`, rows count as consecutive where each begins with the state that the last one
+        ended with. Raises InputError where shapes do not fit or a number is not finite.
         """
         self._ends = np.asarray(x, dtype=float), np.asarray(xnext, dtype=float)
         super().fit(x, u, xnext, rng)
         del self._ends
 
-    def _fit(self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator) -> None:
+    def _fit(
+        self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator
+    ) -> None:
         import torch
 
         with one_thread():
             self._draw(len(z), rng)
             kept = np.flatnonzero(usual & ~self.held)
-            rows = kept[np.searchsorted(kept, self.rows) % len(kept)]  # the next one stands in for an outlier
+            rows = kept[
+                np.searchsorted(kept, self.rows) % len(kept)
+            ]  # the next one stands in for an outlier
             held = np.flatnonzero(self.held & usual)[-2000:]
             fresh = before is None or self._outgrown()
             if fresh:
@@ -78,7 +110,11 @@ class Perceptrons(ChangeModel, ABC):
                 self._rescale(before)
             if len(held) > 1:
                 Z, Y = (torch.as_tensor(a, dtype=torch.float32) for a in (z, y))
-                many = run_lengths(*self._ends, 2 * usual + self.held) if self.unroll > 1 else np.ones(len(z), int)
+                many = (
+                    run_lengths(*self._ends, 2 * usual + self.held)
+                    if self.unroll > 1
+                    else np.ones(len(z), int)
+                )
                 self._train(Z, Y, rows, held, many, (2 if fresh else 1) * self.steps, rng)
             self._judge(z, y, held)
 
@@ -99,9 +135,11 @@ class Perceptrons(ChangeModel, ABC):
 
     @abstractmethod
     def _loss(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
-        """Returns the losses (E, M, dx) of inputs (E, M, n) and targets (E, M, dx), and what the next step is given.
+        """Returns the losses (E, M, dx) of inputs (E, M, n) and targets (E, M, dx), and what the
+        next step is given.
 
-        `last` is what the last step of an open-loop prediction gave: its error, and maybe more; None at the first.
+        `last` is what the last step of an open-loop prediction gave: its error, and maybe more;
+        None at the first.
         """
 
     def _score(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
@@ -112,7 +150,9 @@ class Perceptrons(ChangeModel, ABC):
         """Looks at the trained network's errors on the rows that were held out."""
 
     def _draw(self, M: int, rng: np.random.Generator) -> None:
-        """Decides, once for each transition that is new, whether it is held out, and which members see it how often."""
+        """Decides, once for each transition that is new, whether it is held out, and which members
+        see it how often.
+        """
         if len(self.held) > M:  # other data
             self.held, self.rows = np.zeros(0, bool), np.zeros((self.members_, 0), np.int64)
         known, new = len(self.held), M - len(self.held)
@@ -122,24 +162,32 @@ class Perceptrons(ChangeModel, ABC):
         held = np.repeat(chosen, self.unroll)[:new]
         train = known + np.flatnonzero(~held)
         rows = rng.choice(train, (self.members_, len(train))) if self.bootstrap else train[None]
-        self.held, self.rows = np.concatenate([self.held, held]), np.concatenate([self.rows, rows], 1)
+        self.held = np.concatenate([self.held, held])
+        self.rows = np.concatenate([self.rows, rows], 1)
 
     def forget(self, count: int) -> None:
         """Is told that the first `count` transitions will not be given again.
 
-        Where they are whole fits' rounds, no more than they is lost; else others stand in for them in later draws.
+        Where they are whole fits' rounds, no more than they is lost; else others stand in for them
+        in later draws.
         """
-        gone = int((~self.held[:count]).sum())  # each round has as many columns of `rows` as transitions to train on
+        gone = int(
+            (~self.held[:count]).sum()
+        )  # each round has as many columns of `rows` as transitions to train on
         self.held, rows = self.held[count:], self.rows[:, gone:] - count
         self.rows = np.where(rows < 0, rows % max(len(self.held), 1), rows)
 
     def _outgrown(self) -> bool:
-        """Returns whether some coordinate spreads twice or half as wide as at the last fresh start."""
+        """Returns whether some coordinate spreads twice or half as wide as at the last fresh
+        start.
+        """
         assert self.units is not None
         assert self.born is not None
         if ((self.units.rate == 0) != (self.born.rate == 0)).any():
             return True
-        both = [(a[a > 0], b[a > 0]) for a, b in zip(self.units[1::2], self.born[1::2], strict=True)]
+        both = [
+            (a[a > 0], b[a > 0]) for a, b in zip(self.units[1::2], self.born[1::2], strict=True)
+        ]
         return any((np.abs(np.log(a / b)) > np.log(2)).any() for a, b in both)
 
     def _start(self, Z: Array, Y: Array, rng: np.random.Generator) -> Params:
@@ -150,12 +198,17 @@ class Perceptrons(ChangeModel, ABC):
         sizes = (n, *self.hidden, self.heads * dx)
         params: dict[str, Array] = {}
         for i, (a, b) in enumerate(pairwise(sizes)):
-            params[f"W{i}"], params[f"b{i}"] = rng.standard_normal((E, a, b)) / np.sqrt(a), np.zeros((E, 1, b))
+            params[f"W{i}"] = rng.standard_normal((E, a, b)) / np.sqrt(a)
+            params[f"b{i}"] = np.zeros((E, 1, b))
         params[f"W{len(self.hidden)}"] *= 0.01
         gram = np.swapaxes(Z, 1, 2) @ Z + 1e-4 * max(Z.shape[1], 1) * np.eye(n)
         params["A"] = np.linalg.solve(gram, np.swapaxes(Z, 1, 2) @ Y)
         if self.heads > 1:  # the variance starts at what the linear path leaves
-            left = ((Y - Z @ params["A"]) ** 2).mean(1, keepdims=True) if len(Z[0]) > n else np.ones((E, 1, dx))
+            left = (
+                ((Y - Z @ params["A"]) ** 2).mean(1, keepdims=True)
+                if len(Z[0]) > n
+                else np.ones((E, 1, dx))
+            )
             params[f"b{len(self.hidden)}"][..., dx:] = np.log(np.clip(left, np.exp(-9.0), 1.0))
         params.update(self._extra(dx))
         return {name: torch.as_tensor(value, dtype=torch.float32) for name, value in params.items()}
@@ -167,7 +220,9 @@ class Perceptrons(ChangeModel, ABC):
         assert self.units is not None
         varies = self.units.rate > 0
         ratio = np.where(varies, before.rate / np.where(varies, self.units.rate, 1.0), 1.0)
-        shift = (self.units.centre - before.centre) * before.rate  # old input = shift + ratio * new input
+        shift = (
+            self.units.centre - before.centre
+        ) * before.rate  # old input = shift + ratio * new input
         gain = before.spread / self.units.spread  # new output = gain * old output + offset
         offset = (before.change - self.units.change) / self.units.spread
         p = {name: value.double().numpy() for name, value in self.params.items()}
@@ -177,15 +232,28 @@ class Perceptrons(ChangeModel, ABC):
         p[W][..., :dx] *= gain
         p[b][..., :dx] = gain * (p[b][..., :dx] + shift @ p["A"][:, None]) + offset
         p["A"] = ratio[:, None] * p["A"] * gain
-        p = {name: value + 2 * np.log(gain) if name in self.logs else value for name, value in p.items()}
+        p = {
+            name: value + 2 * np.log(gain) if name in self.logs else value
+            for name, value in p.items()
+        }
         if self.heads > 1:
             p[b][..., dx:] += 2 * np.log(gain)
-        self.params = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in p.items()}
+        self.params = {
+            name: torch.as_tensor(value, dtype=torch.float32) for name, value in p.items()
+        }
 
     def _train(
-        self, Z: Any, Y: Any, sets: Array, held: Array, many: Array, steps: int, rng: np.random.Generator
+        self,
+        Z: Any,
+        Y: Any,
+        sets: Array,
+        held: Array,
+        many: Array,
+        steps: int,
+        rng: np.random.Generator,
     ) -> None:
-        """Adam with a rate that falls along a cosine; keeps each member as it was when its held-out loss was least.
+        """Adam with a rate that falls along a cosine; keeps each member as it was when its held-out
+        loss was least.
 
         `many` (M,) is how many rows follow one another from each row on.
         """
@@ -209,13 +277,16 @@ class Perceptrons(ChangeModel, ABC):
                 with torch.no_grad():
                     loss = total(self._score, unseen)
                     if least is None:
-                        least, best = loss, {name: value.detach().clone() for name, value in params.items()}
+                        least = loss
+                        best = {name: value.detach().clone() for name, value in params.items()}
                     better = loss < least
                     least = torch.where(better, loss, least)
                     for name, value in params.items():
                         best[name][better] = value.detach()[better]
             if step < steps:
-                draw = rng.integers(rows.shape[1], size=(self.members_, min(self.batch, rows.shape[1])))
+                draw = rng.integers(
+                    rows.shape[1], size=(self.members_, min(self.batch, rows.shape[1]))
+                )
                 batch = rows[members, torch.as_tensor(draw)]
                 optimiser.zero_grad()
                 (total(self._loss, batch).sum() + self._penalty(params)).backward()
@@ -224,7 +295,9 @@ class Perceptrons(ChangeModel, ABC):
                 optimiser.step()
                 schedule.step()
         if not torch.isfinite(least).all():
-            raise NumericalError(f"a network's held-out loss became {least.tolist()}; lower its learning rate")
+            raise NumericalError(
+                f"a network's held-out loss became {least.tolist()}; lower its learning rate"
+            )
         self.params = best
 
     def _forward(self, params: Params, z: Any) -> Any:
@@ -237,7 +310,11 @@ class Perceptrons(ChangeModel, ABC):
         h = torch.baddbmm(params[f"b{len(self.hidden)}"], h, params[f"W{len(self.hidden)}"])
         dx = params["A"].shape[-1]
         straight = torch.bmm(z, params["A"])
-        return h + straight if self.heads == 1 else torch.cat([h[..., :dx] + straight, h[..., dx:]], -1)
+        return (
+            h + straight
+            if self.heads == 1
+            else torch.cat([h[..., :dx] + straight, h[..., dx:]], -1)
+        )
 
     def _outputs(self, z: Array) -> Array:
         """Returns the outputs (E, M, heads * dx) for inputs (M, n)."""
@@ -277,7 +354,9 @@ class Perceptrons(ChangeModel, ABC):
     def _form(self) -> dict[str, Any]:
         E = self.members_
         params: dict[str, Any] = {"A": (E, "n", "dx"), **{name: (E, 1, "dx") for name in self.logs}}
-        for i, (a, b) in enumerate(pairwise(("n", *self.hidden, "dx" if self.heads == 1 else "outputs"))):
+        for i, (a, b) in enumerate(
+            pairwise(("n", *self.hidden, "dx" if self.heads == 1 else "outputs"))
+        ):
             params |= {f"W{i}": (E, a, b), f"b{i}": (E, 1, b)}
         born = {"centre": ("n",), "rate": ("n",), "change": ("dx",), "spread": ("dx",)}
         return {"params": params, "born": born, "held": ("M",), "rows": (E, "K")}
@@ -285,8 +364,13 @@ class Perceptrons(ChangeModel, ABC):
     def _load(self, state: dict[str, Any]) -> None:
         import torch
 
-        self.params = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in state["params"].items()}
+        self.params = {
+            name: torch.as_tensor(value, dtype=torch.float32)
+            for name, value in state["params"].items()
+        }
         self.born = Units(**state["born"])
         self.held, self.rows = state["held"] > 0, state["rows"].astype(np.int64)
         if self.rows.size and not (self.rows.min() >= 0 and self.rows.max() < len(self.held)):
-            raise CheckpointError(f"{self.word}/rows: expected numbers of the {len(self.held)} transitions")
+            raise CheckpointError(
+                f"{self.word}/rows: expected numbers of the {len(self.held)} transitions"
+            )

@@ -1,7 +1,9 @@
-"""A probabilistic ensemble: networks that each predict a mean and a variance, on data drawn with replacement.
+"""A probabilistic ensemble: networks that each predict a mean and a variance, on data drawn with
+replacement.
 
-Chua, Calandra, McAllister & Levine, Deep Reinforcement Learning in a Handful of Trials using Probabilistic Dynamics
-Models (2018), section 4 and appendix A.1: the variance tells noise, the members' disagreement what is not known.
+Chua, Calandra, McAllister & Levine, Deep Reinforcement Learning in a Handful of Trials using
+Probabilistic Dynamics Models (2018), section 4 and appendix A.1: the variance tells noise, the
+members' disagreement what is not known.
 """
 
 from typing import Any
@@ -38,7 +40,9 @@ class Ensemble(Perceptrons):
         z, units = self._ask(x, u)
         mean, var = self._moments(z)
         shape = (len(mean), *np.shape(x))
-        return x + (units.change + units.spread * mean).reshape(shape), (units.spread**2 * var).reshape(shape)
+        return x + (units.change + units.spread * mean).reshape(shape), (
+            units.spread**2 * var
+        ).reshape(shape)
 
     def tangents(self, x: Array, u: Array) -> Array:
         """Returns each member's exact Jacobian of its mean of x', (E, ..., dx, n)."""
@@ -64,28 +68,34 @@ class Ensemble(Perceptrons):
         return mean, params["low"] + softplus(log - params["low"])
 
     def _loss(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
-        """Each term weighed by its standard deviation, held fixed: else a member may call noise what it finds hard.
+        """Each term weighed by its standard deviation, held fixed: else a member may call noise
+        what it finds hard.
 
-        Seitzer, Tavakoli, Antic & Martius, On the Pitfalls of Heteroscedastic Uncertainty Estimation (2022), beta 1/2.
+        Seitzer, Tavakoli, Antic & Martius, On the Pitfalls of Heteroscedastic Uncertainty
+        Estimation (2022), beta 1/2.
         """
         gap, log, last = self._errors(params, z, y, last)
         return (gap**2 * (-log).exp() + log) * (0.5 * last[1]).exp(), last
 
     def _score(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
-        """Returns twice the negative log-likelihoods of Student's t with 4 degrees of freedom, less a constant.
+        """Returns twice the negative log-likelihoods of Student's t with 4 degrees of freedom, less
+        a constant.
 
-        Under a Gaussian, a blow or two among the transitions that were held out would outweigh all others, and no
-        training would seem to help.
+        Under a Gaussian, a blow or two among the transitions that were held out would outweigh all
+        others, and no training would seem to help.
         """
         import torch
 
         gap, log, last = self._errors(params, z, y, last)
         return 5 * torch.log1p(gap**2 * (-log).exp() / 4) + log, last
 
-    def _errors(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any, tuple[Any, Any]]:
+    def _errors(
+        self, params: Params, z: Any, y: Any, last: Any
+    ) -> tuple[Any, Any, tuple[Any, Any]]:
         """Returns errors and log-variances so far, and both as the next step takes them.
 
-        Further steps ahead teach the mean alone: their variance is the sum of those of the steps, held fixed.
+        Further steps ahead teach the mean alone: their variance is the sum of those of the steps,
+        held fixed.
         """
         import torch
 

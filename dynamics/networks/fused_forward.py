@@ -1,7 +1,9 @@
-"""One step of many trajectories through networks, fused: units folded into the layers, single precision.
+"""One step of many trajectories through networks, fused: units folded into the layers, single
+precision.
 
-A tile of 32 columns runs through all layers before the next one does, so that it stays in the fastest cache, and the
-products keep their sums in vector registers. Layers are (inputs, outputs), padded with zeros to one size for all.
+A tile of 32 columns runs through all layers before the next one does, so that it stays in the
+fastest cache, and the products keep their sums in vector registers. Layers are (inputs, outputs),
+padded with zeros to one size for all.
 """
 
 from typing import Any, NamedTuple
@@ -14,15 +16,24 @@ from lqr.kernels.simd import tile
 
 from ..base import Array
 
-COLUMNS, ROWS = 32, 4  # of a tile: what is computed at once, and what numbers of outputs are rounded up to
-LOG2E, HALF, LARGEST, BIAS = np.float32(1 / np.log(2)), np.float32(0.5), np.float32(126), np.float32(127)
-_near = np.polynomial.Chebyshev.interpolate(np.exp2, 6, [-0.5, 0.5])  # as good as single precision is
+COLUMNS, ROWS = (
+    32,
+    4,
+)  # of a tile: what is computed at once, and what numbers of outputs are rounded up to
+LOG2E = np.float32(1 / np.log(2))
+HALF = np.float32(0.5)
+LARGEST = np.float32(126)
+BIAS = np.float32(127)
+_near = np.polynomial.Chebyshev.interpolate(
+    np.exp2, 6, [-0.5, 0.5]
+)  # as good as single precision is
 POWER = tuple(np.float32(c) for c in _near.convert(kind=np.polynomial.Polynomial).coef)
 _add_tile = tile(ROWS, COLUMNS // 16, False, 16)
 
 
 class Folded(NamedTuple):
-    """Networks of E members and L layers from [x; u] to the change of state and, maybe, minus the log of its variance.
+    """Networks of E members and L layers from [x; u] to the change of state and, maybe, minus the
+    log of its variance.
 
     All but `centre` and `sizes` are float32.
     """
@@ -37,14 +48,18 @@ class Folded(NamedTuple):
 
 
 def folded(model: Any) -> Folded:
-    """Returns the networks of a `Perceptrons` in the units of x and u, made once as long as they stay the same.
+    """Returns the networks of a `Perceptrons` in the units of x and u, made once as long as they
+    stay the same.
 
     Raises InputError before the first fit.
     """
     if model.units is None:
         raise InputError(f"the model {model.word!r} has seen nothing; fit it first")
     parts = [model.units, *model.params.values()]
-    now = [id(part) for part in parts], [part._version for part in parts[1:]]  # which counts changes in place
+    now = (
+        [id(part) for part in parts],
+        [part._version for part in parts[1:]],
+    )  # which counts changes in place
     if model.fold is None or model.fold[0] != now:
         model.fold = now, parts, _fold(model)  # parts that are kept are no others' ids
     result: Folded = model.fold[2]
@@ -63,7 +78,8 @@ def _fold(model: Any) -> Folded:
     if model.heads > 1:
         b[..., dx:] = -b[..., dx:] - 2 * np.log(spread)
         W[..., dx:] *= -1
-        # exp of the softly bounded logarithm, high - softplus(high - log), then low + softplus(. - low)
+        # exp of the softly bounded logarithm, high - softplus(high - log), then low + softplus(. -
+        # low)
         least, most = (spread**2 * np.exp(p["low"]))[:, 0], (np.exp(-p["high"]) / spread**2)[:, 0]
     sizes = [len(inputs), *(-(-p[f"W{i}"].shape[2] // ROWS) * ROWS for i in range(last + 1))]
     E, L, width = len(W), last + 1, max(sizes)
@@ -89,7 +105,9 @@ def _exp(x):
     y = y if y < LARGEST else LARGEST
     whole = np.int32(y + BIAS + HALF)  # rounded, and how 2^whole is biased in a float32
     f = y - (np.float32(whole) - BIAS)
-    power = POWER[0] + f * (POWER[1] + f * (POWER[2] + f * (POWER[3] + f * (POWER[4] + f * (POWER[5] + f * POWER[6])))))
+    power = POWER[0] + f * (
+        POWER[1] + f * (POWER[2] + f * (POWER[3] + f * (POWER[4] + f * (POWER[5] + f * POWER[6]))))
+    )
     return power * np.int32(whole << 23).view(np.float32)
 
 
@@ -152,7 +170,8 @@ def _write(z, centre, rows, count):
 def advance(X, U, first, last, member, noise, W, b, A, centre, sizes, least, most):
     """Draws the states first+1..last of X (N, P, H+1, dx) under U (N, H, du).
 
-    Step t of particle p goes through member[t, p], with the noise[t, p] (dx,), standard normal, for all sequences.
+    Step t of particle p goes through member[t, p], with the noise[t, p] (dx,), standard normal, for
+    all sequences.
     """
     N, dx, du = X.shape[0], X.shape[3], U.shape[2]
     z, here, there = _scratch(dx + du, W.shape[2])
@@ -173,9 +192,11 @@ def advance(X, U, first, last, member, noise, W, b, A, centre, sizes, least, mos
 
 @kernel
 def advance_mean(X, U, W, b, A, centre, sizes):
-    """Writes the states 1..H of X (N, 1, H+1, dx) under U (N, H, du), by the mean of the members' means.
+    """Writes the states 1..H of X (N, 1, H+1, dx) under U (N, H, du), by the mean of the members'
+    means.
 
-    States are kept in double precision: small differences of states count where slopes are followed.
+    States are kept in double precision: small differences of states count where slopes are
+    followed.
     """
     N, dx, du, E = X.shape[0], X.shape[3], U.shape[2], W.shape[1]
     z, here, there = _scratch(dx + du, W.shape[2])

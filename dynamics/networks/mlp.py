@@ -1,4 +1,6 @@
-"""A network trained on all data, whose uncertainty is what it leaves unexplained in transitions that were held out."""
+"""A network trained on all data, whose uncertainty is what it leaves unexplained in transitions
+that were held out.
+"""
 
 from typing import Any
 
@@ -31,7 +33,9 @@ class Network(Perceptrons):
         return gap**2, (gap,)
 
     def _judge(self, z: Array, y: Array, held: Array) -> None:
-        """Takes the covariance of the held-out residuals, with two pseudo-samples of uncorrelated ones beside them."""
+        """Takes the covariance of the held-out residuals, with two pseudo-samples of uncorrelated
+        ones beside them.
+        """
         if len(held) < 2:
             self.residual = np.eye(y.shape[1])  # nobody knows
             return

@@ -1,7 +1,8 @@
 """Mixtures of Gaussians by expectation-maximisation, written as two matrix products per step.
 
-A log density is linear in the features [1, z, z z'], so all components' log densities are one product, and the moments
-that the responsibilities weigh are its transpose (Dempster, Laird & Rubin 1977; starts: Arthur & Vassilvitskii 2007).
+A log density is linear in the features [1, z, z z'], so all components' log densities are one
+product, and the moments that the responsibilities weigh are its transpose (Dempster, Laird & Rubin
+1977; starts: Arthur & Vassilvitskii 2007).
 """
 
 from typing import NamedTuple
@@ -20,7 +21,9 @@ class Mixture(NamedTuple):
 
 
 def features(z: Array) -> Array:
-    """Returns [1, z, the products z_i z_j for i <= j], (M, 1 + d + d (d+1) / 2), of points (M, d)."""
+    """Returns [1, z, the products z_i z_j for i <= j], (M, 1 + d + d (d+1) / 2), of points (M,
+    d).
+    """
     M, d = z.shape
     phi, first = np.ones((M, 1 + d + d * (d + 1) // 2)), 1 + d
     phi[:, 1:first] = z
@@ -62,7 +65,9 @@ def maximise(phi: Array, share: Array, floor: float) -> Mixture:
     i, j = np.triu_indices(d)
     sums = share.T @ phi
     moments = sums / sums[:, :1]
-    means = moments[:, 1 : 1 + d].copy()  # in one piece, as a saved one is read: sums then agree to the last bit
+    means = moments[
+        :, 1 : 1 + d
+    ].copy()  # in one piece, as a saved one is read: sums then agree to the last bit
     covs = np.empty((len(sums), d, d))
     covs[:, i, j] = covs[:, j, i] = moments[:, 1 + d :] - means[:, i] * means[:, j]
     covs[:, range(d), range(d)] = np.maximum(covs[:, range(d), range(d)], 0.0) + floor
@@ -70,7 +75,9 @@ def maximise(phi: Array, share: Array, floor: float) -> Mixture:
 
 
 def start(z: Array, phi: Array, K: int, floor: float, rng: np.random.Generator) -> Mixture:
-    """Returns components around K points that are drawn far from each other, each with the points nearest to it."""
+    """Returns components around K points that are drawn far from each other, each with the points
+    nearest to it.
+    """
     square = (z**2).sum(1)
     centres, far = [int(rng.integers(len(z)))], np.full(len(z), np.inf)
     for _ in range(K - 1):
@@ -84,8 +91,12 @@ def start(z: Array, phi: Array, K: int, floor: float, rng: np.random.Generator) 
     return maximise(phi, np.eye(len(centres))[distance.argmin(1)], floor)
 
 
-def fit_mixture(phi: Array, mixture: Mixture, steps: int, floor: float, tolerance: float = 1e-3) -> Mixture:
-    """Returns the mixture after at most so many steps of expectation-maximisation, fewer once it gains no more."""
+def fit_mixture(
+    phi: Array, mixture: Mixture, steps: int, floor: float, tolerance: float = 1e-3
+) -> Mixture:
+    """Returns the mixture after at most so many steps of expectation-maximisation, fewer once it
+    gains no more.
+    """
     before = -np.inf
     for _ in range(steps):
         share, log_density = responsibilities(log_densities(phi, mixture))

@@ -11,10 +11,12 @@ from .normal_inverse_wishart import NormalInverseWishart, asked, learnt
 
 
 class Linearised:
-    """Says: around here [x; u] spreads as it did so far, and x' - x follows the model's tangent, with its noise.
+    """Says: around here [x; u] spreads as it did so far, and x' - x follows the model's tangent,
+    with its noise.
 
-    The model is fitted to the last `window` transitions at every update. Where it has `tangents`, the members' own, a
-    step on which they disagree gets a weaker prior than one on which they agree.
+    The model is fitted to the last `window` transitions at every update. Where it has `tangents`,
+    the members' own, a step on which they disagree gets a weaker prior than one on which they
+    agree.
     """
 
     def __init__(self, model: Model, seed: int = 0, most: float = 10.0, window: int = MOST):
@@ -27,10 +29,14 @@ class Linearised:
         """Adds transitions (M, .) and fits the model to all that are kept."""
         learnt(x, u, xnext, self.history.width)
         self.updates += 1
-        self.history.teach(self.model, x, u, xnext, np.random.default_rng([self.seed, self.updates]))
+        self.history.teach(
+            self.model, x, u, xnext, np.random.default_rng([self.seed, self.updates])
+        )
 
     def at(self, x: Array, u: Array, xnext: Array) -> NormalInverseWishart:
-        """Returns the prior of each step, (C, T), linearised at the mean of the samples there, (C, T, N, .)."""
+        """Returns the prior of each step, (C, T), linearised at the mean of the samples there, (C,
+        T, N, .).
+        """
         asked(x, u, xnext, self.history.width)
         dx = x.shape[-1]
         x, u = x.mean(2), u.mean(2)
@@ -41,11 +47,18 @@ class Linearised:
         joint = G @ spread
         explained = joint @ np.swapaxes(G, -1, -2)
         across = np.swapaxes(joint, -1, -2)
-        cov = np.block([[np.broadcast_to(spread, (*x.shape[:2], *spread.shape)), across], [joint, explained + noise]])
+        cov = np.block(
+            [
+                [np.broadcast_to(spread, (*x.shape[:2], *spread.shape)), across],
+                [joint, explained + noise],
+            ]
+        )
         cov = 0.5 * (cov + np.swapaxes(cov, -1, -2))
         strength = self._strength(x, u, spread, noise)
         z = np.concatenate([x, u, mean - x], -1)
-        return NormalInverseWishart(z, cov * strength[..., None, None], np.ones(x.shape[:2]), strength)
+        return NormalInverseWishart(
+            z, cov * strength[..., None, None], np.ones(x.shape[:2]), strength
+        )
 
     def state(self) -> dict[str, Any]:
         """Returns all that `load_state` needs, as a tree of arrays and numbers."""
@@ -61,18 +74,23 @@ class Linearised:
             self.model.load_state(state["model"])
 
     def _spread(self) -> Array:
-        """Returns the covariance of all [x; u] that are kept, (n, n), with something for each direction without any."""
+        """Returns the covariance of all [x; u] that are kept, (n, n), with something for each
+        direction without any.
+        """
         assert self.history.seen is not None
         z = np.concatenate(self.history.seen[:2], -1)
         variance = z.var(0)
         variance = np.maximum(variance, 1e-12 * np.maximum((z**2).max(0), 1e-12))
-        return np.cov(z.T, bias=True) + np.diag(1e-6 * variance) if len(z) > 1 else np.diag(variance)
+        return (
+            np.cov(z.T, bias=True) + np.diag(1e-6 * variance) if len(z) > 1 else np.diag(variance)
+        )
 
     def _strength(self, x: Array, u: Array, spread: Array, noise: Array) -> Array:
         """Returns each step's relative strength, (C, T), of geometric mean 1 before it is bounded.
 
-        n0 pseudo-samples of covariance `spread` let a coefficient's row vary by noise_i / n0 spread^-1. So the members'
-        tangents, whose rows vary by V_i, are worth n / dx sum_i noise_i / tr(spread V_i) pseudo-samples.
+        n0 pseudo-samples of covariance `spread` let a coefficient's row vary by noise_i / n0
+        spread^-1. So the members' tangents, whose rows vary by V_i, are worth n / dx sum_i noise_i
+        / tr(spread V_i) pseudo-samples.
         """
         members = getattr(self.model, "tangents", None)
         if members is None:

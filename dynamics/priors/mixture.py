@@ -1,7 +1,9 @@
-"""A mixture of Gaussians over [x; u; x' - x], pooled over conditions and iterations, as a prior for local models.
+"""A mixture of Gaussians over [x; u; x' - x], pooled over conditions and iterations, as a prior for
+local models.
 
-Each component is a rough linear model of a region. At a time step the components are weighed by how well they explain
-the samples there, and their mixture's moments become the prior (Levine & Abbeel 2014, section 4).
+Each component is a rough linear model of a region. At a time step the components are weighed by how
+well they explain the samples there, and their mixture's moments become the prior (Levine & Abbeel
+2014, section 4).
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """Files and folders that are there as a whole or not at all, and reading that trusts nothing.
 
-What is written goes aside, to the disk, and is then renamed: neither a kill nor a power cut leaves a half of it.
+What is written goes aside, to the disk, and is then renamed: neither a kill nor a power cut leaves
+a half of it.
 """
 
 import contextlib
@@ -36,7 +37,9 @@ def write_file(path: str | Path, content: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it that are missing, known to the disk. Raises StorageError."""
+    """Makes a folder and those above it that are missing, known to the disk. Raises
+    StorageError.
+    """
     try:
         missing = [one for one in (folder, *folder.parents) if not one.exists()]
         for one in reversed(missing):
@@ -49,7 +52,9 @@ def make_folder(folder: Path) -> None:
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Writes a folder of files as a whole or not at all, in place of one of that name. Raises StorageError."""
+    """Writes a folder of files as a whole or not at all, in place of one of that name. Raises
+    StorageError.
+    """
     aside = folder.parent / f".tmp-{folder.name}-{os.getpid()}"
     make_folder(folder.parent)
     try:
@@ -70,10 +75,11 @@ def read_json(path: str | Path, limit: int = 1 << 24) -> dict[str, Any]:
 
 
 def read_file(path: Path, limit: int, exactly: int | None = None) -> bytes:
-    """Returns the content of a regular file of bounded size; never follows a link, never waits on a pipe.
+    """Returns the content of a regular file of bounded size; never follows a link, never waits on a
+    pipe.
 
-    Raises CheckpointError, and before anything is read, where the size is above `limit` or is not `exactly`, or where
-    a large file is a hole.
+    Raises CheckpointError, and before anything is read, where the size is above `limit` or is not
+    `exactly`, or where a large file is a hole.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -84,20 +90,29 @@ def read_file(path: Path, limit: int, exactly: int | None = None) -> bytes:
             if status.st_size > limit:
                 raise damaged(path, f"has {status.st_size} bytes, more than the {limit} allowed")
             if exactly is not None and status.st_size != exactly:
-                raise damaged(path, f"has {status.st_size} bytes and not the {exactly} that it was written with")
+                raise damaged(
+                    path,
+                    f"has {status.st_size} bytes and not the {exactly} that it was written with",
+                )
             if status.st_size > SPARSE and status.st_blocks * 512 < status.st_size // 100:
                 raise damaged(path, f"has {status.st_size} bytes, nearly all of them a hole")
             return file.read(status.st_size)
     except (OSError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise damaged(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise damaged(
+            path, f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
 
 
 def parse_json(path: Path, content: bytes) -> dict[str, Any]:
-    """Returns the object in a file's content; no NaN, no key twice. Raises CheckpointError, naming `path`."""
+    """Returns the object in a file's content; no NaN, no key twice. Raises CheckpointError, naming
+    `path`.
+    """
     try:
-        value = json.loads(content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        value = json.loads(
+            content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique
+        )
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"is no valid JSON: {str(error)[:120]}") from None
     if not isinstance(value, dict):
@@ -113,7 +128,8 @@ def damaged(path: Path, reason: str) -> CheckpointError:
 
 
 def clean_up(folder: str | Path) -> None:
-    """Removes what a killed writer left half-written in a folder, and brings back what it had only moved away.
+    """Removes what a killed writer left half-written in a folder, and brings back what it had only
+    moved away.
 
     Raises StorageError.
     """
@@ -130,7 +146,8 @@ def clean_up(folder: str | Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Removes a file or a folder; a folder is renamed first, so that no half of it is taken for a whole.
+    """Removes a file or a folder; a folder is renamed first, so that no half of it is taken for a
+    whole.
 
     Raises StorageError.
     """
@@ -148,7 +165,11 @@ def discard(path: Path) -> None:
 
 def folders_by_number(parent: Path, prefix: str) -> Iterator[tuple[int, Path]]:
     """Yields (number, folder) of the folders named prefix + number, the highest number first."""
-    found = [(int(p.name[len(prefix) :]), p) for p in parent.iterdir() if re.fullmatch(prefix + r"\d{1,9}", p.name)]
+    found = [
+        (int(p.name[len(prefix) :]), p)
+        for p in parent.iterdir()
+        if re.fullmatch(prefix + r"\d{1,9}", p.name)
+    ]
     yield from sorted(found, reverse=True)
 
 
@@ -186,7 +207,9 @@ def _put_in_place(aside: Path, folder: Path) -> None:
 
 
 def _refused(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"cannot write {path}: {error.strerror or error}; is there room, and may you write?")
+    return StorageError(
+        f"cannot write {path}: {error.strerror or error}; is there room, and may you write?"
+    )
 
 
 def _refuse_constant(word: str) -> None:

@@ -1,8 +1,10 @@
-"""Trees of arrays and numbers in verified folders: atomic to write, checked to the last bit before they are believed.
+"""Trees of arrays and numbers in verified folders: atomic to write, checked to the last bit before
+they are believed.
 
-A folder holds arrays.safetensors, meta.json and MANIFEST.json, which lists the size and the SHA-256 of the others.
-It is written aside, flushed to the disk and renamed, so it is there as a whole or not at all. Nothing is pickled,
-nothing named in a file is imported, and nothing is parsed before its digest has been compared.
+A folder holds arrays.safetensors, meta.json and MANIFEST.json, which lists the size and the SHA-256
+of the others. It is written aside, flushed to the disk and renamed, so it is there as a whole or
+not at all. Nothing is pickled, nothing named in a file is imported, and nothing is parsed before
+its digest has been compared.
 """
 
 import hashlib
@@ -21,31 +23,49 @@ from .files import damaged, parse_json, read_file, read_json, write_folder
 
 FORMAT = 1  # of the folder; a reader refuses any other
 MAX_BYTES = {"MANIFEST.json": 1 << 16, "meta.json": 1 << 22, "arrays.safetensors": 1 << 32}
-DTYPES = {"float64", "float32", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"}
+DTYPES = {
+    "float64",
+    "float32",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint64",
+    "uint32",
+    "uint16",
+    "uint8",
+    "bool",
+}
 
 Tree = Mapping[str, Any]
 
 
-def save_tree(folder: str | Path, tree: Tree, meta: Tree | None = None, finite: bool = True) -> None:
+def save_tree(
+    folder: str | Path, tree: Tree, meta: Tree | None = None, finite: bool = True
+) -> None:
     """Writes a tree and a JSON-able `meta` as a verified folder, in place of a folder of that name.
 
-    tree: nested dicts with string keys; leaves are arrays, integers, floats, strings, booleans and None.
-    Raises InputError for another leaf, NumericalError for NaN or infinity (unless `finite` is False) and
-    StorageError where the disk refuses; a folder of that name is then as it was.
+    tree: nested dicts with string keys; leaves are arrays, integers, floats, strings, booleans and
+    None. Raises InputError for another leaf, NumericalError for NaN or infinity (unless `finite` is
+    False) and StorageError where the disk refuses; a folder of that name is then as it was.
     """
     folder = Path(folder)
     arrays: dict[str, np.ndarray] = {}
     shape = _split(tree, "", arrays, finite)
     contents = {"format": FORMAT, "finite": finite, "tree": shape, "meta": dict(meta or {})}
     files = {"arrays.safetensors": _to_safetensors(arrays), "meta.json": _to_json(contents)}
-    digests = {name: {"bytes": len(b), "sha256": hashlib.sha256(b).hexdigest()} for name, b in files.items()}
+    digests = {
+        name: {"bytes": len(b), "sha256": hashlib.sha256(b).hexdigest()}
+        for name, b in files.items()
+    }
     write_folder(folder, {**files, "MANIFEST.json": _to_json(digests)})
 
 
 def load_tree(folder: str | Path, finite: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns the tree and the meta of a folder that `save_tree` wrote, with the same `finite`.
 
-    Raises CheckpointError, naming the file and the reason, for everything that is not exactly as it was written.
+    Raises CheckpointError, naming the file and the reason, for everything that is not exactly as it
+    was written.
     """
     folder = Path(folder)
     manifest = read_json(folder / "MANIFEST.json", MAX_BYTES["MANIFEST.json"])
@@ -53,8 +73,14 @@ def load_tree(folder: str | Path, finite: bool = True) -> tuple[dict[str, Any], 
         raise damaged(folder / "MANIFEST.json", f"lists {sorted(manifest)}")
     contents: dict[str, bytes] = {}
     for name, entry in manifest.items():
-        if not isinstance(entry, dict) or set(entry) != {"bytes", "sha256"} or type(entry["bytes"]) is not int:
-            raise damaged(folder / "MANIFEST.json", f"says of {name} something else than its bytes and sha256")
+        if (
+            not isinstance(entry, dict)
+            or set(entry) != {"bytes", "sha256"}
+            or type(entry["bytes"]) is not int
+        ):
+            raise damaged(
+                folder / "MANIFEST.json", f"says of {name} something else than its bytes and sha256"
+            )
         contents[name] = read_file(folder / name, MAX_BYTES[name], entry["bytes"])
         if entry["sha256"] != hashlib.sha256(contents[name]).hexdigest():
             raise damaged(folder / name, "its digest is not the manifest's")
@@ -63,22 +89,33 @@ def load_tree(folder: str | Path, finite: bool = True) -> tuple[dict[str, Any], 
         raise CheckpointError(
             f"{folder}: got format {meta.get('format')!r}, expected {FORMAT}; it is of another version"
         )
-    if set(meta) != {"format", "finite", "tree", "meta"} or not all(type(meta[k]) is dict for k in ("tree", "meta")):
+    if set(meta) != {"format", "finite", "tree", "meta"} or not all(
+        type(meta[k]) is dict for k in ("tree", "meta")
+    ):
         raise damaged(folder / "meta.json", f"has the keys {sorted(meta)}")
     if meta["finite"] is not finite:
-        raise damaged(folder / "meta.json", f"says finite = {meta['finite']!r:.40}, where {finite} was expected")
-    arrays = _from_safetensors(folder / "arrays.safetensors", contents["arrays.safetensors"], finite)
+        raise damaged(
+            folder / "meta.json",
+            f"says finite = {meta['finite']!r:.40}, where {finite} was expected",
+        )
+    arrays = _from_safetensors(
+        folder / "arrays.safetensors", contents["arrays.safetensors"], finite
+    )
     tree = _join(meta["tree"], arrays, folder / "meta.json")
     if arrays:
-        raise damaged(folder / "arrays.safetensors", f"holds arrays that the tree does not name: {sorted(arrays)[:3]}")
+        raise damaged(
+            folder / "arrays.safetensors",
+            f"holds arrays that the tree does not name: {sorted(arrays)[:3]}",
+        )
     return tree, meta["meta"]
 
 
 def check_tree(tree: Any, expected: Mapping[str, Any], where: str) -> None:
-    """Raises CheckpointError where a tree has other keys, shapes or kinds than expected; `where` is what it names.
+    """Raises CheckpointError where a tree has other keys, shapes or kinds than expected; `where` is
+    what it names.
 
-    expected: for each key a type, a shape of finite floats, or a mapping again. A letter in a shape stands for one and
-    the same size wherever it is.
+    expected: for each key a type, a shape of finite floats, or a mapping again. A letter in a shape
+    stands for one and the same size wherever it is.
     """
     _check_tree(tree, expected, where, {})
 
@@ -87,14 +124,18 @@ def _check_tree(tree: Any, expected: Mapping[str, Any], where: str, sizes: dict[
     advice = "it is of another task, method or version"
     if not isinstance(tree, dict) or set(tree) != set(expected):
         found = sorted(tree) if isinstance(tree, dict) else type(tree).__name__
-        raise CheckpointError(f"{where}: got {str(found)[:200]}, expected {sorted(expected)}; {advice}")
+        raise CheckpointError(
+            f"{where}: got {str(found)[:200]}, expected {sorted(expected)}; {advice}"
+        )
     for key, form in expected.items():
         value = tree[key]
         if isinstance(form, Mapping):
             _check_tree(value, form, f"{where}/{key}", sizes)
         elif isinstance(form, type):
             if type(value) is not form:
-                raise CheckpointError(f"{where}/{key}: got {value!r:.80}, expected a {form.__name__}; {advice}")
+                raise CheckpointError(
+                    f"{where}/{key}: got {value!r:.80}, expected a {form.__name__}; {advice}"
+                )
         else:
             shape = getattr(value, "shape", ())
             if len(shape) == len(form):
@@ -103,31 +144,50 @@ def _check_tree(tree: Any, expected: Mapping[str, Any], where: str, sizes: dict[
                         sizes.setdefault(letter, size)
             asked = tuple(sizes.get(size, size) for size in form)
             if not isinstance(value, np.ndarray) or shape != asked or value.dtype != float:
-                found = f"shape {shape} of {value.dtype}" if isinstance(value, np.ndarray) else repr(value)[:80]
-                raise CheckpointError(f"{where}/{key}: got {found}, expected {asked} of float64; {advice}")
+                found = (
+                    f"shape {shape} of {value.dtype}"
+                    if isinstance(value, np.ndarray)
+                    else repr(value)[:80]
+                )
+                raise CheckpointError(
+                    f"{where}/{key}: got {found}, expected {asked} of float64; {advice}"
+                )
 
 
 def _split(tree: Any, path: str, arrays: dict[str, np.ndarray], finite: bool) -> Any:
-    """Returns the tree as JSON; its arrays go to `arrays`, and {"$array": path} stands in their place."""
+    """Returns the tree as JSON; its arrays go to `arrays`, and {"$array": path} stands in their
+    place.
+    """
     if isinstance(tree, Mapping):
         for key in tree:
             if not isinstance(key, str) or not re.fullmatch(r"[^$/][^/]*", key):
-                raise InputError(f"{path or 'tree'}: got the key {key!r}; expected a string without $ or / in it")
-        return {key: _split(value, f"{path}/{key}" if path else key, arrays, finite) for key, value in tree.items()}
+                raise InputError(
+                    f"{path or 'tree'}: got the key {key!r}; expected a string without $ or / in it"
+                )
+        return {
+            key: _split(value, f"{path}/{key}" if path else key, arrays, finite)
+            for key, value in tree.items()
+        }
     if isinstance(tree, np.generic):
         tree = tree.item()
     if isinstance(tree, np.ndarray):
         if tree.dtype.name not in DTYPES:
-            raise InputError(f"{path}: got an array of {tree.dtype}; expected one of {', '.join(sorted(DTYPES))}")
+            raise InputError(
+                f"{path}: got an array of {tree.dtype}; expected one of {', '.join(sorted(DTYPES))}"
+            )
         if finite and not np.isfinite(tree).all():
-            raise NumericalError(f"{path}: the array to be saved holds NaN or infinity; the step before it went wrong")
+            raise NumericalError(
+                f"{path}: the array to be saved holds NaN or infinity; the step before it went wrong"
+            )
         arrays[path] = np.array(tree, dtype=tree.dtype.newbyteorder("="), order="C")
         return {"$array": path}
     if isinstance(tree, float) and not math.isfinite(tree):
         raise NumericalError(f"{path}: got {tree} to save; expected a finite number, or None")
     if tree is None or isinstance(tree, (bool, int, float, str)):
         return tree
-    raise InputError(f"{path}: got a {type(tree).__name__} to save; expected an array, number, string, boolean or None")
+    raise InputError(
+        f"{path}: got a {type(tree).__name__} to save; expected an array, number, string, boolean or None"
+    )
 
 
 def _join(tree: Any, arrays: dict[str, np.ndarray], path: Path) -> Any:
@@ -156,7 +216,15 @@ def _from_safetensors(path: Path, content: bytes, finite: bool) -> dict[str, np.
 
     try:
         arrays = {name: np.array(value) for name, value in load(content).items()}
-    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, MemoryError) as error:
+    except (
+        SafetensorError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         raise damaged(path, f"is no safetensors file: {error}") from None
     for name, value in arrays.items():
         if value.dtype.name not in DTYPES:

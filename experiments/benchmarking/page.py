@@ -11,7 +11,9 @@ from ..engine.run_folder import RESULT
 from ..peers import CURVE, DONE
 from .suites import Entry, Record, Suite
 
-Curve = np.ndarray  # (rows, 4): steps of the task, measure, CPU seconds without the grading, distance (m) or NaN
+Curve = (
+    np.ndarray
+)  # (rows, 4): steps of the task, measure, CPU seconds without the grading, distance (m) or NaN
 Curves = dict[Entry, dict[int, Curve]]  # of each contestant, by seed
 
 
@@ -29,13 +31,19 @@ def curve(folder: Path, entry: Entry) -> Curve | None:
     else:
         rows = tables.read(folder / "metrics.csv") if (folder / RESULT).exists() else []
         cpu = np.cumsum([row.get("cpu", np.nan) for row in tables.read(folder / "timing.csv")])
-    told = [(row["env_steps"], row[entry.measure], row.get("graded_distance", np.nan)) for row in rows]
-    found = [(steps, value, spent, far) for (steps, value, far), spent in zip(told, cpu, strict=False)]
+    told = [
+        (row["env_steps"], row[entry.measure], row.get("graded_distance", np.nan)) for row in rows
+    ]
+    found = [
+        (steps, value, spent, far) for (steps, value, far), spent in zip(told, cpu, strict=False)
+    ]
     return np.array(found) if found else None
 
 
 def reached(found: Curve, level: float, lower: bool) -> float:
-    """Returns the steps after which the measure was first as good as the level, infinite where it never was."""
+    """Returns the steps after which the measure was first as good as the level, infinite where it
+    never was.
+    """
     good = found[:, 1] <= level if lower else found[:, 1] >= level
     return float(found[np.argmax(good), 0]) if good.any() else np.inf
 
@@ -57,7 +65,12 @@ def rows_of(suite: Suite, curves: Curves) -> list[dict[str, str]]:
     for entry, by_seed in curves.items():
         for seed, found in by_seed.items():
             at = reached(found, levels[entry.task], suite.lower) if entry.task in levels else np.nan
-            numbers = {"steps": found[-1, 0], "measure": found[-1, 1], "cpu_seconds": found[-1, 2], "reached": at}
+            numbers = {
+                "steps": found[-1, 0],
+                "measure": found[-1, 1],
+                "cpu_seconds": found[-1, 2],
+                "reached": at,
+            }
             numbers["distance"] = found[-1, 3]
             named = {"task": entry.task, "who": entry.name.replace(",", ";"), "seed": str(seed)}
             rows.append(named | {key: repr(float(value)) for key, value in numbers.items()})
@@ -65,17 +78,27 @@ def rows_of(suite: Suite, curves: Curves) -> list[dict[str, str]]:
 
 
 def page(suite: Suite, curves: Curves) -> str:
-    """Returns the table in Markdown: mean, standard deviation and each seed; published rows stand below, marked."""
+    """Returns the table in Markdown: mean, standard deviation and each seed; published rows stand
+    below, marked.
+    """
     lines = [suite.text, ""]
     levels = dict(suite.levels)
     for task in dict.fromkeys(entry.task for entry in curves):
         level = f" | steps to {levels[task]:g}" if task in levels else ""
-        far = any(np.isfinite(one[-1, 3]) for e in curves if e.task == task for one in curves[e].values())
+        far = any(
+            np.isfinite(one[-1, 3]) for e in curves if e.task == task for one in curves[e].values()
+        )
         level += " | distance, each (m)" if far else ""
-        lines += [f"**{task}**", "", f"| who | seeds | steps | mean | deviation | each{level} | CPU s |"]
+        lines += [
+            f"**{task}**",
+            "",
+            f"| who | seeds | steps | mean | deviation | each{level} | CPU s |",
+        ]
         lines += ["|" + "---|" * (lines[-1].count("|") - 1)]
         for entry in (e for e in curves if e.task == task):
-            lines.append(_row(entry, list(curves[entry].values()), levels.get(task), suite.lower, far))
+            lines.append(
+                _row(entry, list(curves[entry].values()), levels.get(task), suite.lower, far)
+            )
         for record in (r for r in suite.records if r.task == task):
             spread = f"{record.spread:.4g}" if record.spread else ""
             cells = [
@@ -97,17 +120,33 @@ def _row(entry: Entry, found: list[Curve], level: float | None, lower: bool, far
     at = [] if level is None else [reached(one, level, lower) for one in found]
     spread = f"{np.std(ends, ddof=1):.2g}" if len(ends) > 1 else ""
     told = [", ".join(f"{end:.4g}" for end in ends)]
-    told += [", ".join("never" if np.isinf(steps) else f"{steps:.0f}" for steps in at)] if at else []
+    told += (
+        [", ".join("never" if np.isinf(steps) else f"{steps:.0f}" for steps in at)] if at else []
+    )
     if far:
         left = [one[-1, 3] for one in found]
-        told += [f"{np.mean(left):.3f}: " + ", ".join(f"{d:.3f}" for d in left) if np.isfinite(left).all() else ""]
+        told += [
+            f"{np.mean(left):.3f}: " + ", ".join(f"{d:.3f}" for d in left)
+            if np.isfinite(left).all()
+            else ""
+        ]
     steps = f"{max(one[-1, 0] for one in found):.0f}"
-    cells = [entry.name, str(len(found)), steps, f"**{np.mean(ends):.4g}**", spread, *told, f"{np.mean(cpu):.0f}"]
+    cells = [
+        entry.name,
+        str(len(found)),
+        steps,
+        f"**{np.mean(ends):.4g}**",
+        spread,
+        *told,
+        f"{np.mean(cpu):.0f}",
+    ]
     return f"| {' | '.join(cells)} |"
 
 
 def draw(suite: Suite, task: str, curves: Curves) -> bytes:
-    """Returns the picture of a task as PNG: means over the seeds, and their range, against the steps."""
+    """Returns the picture of a task as PNG: means over the seeds, and their range, against the
+    steps.
+    """
     import io
 
     import matplotlib
@@ -120,14 +159,27 @@ def draw(suite: Suite, task: str, curves: Curves) -> bytes:
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(7.0, 4.2))
         for entry, colour in zip(
-            (e for e in curves if e.task == task), plt.get_cmap("tab10")(np.arange(10)), strict=False
+            (e for e in curves if e.task == task),
+            plt.get_cmap("tab10")(np.arange(10)),
+            strict=False,
         ):
             if found := list(curves[entry].values()):
                 shortest = min(map(len, found))
-                steps, values = found[0][:shortest, 0], np.stack([one[:shortest, 1] for one in found])
-                axis.plot(steps, values.mean(0), color=colour, lw=1.5, label=f"{entry.name} ({len(found)} seeds)")
-                axis.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.15, lw=0)
-        for record, style in zip((r for r in suite.records if r.task == task), ("--", ":", "-.", "--"), strict=False):
+                steps = found[0][:shortest, 0]
+                values = np.stack([one[:shortest, 1] for one in found])
+                axis.plot(
+                    steps,
+                    values.mean(0),
+                    color=colour,
+                    lw=1.5,
+                    label=f"{entry.name} ({len(found)} seeds)",
+                )
+                axis.fill_between(
+                    steps, values.min(0), values.max(0), color=colour, alpha=0.15, lw=0
+                )
+        for record, style in zip(
+            (r for r in suite.records if r.task == task), ("--", ":", "-.", "--"), strict=False
+        ):
             _published(axis, record, style)
         axis.set(xlabel="steps of the task", ylabel="cost" if suite.lower else "return")
         if suite.lower:

@@ -1,4 +1,6 @@
-"""All prior global models side by side: what they make of recorded trials, and what is learned with each of them."""
+"""All prior global models side by side: what they make of recorded trials, and what is learned with
+each of them.
+"""
 
 import csv
 import dataclasses
@@ -30,7 +32,9 @@ MARKS = (100, 200)  # rollouts at which the table says what was learned
 
 
 class Plan(NamedTuple):
-    """What is compared; it is saved, and a comparison goes on only under the plan that it began with."""
+    """What is compared; it is saved, and a comparison goes on only under the plan that it began
+    with.
+    """
 
     experiment: str
     priors: tuple[str, ...]  # none is all
@@ -41,9 +45,11 @@ class Plan(NamedTuple):
 
 
 def run(plan: Plan, path: Path, jobs: int = 1) -> int:
-    """Compares, and leaves the tables and the figure in the folder. Returns 0, or 128 + the signal that stopped it.
+    """Compares, and leaves the tables and the figure in the folder. Returns 0, or 128 + the signal
+    that stopped it.
 
-    Raises InputError for a plan that cannot be, CheckpointError for a folder that holds another comparison.
+    Raises InputError for a plan that cannot be, CheckpointError for a folder that holds another
+    comparison.
     """
     plan = plan._replace(priors=plan.priors or tuple(PRIORS))
     experiment, config = checked(plan, jobs)
@@ -62,7 +68,9 @@ def run(plan: Plan, path: Path, jobs: int = 1) -> int:
     picture = draw(plan.priors, models, costs)
     write_file(path / FIGURE, picture)
     write_file(path / PAGE, document(plan, models, costs, picture).encode())
-    print(f"\nlook at {path / PAGE}\nfigure {path / FIGURE}, tables {path / MODELS} and {path / LEARNED}")
+    print(
+        f"\nlook at {path / PAGE}\nfigure {path / FIGURE}, tables {path / MODELS} and {path / LEARNED}"
+    )
     if stop.asked:
         print("stopped; the same command goes on with what is missing")
     return 128 + stop.asked if stop.asked else 0
@@ -72,7 +80,9 @@ def checked(plan: Plan, jobs: int) -> tuple[catalogue.Experiment, Any]:
     """Returns the experiment and its config under the plan's settings."""
     experiment = catalogue.load(plan.experiment)
     if not hasattr(experiment.config, "prior"):
-        raise InputError(f"{plan.experiment} has no prior; expected an experiment whose method fits local models")
+        raise InputError(
+            f"{plan.experiment} has no prior; expected an experiment whose method fits local models"
+        )
     for word in plan.priors:
         if word not in PRIORS:
             raise InputError(f"unknown prior {word!r}; {catalogue.nearest(word, PRIORS)}")
@@ -87,17 +97,23 @@ def checked(plan: Plan, jobs: int) -> tuple[catalogue.Experiment, Any]:
 
 
 def claim(path: Path, plan: Plan) -> None:
-    """Makes the folder, or takes up the comparison in it if it has this plan and was made by this version."""
+    """Makes the folder, or takes up the comparison in it if it has this plan and was made by this
+    version.
+    """
     mine = json.loads(json.dumps({**plan._asdict(), "version": versions.own_version()}))
     if (path / PLAN).exists():
         theirs = read_json(path / PLAN)
         odd = sorted(key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key))
         if odd:
-            raise CheckpointError(f"{path}: got a comparison that differs in {', '.join(odd)}; take another --out")
+            raise CheckpointError(
+                f"{path}: got a comparison that differs in {', '.join(odd)}; take another --out"
+            )
         return
     make_folder(path)
     if any(path.iterdir()):
-        raise CheckpointError(f"{path}: got a folder that is not empty; expected a new one, or that of a comparison")
+        raise CheckpointError(
+            f"{path}: got a folder that is not empty; expected a new one, or that of a comparison"
+        )
     write_file(path / PLAN, json.dumps(mine, indent=1).encode())
 
 
@@ -118,7 +134,11 @@ def judged(plan: Plan, experiment: catalogue.Experiment, config: Any) -> list[di
 
 def learn(plan: Plan, path: Path, jobs: int, stop: Stop) -> None:
     """Runs what is missing of the learning, a sweep over the seeds for each prior."""
-    changed = [word for key, value in plan.settings.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    changed = [
+        word
+        for key, value in plan.settings.items()
+        for word in (f"--{key.replace('_', '-')}", str(value))
+    ]
     for word in plan.priors:
         folder = path / word
         make_folder(folder)
@@ -126,42 +146,73 @@ def learn(plan: Plan, path: Path, jobs: int, stop: Stop) -> None:
             continue
         print(f"learning with the prior {word} ...", flush=True)
         command = [sys.executable, str(RUN), plan.experiment, "--prior", word, *changed]
-        sweep(command, plan.seeds, folder, jobs, stop, say=lambda text: print(f"  {text}", flush=True))
+        sweep(
+            command, plan.seeds, folder, jobs, stop, say=lambda text: print(f"  {text}", flush=True)
+        )
 
 
 def learned(plan: Plan, path: Path) -> list[dict[str, Any]]:
-    """Returns a row for each prior, seed and iteration; the cost is the policy's, where there is one."""
+    """Returns a row for each prior, seed and iteration; the cost is the policy's, where there is
+    one.
+    """
     rows = []
     for word in plan.priors:
         for seed in plan.seeds:
             for row in tables.read(path / word / f"seed_{seed}" / "metrics.csv"):
                 cost = row.get("policy_cost", row["cost"])
-                rows.append({"prior": word, "seed": seed, "rollouts": int(row["rollouts"]), "cost": cost})
+                rows.append(
+                    {"prior": word, "seed": seed, "rollouts": int(row["rollouts"]), "cost": cost}
+                )
     return rows
 
 
-def table(words: Sequence[str], models: list[dict[str, Any]], learned: list[dict[str, Any]]) -> list[str]:
-    """Returns the lines of the table: medians over the iterations, as one blow weighs more than all else, and mean
-    costs over the seeds."""
+def table(
+    words: Sequence[str], models: list[dict[str, Any]], learned: list[dict[str, Any]]
+) -> list[str]:
+    """Returns the lines of the table: medians over the iterations, as one blow weighs more than all
+    else, and mean costs over the seeds."""
     heads = ("prior", "1 step", "10 steps", "log-lik.", "50 %", "90 %", "99 %", "fit ms")
-    keys = ("one_step", "k_step", "log_likelihood", "coverage_50", "coverage_90", "coverage_99", "fit_ms")
+    keys = (
+        "one_step",
+        "k_step",
+        "log_likelihood",
+        "coverage_50",
+        "coverage_90",
+        "coverage_99",
+        "fit_ms",
+    )
     forms = ("{:.0e}", "{:.0e}", "{:.2f}", "{:.0%}", "{:.0%}", "{:.0%}", "{:.0f}")
     marks = [m for m in MARKS if any(row["rollouts"] >= m for row in learned)]
     widths = (12, 7, 8, 8, 5, 5, 5, 6)
-    lines = [" ".join(f"{h:>{w}}" for h, w in zip(heads, widths, strict=True)) + "".join(f"  cost@{m}" for m in marks)]
+    lines = [
+        " ".join(f"{h:>{w}}" for h, w in zip(heads, widths, strict=True))
+        + "".join(f"  cost@{m}" for m in marks)
+    ]
     for word in words:
         own = [row for row in models if row["prior"] == word]
-        cells = [form.format(np.median([row[key] for row in own])) for key, form in zip(keys, forms, strict=True)]
+        cells = [
+            form.format(np.median([row[key] for row in own]))
+            for key, form in zip(keys, forms, strict=True)
+        ]
         line = " ".join(f"{c:>{w}}" for c, w in zip((word, *cells), widths, strict=True))
         lines.append(
-            line + "".join(f"{np.mean(cost_at(learned, word, m)):>10.2f}" for m in marks if cost_at(learned, word, m))
+            line
+            + "".join(
+                f"{np.mean(cost_at(learned, word, m)):>10.2f}"
+                for m in marks
+                if cost_at(learned, word, m)
+            )
         )
     return lines
 
 
 def cost_at(learned: Iterable[Mapping[str, Any]], word: str, rollouts: int) -> list[float]:
     """Returns each seed's cost after the last iteration within that many rollouts."""
-    last = {row["seed"]: row["cost"] for row in learned if row["prior"] == word and row["rollouts"] <= rollouts}
+    last = {
+        row["seed"]: row["cost"]
+        for row in learned
+        if row["prior"] == word and row["rollouts"] <= rollouts
+    }
     return list(last.values())
 
 

@@ -1,4 +1,6 @@
-"""What a prior global model makes of trials that were recorded once, iteration by iteration, for all priors alike."""
+"""What a prior global model makes of trials that were recorded once, iteration by iteration, for
+all priors alike.
+"""
 
 import time
 from collections.abc import Iterator
@@ -18,25 +20,39 @@ STEPS = 10  # of the longer prediction
 
 
 class Recorded(NamedTuple):
-    """The trials of one iteration's controllers: those a model may see, and others that it is judged by."""
+    """The trials of one iteration's controllers: those a model may see, and others that it is
+    judged by.
+    """
 
     seen: lc.Local  # trials (C, N, ...)
     held_out: lc.Local  # trials (C, M, ...)
 
 
 def record(task: Any, method: Any, config: Any, seed: int, held_out: int) -> Iterator[Recorded]:
-    """Yields an iteration's trials, `config.samples` to be seen and `held_out` more, while the method learns."""
+    """Yields an iteration's trials, `config.samples` to be seen and `held_out` more, while the
+    method learns.
+    """
     rng, every = np.random.default_rng(seed), np.arange(task.conditions)
     for iteration in method.train(task, config, np.random.default_rng(seed)):
-        controller, chart = LinearGaussianController(**iteration.state["controller"]), chart_of(task)
+        controller = LinearGaussianController(**iteration.state["controller"])
+        chart = chart_of(task)
         if chart:
             chart = Chart(chart.manifold, iteration.state["origin"])
-        ran = [rollout(task, controller, every, count, rng, chart=chart) for count in (config.samples, held_out)]
-        yield Recorded(*(lc.by_condition(trials, controller, np.ones(len(every)), chart) for trials in ran))
+        ran = [
+            rollout(task, controller, every, count, rng, chart=chart)
+            for count in (config.samples, held_out)
+        ]
+        yield Recorded(
+            *(lc.by_condition(trials, controller, np.ones(len(every)), chart) for trials in ran)
+        )
 
 
-def assess(word: str, task: Any, recorded: list[Recorded], strength: float | None = None) -> Iterator[dict[str, Any]]:
-    """Yields, for each iteration, how the local models under this prior do on the trials they have not seen."""
+def assess(
+    word: str, task: Any, recorded: list[Recorded], strength: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yields, for each iteration, how the local models under this prior do on the trials they have
+    not seen.
+    """
     prior, trials = make_prior(word, task), 0
     for number, (seen, unseen) in enumerate(recorded, 1):
         start = time.process_time()
@@ -54,10 +70,13 @@ def assess(word: str, task: Any, recorded: list[Recorded], strength: float | Non
 
 
 def judged(fit: Fit, unseen: lc.Local) -> dict[str, float]:
-    """Returns the errors of one and of several steps as shares of those of x' = x, the log likelihood in nats per
-    transition, and the shares of coordinates within the intervals of each level."""
+    """Returns the errors of one and of several steps as shares of those of x' = x, the log
+    likelihood in nats per transition, and the shares of coordinates within the intervals of each
+    level."""
     counts = unseen.used > 0  # an episode may end early, or not have taken place
-    found = diagnose(fit, unseen.x, unseen.u, min(STEPS, int(counts.sum(-1).max())), weight=unseen.used)
+    found = diagnose(
+        fit, unseen.x, unseen.u, min(STEPS, int(counts.sum(-1).max())), weight=unseen.used
+    )
     ahead = predictive(fit.posterior, unseen.x[:, :, :-1], unseen.u)
     gap = np.abs(unseen.x[:, :, 1:] - ahead.location)
     spread = np.sqrt(np.diagonal(ahead.scale, axis1=-2, axis2=-1))

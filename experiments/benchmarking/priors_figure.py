@@ -1,4 +1,6 @@
-"""The picture of a comparison of priors: errors on unseen trials, intervals, and learning curves."""
+"""The picture of a comparison of priors: errors on unseen trials, intervals, and learning
+curves.
+"""
 
 import io
 from collections.abc import Sequence
@@ -11,7 +13,9 @@ from ..reports.style import STYLE
 LEVELS = (50, 90, 99)  # per cent
 
 
-def draw(words: Sequence[str], models: list[dict[str, Any]], learned: list[dict[str, Any]]) -> bytes:
+def draw(
+    words: Sequence[str], models: list[dict[str, Any]], learned: list[dict[str, Any]]
+) -> bytes:
     """Returns the picture as PNG."""
     import matplotlib
 
@@ -35,7 +39,9 @@ def draw(words: Sequence[str], models: list[dict[str, Any]], learned: list[dict[
         ):
             axis.set(xlabel="trials so far", ylabel="share of the error of x' = x", yscale="log")
             axis.set_title(title, loc="left")
-        axes[1, 0].set(xlabel="interval, %", ylabel="unseen trials within it, %", xlim=(40, 102), ylim=(0, 102))
+        axes[1, 0].set(
+            xlabel="interval, %", ylabel="unseen trials within it, %", xlim=(40, 102), ylim=(0, 102)
+        )
         axes[1, 0].set_title("Calibration", loc="left")
         axes[1, 1].set(xlabel="trials so far", ylabel="cost of an episode", yscale="log")
         axes[1, 1].set_title("Learning: mean, and all seeds' range", loc="left")
@@ -55,4 +61,6 @@ def _learning(axis: Any, rows: list[dict[str, Any]], colour: Any) -> None:
     if not costs:
         return
     axis.plot(trials, [np.mean(c) for c in costs], "-", color=colour, lw=1.3)
-    axis.fill_between(trials, [min(c) for c in costs], [max(c) for c in costs], color=colour, alpha=0.12, lw=0)
+    axis.fill_between(
+        trials, [min(c) for c in costs], [max(c) for c in costs], color=colour, alpha=0.12, lw=0
+    )

@@ -1,4 +1,6 @@
-"""report.html of a comparison of priors: what came of it in a line, the picture, the figures, and every seed."""
+"""report.html of a comparison of priors: what came of it in a line, the picture, the figures, and
+every seed.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,15 +22,26 @@ MEASURES = {  # column of models.csv -> what people call it
 
 
 def document(
-    plan: Any, models: Sequence[Mapping[str, Any]], learned: Sequence[Mapping[str, Any]], picture: bytes
+    plan: Any,
+    models: Sequence[Mapping[str, Any]],
+    learned: Sequence[Mapping[str, Any]],
+    picture: bytes,
 ) -> str:
     """Returns the page, from the plan and the rows of models.csv and learning.csv."""
     ends = {word: final_costs(learned, word) for word in plan.priors}
     title = f"Priors compared on {plan.experiment}"
     caption = "Errors and calibration on trials that no model saw; learning is the mean over the seeds and their range."
     heads = ["", *plan.priors]
-    judged = [[name, *(_median(models, word, key) for word in plan.priors)] for key, name in MEASURES.items()]
-    parts = page.opening(title, verdict(ends), any(ends.values()), f"{len(plan.seeds)} seeds, {plan.held_out} held out")
+    judged = [
+        [name, *(_median(models, word, key) for word in plan.priors)]
+        for key, name in MEASURES.items()
+    ]
+    parts = page.opening(
+        title,
+        verdict(ends),
+        any(ends.values()),
+        f"{len(plan.seeds)} seeds, {plan.held_out} held out",
+    )
     parts += [page.figure(picture, "png", "Errors, intervals and learning", caption)]
     parts += ["<h2>Local models, medians over the iterations</h2>", page.grid(heads, judged)]
     if any(ends.values()):
@@ -38,7 +51,11 @@ def document(
         ]
         parts += ["<h2>Final cost of every seed</h2>", page.grid(heads, rows)]
     about = {**plan._asdict(), "version": versions.own_version(), **versions.fingerprint()}
-    parts += [page.fold("Plan, versions and machine", page.pairs([(k, page.word(v)) for k, v in about.items()]))]
+    parts += [
+        page.fold(
+            "Plan, versions and machine", page.pairs([(k, page.word(v)) for k, v in about.items()])
+        )
+    ]
     return page.document(title, parts)
 
 
@@ -54,7 +71,9 @@ def verdict(ends: Mapping[str, Mapping[int, float]]) -> str:
         return "The local models were judged; nothing was learned with them yet."
     ranked = sorted(means, key=lambda word: means[word])
     text = f"With the prior {ranked[0]} it ends best: mean final cost {means[ranked[0]]:.3g}"
-    return text + (f", against {means[ranked[1]]:.3g} with {ranked[1]}." if len(ranked) > 1 else ".")
+    return text + (
+        f", against {means[ranked[1]]:.3g} with {ranked[1]}." if len(ranked) > 1 else "."
+    )
 
 
 def _median(models: Sequence[Mapping[str, Any]], word: str, key: str) -> str:

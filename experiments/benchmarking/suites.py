@@ -1,6 +1,8 @@
-"""What `experiments/benchmark.py` compares: who, on which task, by which measure, and what was published about it.
+"""What `experiments/benchmark.py` compares: who, on which task, by which measure, and what was
+published about it.
 
-Published figures are those of REFERENCES, with the source beside them; whatever is not a Record is run here.
+Published figures are those of REFERENCES, with the source beside them; whatever is not a Record is
+run here.
 """
 
 from typing import NamedTuple
@@ -13,7 +15,9 @@ class Entry(NamedTuple):
 
     task: str
     name: str
-    words: tuple[str, ...]  # of experiments/run.py, or of experiments/peers.py where the first is a peer
+    words: tuple[
+        str, ...
+    ]  # of experiments/run.py, or of experiments/peers.py where the first is a peer
     measure: str = "graded_return"  # column of metrics.csv, of the peers' curve
 
     @property
@@ -40,7 +44,9 @@ class Suite(NamedTuple):
     entries: tuple[Entry, ...]
     records: tuple[Record, ...] = ()
     lower: bool = False  # is less better?
-    levels: tuple[tuple[str, float], ...] = ()  # task -> the measure whose first reaching is counted, in steps
+    levels: tuple[
+        tuple[str, float], ...
+    ] = ()  # task -> the measure whose first reaching is counted, in steps
 
 
 GRADED = ("--grade-episodes", "20")
@@ -64,9 +70,8 @@ def _mbbl(task: str, method: str, *words: str) -> Entry:
 # Words of the runs of MBBL: starts, and how much is planned and taught
 SWING = "--initial-std 1 --plans 16 --visited 16 --replay 2 --copies 1"
 SHORT, MIDDLE = "--plan-length 80 --unused 20", "--plan-length 130 --unused 30"
-BALANCE = (
-    "--dither --initial-std 0.1 --trials 5 --iterations 4 --plans 16 --copies-std 0.5 --plan-length 60 --unused 20"
-)
+BALANCE = "--dither --initial-std 0.1 --trials 5 --iterations 4 --plans 16 --copies-std 0.5"
+BALANCE += " --plan-length 60 --unused 20"
 LONG = "--iterations 10 --samples 5 --initial-std 0.5 --min-std 0.1 --smoothing 5 --kl-step 200 --max-kl-step 4000"
 
 SUITES = {
@@ -80,10 +85,43 @@ SUITES = {
             Entry("reacher_four", "mdgps, off-policy", ("reacher_four_mdgps_off",), "policy_cost"),
         ),
         (
-            _curve("reference: controllers", 10.15, 7.66, 5.75, 4.48, 4.05, 3.31, 3.11, 2.71, 2.59, 2.44),
-            _curve("reference: MDGPS on-policy", 10.0, 13.5, 28.5, 9.3, 62.0, 60.8, 6.5, 9.2, 4.2, 4.19),
-            _curve("reference: MDGPS off-policy", 10.0, 47.6, 36.1, 37.1, 31.3, 5.6, 5.2, 4.4, 4.0, 3.48),
-            Record("reacher_four", "iLQR on the true simulator", (10_000.0,), (2.145,), 0.0, "best of 8 starts"),
+            _curve(
+                "reference: controllers",
+                10.15,
+                7.66,
+                5.75,
+                4.48,
+                4.05,
+                3.31,
+                3.11,
+                2.71,
+                2.59,
+                2.44,
+            ),
+            _curve(
+                "reference: MDGPS on-policy", 10.0, 13.5, 28.5, 9.3, 62.0, 60.8, 6.5, 9.2, 4.2, 4.19
+            ),
+            _curve(
+                "reference: MDGPS off-policy",
+                10.0,
+                47.6,
+                36.1,
+                37.1,
+                31.3,
+                5.6,
+                5.2,
+                4.4,
+                4.0,
+                3.48,
+            ),
+            Record(
+                "reacher_four",
+                "iLQR on the true simulator",
+                (10_000.0,),
+                (2.145,),
+                0.0,
+                "best of 8 starts",
+            ),
         ),
         lower=True,
     ),
@@ -96,7 +134,9 @@ SUITES = {
             Entry("Reacher-v5", "PPO", ("PPO", "Reacher-v5", "--steps", "100000")),
             Entry("Pusher-v5", "ilqg_mf", ("pusher", *GRADED)),
             Entry("Pusher-v5", "badmm", ("badmm", "--task", "pusher", *GRADED)),
-            Entry("Pusher-v5", "SAC", ("SAC", "Pusher-v5", "--steps", "100000", "--every", "10000")),
+            Entry(
+                "Pusher-v5", "SAC", ("SAC", "Pusher-v5", "--steps", "100000", "--every", "10000")
+            ),
             Entry("Pusher-v5", "PPO", ("PPO", "Pusher-v5", "--steps", "100000")),
         ),
         levels=(("Reacher-v5", -6.0),),
@@ -104,11 +144,24 @@ SUITES = {
     "mbbl": Suite(
         "Benchmarking Model-Based Reinforcement Learning: mean return of 20 fresh episodes, at most 200 000 steps.",
         (
-            _mbbl("mbbl_acrobot", "ilqg_gps", f"{SWING} --dither --trials 4 --iterations 12 --smoothing 3", SHORT),
-            _mbbl("mbbl_mountain_car", "ilqg_gps", f"{SWING} --iterations 10 --smoothing 10", MIDDLE),
-            _mbbl("mbbl_mountain_car", "ilqg_ld", "--iterations 3 --samples 2 --initial-std 1 --guesses 4"),
+            _mbbl(
+                "mbbl_acrobot",
+                "ilqg_gps",
+                f"{SWING} --dither --trials 4 --iterations 12 --smoothing 3",
+                SHORT,
+            ),
+            _mbbl(
+                "mbbl_mountain_car", "ilqg_gps", f"{SWING} --iterations 10 --smoothing 10", MIDDLE
+            ),
+            _mbbl(
+                "mbbl_mountain_car",
+                "ilqg_ld",
+                "--iterations 3 --samples 2 --initial-std 1 --guesses 4",
+            ),
             _mbbl("mbbl_cartpole", "ilqg_gps", BALANCE),
-            _mbbl("mbbl_cartpole", "badmm", "--iterations 20 --samples 10 --initial-std 1 --min-std 1"),
+            _mbbl(
+                "mbbl_cartpole", "badmm", "--iterations 20 --samples 10 --initial-std 1 --min-std 1"
+            ),
             _mbbl("mbbl_swimmer", "lqr_flm", LONG),
             _mbbl("mbbl_fixed_swimmer", "lqr_flm", LONG),
         ),

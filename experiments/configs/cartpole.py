@@ -1,4 +1,6 @@
-"""Cart-pole swing-up with PILCO's constants: plans in a Gaussian process, from episodes of 4 seconds."""
+"""Cart-pole swing-up with PILCO's constants: plans in a Gaussian process, from episodes of 4
+seconds.
+"""
 
 from agents.tasks.classic.cartpole import CartPole as task
 from gps import ilqg_ld as method

@@ -1,4 +1,6 @@
-"""A point in the plane and a disc in which it costs less, with no slope to it: a policy taught by path integrals."""
+"""A point in the plane and a disc in which it costs less, with no slope to it: a policy taught by
+path integrals.
+"""
 
 from agents.tasks.classic.disc import Disc as task
 from gps import pigps as method

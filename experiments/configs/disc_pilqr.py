@@ -1,4 +1,6 @@
-"""A point in the plane and a disc in which it costs less, with no slope that tells of it; LQR and path integrals."""
+"""A point in the plane and a disc in which it costs less, with no slope that tells of it; LQR and
+path integrals.
+"""
 
 from agents.tasks.classic.disc import Disc as task
 from gps import pilqr as method

@@ -1,4 +1,6 @@
-"""dm_control's peg insertion, without a network: local models and local controllers, four slots, 200 trials."""
+"""dm_control's peg insertion, without a network: local models and local controllers, four slots,
+200 trials.
+"""
 
 from agents.tasks.mujoco.dm_peg import DmPeg as task
 from gps import lqr_flm as method

@@ -1,4 +1,6 @@
-"""A floating body is turned by up to 172 degrees; its orientation is a quaternion, its models are of the tangent."""
+"""A floating body is turned by up to 172 degrees; its orientation is a quaternion, its models are
+of the tangent.
+"""
 
 from agents.tasks.classic.free_body import FreeBody as task
 from gps import lqr_flm as method

@@ -1,4 +1,6 @@
-"""The 7-joint arm of PETS pushes an object to its goal, by iCEM in an ensemble: 100 episodes of 150 steps."""
+"""The 7-joint arm of PETS pushes an object to its goal, by iCEM in an ensemble: 100 episodes of 150
+steps.
+"""
 
 from agents.mpc import icem_mpc as method
 from agents.tasks.benchmarks.pets_arm import PetsPusher as task

@@ -1,4 +1,6 @@
-"""The 7-joint arm of PETS reaches a point, another one in each of 20 episodes of 150 steps, by iCEM in an ensemble."""
+"""The 7-joint arm of PETS reaches a point, another one in each of 20 episodes of 150 steps, by iCEM
+in an ensemble.
+"""
 
 from agents.mpc import icem_mpc as method
 from agents.tasks.benchmarks.pets_arm import PetsReacher as task

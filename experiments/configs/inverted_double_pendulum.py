@@ -1,4 +1,6 @@
-"""Two poles in a row on a cart (InvertedDoublePendulum-v5) are kept upright: plans of 2 s in a Gaussian process."""
+"""Two poles in a row on a cart (InvertedDoublePendulum-v5) are kept upright: plans of 2 s in a
+Gaussian process.
+"""
 
 from functools import partial
 

@@ -1,4 +1,6 @@
-"""Gymnasium's pendulum: MPC teaches a neural policy in ten episodes, which TRPO then improves for 30 000 steps."""
+"""Gymnasium's pendulum: MPC teaches a neural policy in ten episodes, which TRPO then improves for
+30 000 steps.
+"""
 
 from agents.mpc import mbmf as method
 from agents.tasks.classic.pendulum_v1 import PendulumV1 as task

@@ -3,4 +3,6 @@
 from agents.tasks.mujoco.obstacle import Obstacle as task
 from gps import badmm as method
 
-config = method.Config(iterations=16, samples=5, kl_step=100.0, max_kl_step=1000.0, initial_std=0.1, min_std=0.05)
+config = method.Config(
+    iterations=16, samples=5, kl_step=100.0, max_kl_step=1000.0, initial_std=0.1, min_std=0.05
+)

@@ -1,4 +1,6 @@
-"""Gymnasium's Pendulum-v1 by whole plans carried out open loop: five episodes of 10 s, the first one random."""
+"""Gymnasium's Pendulum-v1 by whole plans carried out open loop: five episodes of 10 s, the first
+one random.
+"""
 
 from agents.mpc import open_loop as method
 from agents.tasks.classic.pendulum_v1 import PendulumV1 as task

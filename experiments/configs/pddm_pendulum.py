@@ -1,4 +1,6 @@
-"""Gymnasium's Pendulum-v1 by PDDM, filtered and reward-weighted plans: five episodes of 10 s, the first one random."""
+"""Gymnasium's Pendulum-v1 by PDDM, filtered and reward-weighted plans: five episodes of 10 s, the
+first one random.
+"""
 
 from agents.mpc import pddm as method
 from agents.tasks.classic.pendulum_v1 import PendulumV1 as task

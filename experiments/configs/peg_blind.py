@@ -1,6 +1,10 @@
-"""Peg insertion by feel: four holes 0.012 m off the middle, a policy that cannot see where, 240 trials."""
+"""Peg insertion by feel: four holes 0.012 m off the middle, a policy that cannot see where, 240
+trials.
+"""
 
 from agents.tasks.mujoco.peg import PegBlind as task
 from gps import badmm as method
 
-config = method.Config(iterations=12, samples=5, kl_step=100.0, max_kl_step=2000.0, initial_std=0.05, min_std=0.02)
+config = method.Config(
+    iterations=12, samples=5, kl_step=100.0, max_kl_step=2000.0, initial_std=0.05, min_std=0.02
+)

@@ -1,6 +1,10 @@
-"""Peg insertion with a 7-joint arm, without a network: four holes, local models and local controllers, 240 trials."""
+"""Peg insertion with a 7-joint arm, without a network: four holes, local models and local
+controllers, 240 trials.
+"""
 
 from agents.tasks.mujoco.peg import Peg as task
 from gps import lqr_flm as method
 
-config = method.Config(iterations=12, samples=5, kl_step=100.0, max_kl_step=2000.0, initial_std=0.05, min_std=0.02)
+config = method.Config(
+    iterations=12, samples=5, kl_step=100.0, max_kl_step=2000.0, initial_std=0.05, min_std=0.02
+)

@@ -1,6 +1,10 @@
-"""Peg insertion: nine holes on a grid, 540 trials; one neural policy, graded on 16 holes between them, too."""
+"""Peg insertion: nine holes on a grid, 540 trials; one neural policy, graded on 16 holes between
+them, too.
+"""
 
 from agents.tasks.mujoco.peg import PegNine as task
 from gps import badmm as method
 
-config = method.Config(iterations=12, samples=5, kl_step=100.0, max_kl_step=2000.0, initial_std=0.05, min_std=0.02)
+config = method.Config(
+    iterations=12, samples=5, kl_step=100.0, max_kl_step=2000.0, initial_std=0.05, min_std=0.02
+)

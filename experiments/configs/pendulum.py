@@ -1,4 +1,6 @@
-"""Pendulum swing-up with PILCO's constants: plans in a Gaussian process, from episodes of 4 seconds."""
+"""Pendulum swing-up with PILCO's constants: plans in a Gaussian process, from episodes of 4
+seconds.
+"""
 
 from agents.tasks.classic.pendulum import Pendulum as task
 from gps import ilqg_ld as method

@@ -1,4 +1,6 @@
-"""Cart-pole swing-up with the constants and the reward of PETS, by PETS: a light profile, 10 episodes of 8 seconds."""
+"""Cart-pole swing-up with the constants and the reward of PETS, by PETS: a light profile, 10
+episodes of 8 seconds.
+"""
 
 from agents.mpc import pets as method
 from agents.tasks.benchmarks.pets_cartpole import PetsCartPole as task

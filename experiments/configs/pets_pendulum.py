@@ -1,4 +1,6 @@
-"""Gymnasium's Pendulum-v1 by PETS: five episodes of 10 seconds, learning in their midst; 2.5 s of random torques."""
+"""Gymnasium's Pendulum-v1 by PETS: five episodes of 10 seconds, learning in their midst; 2.5 s of
+random torques.
+"""
 
 from agents.mpc import pets as method
 from agents.tasks.classic.pendulum_v1 import PendulumV1 as task

@@ -1,4 +1,6 @@
-"""A point mass is pushed to a target by a local controller: 60 trials, and how near the known optimum they come."""
+"""A point mass is pushed to a target by a local controller: 60 trials, and how near the known
+optimum they come.
+"""
 
 from agents.tasks.classic.point_mass import PointMass as task
 from gps import lqr_flm as method

@@ -1,4 +1,6 @@
-"""A point mass seen without its velocity: a recurrent policy learns to brake; --policy mlp shows what it is worth."""
+"""A point mass seen without its velocity: a recurrent policy learns to brake; --policy mlp shows
+what it is worth.
+"""
 
 from agents.tasks.wrappers.partial import PointMassHidden as task
 from gps import badmm as method

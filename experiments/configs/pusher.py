@@ -1,4 +1,6 @@
-"""Push an object from anywhere to the goal: plans teach a policy, a model-free method improves it (Pusher-v5)."""
+"""Push an object from anywhere to the goal: plans teach a policy, a model-free method improves it
+(Pusher-v5).
+"""
 
 from functools import partial
 

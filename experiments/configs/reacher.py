@@ -1,6 +1,10 @@
-"""Reach any target: local controllers for many sampled targets teach one neural policy (Gymnasium's Reacher-v5)."""
+"""Reach any target: local controllers for many sampled targets teach one neural policy (Gymnasium's
+Reacher-v5).
+"""
 
 from agents.tasks.mujoco.reacher import Reacher as task
 from gps import badmm as method
 
-config = method.Config(iterations=15, samples=1, max_kl_step=1000.0, agreement_growth=1.45)  # 40 targets, 600 trials
+config = method.Config(
+    iterations=15, samples=1, max_kl_step=1000.0, agreement_growth=1.45
+)  # 40 targets, 600 trials

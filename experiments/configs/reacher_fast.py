@@ -1,4 +1,6 @@
-"""Reach any target after a few dozen trials: plans in a Gaussian process teach one neural policy (Reacher-v5)."""
+"""Reach any target after a few dozen trials: plans in a Gaussian process teach one neural policy
+(Reacher-v5).
+"""
 
 from functools import partial
 

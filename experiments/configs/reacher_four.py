@@ -1,4 +1,6 @@
-"""The comparison task: four fixed targets, 200 rollouts; guided policy search by the dual update."""
+"""The comparison task: four fixed targets, 200 rollouts; guided policy search by the dual
+update.
+"""
 
 from agents.tasks.mujoco.reacher import ReacherFour as task
 from gps import badmm as method

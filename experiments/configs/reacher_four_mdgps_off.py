@@ -4,5 +4,10 @@ from agents.tasks.mujoco.reacher import ReacherFour as task
 from gps import mdgps as method
 
 config = method.Config(  # 25 iterations of 4 x 2 trials
-    sampling="off", step_rule="classic", kl_step=1.0, max_kl_step=8.0, initial_std=0.05, min_std=0.05
+    sampling="off",
+    step_rule="classic",
+    kl_step=1.0,
+    max_kl_step=8.0,
+    initial_std=0.05,
+    min_std=0.05,
 )

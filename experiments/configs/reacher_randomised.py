@@ -1,4 +1,6 @@
-"""Reaching with an arm whose masses, rotors, damping and motors differ from trial to trial; the dual update."""
+"""Reaching with an arm whose masses, rotors, damping and motors differ from trial to trial; the
+dual update.
+"""
 
 from agents.tasks.mujoco.reacher import Reacher
 from agents.tasks.wrappers.randomised import LogUniform, Randomised
@@ -10,4 +12,6 @@ def task() -> Randomised:
     return Randomised(Reacher(), mass=LogUniform(0.25, 4.0), rotor=LogUniform(0.25, 4.0))
 
 
-config = method.Config(iterations=15, samples=1, max_kl_step=1000.0, agreement_growth=1.45)  # 40 targets, 600 trials
+config = method.Config(
+    iterations=15, samples=1, max_kl_step=1000.0, agreement_growth=1.45
+)  # 40 targets, 600 trials

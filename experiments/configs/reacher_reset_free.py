@@ -1,4 +1,6 @@
-"""Reach any target although no start comes twice: trials that are alike share a controller, all teach one policy."""
+"""Reach any target although no start comes twice: trials that are alike share a controller, all
+teach one policy.
+"""
 
 from agents.tasks.mujoco.reacher import ReacherResetFree as task
 from gps import reset_free as method

@@ -1,4 +1,6 @@
-"""Gymnasium's Pendulum-v1 by random shooting: five episodes of 10 seconds, the first of them random."""
+"""Gymnasium's Pendulum-v1 by random shooting: five episodes of 10 seconds, the first of them
+random.
+"""
 
 from agents.mpc import rs_mpc as method
 from agents.tasks.classic.pendulum_v1 import PendulumV1 as task

@@ -1,4 +1,6 @@
-"""The command line: which experiment, with which settings, where; typed by the method's own dataclass."""
+"""The command line: which experiment, with which settings, where; typed by the method's own
+dataclass.
+"""
 
 import contextlib
 import dataclasses
@@ -25,15 +27,21 @@ class Options:
     """What every experiment understands."""
 
     seed: int = 0  # of every random number of the run
-    task: str | None = None  # in place of the experiment's: a name of docs/tasks.md, or gymnasium:ENV_ID
+    # in place of the experiment's: a name of docs/tasks.md, or gymnasium:ENV_ID
+    task: str | None = None
     task_conditions: int | None = None  # how many starts that task has, where it can be told
     task_horizon: int | None = None  # steps of an episode of that task, where it can be told
-    task_processes: bool = False  # each environment of gymnasium:ENV_ID in a process: for a step of milliseconds
-    cost: str | None = None  # in place of the task's: MODULE:FUNCTION or FILE.py:FUNCTION of x and u; it is imported
-    grade_episodes: int | None = None  # fresh episodes after each iteration, whose means are the columns graded_...
-    out: Path | None = None  # folder for the results; new or empty; None is runs/NAME/DATE-TIME-seedSEED
+    # each environment of gymnasium:ENV_ID in a process: for a step of milliseconds
+    task_processes: bool = False
+    # in place of the task's: MODULE:FUNCTION or FILE.py:FUNCTION of x and u; it is imported
+    cost: str | None = None
+    # fresh episodes after each iteration, whose means are the columns graded_...
+    grade_episodes: int | None = None
+    # folder for the results; new or empty; None is runs/NAME/DATE-TIME-seedSEED
+    out: Path | None = None
     resume: Path | None = None  # go on with the run in this folder, with its settings
-    strict_resume: bool = False  # refuse to resume where the last bits could differ, as on another machine
+    # refuse to resume where the last bits could differ, as on another machine
+    strict_resume: bool = False
     debug: bool = False  # show the traceback of an error
 
 
@@ -48,10 +56,14 @@ class Request(NamedTuple):
 Saved = Callable[[Path, Experiment], tuple[Any, int]]  # a run's folder -> its config and its seed
 
 
-def parse(words: Sequence[str], saved: Saved, experiment_of: Callable[[Path], str]) -> Request | None:
-    """Returns what the words ask for, or None where they asked for help, which is then on the standard output.
+def parse(
+    words: Sequence[str], saved: Saved, experiment_of: Callable[[Path], str]
+) -> Request | None:
+    """Returns what the words ask for, or None where they asked for help, which is then on the
+    standard output.
 
-    saved and experiment_of read a run's folder, for --resume. Raises InputError for what cannot be understood.
+    saved and experiment_of read a run's folder, for --resume. Raises InputError for what cannot be
+    understood.
     """
     words = list(words)
     if not words or words[0] in ("-h", "--help", "--list"):
@@ -62,7 +74,9 @@ def parse(words: Sequence[str], saved: Saved, experiment_of: Callable[[Path], st
         if folder is None and words[0] == "--resume":
             raise InputError("got --resume alone; expected the folder of a run after it")
         if folder is None:
-            raise InputError(f"got {words[0]} first; expected an experiment: {', '.join(catalogue.names())}")
+            raise InputError(
+                f"got {words[0]} first; expected an experiment: {', '.join(catalogue.names())}"
+            )
         words.insert(0, experiment_of(Path(folder)))
     experiment = catalogue.load(words[0])
     request = _typed(experiment, experiment.config, Options(), words[1:])
@@ -71,7 +85,9 @@ def parse(words: Sequence[str], saved: Saved, experiment_of: Callable[[Path], st
     config, seed = saved(request.options.resume, experiment)
     request = _typed(experiment, config, Options(seed=seed), words[1:])
     assert request is not None
-    differing = [f.name for f in catalogue.fields(config) if getattr(request.config, f.name) != f.default]
+    differing = [
+        f.name for f in catalogue.fields(config) if getattr(request.config, f.name) != f.default
+    ]
     differing += ["seed"] if request.options.seed != seed else []
     differing += ["out"] if request.options.out is not None else []
     if differing:
@@ -83,15 +99,23 @@ def parse(words: Sequence[str], saved: Saved, experiment_of: Callable[[Path], st
 
 
 def overview() -> str:
-    """Returns the text of --help and --list: every experiment and every setting, with unit and default."""
+    """Returns the text of --help and --list: every experiment and every setting, with unit and
+    default.
+    """
     lines = [f"usage: {PROGRAM} NAME [--SETTING VALUE ...] [--seed N] [--out DIR]", ""]
     lines += [
         f"       {PROGRAM} --resume DIR      go on with a run",
         f"       {PROGRAM} NAME --help       one experiment",
         f"       {PROGRAM} METHOD --task TASK [--cost MODULE:FUNCTION]      any method on any task",
     ]
-    lines += ["", "METHOD is one of " + ", ".join(catalogue.methods()), "TASK is gymnasium:ENV_ID or one of"]
-    lines += textwrap.wrap(", ".join(TASKS), 110, initial_indent="      ", subsequent_indent="      ")
+    lines += [
+        "",
+        "METHOD is one of " + ", ".join(catalogue.methods()),
+        "TASK is gymnasium:ENV_ID or one of",
+    ]
+    lines += textwrap.wrap(
+        ", ".join(TASKS), 110, initial_indent="      ", subsequent_indent="      "
+    )
     lines += ["", "Every run takes:", *_table(catalogue.fields(Options()))]
     for name in catalogue.names():
         experiment = catalogue.load(name)
@@ -107,10 +131,15 @@ def _table(fields: Sequence[catalogue.Field]) -> list[str]:
 
     options = [f"--{f.name.replace('_', '-')} {shown(f.default)}" for f in fields]
     width = max(map(len, options), default=0)
-    return [f"      {option:<{width}}  {f.meaning}".rstrip() for option, f in zip(options, fields, strict=True)]
+    return [
+        f"      {option:<{width}}  {f.meaning}".rstrip()
+        for option, f in zip(options, fields, strict=True)
+    ]
 
 
-def _typed(experiment: Experiment, config: Any, options: Options, words: Sequence[str]) -> Request | None:
+def _typed(
+    experiment: Experiment, config: Any, options: Options, words: Sequence[str]
+) -> Request | None:
     """Returns the request of the words over these defaults; None after help."""
     import tyro
 
@@ -140,13 +169,18 @@ def _typed(experiment: Experiment, config: Any, options: Options, words: Sequenc
             return None
         raise InputError(_one_line(printed.getvalue())) from None
     if unknown:
-        valid = [f"--{f.name.replace('_', '-')}" for f in catalogue.fields(options) + catalogue.fields(config)]
+        valid = [
+            f"--{f.name.replace('_', '-')}"
+            for f in catalogue.fields(options) + catalogue.fields(config)
+        ]
         raise InputError(
             f"unknown option {unknown[0]!r} of {experiment.name}; {nearest(unknown[0].split('=')[0], valid)}"
         )
     for field in catalogue.fields(got.config):
         if isinstance(field.default, float) and not math.isfinite(field.default):
-            raise InputError(f"--{field.name.replace('_', '-')} is {field.default}; expected a finite number")
+            raise InputError(
+                f"--{field.name.replace('_', '-')} is {field.default}; expected a finite number"
+            )
     return Request(experiment, got.config, got.options)
 
 

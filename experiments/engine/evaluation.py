@@ -1,4 +1,6 @@
-"""A policy's episodes, one by one, and what they say: return, distance and success with 95 % intervals."""
+"""A policy's episodes, one by one, and what they say: return, distance and success with 95 %
+intervals.
+"""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +28,8 @@ class Interval(NamedTuple):
 
 
 def evaluate(run: Opened, count: int, env_id: str | None) -> list[Episode]:
-    """Returns episodes of the policy's mean action: in Gymnasium where env_id names an environment, else in its task.
+    """Returns episodes of the policy's mean action: in Gymnasium where env_id names an environment,
+    else in its task.
 
     Raises InputError where the policy cannot act there.
     """
@@ -43,15 +46,21 @@ def evaluate(run: Opened, count: int, env_id: str | None) -> list[Episode]:
 
 
 def check_fit(run: Opened, env_id: str) -> None:
-    """Raises InputError where an environment is unknown, or sees or does other things than the policy."""
+    """Raises InputError where an environment is unknown, or sees or does other things than the
+    policy.
+    """
     import gymnasium
 
     if ":" in env_id:
-        raise InputError(f"--env is {env_id!r}; expected a plain id: what stands before a colon would be imported")
+        raise InputError(
+            f"--env is {env_id!r}; expected a plain id: what stands before a colon would be imported"
+        )
     try:
         env = gymnasium.make(env_id)
     except gymnasium.error.Error as error:
-        raise InputError(f"--env is {env_id!r}; expected an environment of Gymnasium ({error})") from None
+        raise InputError(
+            f"--env is {env_id!r}; expected an environment of Gymnasium ({error})"
+        ) from None
     with env:
         spaces = env.observation_space.shape, env.action_space.shape
     task = run.task
@@ -63,7 +72,9 @@ def check_fit(run: Opened, env_id: str) -> None:
 
 
 def in_task(run: Opened, count: int) -> list[Episode]:
-    """Returns episodes in the run's own task, its conditions in turn; the return is minus the cost."""
+    """Returns episodes in the run's own task, its conditions in turn; the return is minus the
+    cost.
+    """
     task, policy = run.task, run.policy
     samples = math.ceil(count / task.conditions)
     local = isinstance(policy, ControllerPolicy)
@@ -86,7 +97,9 @@ def in_task(run: Opened, count: int) -> list[Episode]:
 
 
 def successes(found: Sequence[Episode], within: float) -> list[bool] | None:
-    """Returns which episodes succeeded: as the task tells, or by ending within so many metres; None: nobody can say."""
+    """Returns which episodes succeeded: as the task tells, or by ending within so many metres;
+    None: nobody can say.
+    """
     if all(episode.success is not None for episode in found):
         return [bool(episode.success) for episode in found]
     if all(episode.distance is not None for episode in found):

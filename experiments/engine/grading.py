@@ -1,4 +1,6 @@
-"""Final figures: the policy's mean action, in unmodified Gymnasium or in conditions that training never saw."""
+"""Final figures: the policy's mean action, in unmodified Gymnasium or in conditions that training
+never saw.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,27 +27,42 @@ class Grade(NamedTuple):
 
 
 def grade(env_id: str, policy: Any, episodes: int = 100) -> Grade:
-    """Runs the policy's mean action. Raises SimulationError where an action or a return is not finite."""
-    return _grade(env_id, lambda env, observation: policy.act(observation), episodes, getattr(policy, "reset", None))
+    """Runs the policy's mean action. Raises SimulationError where an action or a return is not
+    finite.
+    """
+    return _grade(
+        env_id,
+        lambda env, observation: policy.act(observation),
+        episodes,
+        getattr(policy, "reset", None),
+    )
 
 
 def grade_random(env_id: str, episodes: int = 20) -> Grade:
     """Runs uniformly random actions, the line below which nothing was learned."""
     rng = np.random.default_rng(FIRST_SEED)
-    return _grade(env_id, lambda env, observation: rng.uniform(env.action_space.low, env.action_space.high), episodes)
+    return _grade(
+        env_id,
+        lambda env, observation: rng.uniform(env.action_space.low, env.action_space.high),
+        episodes,
+    )
 
 
 def grade_still(env_id: str, episodes: int = 20) -> Grade:
-    """Runs zero actions: where actions cost much, doing nothing beats random actions without having learned."""
+    """Runs zero actions: where actions cost much, doing nothing beats random actions without having
+    learned.
+    """
     return _grade(env_id, lambda env, observation: np.zeros(env.action_space.shape), episodes)
 
 
 def grade_unseen(task: Any, policy: Any) -> dict[str, float]:
-    """Returns how the policy's mean action does in the conditions of `task.unseen()`: how many there are, and the
-    mean of each of the task's metrics over them.
+    """Returns how the policy's mean action does in the conditions of `task.unseen()`: how many
+    there are, and the mean of each of the task's metrics over them.
     """
     fresh = task.unseen()
-    shown = rollout(fresh, policy, np.arange(fresh.conditions), 1, np.random.default_rng(FIRST_SEED), noise=0.0)
+    shown = rollout(
+        fresh, policy, np.arange(fresh.conditions), 1, np.random.default_rng(FIRST_SEED), noise=0.0
+    )
     means = {name: float(value.mean()) for name, value in fresh.metrics(shown.x, shown.u).items()}
     return {"conditions": float(fresh.conditions), **means}
 
@@ -56,11 +73,12 @@ def mean_return(task: Any, policy: Any, episodes: int) -> float:
 
 
 def judge(task: Any, policy: Any, episodes: int) -> dict[str, float]:
-    """Returns graded_return, the mean return of the policy's mean action: in Gymnasium where the task is from there,
-    else in `task`; and graded_distance, the mean distance (m) that is left at the end, where Gymnasium tells it.
+    """Returns graded_return, the mean return of the policy's mean action: in Gymnasium where the
+    task is from there, else in `task`; and graded_distance, the mean distance (m) that is left at
+    the end, where Gymnasium tells it.
 
-    Local controllers, which see the task's state and know their condition, are tried in `task` at least once each. A
-    task without a measure named return is judged by its negated cost.
+    Local controllers, which see the task's state and know their condition, are tried in `task` at
+    least once each. A task without a measure named return is judged by its negated cost.
     """
     local = isinstance(policy, ControllerPolicy)
     if not local and getattr(task, "env_id", None):
@@ -87,7 +105,8 @@ class Episode(NamedTuple):
 def episodes(
     env_id: str, act: Callable[[Any, Any], Any], count: int, begin: Callable[[], None] | None = None
 ) -> list[Episode]:
-    """Runs act(env, observation) for so many episodes, from the resets that training never saw; `begin()` before each.
+    """Runs act(env, observation) for so many episodes, from the resets that training never saw;
+    `begin()` before each.
 
     Raises SimulationError where an action or a return is not finite.
     """
@@ -110,13 +129,24 @@ def episodes(
     return found
 
 
-def _grade(env_id: str, act: Callable[[Any, Any], Any], count: int, begin: Callable[[], None] | None = None) -> Grade:
+def _grade(
+    env_id: str, act: Callable[[Any, Any], Any], count: int, begin: Callable[[], None] | None = None
+) -> Grade:
     found = episodes(env_id, act, count, begin)
-    total, distances = np.array([episode.total for episode in found]), [episode.distance for episode in found]
+    total = np.array([episode.total for episode in found])
+    distances = [episode.distance for episode in found]
     distance = None if None in distances else float(np.mean(distances))  # type: ignore[arg-type]
     spread = float(total.std(ddof=1)) if count > 1 else 0.0
     error = spread / np.sqrt(count)
-    return Grade(count, float(total.mean()), float(error), float(total.min()), float(total.max()), spread, distance)
+    return Grade(
+        count,
+        float(total.mean()),
+        float(error),
+        float(total.min()),
+        float(total.max()),
+        spread,
+        distance,
+    )
 
 
 def _episode(env: Any, act: Callable[[Any, Any], Any], seed: int) -> Episode:

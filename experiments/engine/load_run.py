@@ -20,11 +20,15 @@ class Opened(NamedTuple):
 
     @property
     def sees_state(self) -> bool:
-        """Whether the policy sees x, as local controllers and planners do: it acts in the task only."""
+        """Whether the policy sees x, as local controllers and planners do: it acts in the task
+        only.
+        """
         return getattr(self.policy, "sees", "o") == "x"
 
 
 def open_run(path: Path) -> Opened:
-    """Returns the run in a folder; of an unfinished one the policy of its newest checkpoint. Raises CheckpointError."""
+    """Returns the run in a folder; of an unfinished one the policy of its newest checkpoint. Raises
+    CheckpointError.
+    """
     about = saved_config(path)
     return Opened(path, about, saved_task(about, path), load_policy(path))

@@ -27,8 +27,9 @@ EXIT_CODES = (  # the first class that fits decides
 
 
 def main(words: Sequence[str], do: Callable[[Sequence[str]], int] | None = None) -> int:
-    """Runs what the words ask for, by default an experiment, and returns the exit code: 0 done, 2 settings,
-    3 checkpoint, 4 busy, 5 files, 6 numbers or simulation, 128 + a signal when stopped, 1 anything else."""
+    """Runs what the words ask for, by default an experiment, and returns the exit code: 0 done, 2
+    settings, 3 checkpoint, 4 busy, 5 files, 6 numbers or simulation, 128 + a signal when stopped, 1
+    anything else."""
     debug = "--debug" in words
     try:
         with contextlib.redirect_stdout(Unbreakable(sys.stdout)), warnings.catch_warnings():  # type: ignore[type-var]
@@ -42,9 +43,15 @@ def main(words: Sequence[str], do: Callable[[Sequence[str]], int] | None = None)
             with contextlib.suppress(OSError, ValueError):
                 traceback.print_exc()
         if isinstance(error, MemoryError):
-            error = GPSError(f"got no more memory ({error}); expected enough: take smaller settings")
+            error = GPSError(
+                f"got no more memory ({error}); expected enough: take smaller settings"
+            )
         known = isinstance(error, (GPSError, OSError))
-        complain(str(error) if known else f"{type(error).__name__}: {error} (unexpected; --debug shows where)")
+        complain(
+            str(error)
+            if known
+            else f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
+        )
     _close_output()
     return code
 
@@ -60,9 +67,13 @@ def _main(words: Sequence[str]) -> int:
     experiment, config, options = request
     if options.seed < 0:
         raise InputError(f"seed is {options.seed}; expected 0 or more")
-    experiment = choose(experiment, options, saved_config(options.resume) if options.resume else None)
+    experiment = choose(
+        experiment, options, saved_config(options.resume) if options.resume else None
+    )
     path = options.resume or options.out or new_path(experiment.name, options.seed)
-    return run(experiment, config, options.seed, path, options.resume is not None, options.strict_resume)
+    return run(
+        experiment, config, options.seed, path, options.resume is not None, options.strict_resume
+    )
 
 
 def _show_warning(message: Warning | str, *_: object, shown: set[str], **__: object) -> None:

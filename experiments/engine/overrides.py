@@ -1,9 +1,11 @@
-"""The task and the cost that a person names on the command line, in place of those of an experiment.
+"""The task and the cost that a person names on the command line, in place of those of an
+experiment.
 
-A cost is the user's own code: it is imported for what stands on the command line alone. A run's folder tells which task
-and cost it had; a run is resumed with the same, and a cost has to be named again, because what a file says is never
-imported. A task out of a file is one of the table, or a Gymnasium id that names no module; gymnasium:MODULE:ENV_ID,
-which imports the module, has to be named again like a cost.
+A cost is the user's own code: it is imported for what stands on the command line alone. A run's
+folder tells which task and cost it had; a run is resumed with the same, and a cost has to be named
+again, because what a file says is never imported. A task out of a file is one of the table, or a
+Gymnasium id that names no module; gymnasium:MODULE:ENV_ID, which imports the module, has to be
+named again like a cost.
 """
 
 import hashlib
@@ -31,26 +33,40 @@ CHOICES = {
 }
 
 
-def choose(experiment: Experiment, options: Options, saved: Mapping[str, Any] | None = None) -> Experiment:
-    """Returns the experiment with the task and the cost of the options, or on resuming those of the `saved` config.
+def choose(
+    experiment: Experiment, options: Options, saved: Mapping[str, Any] | None = None
+) -> Experiment:
+    """Returns the experiment with the task and the cost of the options, or on resuming those of the
+    `saved` config.
 
-    Raises InputError for what cannot be had, CheckpointError where the options are not those of the saved run.
+    Raises InputError for what cannot be had, CheckpointError where the options are not those of the
+    saved run.
     """
     given = {key: value for key in CHOICES if (value := getattr(options, key)) not in (None, False)}
     if saved is not None:
         given = _as_saved(given, saved.get("chosen", {}), options.resume)
     if experiment.task is no_task and "task" not in given:
-        raise InputError(f"got the method {experiment.name} without a task; expected --task TASK: {', '.join(TASKS)}")
+        raise InputError(
+            f"got the method {experiment.name} without a task; expected --task TASK: {', '.join(TASKS)}"
+        )
     if given.get("grade_episodes", 1) < 1:
-        raise InputError(f"got --grade-episodes {given['grade_episodes']}; expected 1 or more, or to leave it out")
+        raise InputError(
+            f"got --grade-episodes {given['grade_episodes']}; expected 1 or more, or to leave it out"
+        )
     if not set(given) - {"grade_episodes"}:
         return experiment._replace(chosen=given)
     build = experiment.task
-    settings = {key: given[f"task_{key}"] for key in ("conditions", "horizon", "processes") if f"task_{key}" in given}
+    settings = {
+        key: given[f"task_{key}"]
+        for key in ("conditions", "horizon", "processes")
+        if f"task_{key}" in given
+    }
     if "task" in given:
         build = partial(_named, _registered(given["task"]), settings)
     elif settings:
-        raise InputError(f"got --task-{next(iter(settings))} without --task; expected both: it is a setting of TASK")
+        raise InputError(
+            f"got --task-{next(iter(settings))} without --task; expected both: it is a setting of TASK"
+        )
     chosen = dict(given)
     if "cost" in given:
         function = load_function(given["cost"])
@@ -63,7 +79,9 @@ def choose(experiment: Experiment, options: Options, saved: Mapping[str, Any] | 
 
 
 def saved_task(saved: Mapping[str, Any], path: Path) -> Any:
-    """Returns the task of a run from its config, to be looked at: without its cost, and without importing a module."""
+    """Returns the task of a run from its config, to be looked at: without its cost, and without
+    importing a module.
+    """
     chosen = saved.get("chosen", {})
     given = _as_saved({key: chosen[key] for key in chosen if key == "cost"}, chosen, path)
     given.pop("cost", None)
@@ -71,7 +89,8 @@ def saved_task(saved: Mapping[str, Any], path: Path) -> Any:
 
 
 def load_function(words: str) -> Callable[..., Any]:
-    """Imports `MODULE:FUNCTION`, from the path or the present folder, or `FILE.py:FUNCTION`; returns the function.
+    """Imports `MODULE:FUNCTION`, from the path or the present folder, or `FILE.py:FUNCTION`;
+    returns the function.
 
     Raises InputError for anything that cannot be had.
     """
@@ -81,12 +100,16 @@ def load_function(words: str) -> Callable[..., Any]:
     module = _imported(place, f"the cost {words!r}")
     if not hasattr(module, name):
         own = [key for key, value in vars(module).items() if inspect.isfunction(value)]
-        raise InputError(f"the cost {words!r}: {place} has no {name}; {nearest(name, own) if own else 'expected one'}")
+        raise InputError(
+            f"the cost {words!r}: {place} has no {name}; {nearest(name, own) if own else 'expected one'}"
+        )
     return getattr(module, name)
 
 
 def digest(function: Callable[..., Any]) -> str:
-    """Returns the SHA-256 of the file that defines a function, which tells whether it was changed; "" without one."""
+    """Returns the SHA-256 of the file that defines a function, which tells whether it was changed;
+    "" without one.
+    """
     try:
         return hashlib.sha256(Path(inspect.getfile(function)).read_bytes()).hexdigest()
     except (OSError, TypeError):
@@ -100,7 +123,9 @@ def _named(name: str, settings: Mapping[str, Any]) -> Any:
         if "unexpected keyword" not in str(error):
             raise
         given = ", ".join(f"--task-{key}" for key in settings)
-        raise InputError(f"the task {name} got {given}, which it has no setting for ({error}); leave it out") from None
+        raise InputError(
+            f"the task {name} got {given}, which it has no setting for ({error}); leave it out"
+        ) from None
 
 
 def _module_of(task: str) -> str | None:
@@ -110,7 +135,9 @@ def _module_of(task: str) -> str | None:
 
 
 def _registered(task: str) -> str:
-    """Imports the module of gymnasium:MODULE:ENV_ID, which registers the environment; returns gymnasium:ENV_ID."""
+    """Imports the module of gymnasium:MODULE:ENV_ID, which registers the environment; returns
+    gymnasium:ENV_ID.
+    """
     if not (module := _module_of(task)):
         return task
     _imported(module, f"the task {task!r}")
@@ -126,16 +153,30 @@ def _with_cost(build: Callable[[], Any], function: Callable[..., Any], words: st
 
 def _as_saved(given: Mapping[str, Any], saved: Any, path: Path | None) -> dict[str, Any]:
     """Returns what the saved run was given, after a look at what is given now."""
-    saved = {key: value for key, value in saved.items() if key in CHOICES} if isinstance(saved, dict) else {}
-    odd = [f"--{key.replace('_', '-')} {value}" for key, value in given.items() if saved.get(key) != value]
+    saved = (
+        {key: value for key, value in saved.items() if key in CHOICES}
+        if isinstance(saved, dict)
+        else {}
+    )
+    odd = [
+        f"--{key.replace('_', '-')} {value}"
+        for key, value in given.items()
+        if saved.get(key) != value
+    ]
     if odd:
-        raise CheckpointError(f"{path}: got {', '.join(odd)}, expected {saved or 'none'}, as the run was begun with")
+        raise CheckpointError(
+            f"{path}: got {', '.join(odd)}, expected {saved or 'none'}, as the run was begun with"
+        )
     wrong = [key for key, value in saved.items() if type(value) is not CHOICES[key]]
     if wrong:
         raise CheckpointError(
             f"{path}: got an unusable {', '.join(wrong)} in config.json; expected it as it was written"
         )
-    imports = [key for key in ("task", "cost") if key in saved and (key == "cost" or _module_of(saved[key]))]
+    imports = [
+        key
+        for key in ("task", "cost")
+        if key in saved and (key == "cost" or _module_of(saved[key]))
+    ]
     if needed := [key for key in imports if key not in given]:
         words = " ".join(f"--{key} {saved[key]}" for key in needed)
         raise CheckpointError(
@@ -146,20 +187,28 @@ def _as_saved(given: Mapping[str, Any], saved: Any, path: Path | None) -> dict[s
 
 
 def _imported(place: str, what: str) -> Any:
-    """Imports a module by its name or its file. Raises InputError, which names `what`, where that fails."""
+    """Imports a module by its name or its file. Raises InputError, which names `what`, where that
+    fails.
+    """
     try:
         return _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
     except ModuleNotFoundError as error:
-        raise InputError(f"{what}: {error}; expected a module on the path, or in this folder") from error
+        raise InputError(
+            f"{what}: {error}; expected a module on the path, or in this folder"
+        ) from error
     except Exception as error:
         if isinstance(error, GPSError):
             raise
-        raise InputError(f"{what} cannot be imported ({type(error).__name__}: {error}); correct {place}") from error
+        raise InputError(
+            f"{what} cannot be imported ({type(error).__name__}: {error}); correct {place}"
+        ) from error
 
 
 def _from_file(path: Path) -> Any:
     if not path.is_file():
-        raise InputError(f"got the file {path}, which is not there; expected one that defines the cost")
+        raise InputError(
+            f"got the file {path}, which is not there; expected one that defines the cost"
+        )
     spec = util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

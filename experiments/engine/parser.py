@@ -7,7 +7,9 @@ from lqr import InputError
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with its help as it stands, and an InputError where it would print its usage and exit."""
+    """argparse with its help as it stands, and an InputError where it would print its usage and
+    exit.
+    """
 
     def __init__(self, prog: str, description: str | None):
         super().__init__(

@@ -1,4 +1,6 @@
-"""What a person sees while it runs: a line per iteration and a bar on a terminal, plain lines elsewhere."""
+"""What a person sees while it runs: a line per iteration and a bar on a terminal, plain lines
+elsewhere.
+"""
 
 import contextlib
 import os
@@ -19,7 +21,9 @@ WIDTH = 9  # characters of a column
 
 
 class Unbreakable:
-    """A stream whose writes never fail: a closed pipe or a full disk behind it costs the text, not the run."""
+    """A stream whose writes never fail: a closed pipe or a full disk behind it costs the text, not
+    the run.
+    """
 
     def __init__(self, stream: TextIO | None):
         self._stream = stream or open(os.devnull, "w")  # noqa: SIM115  None where it was closed from the start
@@ -61,20 +65,32 @@ class Display:
             self._task = self._bar.add_task("iteration", total=total, completed=done, note="")
             self._bar.start()
 
-    def iteration(self, number: int, scalars: Mapping[str, float], elapsed: float, remaining: float | None) -> None:
+    def iteration(
+        self, number: int, scalars: Mapping[str, float], elapsed: float, remaining: float | None
+    ) -> None:
         """Shows one iteration."""
-        shown = [(heading, form.format(scalars[key])) for key, heading, form in COLUMNS if key in scalars]
+        shown = [
+            (heading, form.format(scalars[key])) for key, heading, form in COLUMNS if key in scalars
+        ]
         cells = [("iter.", f"{number}" + (f"/{self.total}" if self.total else "")), *shown]
         cells += [("elapsed", clock(elapsed)), ("left", clock(remaining))]
         widths = [max(7 if i == 0 else WIDTH - 1, len(h), len(c)) for i, (h, c) in enumerate(cells)]
         if not self._headed:
-            self.say(" ".join(f"{h:>{w}}" for (h, _), w in zip(cells, widths, strict=True)), style="bold")
+            self.say(
+                " ".join(f"{h:>{w}}" for (h, _), w in zip(cells, widths, strict=True)), style="bold"
+            )
             self._headed = True
         self.say(" ".join(f"{c:>{w}}" for (_, c), w in zip(cells, widths, strict=True)))
         if lost := scalars.get("diverged", 0.0) + scalars.get("policy_diverged", 0.0):
-            self.say(f"        {lost:.0f} trials diverged: models, costs and measures are those of the others")
+            self.say(
+                f"        {lost:.0f} trials diverged: models, costs and measures are those of the others"
+            )
         if self._bar:
-            self._bar.update(self._task, completed=number, note=f"elapsed {clock(elapsed)}, left {clock(remaining)}")
+            self._bar.update(
+                self._task,
+                completed=number,
+                note=f"elapsed {clock(elapsed)}, left {clock(remaining)}",
+            )
 
     def say(self, text: str, style: str | None = None) -> None:
         """Shows a line."""

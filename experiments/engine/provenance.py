@@ -36,7 +36,9 @@ def dependencies() -> dict[str, str]:
 
 
 def fingerprint() -> dict[str, str]:
-    """Returns what decides the last bits of a result; two runs with equal fingerprints can be compared bit by bit."""
+    """Returns what decides the last bits of a result; two runs with equal fingerprints can be
+    compared bit by bit.
+    """
     numbers = {name: _version(name) for name in NUMERICAL}
     variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     return {
@@ -49,11 +51,15 @@ def fingerprint() -> dict[str, str]:
 
 
 def rounding() -> str:
-    """Returns a digest of small fixed computations, which differs where the linear algebra rounds differently."""
+    """Returns a digest of small fixed computations, which differs where the linear algebra rounds
+    differently.
+    """
     a = np.sin(np.arange(96.0 * 96).reshape(96, 96))
     b = a @ a.T + 96 * np.eye(96)
     parts = (b, np.linalg.cholesky(b), np.linalg.solve(b, a), np.exp(a), np.tanh(a))
-    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:16]
+    return hashlib.sha256(
+        b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+    ).hexdigest()[:16]
 
 
 def _version(name: str) -> str:

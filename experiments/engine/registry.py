@@ -30,7 +30,9 @@ class Experiment(NamedTuple):
     task: Callable[[], Any]  # builds the task; `no_task` where a method is named alone
     method: Any  # a module with Config and train
     config: Any  # a frozen dataclass, method.Config
-    chosen: Mapping[str, Any] = MappingProxyType({})  # what the command line said of the task, by option
+    chosen: Mapping[str, Any] = MappingProxyType(
+        {}
+    )  # what the command line said of the task, by option
 
 
 class Field(NamedTuple):
@@ -52,26 +54,35 @@ def methods() -> list[str]:
 
 
 def load(name: str) -> Experiment:
-    """Imports an experiment of this folder, or a method, by its name, whose settings are then its defaults.
+    """Imports an experiment of this folder, or a method, by its name, whose settings are then its
+    defaults.
 
     Raises InputError, with the nearest names, for any other.
     """
     if name not in names():
         if name in methods():
             method = import_module(_places()[name])
-            return Experiment(name, inspect.getdoc(method) or name, no_task, method, method.Config())
+            return Experiment(
+                name, inspect.getdoc(method) or name, no_task, method, method.Config()
+            )
         raise InputError(f"unknown experiment {name!r}; {nearest(name, [*names(), *methods()])}")
     module = import_module(f"experiments.configs.{name}")
-    return Experiment(name, inspect.getdoc(module) or name, module.task, module.method, module.config)
+    return Experiment(
+        name, inspect.getdoc(module) or name, module.task, module.method, module.config
+    )
 
 
 def no_task() -> Any:
     """Raises InputError: a method alone has no task."""
-    raise InputError("got a method without a task; expected --task TASK, or an experiment, which has a task")
+    raise InputError(
+        "got a method without a task; expected --task TASK, or an experiment, which has a task"
+    )
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Returns the part of a message that names the choices nearest to a misspelt word, or else all of them."""
+    """Returns the part of a message that names the choices nearest to a misspelt word, or else all
+    of them.
+    """
     choices = list(choices)
     close = difflib.get_close_matches(word, choices, 3, 0.55)
     if close:
@@ -84,15 +95,22 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 def fields(config: Any) -> list[Field]:
-    """Returns the settings of a Config with the values of this one and the comments beside the fields."""
+    """Returns the settings of a Config with the values of this one and the comments beside the
+    fields.
+    """
     comments = _comments(type(config))
-    return [Field(f.name, getattr(config, f.name), comments.get(f.name, "")) for f in dataclasses.fields(config)]
+    return [
+        Field(f.name, getattr(config, f.name), comments.get(f.name, ""))
+        for f in dataclasses.fields(config)
+    ]
 
 
 def _places() -> dict[str, str]:
     """Returns the module of each method."""
     files = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-    found = (path.relative_to(ROOT).with_suffix("") for path in files if _bound(path) >= METHOD_MARKS)
+    found = (
+        path.relative_to(ROOT).with_suffix("") for path in files if _bound(path) >= METHOD_MARKS
+    )
     return {path.name: ".".join(path.parts) for path in found}
 
 
@@ -108,20 +126,25 @@ def _bound_at(path: Path, _: int) -> set[str]:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             bound |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.Assign):
-            bound |= {n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+            bound |= {
+                n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)
+            }
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             bound.add(node.name)
     return bound
 
 
 def _comments(cls: type) -> dict[str, str]:
-    """Returns the comment at the end of the line of each annotated field of a class and of its bases."""
+    """Returns the comment of each annotated field of a class and of its bases: at the end of its
+    line, or in the lines above it.
+    """
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
         try:
             source = inspect.cleandoc(inspect.getsource(base))
         except (OSError, TypeError):
             continue
+        lines = source.splitlines()
         by_line = {
             token.start[0]: token.string.lstrip("# ")
             for token in tokenize.generate_tokens(io.StringIO(source).readline)
@@ -129,5 +152,9 @@ def _comments(cls: type) -> dict[str, str]:
         }
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                found[node.target.id] = by_line.get(node.end_lineno or node.lineno, "")
+                text = by_line.get(node.end_lineno or node.lineno)
+                above, parts = node.lineno - 1, list[str]()
+                while text is None and lines[above - 1].lstrip().startswith("#"):
+                    parts, above = [by_line[above], *parts], above - 1
+                found[node.target.id] = text or " ".join(parts)
     return found

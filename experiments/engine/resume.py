@@ -18,10 +18,15 @@ from .run_folder import Checkpoint, saved_config
 def restore(path: Path, experiment: Experiment) -> tuple[Any, int]:
     """Returns the config and the seed of the run in a folder.
 
-    Raises CheckpointError, naming what differs, where the run is of another experiment, method or version.
+    Raises CheckpointError, naming what differs, where the run is of another experiment, method or
+    version.
     """
     saved = saved_config(path)
-    mine = {"experiment": experiment.name, "method": experiment.method.__name__, "version": versions.own_version()}
+    mine = {
+        "experiment": experiment.name,
+        "method": experiment.method.__name__,
+        "version": versions.own_version(),
+    }
     for key, value in mine.items():
         if saved[key] != value:
             raise CheckpointError(
@@ -36,7 +41,9 @@ def restore(path: Path, experiment: Experiment) -> tuple[Any, int]:
     for name, value in values.items():
         default = getattr(experiment.config, name)
         if not _alike(value, default):
-            raise CheckpointError(f"{path}: got {name} = {value!r} in config.json, expected a {type(default).__name__}")
+            raise CheckpointError(
+                f"{path}: got {name} = {value!r} in config.json, expected a {type(default).__name__}"
+            )
     try:
         return type(experiment.config)(**values), saved["seed"]
     except (GPSError, TypeError, ValueError) as error:
@@ -53,9 +60,15 @@ def _alike(value: Any, default: Any) -> bool:
     )
 
 
-def check_owner(checkpoint: Checkpoint, experiment: Experiment, config: Any, seed: int, path: Path) -> None:
-    """Raises CheckpointError, naming what differs, where a checkpoint is of another run than config.json says."""
-    settings = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(config).items()}
+def check_owner(
+    checkpoint: Checkpoint, experiment: Experiment, config: Any, seed: int, path: Path
+) -> None:
+    """Raises CheckpointError, naming what differs, where a checkpoint is of another run than
+    config.json says.
+    """
+    settings = {
+        key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(config).items()
+    }
     saved = checkpoint.meta["config"]
     odd = [
         key
@@ -63,7 +76,9 @@ def check_owner(checkpoint: Checkpoint, experiment: Experiment, config: Any, see
         if saved.get(key) != settings.get(key) or (key in saved) != (key in settings)
     ]
     odd += [
-        key for key, value in {"experiment": experiment.name, "seed": seed}.items() if checkpoint.meta[key] != value
+        key
+        for key, value in {"experiment": experiment.name, "seed": seed}.items()
+        if checkpoint.meta[key] != value
     ]
     if odd or not isinstance(checkpoint.tree.get("state"), dict):
         raise CheckpointError(
@@ -83,7 +98,8 @@ def restore_generator(rng: np.random.Generator, state: dict[str, Any], path: Pat
 
 
 def same_machine(saved: Mapping[str, Any], mine: Mapping[str, Any], strict: bool = False) -> bool:
-    """Returns whether the last bits will be those of an uninterrupted run; warns where they may not.
+    """Returns whether the last bits will be those of an uninterrupted run; warns where they may
+    not.
 
     Raises CheckpointError instead of the warning where `strict`.
     """

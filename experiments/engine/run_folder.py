@@ -11,7 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dynamics.storage.files import ASIDE, clean_up, discard, folders_by_number, make_folder, read_json, write_file
+from dynamics.storage.files import (
+    ASIDE,
+    clean_up,
+    discard,
+    folders_by_number,
+    make_folder,
+    read_json,
+    write_file,
+)
 from dynamics.storage.tree import load_tree, save_tree
 from lqr import CheckpointError, GPSError, StorageError
 
@@ -40,7 +48,9 @@ class RunFolder:
         self.path = path
         self.metrics = Table(path / TABLES[0])  # a row per iteration
         self.conditions = Table(path / TABLES[1])  # a row per iteration and condition
-        self.timing = Table(path / TABLES[2])  # a row per iteration; the only table that differs from run to run
+        self.timing = Table(
+            path / TABLES[2]
+        )  # a row per iteration; the only table that differs from run to run
         self._lock = -1
 
     def __enter__(self) -> "RunFolder":
@@ -51,7 +61,9 @@ class RunFolder:
             os.close(self._lock)
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Makes the folder of a new run. Raises CheckpointError where something is in it, Busy, StorageError."""
+        """Makes the folder of a new run. Raises CheckpointError where something is in it, Busy,
+        StorageError.
+        """
         self._refuse_what_is_there()
         make_folder(self.path)
         self._take_lock()
@@ -61,9 +73,13 @@ class RunFolder:
         write_file(self.path / CONFIG, json.dumps(config, indent=1, allow_nan=False).encode())
 
     def reopen(self) -> None:
-        """Takes the folder of a run again. Raises CheckpointError for a folder with links in it, Busy, StorageError."""
+        """Takes the folder of a run again. Raises CheckpointError for a folder with links in it,
+        Busy, StorageError.
+        """
         if not self.path.is_dir():
-            raise CheckpointError(f"{self.path}: got no folder of that name; expected the folder of a run")
+            raise CheckpointError(
+                f"{self.path}: got no folder of that name; expected the folder of a run"
+            )
         for parent, folders, files in os.walk(self.path):
             for name in folders + files:
                 if os.path.islink(os.path.join(parent, name)):
@@ -81,9 +97,11 @@ class RunFolder:
             clean_up(folder)
 
     def save(self, number: int, tree: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-        """Writes the checkpoint of an iteration, after all that it counts on, and removes those before the last two.
+        """Writes the checkpoint of an iteration, after all that it counts on, and removes those
+        before the last two.
 
-        Raises StorageError where the disk refuses, or the folder is no longer the one that was locked.
+        Raises StorageError where the disk refuses, or the folder is no longer the one that was
+        locked.
         """
         self._check_place()
         marks = {table.path.name: table.flush() for table in self._tables()}
@@ -95,7 +113,8 @@ class RunFolder:
     def newest(self) -> Checkpoint | None:
         """Returns the newest whole checkpoint; None where the run never saved one.
 
-        A damaged newest one is passed over with a warning. Raises CheckpointError where all are damaged.
+        A damaged newest one is passed over with a warning. Raises CheckpointError where all are
+        damaged.
         """
         steps = self.path / CHECKPOINTS
         found = list(folders_by_number(steps, "step_")) if steps.is_dir() else []
@@ -110,7 +129,9 @@ class RunFolder:
         return None
 
     def cut_back(self, checkpoint: Checkpoint | None) -> None:
-        """Cuts the tables back to where they were at a checkpoint; to nothing where there is none."""
+        """Cuts the tables back to where they were at a checkpoint; to nothing where there is
+        none.
+        """
         for table in self._tables():
             table.cut(checkpoint.meta["tables"][table.path.name] if checkpoint else None)
 
@@ -118,13 +139,17 @@ class RunFolder:
         return self.metrics, self.conditions, self.timing
 
     def _refuse_what_is_there(self) -> None:
-        """Raises CheckpointError for a folder that is not empty, and Busy where somebody works in it."""
+        """Raises CheckpointError for a folder that is not empty, and Busy where somebody works in
+        it.
+        """
         if not self.path.is_dir():
             return
         try:
             found = sorted(p.name for p in self.path.iterdir())
         except OSError as error:
-            raise StorageError(f"cannot read {self.path}: {error.strerror}; take another --out") from None
+            raise StorageError(
+                f"cannot read {self.path}: {error.strerror}; take another --out"
+            ) from None
         if CONFIG in found:
             if self._lock < 0 and LOCK in found:
                 self._take_lock()
@@ -135,7 +160,9 @@ class RunFolder:
         if CHECKPOINTS in found and os.listdir(self.path / CHECKPOINTS):
             foreign.append(CHECKPOINTS)
         if foreign:
-            raise CheckpointError(f"{self.path}: got a folder with {foreign[0]} in it; expected a new or an empty one")
+            raise CheckpointError(
+                f"{self.path}: got a folder with {foreign[0]} in it; expected a new or an empty one"
+            )
 
     def _take_lock(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -143,14 +170,20 @@ class RunFolder:
             self._lock = os.open(self.path / LOCK, flags, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not stat.S_ISREG(os.fstat(self._lock).st_mode):
-                raise CheckpointError(f"{self.path}: got a {LOCK} that is no file; expected one of a run, or none")
+                raise CheckpointError(
+                    f"{self.path}: got a {LOCK} that is no file; expected one of a run, or none"
+                )
             os.truncate(self._lock, 0)
             os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         except BlockingIOError:
             owner = os.read(self._lock, 200).decode(errors="replace").strip() or "another process"
-            raise Busy(f"{self.path}: in use by {owner}; wait for it, or take another folder") from None
+            raise Busy(
+                f"{self.path}: in use by {owner}; wait for it, or take another folder"
+            ) from None
         except OSError as error:
-            raise StorageError(f"cannot write in {self.path}: {error.strerror}; take another --out") from None
+            raise StorageError(
+                f"cannot write in {self.path}: {error.strerror}; take another --out"
+            ) from None
 
     def _check_place(self) -> None:
         """Raises StorageError where the locked folder was removed or replaced under us."""
@@ -160,7 +193,9 @@ class RunFolder:
                 return
         except OSError:
             pass
-        raise StorageError(f"cannot write {self.path}: the run's folder was removed or replaced; start the run again")
+        raise StorageError(
+            f"cannot write {self.path}: the run's folder was removed or replaced; start the run again"
+        )
 
 
 def new_path(experiment: str, seed: int) -> Path:
@@ -177,9 +212,18 @@ def new_path(experiment: str, seed: int) -> Path:
 def saved_config(path: Path) -> dict[str, Any]:
     """Returns what config.json of a run's folder says. Raises CheckpointError."""
     if not (path / CONFIG).exists():
-        raise CheckpointError(f"{path}: got no {CONFIG} there; expected the folder of a run, as --out or runs/ has it")
+        raise CheckpointError(
+            f"{path}: got no {CONFIG} there; expected the folder of a run, as --out or runs/ has it"
+        )
     config = read_json(path / CONFIG)
-    expected = {"experiment": str, "seed": int, "config": dict, "version": str, "fingerprint": dict, "method": str}
+    expected = {
+        "experiment": str,
+        "seed": int,
+        "config": dict,
+        "version": str,
+        "fingerprint": dict,
+        "method": str,
+    }
     wrong = [key for key, kind in expected.items() if type(config.get(key)) is not kind]
     if wrong:
         raise CheckpointError(
@@ -189,7 +233,9 @@ def saved_config(path: Path) -> dict[str, Any]:
 
 
 def checked(meta: dict[str, Any], number: int, folder: Path) -> dict[str, Any]:
-    """Returns what a checkpoint says of itself. Raises CheckpointError where it is not of the form that a run wrote."""
+    """Returns what a checkpoint says of itself. Raises CheckpointError where it is not of the form
+    that a run wrote.
+    """
     kinds = {
         "iteration": int,
         "seconds": float,
@@ -214,4 +260,9 @@ def checked(meta: dict[str, Any], number: int, folder: Path) -> dict[str, Any]:
 
 
 def _is_mark(mark: Any) -> bool:
-    return isinstance(mark, dict) and type(mark.get("bytes")) is int and mark["bytes"] >= 0 and "sha256" in mark
+    return (
+        isinstance(mark, dict)
+        and type(mark.get("bytes")) is int
+        and mark["bytes"] >= 0
+        and "sha256" in mark
+    )

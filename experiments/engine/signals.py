@@ -1,4 +1,6 @@
-"""Ctrl-C and its relatives: the first asks to stop after the step at hand, the second stops at once."""
+"""Ctrl-C and its relatives: the first asks to stop after the step at hand, the second stops at
+once.
+"""
 
 import contextlib
 import os
@@ -12,7 +14,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
-    """Listens for signals while it is entered; `asked` is the number of the first that came, or 0."""
+    """Listens for signals while it is entered; `asked` is the number of the first that came, or
+    0.
+    """
 
     def __init__(self) -> None:
         self.asked = 0
@@ -20,7 +24,9 @@ class Stop:
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():
-            heard = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]  # nohup, or a shell's &
+            heard = [
+                s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN
+            ]  # nohup, or a shell's &
             self._before = {s: signal.signal(s, self._hear) for s in heard}
         return self
 
@@ -30,7 +36,9 @@ class Stop:
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            _write("\x1b[?25h" if sys.stderr and sys.stderr.isatty() else "")  # show the cursor again
+            _write(
+                "\x1b[?25h" if sys.stderr and sys.stderr.isatty() else ""
+            )  # show the cursor again
             os._exit(128 + number)
         self.asked = number
         _write("\nstopping after this step, which is then saved; once more stops at once\n")
@@ -38,4 +46,6 @@ class Stop:
 
 def _write(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
-        os.write(2, text.encode())  # the handler may have interrupted a print: no buffered stream here
+        os.write(
+            2, text.encode()
+        )  # the handler may have interrupted a print: no buffered stream here

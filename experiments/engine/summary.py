@@ -11,9 +11,11 @@ SETTLED = 4  # iterations after which a spike counts
 
 
 def summarise(path: Path) -> dict[str, Any]:
-    """Returns the final figures that the metrics of a run hold; what a method does not yield is left out.
+    """Returns the final figures that the metrics of a run hold; what a method does not yield is
+    left out.
 
-    "spike" is the highest policy cost of any iteration after the fourth over the best one until then.
+    "spike" is the highest policy cost of any iteration after the fourth over the best one until
+    then.
     """
     rows = tables.read(path / "metrics.csv")
     first, last = rows[0], rows[-1]
@@ -27,11 +29,15 @@ def summarise(path: Path) -> dict[str, Any]:
         "success": f"{whose} success",
         "policy_success": "policy's success",
     }
-    found = {text: last[key] for key, text in names.items() if math.isfinite(last.get(key, math.nan))}
+    found = {
+        text: last[key] for key, text in names.items() if math.isfinite(last.get(key, math.nan))
+    }
     if (worst := spike([row.get("policy_cost", math.nan) for row in rows])) is not None:
         found["spike of the policy's cost"] = worst
     found |= {key.replace("_", " "): last[key] for key in ("rollouts", "env_steps") if key in last}
-    if diverged := sum(row.get(key, 0.0) for row in rows for key in ("diverged", "policy_diverged")):
+    if diverged := sum(
+        row.get(key, 0.0) for row in rows for key in ("diverged", "policy_diverged")
+    ):
         found["diverged trials"] = diverged
     key = "policy_cost" if math.isfinite(last.get("policy_cost", math.nan)) else "cost"
     success = last.get("policy_success", last.get("success", math.nan))
@@ -45,8 +51,12 @@ def summarise(path: Path) -> dict[str, Any]:
 
 
 def spike(costs: list[float]) -> float | None:
-    """Returns the highest ratio of a cost after the fourth to the best before it; None for shorter or other runs."""
-    ratios = [cost / min(costs[:i]) for i, cost in enumerate(costs) if i >= SETTLED and min(costs[:i]) > 0]
+    """Returns the highest ratio of a cost after the fourth to the best before it; None for shorter
+    or other runs.
+    """
+    ratios = [
+        cost / min(costs[:i]) for i, cost in enumerate(costs) if i >= SETTLED and min(costs[:i]) > 0
+    ]
     ratios = [ratio for ratio in ratios if math.isfinite(ratio)]
     return max(ratios) if ratios else None
 
@@ -61,21 +71,35 @@ def verdict(result: dict[str, Any]) -> str:
     if len(ends) < 2 or ends["first"] <= 0:
         return f"It ran {result['iterations']} iterations; there is no cost to judge it by."
     ratio = ends["last"] / ends["first"]
-    word = "It learned" if ratio < 0.5 else "It learned a little" if ratio < 0.9 else "It did not learn"
+    word = (
+        "It learned"
+        if ratio < 0.5
+        else "It learned a little"
+        if ratio < 0.9
+        else "It did not learn"
+    )
     change = f"is {1 - ratio:.0%} lower than" if ratio < 1 else f"is {ratio - 1:.0%} higher than"
     return f"{word}: the final cost {ends['last']:.3g} {change} the {ends['first']:.3g} of the first iteration."
 
 
 def unseen_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Returns the grade in conditions that training never saw, as rows of a table; none without it."""
+    """Returns the grade in conditions that training never saw, as rows of a table; none without
+    it.
+    """
     if "unseen" not in result:
         return []
     where = f"{result['unseen']['conditions']:.0f} unseen conditions"
-    return [(f"{name} in {where}", f"{value:.4g}") for name, value in result["unseen"].items() if name != "conditions"]
+    return [
+        (f"{name} in {where}", f"{value:.4g}")
+        for name, value in result["unseen"].items()
+        if name != "conditions"
+    ]
 
 
 def ceiling_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Returns the cost of an episode in the learned model's plans and in the true physics'; none without it."""
+    """Returns the cost of an episode in the learned model's plans and in the true physics'; none
+    without it.
+    """
     if "ceiling" not in result:
         return []
     found = result["ceiling"]
@@ -86,7 +110,13 @@ def ceiling_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _succeeded(success: float, unseen: dict[str, float] | None) -> str:
-    word = "It learned" if success >= 0.8 else "It learned a little" if success > 0 else "It did not learn"
+    word = (
+        "It learned"
+        if success >= 0.8
+        else "It learned a little"
+        if success > 0
+        else "It did not learn"
+    )
     text = f"{word}: {success:.0%} of the training conditions end in success"
     if unseen and "success" in unseen:
         text += f", and {unseen['success']:.0%} of {unseen['conditions']:.0f} that it never saw"
@@ -97,10 +127,18 @@ def _graded(env_id: str, got: dict[str, Any], random: dict[str, Any], still: dic
     base = max(random, still, key=lambda grade: grade["mean_return"])  # what needs no learning
     gain = got["mean_return"] - base["mean_return"]
     doubt = 2 * math.hypot(got["standard_error"], base["standard_error"])
-    word = "It learned" if gain > base["spread"] else "It learned a little" if gain > doubt else "It did not learn"
+    word = (
+        "It learned"
+        if gain > base["spread"]
+        else "It learned a little"
+        if gain > doubt
+        else "It did not learn"
+    )
     text = f"{word}: over {got['episodes']} fresh episodes of {env_id} the policy's mean return is "
     text += f"{got['mean_return']:.2f}, where random actions get {random['mean_return']:.1f}"
     text += f" and no action {still['mean_return']:.1f}"
     if got["final_distance"] is not None:
-        text += f"; an episode ends {1000 * got['final_distance']:.0f} mm from the target on average"
+        text += (
+            f"; an episode ends {1000 * got['final_distance']:.0f} mm from the target on average"
+        )
     return text + "."

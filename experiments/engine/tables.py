@@ -1,4 +1,6 @@
-"""Tables that grow by a row at a time, on disk: CSV that can be cut back to a checkpoint, and TensorBoard events."""
+"""Tables that grow by a row at a time, on disk: CSV that can be cut back to a checkpoint, and
+TensorBoard events.
+"""
 
 import contextlib
 import csv
@@ -18,8 +20,8 @@ CHANGED = "it was changed since the checkpoint: take the whole folder from one p
 
 
 def actors(columns: Collection[str]) -> str:
-    """Returns whose the cost is, with these columns of metrics: a planner's, local controllers', a policy's that has
-    none beside it, or of trials of both a planner and a policy, in phases."""
+    """Returns whose the cost is, with these columns of metrics: a planner's, local controllers', a
+    policy's that has none beside it, or of trials of both a planner and a policy, in phases."""
     if "phase" in columns:
         return "trials"
     if "policy_loss" in columns and "policy_cost" not in columns:
@@ -28,9 +30,11 @@ def actors(columns: Collection[str]) -> str:
 
 
 class Table:
-    """A CSV file. Rows are mappings; the first row decides the columns. Numbers are written to their last bit.
+    """A CSV file. Rows are mappings; the first row decides the columns. Numbers are written to
+    their last bit.
 
-    What a checkpoint keeps of it is a mark, its length and its digest: what stands before the mark must not change.
+    What a checkpoint keeps of it is a mark, its length and its digest: what stands before the mark
+    must not change.
     """
 
     def __init__(self, path: Path):
@@ -39,7 +43,9 @@ class Table:
         self._size, self._digest = 0, hashlib.sha256()
 
     def append(self, *rows: Mapping[str, Any]) -> None:
-        """Writes rows. Raises InputError for a row with other columns, StorageError where the disk refuses."""
+        """Writes rows. Raises InputError for a row with other columns, StorageError where the disk
+        refuses.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         for row in rows:
@@ -62,7 +68,9 @@ class Table:
         self._digest.update(content)
 
     def flush(self) -> dict[str, Any]:
-        """Brings the rows to the disk, and returns the mark after them: {"bytes": ..., "sha256": ...}."""
+        """Brings the rows to the disk, and returns the mark after them: {"bytes": ..., "sha256":
+        ...}.
+        """
         try:
             handle = self._open(os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             try:
@@ -80,7 +88,9 @@ class Table:
         return {"bytes": self._size, "sha256": self._digest.hexdigest()}
 
     def cut(self, mark: Mapping[str, Any] | None) -> None:
-        """Cuts the file back to a mark, or to nothing. Raises CheckpointError where what stands before it changed."""
+        """Cuts the file back to a mark, or to nothing. Raises CheckpointError where what stands
+        before it changed.
+        """
         size = mark["bytes"] if mark else 0
         self.columns, self._size, self._digest = [], size, hashlib.sha256()
         try:
@@ -89,7 +99,9 @@ class Table:
             with os.fdopen(self._open(os.O_RDWR | os.O_CREAT), "r+b") as file:
                 actual = os.fstat(file.fileno()).st_size
                 if actual < size:
-                    raise CheckpointError(f"{self.path}: got {actual} bytes, expected {size} or more; {CHANGED}")
+                    raise CheckpointError(
+                        f"{self.path}: got {actual} bytes, expected {size} or more; {CHANGED}"
+                    )
                 left = size
                 while left and (part := file.read(min(left, 1 << 20))):
                     self._digest.update(part)
@@ -119,18 +131,27 @@ class Table:
 
 
 def read(path: Path) -> list[dict[str, float]]:
-    """Returns the rows of a table; an empty cell is NaN, and a file that is not there has no rows."""
+    """Returns the rows of a table; an empty cell is NaN, and a file that is not there has no
+    rows.
+    """
     if not path.exists():
         return []
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
+            return [
+                {key: float(value or "nan") for key, value in row.items()}
+                for row in csv.DictReader(file)
+            ]
     except (ValueError, TypeError, csv.Error) as error:
-        raise CheckpointError(f"{path}: got no table of numbers ({error}); expected one; {CHANGED}") from None
+        raise CheckpointError(
+            f"{path}: got no table of numbers ({error}); expected one; {CHANGED}"
+        ) from None
 
 
 class Events:
-    """The metrics again, as TensorBoard reads them: one event file, in which each step stands once."""
+    """The metrics again, as TensorBoard reads them: one event file, in which each step stands
+    once.
+    """
 
     def __init__(self, folder: Path, rows: Sequence[Mapping[str, float]], start: float = 0.0):
         from tensorboard.compat.proto.event_pb2 import Event
@@ -142,7 +163,9 @@ class Events:
             self.path = folder / f"events.out.tfevents.{int(time.time())}.run"
             self._file = open(self.path, "wb")  # noqa: SIM115  open as long as the run
         except OSError as error:
-            raise StorageError(f"cannot write in {folder}: {error.strerror}; is there room?") from None
+            raise StorageError(
+                f"cannot write in {folder}: {error.strerror}; is there room?"
+            ) from None
         self._event, self._writer = Event, RecordWriter(self._file)
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
         for row in rows:
@@ -157,7 +180,9 @@ class Events:
         self._write(event)
 
     def close(self) -> None:
-        """Closes the file; where the disk is full this costs the last of it, and no error of its own."""
+        """Closes the file; where the disk is full this costs the last of it, and no error of its
+        own.
+        """
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -166,7 +191,9 @@ class Events:
             self._writer.write(event.SerializeToString())
             self._file.flush()
         except OSError as error:
-            raise StorageError(f"cannot write {self.path}: {error.strerror}; is there room?") from None
+            raise StorageError(
+                f"cannot write {self.path}: {error.strerror}; is there room?"
+            ) from None
 
 
 def _shown(value: Any) -> str:

@@ -27,8 +27,22 @@ from .tables import Events, read
 
 DRAWN = 6  # conditions whose trajectories are kept for the figure
 OF_LAST = ("x", "mean", "cov", "policy_x", "model_error", "lambda", "nu")
-WHOLE = ("open_loop", "promise_start", "promise_real", "promise_drawn", "plan_trace")  # not by condition
-PER_CONDITION = ("cost", "policy_cost", "predicted", "actual", "kl", "eta", "epsilon")  # columns of conditions.csv
+WHOLE = (
+    "open_loop",
+    "promise_start",
+    "promise_real",
+    "promise_drawn",
+    "plan_trace",
+)  # not by condition
+PER_CONDITION = (
+    "cost",
+    "policy_cost",
+    "predicted",
+    "actual",
+    "kl",
+    "eta",
+    "epsilon",
+)  # columns of conditions.csv
 
 
 def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
@@ -47,8 +61,16 @@ def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
     }
 
 
-def run(experiment: Experiment, config: Any, seed: int, path: Path, resume: bool = False, strict: bool = False) -> int:
-    """Trains, and leaves everything in the folder `path`. Returns the process's exit code: 0, or 128 + a signal.
+def run(
+    experiment: Experiment,
+    config: Any,
+    seed: int,
+    path: Path,
+    resume: bool = False,
+    strict: bool = False,
+) -> int:
+    """Trains, and leaves everything in the folder `path`. Returns the process's exit code: 0, or
+    128 + a signal.
 
     With `strict`, a run of another machine is not resumed: its last bits could differ.
     """
@@ -68,13 +90,22 @@ def run(experiment: Experiment, config: Any, seed: int, path: Path, resume: bool
         if not stop.asked:
             finish(task, folder, stop)
         if stop.asked:
-            print(f"stopped and saved; go on with:  {PROGRAM} {experiment.name} --resume {path}", flush=True)
+            print(
+                f"stopped and saved; go on with:  {PROGRAM} {experiment.name} --resume {path}",
+                flush=True,
+            )
             return 128 + stop.asked
         return 0
 
 
 def _train(
-    experiment: Experiment, task: Any, config: Any, seed: int, folder: RunFolder, stop: Stop, exact: bool
+    experiment: Experiment,
+    task: Any,
+    config: Any,
+    seed: int,
+    folder: RunFolder,
+    stop: Stop,
+    exact: bool,
 ) -> None:
     """Runs the iterations that are missing, with a checkpoint after each."""
     rng = np.random.default_rng(seed)
@@ -94,9 +125,13 @@ def _train(
     display = Display(f"{experiment.name}, seed {seed}, in {folder.path}", total, done)
     start = last = time.perf_counter()
     spent, episodes = time.process_time(), experiment.chosen.get("grade_episodes")
-    judged = experiment.task() if episodes else None  # its own: what is seen there is not learned from
+    judged = (
+        experiment.task() if episodes else None
+    )  # its own: what is seen there is not learned from
     try:
-        for iteration in _iterations(experiment.method.train(task, config, rng, state=state), state, done, folder.path):
+        for iteration in _iterations(
+            experiment.method.train(task, config, rng, state=state), state, done, folder.path
+        ):
             _one_thread()
             now, cpu = time.perf_counter(), time.process_time() - spent
             row = {"iteration": iteration.number, **iteration.scalars}
@@ -106,7 +141,12 @@ def _train(
             folder.metrics.append(row)
             folder.conditions.append(*by_condition(iteration))
             folder.timing.append(
-                {"iteration": iteration.number, "elapsed": before + now - start, "seconds": now - last, "cpu": cpu}
+                {
+                    "iteration": iteration.number,
+                    "elapsed": before + now - start,
+                    "seconds": now - last,
+                    "cpu": cpu,
+                }
             )
             events.append(row)
             if iteration.number == total or stop.asked or total is None:
@@ -120,7 +160,11 @@ def _train(
                 "saving": saving,  # seconds that the checkpoints before this one took
                 "exact": exact,
             }
-            folder.save(iteration.number, {"state": iteration.state, "policy": state_of(iteration.policy)}, meta)
+            folder.save(
+                iteration.number,
+                {"state": iteration.state, "policy": state_of(iteration.policy)},
+                meta,
+            )
             last, spent = time.perf_counter(), time.process_time()
             saving += last - ready
             pace = (last - start) / (iteration.number - done)
@@ -133,8 +177,12 @@ def _train(
         events.close()
 
 
-def _iterations(training: Iterator[Iteration], state: Any, done: int, path: Path) -> Iterator[Iteration]:
-    """Yields the iterations; what a saved state makes of the first of them is a fault of the state."""
+def _iterations(
+    training: Iterator[Iteration], state: Any, done: int, path: Path
+) -> Iterator[Iteration]:
+    """Yields the iterations; what a saved state makes of the first of them is a fault of the
+    state.
+    """
     try:
         first = next(training, None)
         if state is not None and (first is None or first.number != done + 1):
@@ -165,6 +213,8 @@ def drawn(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _one_thread() -> None:
-    """Keeps torch, once a method has loaded it, to one thread: the order of its sums is then always the same."""
+    """Keeps torch, once a method has loaded it, to one thread: the order of its sums is then always
+    the same.
+    """
     if (torch := sys.modules.get("torch")) and torch.get_num_threads() != 1:
         torch.set_num_threads(1)

@@ -1,4 +1,6 @@
-"""Runs side by side: those that differ in nothing but the seed are one group, of which mean and spread are shown."""
+"""Runs side by side: those that differ in nothing but the seed are one group, of which mean and
+spread are shown.
+"""
 
 import io
 import json
@@ -54,7 +56,9 @@ class Group(NamedTuple):
     runs: Sequence[Run]
 
     def curve(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the trials so far, and a column of each run, (runs, iterations), NaN where a run is shorter."""
+        """Returns the trials so far, and a column of each run, (runs, iterations), NaN where a run
+        is shorter.
+        """
         longest = max(self.runs, key=lambda run: len(run.rows)).rows
         values = np.full((len(self.runs), len(longest)), np.nan)
         for line, run in zip(values, self.runs, strict=True):
@@ -70,7 +74,9 @@ def called(key: str, groups: Sequence[Group]) -> str:
     """Returns what people call a column of FINAL: where planners act, a planner's."""
     actors = {tables.actors(run.final) for group in groups for run in group.runs}
     whose = (
-        {"planner": "planner's", "policy": "policy's", "trials": "trials'"}.get(actors.pop(), "controllers'")
+        {"planner": "planner's", "policy": "policy's", "trials": "trials'"}.get(
+            actors.pop(), "controllers'"
+        )
         if len(actors) == 1
         else ""
     )
@@ -78,21 +84,36 @@ def called(key: str, groups: Sequence[Group]) -> str:
 
 
 def read(path: Path) -> list[Run]:
-    """Returns the run in a folder, or those of a sweep. Raises CheckpointError, InputError for one without a row."""
+    """Returns the run in a folder, or those of a sweep. Raises CheckpointError, InputError for one
+    without a row.
+    """
     if not (path / CONFIG).exists() and path.is_dir():
-        inside = [folder for _, folder in folders_by_number(path, "seed_") if (folder / CONFIG).exists()]
+        inside = [
+            folder for _, folder in folders_by_number(path, "seed_") if (folder / CONFIG).exists()
+        ]
         if inside:
             return [run for folder in reversed(inside) for run in read(folder)]
     about, rows = saved_config(path), tables.read(path / "metrics.csv")
     if not rows:
-        raise InputError(f"{path}: got a run without an iteration; expected one or more: let it go on, or leave it out")
+        raise InputError(
+            f"{path}: got a run without an iteration; expected one or more: let it go on, or leave it out"
+        )
     graded = read_json(path / RESULT).get("grade") if (path / RESULT).exists() else None
     rows = [{**row, "kept": kept(row)} for row in rows]
-    return [Run(path, about, rows, {**rows[-1], **({"mean_return": graded["mean_return"]} if graded else {})})]
+    return [
+        Run(
+            path,
+            about,
+            rows,
+            {**rows[-1], **({"mean_return": graded["mean_return"]} if graded else {})},
+        )
+    ]
 
 
 def kept(row: Mapping[str, float]) -> float:
-    """Returns how much of the improvement that the models promised came; NaN where they promised none."""
+    """Returns how much of the improvement that the models promised came; NaN where they promised
+    none.
+    """
     predicted = row.get("predicted", 0.0)
     return row.get("actual", math.nan) / predicted if predicted > 0 else math.nan
 
@@ -105,17 +126,27 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
         key = json.dumps(list(what), sort_keys=True)
         found.setdefault(key, []).append(run)
     groups = list(found.values())
-    names = [", ".join([members[0].about["experiment"], *_chosen(members[0])]) for members in groups]
+    names = [
+        ", ".join([members[0].about["experiment"], *_chosen(members[0])]) for members in groups
+    ]
     for i, members in enumerate(groups):
-        same = [g[0].about for g in groups if g[0].about["experiment"] == members[0].about["experiment"]]
-        odd = [k for k, v in members[0].about["config"].items() if any(a["config"].get(k) != v for a in same)]
+        same = [
+            g[0].about for g in groups if g[0].about["experiment"] == members[0].about["experiment"]
+        ]
+        odd = [
+            k
+            for k, v in members[0].about["config"].items()
+            if any(a["config"].get(k) != v for a in same)
+        ]
         names[i] += "".join(f", {k} {page.word(members[0].about['config'][k])}" for k in odd[:3])
         names[i] += ", ..." if len(odd) > 3 else ""
     return [Group(name, members) for name, members in zip(names, groups, strict=True)]
 
 
 def differences(groups: Sequence[Group]) -> list[tuple[str, ...]]:
-    """Returns a row for every setting, version and machine that differs: its name, and its value in each group."""
+    """Returns a row for every setting, version and machine that differs: its name, and its value in
+    each group.
+    """
     views = [
         {
             "experiment": a["experiment"],
@@ -144,7 +175,9 @@ def spread(values: Sequence[float]) -> str:
 
 
 def verdict(groups: Sequence[Group]) -> str:
-    """Returns which group ends best, and whether the difference to the next is more than chance, in plain words."""
+    """Returns which group ends best, and whether the difference to the next is more than chance, in
+    plain words.
+    """
     tasks = {(run.about["experiment"], *_chosen(run)) for group in groups for run in group.runs}
     key = next((k for k in FINAL if all(group.finals(k) for group in groups)), None)
     if len(groups) < 2 or key is None:
@@ -156,21 +189,29 @@ def verdict(groups: Sequence[Group]) -> str:
     sign = -1.0 if key == "mean_return" else 1.0
     best, second = sorted(groups, key=lambda group: sign * statistics.fmean(group.finals(key)))[:2]
     a, b = best.finals(key), second.finals(key)
-    text = (
-        f"{best.name} ends best: {called(key, groups)} {statistics.fmean(a):.4g} against {statistics.fmean(b):.4g} of "
-    )
-    text += second.name
+    text = f"{best.name} ends best: {called(key, groups)} {statistics.fmean(a):.4g} "
+    text += f"against {statistics.fmean(b):.4g} of {second.name}"
     if min(len(a), len(b)) < 2:
         text += "; of one seed it cannot be said whether that is chance"
     else:
         p = chance(a, b)
         text += f"; over {len(a)} and {len(b)} seeds that is {'more' if p < 0.05 else 'not more'} than chance explains"
         text += f" (Welch's test, p = {p:.2g})"
-    return text + ("" if len(tasks) == 1 else ". Beware: they are of several experiments, whose costs may differ") + "."
+    return (
+        text
+        + (
+            ""
+            if len(tasks) == 1
+            else ". Beware: they are of several experiments, whose costs may differ"
+        )
+        + "."
+    )
 
 
 def chance(a: Sequence[float], b: Sequence[float]) -> float:
-    """Returns the p-value of Welch's test that two groups, of two or more each, have the same mean."""
+    """Returns the p-value of Welch's test that two groups, of two or more each, have the same
+    mean.
+    """
     if not (np.ptp(a) or np.ptp(b)):
         return float(a[0] == b[0])
     from scipy.stats import ttest_ind
@@ -179,7 +220,9 @@ def chance(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def draw(groups: Sequence[Group]) -> bytes | None:
-    """Returns the learning curves of all groups as PNG: mean, all runs' range, and each run; None without a curve."""
+    """Returns the learning curves of all groups as PNG: mean, all runs' range, and each run; None
+    without a curve.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -190,11 +233,15 @@ def draw(groups: Sequence[Group]) -> bytes | None:
         return None
     with plt.rc_context(STYLE):
         lines = -(-len(keys) // 2)
-        figure, axes = plt.subplots(lines, 2, figsize=(9.6, 2.8 * lines), sharex=True, squeeze=False)
+        figure, axes = plt.subplots(
+            lines, 2, figsize=(9.6, 2.8 * lines), sharex=True, squeeze=False
+        )
         for axis in axes.ravel()[len(keys) :]:
             axis.set_visible(False)
         for axis, key in zip(axes.ravel(), keys, strict=False):
-            for colour, group in zip(plt.get_cmap("tab10")(np.arange(len(groups)) % 10), groups, strict=True):
+            for colour, group in zip(
+                plt.get_cmap("tab10")(np.arange(len(groups)) % 10), groups, strict=True
+            ):
                 if column := _column(group, key):
                     _band(axis, *group.curve(column), colour, group.name)
             values = np.concatenate([line.get_ydata() for line in axis.get_lines()]).astype(float)
@@ -217,14 +264,23 @@ def document(groups: Sequence[Group], picture: bytes | None) -> str:
     """Returns the page of a comparison."""
     names = [group.name for group in groups]
     count = sum(len(group.runs) for group in groups)
-    parts = page.opening(f"{count} runs compared", verdict(groups), len(groups) > 1, "; ".join(names))
+    parts = page.opening(
+        f"{count} runs compared", verdict(groups), len(groups) > 1, "; ".join(names)
+    )
     if picture:
-        caption = "Each line is the mean of a group, the band all its runs, thin lines the single runs."
+        caption = (
+            "Each line is the mean of a group, the band all its runs, thin lines the single runs."
+        )
         parts.append(page.figure(picture, "png", "Learning", caption))
     keys = [key for key in FINAL if any(group.finals(key) for group in groups)]
-    finals = [[called(key, groups), *(spread(group.finals(key)) for group in groups)] for key in keys]
+    finals = [
+        [called(key, groups), *(spread(group.finals(key)) for group in groups)] for key in keys
+    ]
     seeds = ["seeds", *(" ".join(str(run.about["seed"]) for run in group.runs) for group in groups)]
-    parts += ["<h2>Mean, standard deviation and range at the end</h2>", page.grid(["", *names], [seeds, *finals])]
+    parts += [
+        "<h2>Mean, standard deviation and range at the end</h2>",
+        page.grid(["", *names], [seeds, *finals]),
+    ]
     odd = differences(groups)
     parts += ["<h2>What differs in the configuration</h2>"]
     parts += [page.grid(["", *names], odd) if odd else "<p>Nothing but the seeds.</p>"]
@@ -238,28 +294,53 @@ def document(groups: Sequence[Group], picture: bytes | None) -> str:
     parts += [page.fold("What is the same", page.pairs(same))]
     parts += overlay_last.parts({group.name: group.runs for group in groups})
     first = groups[0].runs[0].about
-    versions = {"version": first["version"], **first["fingerprint"], **first.get("dependencies", {})}
+    versions = {
+        "version": first["version"],
+        **first["fingerprint"],
+        **first.get("dependencies", {}),
+    }
     heading = "Versions and machine" + (" of the first run" if count > 1 else "")
-    parts += [page.fold(heading, page.pairs([(key, page.word(value)) for key, value in versions.items()]))]
-    parts += [page.fold("The runs", page.pairs([(g.name, str(run.path)) for g in groups for run in g.runs]))]
+    parts += [
+        page.fold(heading, page.pairs([(key, page.word(value)) for key, value in versions.items()]))
+    ]
+    parts += [
+        page.fold(
+            "The runs", page.pairs([(g.name, str(run.path)) for g in groups for run in g.runs])
+        )
+    ]
     return page.document("Comparison", parts)
 
 
 def _chosen(run: Run) -> list[str]:
     """Returns the task and the cost that were named in place of the experiment's."""
-    return [f"{key} {value}" for key, value in run.about.get("chosen", {}).items() if key in ("task", "cost")]
+    return [
+        f"{key} {value}"
+        for key, value in run.about.get("chosen", {}).items()
+        if key in ("task", "cost")
+    ]
 
 
 def _column(group: Group, key: str) -> str | None:
-    """Returns the policy's column where there is a policy, else the controllers'; None where there is neither."""
+    """Returns the policy's column where there is a policy, else the controllers'; None where there
+    is neither.
+    """
     names = [key] if key == "kl" else [f"policy_{key}", key]  # policy_kl is another thing
-    return next((k for k in names if any(math.isfinite(row.get(k, math.nan)) for row in group.runs[0].rows)), None)
+    return next(
+        (
+            k
+            for k in names
+            if any(math.isfinite(row.get(k, math.nan)) for row in group.runs[0].rows)
+        ),
+        None,
+    )
 
 
 def _band(axis: Any, trials: np.ndarray, values: np.ndarray, colour: Any, name: str) -> None:
     some = np.isfinite(values).any(0)
     trials, values = trials[some], values[:, some]
-    axis.fill_between(trials, np.nanmin(values, 0), np.nanmax(values, 0), color=colour, alpha=0.15, lw=0)
+    axis.fill_between(
+        trials, np.nanmin(values, 0), np.nanmax(values, 0), color=colour, alpha=0.15, lw=0
+    )
     if len(values) > 1:
         axis.plot(trials, values.T, color=colour, lw=0.5, alpha=0.5)
     axis.plot(trials, np.nanmean(values, 0), color=colour, lw=1.8, label=name)

@@ -1,4 +1,6 @@
-"""What a comparison shows of the last iteration: the local models' error, trajectories, and the policies at work."""
+"""What a comparison shows of the last iteration: the local models' error, trajectories, and the
+policies at work.
+"""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,7 +16,10 @@ from . import html as page
 from .style import GREY, STYLE
 
 VIDEO, TRAJECTORIES = "policy.gif", "trajectories"
-ELLIPSES = "trajectories", "states"  # figures of a run that show its controllers' spread; the first one there is
+ELLIPSES = (
+    "trajectories",
+    "states",
+)  # figures of a run that show its controllers' spread; the first one there is
 MOST = 8_000_000  # bytes of pictures and videos in a page; further ones are named
 
 
@@ -31,27 +36,39 @@ def parts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     """Returns the parts of the page, of runs by the name of their group."""
     found, room = [], MOST
     if picture := model_errors(groups):
-        caption = (
-            "One step ahead, on trials that the models have not seen; at 1 a model is as bad as 'nothing changes'."
+        caption = "One step ahead, on trials that the models have not seen; at 1 a model is as bad "
+        caption += "as 'nothing changes'. "
+        caption += (
+            "Median of the conditions; the line is the mean of the runs, the band their range."
         )
-        caption += " Median of the conditions; the line is the mean of the runs, the band their range."
-        found.append(page.figure(picture, "png", "Error of the local models along the trajectory", caption))
-    drawn = {name: [(run, p) for run in runs if (p := ellipses(run.path))] for name, runs in groups.items()}
+        found.append(
+            page.figure(picture, "png", "Error of the local models along the trajectory", caption)
+        )
+    drawn = {
+        name: [(run, p) for run in runs if (p := ellipses(run.path))]
+        for name, runs in groups.items()
+    }
     for name, pictures in drawn.items():  # a run of each group, and its other runs folded up below
         shown, left, room = trajectories(name, pictures[:1], room)
         more, unseen, room = trajectories(name, pictures[1:], room)
         found += shown
         if names := left + unseen:
-            more.append(f'<p class="dim">Left out for their size: {page.text(", ".join(names))}</p>')
+            more.append(
+                f'<p class="dim">Left out for their size: {page.text(", ".join(names))}</p>'
+            )
         if more:
             found.append(page.fold(f"{name}, trajectories of the other seeds", "".join(more)))
     for name, runs in groups.items():
         files = [run.path / VIDEO for run in runs if (run.path / VIDEO).exists()]
         if files and (size := files[0].stat().st_size) <= room:
             room -= size
-            caption = "The policy's mean action, on starts and targets drawn anew. Other runs' videos: "
+            caption = (
+                "The policy's mean action, on starts and targets drawn anew. Other runs' videos: "
+            )
             caption += ", ".join(map(str, files[1:])) or "none."
-            found.append(page.figure_file(files[0], f"{name}, seed {runs[0].about['seed']}", caption))
+            found.append(
+                page.figure_file(files[0], f"{name}, seed {runs[0].about['seed']}", caption)
+            )
     return found
 
 
@@ -61,8 +78,12 @@ def ellipses(path: Path) -> Path | None:
     return next((picture for picture in found if picture.exists()), None)
 
 
-def trajectories(name: str, pictures: Sequence[tuple[Run, Path]], room: int) -> tuple[list[str], list[str], int]:
-    """Returns the pictures of runs that have room in a page, the names of the others, and the room that is left."""
+def trajectories(
+    name: str, pictures: Sequence[tuple[Run, Path]], room: int
+) -> tuple[list[str], list[str], int]:
+    """Returns the pictures of runs that have room in a page, the names of the others, and the room
+    that is left.
+    """
     caption = "Trials of the last iteration, and what the models expect: two standard deviations about the mean."
     found, left = [], []
     for run, picture in pictures:
@@ -70,13 +91,18 @@ def trajectories(name: str, pictures: Sequence[tuple[Run, Path]], room: int) -> 
             left.append(str(picture))
             continue
         room -= size
-        found.append(page.figure_file(picture, f"{name}, seed {run.about['seed']}, trajectories", caption))
+        found.append(
+            page.figure_file(picture, f"{name}, seed {run.about['seed']}, trajectories", caption)
+        )
     return found, left, room
 
 
 def model_errors(groups: Mapping[str, Sequence[Run]]) -> bytes | None:
     """Returns the models' errors over the steps as PNG; None where no run kept any."""
-    lines = {name: [e for run in runs if (e := _error(run.path)) is not None] for name, runs in groups.items()}
+    lines = {
+        name: [e for run in runs if (e := _error(run.path)) is not None]
+        for name, runs in groups.items()
+    }
     if not any(lines.values()):
         return None
     import matplotlib
@@ -93,7 +119,9 @@ def model_errors(groups: Mapping[str, Sequence[Run]]) -> bytes | None:
                 length = min(map(len, errors))
                 values = np.array([error[:length] for error in errors])
                 steps = np.arange(length)
-                axis.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.15, lw=0)
+                axis.fill_between(
+                    steps, values.min(0), values.max(0), color=colour, alpha=0.15, lw=0
+                )
                 axis.plot(steps, values.mean(0), color=colour, lw=1.6, label=name)
         axis.axhline(1.0, ls="--", lw=1, color=GREY)
         axis.set(yscale="log", xlabel="step", ylabel="error, share of the change")
@@ -105,9 +133,13 @@ def model_errors(groups: Mapping[str, Sequence[Run]]) -> bytes | None:
 
 
 def _error(path: Path) -> np.ndarray | None:
-    """Returns the median over the conditions of a run's error (T,), NaN where there is none; None without any."""
+    """Returns the median over the conditions of a run's error (T,), NaN where there is none; None
+    without any.
+    """
     try:
-        error = np.asarray(load_tree(path / TRAJECTORIES, finite=False)[0].get("model_error", np.zeros((0, 0))))
+        error = np.asarray(
+            load_tree(path / TRAJECTORIES, finite=False)[0].get("model_error", np.zeros((0, 0)))
+        )
     except CheckpointError:
         return None
     if error.ndim != 2 or not (error > 0).any():

@@ -19,7 +19,8 @@ Columns = dict[str, np.ndarray]
 
 
 def draw(path: Path, task: Any, ceiling: float | None = None) -> str | None:
-    """Draws figures/*.png of the run in `path`; returns None, or in one line what was not drawn and why.
+    """Draws figures/*.png of the run in `path`; returns None, or in one line what was not drawn and
+    why.
 
     `ceiling` is the cost of an episode that is planned in the true physics.
     """
@@ -62,9 +63,17 @@ def _save(plt: Any, figure: Any, path: Path) -> None:
 
 
 def _learning(plt: Any, metrics: Columns, per: Columns) -> Any:
-    """Cost of the controllers, or of the planner, and of the policy, with the spread over the conditions."""
-    actors = {"controllers": "local controllers"}.get(tables.actors(metrics), tables.actors(metrics))
-    shown = [(k, n, c) for k, n, c in (("cost", actors, BLUE), ("policy_cost", "policy", ORANGE)) if k in metrics]
+    """Cost of the controllers, or of the planner, and of the policy, with the spread over the
+    conditions.
+    """
+    actors = {"controllers": "local controllers"}.get(
+        tables.actors(metrics), tables.actors(metrics)
+    )
+    shown = [
+        (k, n, c)
+        for k, n, c in (("cost", actors, BLUE), ("policy_cost", "policy", ORANGE))
+        if k in metrics
+    ]
     if not shown:
         return None
     figure, axis = plt.subplots(figsize=(6.4, 3.8))
@@ -73,14 +82,25 @@ def _learning(plt: Any, metrics: Columns, per: Columns) -> Any:
         axis.plot(steps, metrics[key], "o-", ms=3, color=colour, label=f"{name}, mean")
         if key in per and per[key].shape[1] > 1:
             low, high = _quantiles(per[key], 0.1, 0.9)
-            axis.fill_between(steps, low, high, color=colour, alpha=0.18, lw=0, label=f"{name}, 80 % of the conditions")
+            axis.fill_between(
+                steps,
+                low,
+                high,
+                color=colour,
+                alpha=0.18,
+                lw=0,
+                label=f"{name}, 80 % of the conditions",
+            )
     if "ceiling" in metrics:
         axis.plot(steps, metrics["ceiling"], "--", color=GREY, label="planned in the true physics")
     values = np.concatenate([metrics[key] for key, _, _ in shown])
     if (values > 0).all() and values.max() > 8 * values.min():  # False with NaN
         axis.set_yscale("log")
         _plain_ticks(axis)
-    axis.set(xlabel="environment steps" if "env_steps" in metrics else "iteration", ylabel="cost of an episode")
+    axis.set(
+        xlabel="environment steps" if "env_steps" in metrics else "iteration",
+        ylabel="cost of an episode",
+    )
     axis.set_title("Learning", loc="left")
     axis.legend(fontsize=8)
     return figure
@@ -88,23 +108,36 @@ def _learning(plt: Any, metrics: Columns, per: Columns) -> Any:
 
 def _improvement(plt: Any, metrics: Columns, per: Columns) -> Any:
     """What the local models promised against what the world gave; on the dashed line both agree."""
-    predicted, actual = (per.get(k, metrics.get(k, np.empty(0))).ravel() for k in ("predicted", "actual"))
+    predicted, actual = (
+        per.get(k, metrics.get(k, np.empty(0))).ravel() for k in ("predicted", "actual")
+    )
     if len(predicted) != len(actual):
         return None
     good = np.isfinite(predicted) & np.isfinite(actual)
     if not good.any():
         return None
     numbers = np.broadcast_to(
-        metrics["iteration"][:, None], (len(metrics["iteration"]), len(predicted) // len(metrics["iteration"]))
+        metrics["iteration"][:, None],
+        (len(metrics["iteration"]), len(predicted) // len(metrics["iteration"])),
     )
     figure, axis = plt.subplots(figsize=(5.2, 4.2))
-    dots = axis.scatter(predicted[good], actual[good], c=numbers.ravel()[good], s=14, cmap="viridis", alpha=0.8, lw=0)
+    dots = axis.scatter(
+        predicted[good],
+        actual[good],
+        c=numbers.ravel()[good],
+        s=14,
+        cmap="viridis",
+        alpha=0.8,
+        lw=0,
+    )
     both = np.concatenate([predicted[good], actual[good]])
     low, high = np.quantile(both, [0.02, 0.98])
     margin = 0.08 * (high - low) + 1e-9
     ends = [low - margin, high + margin]
     axis.plot(ends, ends, "--", color=GREY, lw=1)
-    axis.set(xlim=ends, ylim=ends, xlabel="predicted fall of the cost", ylabel="actual fall of the cost")
+    axis.set(
+        xlim=ends, ylim=ends, xlabel="predicted fall of the cost", ylabel="actual fall of the cost"
+    )
     axis.set_title("Predicted against actual improvement", loc="left")
     figure.colorbar(dots, label="iteration")
     return figure
@@ -113,21 +146,33 @@ def _improvement(plt: Any, metrics: Columns, per: Columns) -> Any:
 def _divergence(plt: Any, metrics: Columns, per: Columns) -> Any:
     """How far the controllers moved, against the bound, and the dual variable that held them."""
     panels = [
-        (key, name) for key, name in (("kl", "KL, nats"), ("eta", "dual variable η")) if key in metrics or key in per
+        (key, name)
+        for key, name in (("kl", "KL, nats"), ("eta", "dual variable η"))
+        if key in metrics or key in per
     ]
     if not panels:
         return None
-    figure, axes = plt.subplots(len(panels), 1, figsize=(6.4, 2.3 * len(panels)), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(
+        len(panels), 1, figsize=(6.4, 2.3 * len(panels)), sharex=True, squeeze=False
+    )
     numbers = metrics["iteration"]
     for axis, (key, name) in zip(axes[:, 0], panels, strict=True):
         if key in per:
             low, middle, high = _quantiles(per[key], 0.1, 0.5, 0.9)
-            axis.fill_between(numbers, low, high, color=BLUE, alpha=0.18, lw=0, label="80 % of the conditions")
+            axis.fill_between(
+                numbers, low, high, color=BLUE, alpha=0.18, lw=0, label="80 % of the conditions"
+            )
             axis.plot(numbers, middle, "o-", ms=3, color=BLUE, label="median")
         else:
             axis.plot(numbers, metrics[key], "o-", ms=3, color=BLUE, label="mean")
         if key == "kl" and "epsilon" in per:
-            axis.plot(numbers, _quantiles(per["epsilon"], 0.5)[0], "--", color=ORANGE, label="bound, median")
+            axis.plot(
+                numbers,
+                _quantiles(per["epsilon"], 0.5)[0],
+                "--",
+                color=ORANGE,
+                label="bound, median",
+            )
         line = np.asarray(axis.get_lines()[0].get_ydata(), float)
         line = line[np.isfinite(line)]
         if len(line) and (line > 0).all() and line.max() > 8 * line.min():
@@ -140,7 +185,9 @@ def _divergence(plt: Any, metrics: Columns, per: Columns) -> Any:
 
 
 def _multipliers(plt: Any, metrics: Columns, per: Columns) -> Any:
-    """The weight on the divergence between controllers and policy, and how far the multipliers lean the two apart."""
+    """The weight on the divergence between controllers and policy, and how far the multipliers lean
+    the two apart.
+    """
     panels = [
         (key, name)
         for key, name in (("nu", "weight ν, cost per nat"), ("lean", "lean Sλ/ν, units of action"))
@@ -148,7 +195,9 @@ def _multipliers(plt: Any, metrics: Columns, per: Columns) -> Any:
     ]
     if not panels:
         return None
-    figure, axes = plt.subplots(len(panels), 1, figsize=(6.4, 2.1 * len(panels)), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(
+        len(panels), 1, figsize=(6.4, 2.1 * len(panels)), sharex=True, squeeze=False
+    )
     for axis, (key, name) in zip(axes[:, 0], panels, strict=True):
         axis.plot(metrics["iteration"], metrics[key], "o-", ms=3, color=BLUE)
         axis.set_ylabel(name)
@@ -161,7 +210,9 @@ def _multipliers(plt: Any, metrics: Columns, per: Columns) -> Any:
 
 
 def _imitation(plt: Any, metrics: Columns, per: Columns) -> Any:
-    """The policy against its controllers: the cost of each condition with the one and with the other, and the KL."""
+    """The policy against its controllers: the cost of each condition with the one and with the
+    other, and the KL.
+    """
     if "policy_cost" not in per or "cost" not in per:
         return None
     both, pair = "policy_kl" in metrics, np.array([per["policy_cost"][-1], per["cost"][-1]])
@@ -185,10 +236,16 @@ def _imitation(plt: Any, metrics: Columns, per: Columns) -> Any:
 
 
 def _cube(rows: list[dict[str, float]]) -> Columns:
-    """Returns the columns of conditions.csv as (iterations, conditions), those that are NaN throughout left out."""
+    """Returns the columns of conditions.csv as (iterations, conditions), those that are NaN
+    throughout left out.
+    """
     numbers = {number: n for n, number in enumerate(sorted({row["iteration"] for row in rows}))}
     shape = len(numbers), 1 + int(max((row["condition"] for row in rows), default=0))
-    cube = {key: np.full(shape, np.nan) for key in (rows[0] if rows else {}) if key not in ("iteration", "condition")}
+    cube = {
+        key: np.full(shape, np.nan)
+        for key in (rows[0] if rows else {})
+        if key not in ("iteration", "condition")
+    }
     for row in rows:
         for key, values in cube.items():
             values[numbers[row["iteration"]], int(row["condition"])] = row[key]
@@ -196,7 +253,9 @@ def _cube(rows: list[dict[str, float]]) -> Columns:
 
 
 def _quantiles(values: np.ndarray, *levels: float) -> np.ndarray:
-    """Returns quantiles over the conditions, (levels, iterations); NaN where an iteration has no number."""
+    """Returns quantiles over the conditions, (levels, iterations); NaN where an iteration has no
+    number.
+    """
     found = np.full((len(levels), len(values)), np.nan)
     some = np.isfinite(values).any(1)
     if some.any():

@@ -1,4 +1,6 @@
-"""The pictures of a planning run's last round: how far the model could be trusted, and how the planner searched."""
+"""The pictures of a planning run's last round: how far the model could be trusted, and how the
+planner searched.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +13,9 @@ PANELS = 4  # steps of the episode from which costs are shown
 
 
 def _open_loop(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
-    """The error k steps ahead, under the actions that were taken, beside that of 'nothing changes'."""
+    """The error k steps ahead, under the actions that were taken, beside that of 'nothing
+    changes'.
+    """
     error = np.asarray(last.get("open_loop", np.zeros((2, 0))))
     if not np.isfinite(error).all(0).any():
         return None
@@ -27,13 +31,19 @@ def _open_loop(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
 
 
 def _promise(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
-    """The cost that the model expected of the actions that were taken, with its spread, and what they cost."""
+    """The cost that the model expected of the actions that were taken, with its spread, and what
+    they cost.
+    """
     if "promise_real" not in last:
         return None
-    start, real, drawn = (np.asarray(last[f"promise_{name}"]) for name in ("start", "real", "drawn"))
+    start, real, drawn = (
+        np.asarray(last[f"promise_{name}"]) for name in ("start", "real", "drawn")
+    )
     chosen = np.unique(np.linspace(0, len(start) - 1, PANELS).astype(int))
     lines = -(-len(chosen) // 2)
-    figure, axes = plt.subplots(lines, 2, figsize=(6.4, 2.2 * lines + 0.5), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(
+        lines, 2, figsize=(6.4, 2.2 * lines + 0.5), sharex=True, squeeze=False
+    )
     ahead = np.arange(real.shape[1])
     for axis in axes.ravel()[len(chosen) :]:
         axis.set_visible(False)
@@ -42,7 +52,13 @@ def _promise(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
         if np.isfinite(paths).all(1).any():
             paths = paths[np.isfinite(paths).all(1)]
             axis.fill_between(
-                ahead, paths.min(0), paths.max(0), color=BLUE, alpha=0.2, lw=0, label="model, all trajectories drawn"
+                ahead,
+                paths.min(0),
+                paths.max(0),
+                color=BLUE,
+                alpha=0.2,
+                lw=0,
+                label="model, all trajectories drawn",
             )
             axis.plot(ahead, paths.mean(0), color=BLUE, lw=1.5, label="model, their mean")
         axis.plot(ahead, real[s], color=ORANGE, lw=1.5, label="what came")
@@ -57,7 +73,9 @@ def _promise(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
 
 
 def _planner(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
-    """The cheapest and the mean cost of the sequences that were tried, over the search and over the episode."""
+    """The cheapest and the mean cost of the sequences that were tried, over the search and over the
+    episode.
+    """
     trace = np.asarray(last.get("plan_trace", np.zeros((0, 0, 2))))
     if not len(trace) or not np.isfinite(trace).any():
         return None
@@ -80,7 +98,9 @@ def _planner(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
 
 
 def _search(axis: Any, trace: np.ndarray) -> None:
-    """Draws costs over the planner's iterations; 0 is the cheapest of a search, 1 the mean of its first iteration."""
+    """Draws costs over the planner's iterations; 0 is the cheapest of a search, 1 the mean of its
+    first iteration.
+    """
     least, first = np.nanmin(trace[..., 0], 1), trace[:, 0, 1]
     some = np.isfinite(first) & (first - least > 1e-12 * np.maximum(np.abs(first), 1e-300))
     if not some.any():
@@ -91,14 +111,18 @@ def _search(axis: Any, trace: np.ndarray) -> None:
         rows = np.where(np.isfinite(share[..., i]).any(0))[0]
         low, middle, high = np.nanquantile(share[:, rows, i], [0.1, 0.5, 0.9], axis=0)
         axis.fill_between(at[rows], low, high, color=colour, alpha=0.18, lw=0)
-        axis.plot(at[rows], middle, "o-", ms=3, color=colour, label=f"{name}: median, 80 % of the plans")
+        axis.plot(
+            at[rows], middle, "o-", ms=3, color=colour, label=f"{name}: median, 80 % of the plans"
+        )
     axis.set(xlabel="iteration of the planner", ylabel="cost, share of the start")
     if len(at) <= 12:
         axis.set_xticks(at)
     axis.legend(fontsize=8)
 
 
-LAST: dict[str, Callable[..., Any]] = {  # file -> what draws it from (arrays of the last iteration, task)
+LAST: dict[
+    str, Callable[..., Any]
+] = {  # file -> what draws it from (arrays of the last iteration, task)
     "promise": _promise,
     "open_loop": _open_loop,
     "planner": _planner,

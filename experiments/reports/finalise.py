@@ -31,22 +31,34 @@ def finished(path: Path) -> bool:
 
 
 def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
-    """Makes what a finished run leaves, out of its last checkpoint; returns early where a signal asks to stop."""
+    """Makes what a finished run leaves, out of its last checkpoint; returns early where a signal
+    asks to stop.
+    """
     path, about = folder.path, saved_config(folder.path)
     checkpoint = folder.newest()
     if checkpoint is None:
         raise CheckpointError(f"{path}: got a run without an iteration; expected one or more")
     policy = build_policy(checkpoint.tree.get("policy"), path, task)
-    save_policy(path / "policy", policy, experiment=about["experiment"], task=task.name, seed=about["seed"])
+    save_policy(
+        path / "policy", policy, experiment=about["experiment"], task=task.name, seed=about["seed"]
+    )
     start = time.perf_counter()
     kept = ("seconds", "saving", "exact")
     result: dict[str, Any] = {**{key: checkpoint.meta[key] for key in kept}, **summarise(path)}
-    result["exact_resume"] = result.pop("exact")  # False: a part of the run was on a machine that rounds otherwise
-    global_policy = getattr(policy, "sees", "o") == "o"  # local controllers know their own conditions only
+    result["exact_resume"] = result.pop(
+        "exact"
+    )  # False: a part of the run was on a machine that rounds otherwise
+    global_policy = (
+        getattr(policy, "sees", "o") == "o"
+    )  # local controllers know their own conditions only
     env_id = getattr(task, "env_id", None) if global_policy else None
     if env_id and not stop.asked:
         print(f"grading the policy in {env_id} ...", flush=True)
-        result |= {"env_id": env_id, "grade": grade(env_id, policy)._asdict(), "random": grade_random(env_id)._asdict()}
+        result |= {
+            "env_id": env_id,
+            "grade": grade(env_id, policy)._asdict(),
+            "random": grade_random(env_id)._asdict(),
+        }
         result["still"] = grade_still(env_id)._asdict()
     if global_policy and hasattr(task, "unseen"):
         result["unseen"] = grade_unseen(task, policy)
@@ -59,7 +71,10 @@ def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
             skipped.append(f"no ceiling: {error}")
     result["verdict"] = verdict(result)
     top = result.get("ceiling", {}).get("true")
-    for make in (lambda: _draw(path, task, top), lambda: video.make_apart(path, task, lambda: stop.asked)):
+    for make in (
+        lambda: _draw(path, task, top),
+        lambda: video.make_apart(path, task, lambda: stop.asked),
+    ):
         if not stop.asked and (reason := make()):
             skipped.append(reason)
             warnings.warn(reason, stacklevel=2)
@@ -73,7 +88,9 @@ def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
 
 
 def _draw(path: Path, task: Any, ceiling: float | None) -> str | None:
-    """Draws the figures; a library that cannot draw costs the pictures and not the run. Raises what the disk raises."""
+    """Draws the figures; a library that cannot draw costs the pictures and not the run. Raises what
+    the disk raises.
+    """
     try:
         return figures.draw(path, task, ceiling)
     except (GPSError, OSError):
@@ -93,10 +110,16 @@ def show(path: Path, result: dict[str, Any]) -> None:
             rows.append(("final distance", f"{got['final_distance']:.4f} m, mean of the episodes"))
     rows += unseen_rows(result) + ceiling_rows(result)
     rows += [
-        (name, f"{value:.0f}" if value == int(value) else f"{value:.4g}") for name, value in result["figures"].items()
+        (name, f"{value:.0f}" if value == int(value) else f"{value:.4g}")
+        for name, value in result["figures"].items()
     ]
     times = f"{clock(result['seconds'])} training, {clock(result['finish_seconds'])} grading and pictures"
-    rows += [("time", f"{times}; {100 * result['saving'] / max(result['seconds'], 1e-9):.1f} % in checkpoints")]
+    rows += [
+        (
+            "time",
+            f"{times}; {100 * result['saving'] / max(result['seconds'], 1e-9):.1f} % in checkpoints",
+        )
+    ]
     rows += [("skipped", reason) for reason in result["skipped"]]
     table(rows)
     places(

@@ -1,4 +1,6 @@
-"""A page of HTML that stands alone: no link, no script, nothing from outside; light and dark, narrow and in print."""
+"""A page of HTML that stands alone: no link, no script, nothing from outside; light and dark,
+narrow and in print.
+"""
 
 import base64
 import html
@@ -39,13 +41,17 @@ code { font-size: .88rem; overflow-wrap: anywhere }
 
 def document(title: str, parts: Sequence[str]) -> str:
     """Returns the whole page."""
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    )
     head += f"<title>{text(title)}</title><style>{STYLE}</style>"
     return f'<!doctype html><html lang="en"><head>{head}</head><body><main>{"".join(parts)}</main></body></html>\n'
 
 
 def opening(title: str, verdict: str, good: bool, about: str) -> list[str]:
-    """Returns what stands at the top: the title, what came of it in one line of plain words, and what it was."""
+    """Returns what stands at the top: the title, what came of it in one line of plain words, and
+    what it was.
+    """
     return [
         f"<h1>{text(title)}</h1>",
         f'<p class="verdict{" good" if good else ""}">{text(verdict)}</p>',
@@ -56,7 +62,9 @@ def opening(title: str, verdict: str, good: bool, about: str) -> list[str]:
 def figure(content: bytes, kind: str, heading: str, caption: str) -> str:
     """Returns a picture, within the page, under a heading and above what to look for in it."""
     image = f'<img alt="{text(heading)}" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
-    return f"<h2>{text(heading)}</h2><figure>{image}<figcaption>{text(caption)}</figcaption></figure>"
+    return (
+        f"<h2>{text(heading)}</h2><figure>{image}<figcaption>{text(caption)}</figcaption></figure>"
+    )
 
 
 def figure_file(path: Path, heading: str, caption: str) -> str:
@@ -73,15 +81,22 @@ def pairs(rows: Sequence[tuple[str, str]]) -> str:
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns a table with a head, which scrolls sideways where the page is narrow."""
     top = "".join(f"<th>{text(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    body = "".join(
+        "<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return (
+        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def metrics(rows: Sequence[Mapping[str, float]]) -> str:
     """Returns a table of numbers; of a long one every n-th row and the last."""
     every = -(-len(rows) // 60)
     shown = [row for i, row in enumerate(rows) if i % every == 0 or i == len(rows) - 1]
-    return grid([key.replace("_", " ") for key in rows[0]], [[number(v) for v in row.values()] for row in shown])
+    return grid(
+        [key.replace("_", " ") for key in rows[0]],
+        [[number(v) for v in row.values()] for row in shown],
+    )
 
 
 def fold(heading: str, content: str) -> str:

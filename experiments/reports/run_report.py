@@ -11,7 +11,10 @@ from ..engine.summary import ceiling_rows, unseen_rows
 from . import html
 
 CAPTIONS = {  # file -> heading, and what to look for
-    "policy.gif": ("The policy at work", "The policy's mean action, on starts and targets drawn anew."),
+    "policy.gif": (
+        "The policy at work",
+        "The policy's mean action, on starts and targets drawn anew.",
+    ),
     "figures/learning.png": (
         "Learning",
         "The cost of an episode should fall; the bands are the spread over the conditions.",
@@ -64,20 +67,29 @@ USE = "from agents import load_policy; policy = load_policy(run_folder); action 
 
 
 def page(path: Path, about: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    """Returns the page of the run in `path`, from its config.json, its result and the pictures that are there."""
+    """Returns the page of the run in `path`, from its config.json, its result and the pictures that
+    are there.
+    """
     title = f"{about['experiment']}, seed {about['seed']}"
     good = str(result["verdict"]).startswith("It learned:")
     parts = [*html.opening(title, result["verdict"], good, about["text"])]
     parts += ["<h2>Final figures</h2>", html.pairs(_final(result))]
     parts += [f'<p class="dim">{html.text(reason)}</p>' for reason in result["skipped"]]
-    parts += [html.figure_file(path / name, *CAPTIONS[name]) for name in CAPTIONS if (path / name).exists()]
+    parts += [
+        html.figure_file(path / name, *CAPTIONS[name])
+        for name in CAPTIONS
+        if (path / name).exists()
+    ]
     parts += ["<h2>Iterations</h2>", html.metrics(tables.read(path / "metrics.csv"))]
     settings = {key: html.word(value) for key, value in about["config"].items()}
     again = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in settings.items())
     made = f"{PROGRAM} {about['experiment']} --seed {about['seed']}"
     parts += [
         html.fold("Settings", html.pairs(list(settings.items()))),
-        html.fold("Versions and machine", html.pairs([*about["fingerprint"].items(), *about["dependencies"].items()])),
+        html.fold(
+            "Versions and machine",
+            html.pairs([*about["fingerprint"].items(), *about["dependencies"].items()]),
+        ),
         "<h2>Use it</h2>",
         f"<p><code>{html.text(USE)}</code></p>",
         f"<p>Made by <code>{html.text(f'{made} {again}')}</code></p>",
@@ -99,7 +111,14 @@ def _final(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("random actions", f"{random['mean_return']:.2f}"),
             ("no action", f"{result['still']['mean_return']:.2f}"),
         ]
-        rows += [("final distance", f"{got['final_distance']:.4f} m")] if got["final_distance"] is not None else []
+        rows += (
+            [("final distance", f"{got['final_distance']:.4f} m")]
+            if got["final_distance"] is not None
+            else []
+        )
     rows += unseen_rows(result) + ceiling_rows(result)
-    rows += [(name, f"{value:.4g}" if value < 1e4 else f"{value:.0f}") for name, value in result["figures"].items()]
+    rows += [
+        (name, f"{value:.4g}" if value < 1e4 else f"{value:.0f}")
+        for name, value in result["figures"].items()
+    ]
     return [*rows, ("training time", clock(result["seconds"]))]

@@ -1,5 +1,5 @@
-"""A small picture of each task at the start of an episode: `python experiments/reports/task_pictures.py --out
-docs/tasks`.
+"""A small picture of each task at the start of an episode: `python
+experiments/reports/task_pictures.py --out docs/tasks`.
 
 Those of MuJoCo are rendered, as `experiments/viewer/video.py` does it; the others have no picture.
 """
@@ -58,17 +58,23 @@ def frame(camera: Any, model: Any, data: Any) -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Writes a PNG for each task that the words name, by default all that have a model; returns 0."""
+    """Writes a PNG for each task that the words name, by default all that have a model; returns
+    0.
+    """
     parser = argparse.ArgumentParser(
         prog="python experiments/reports/task_pictures.py", description="Pictures of the tasks."
     )
     parser.add_argument("tasks", nargs="*", help="names; by default all that MuJoCo simulates")
     parser.add_argument("--out", type=Path, default=Path("docs/tasks"))
     asked = parser.parse_args(words)
-    seen = asked.tasks or [name for name in TASKS if name != "dm_peg" or find_spec("dm_control")]  # of an extra
+    seen = asked.tasks or [
+        name for name in TASKS if name != "dm_peg" or find_spec("dm_control")
+    ]  # of an extra
     seen = [name for name in seen if hasattr(make_task(name), "model")]
     if lacking := set(asked.tasks) - set(seen):
-        raise InputError(f"got {', '.join(sorted(lacking))}; expected tasks that MuJoCo simulates: {', '.join(seen)}")
+        raise InputError(
+            f"got {', '.join(sorted(lacking))}; expected tasks that MuJoCo simulates: {', '.join(seen)}"
+        )
     make_folder(asked.out)
     for name in seen:
         write_file(asked.out / f"{name}.png", picture(name))

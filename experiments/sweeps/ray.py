@@ -1,8 +1,10 @@
-"""Runs of a sweep on the machines of a Ray cluster, or on this one: `python experiments/sweep.py reacher --ray`.
+"""Runs of a sweep on the machines of a Ray cluster, or on this one: `python experiments/sweep.py
+reacher --ray`.
 
-Each run is a process beside an actor, and dies with it; what an actor's death costs is one iteration, since the sweep
-starts another actor, on any machine, which goes on from the run's last checkpoint. The folder of the sweep, this
-checkout and its Python must have the same paths on all machines.
+Each run is a process beside an actor, and dies with it; what an actor's death costs is one
+iteration, since the sweep starts another actor, on any machine, which goes on from the run's last
+checkpoint. The folder of the sweep, this checkout and its Python must have the same paths on all
+machines.
 """
 
 import contextlib
@@ -26,7 +28,9 @@ SETTINGS = {  # what the caller has set is kept; Ray's own workers would give wa
     "RAY_worker_niceness": "0",
 }
 SHARED = "the folder of the sweep, this checkout and its Python must be at the same paths on all machines"
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # listen on 127.0.0.1 alone, as Ray does on these systems
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"
+}  # listen on 127.0.0.1 alone, as Ray does on these systems
 
 
 class Worker:
@@ -55,12 +59,15 @@ class RayProcess:
         import ray
 
         worker: Any = ray.remote(Worker)
-        worker = worker.options(num_cpus=1, max_restarts=0, max_concurrency=2)  # a signal is heard beside `ended`
+        worker = worker.options(
+            num_cpus=1, max_restarts=0, max_concurrency=2
+        )  # a signal is heard beside `ended`
         self.actor = worker.remote(list(words), str(log.resolve()))
         self.answer = self.actor.ended.remote()
 
     def poll(self) -> int | None:
-        """Returns None while it runs or waits for a free core, then its exit code; -9 where its machine is lost.
+        """Returns None while it runs or waits for a free core, then its exit code; -9 where its
+        machine is lost.
 
         Raises InputError where the machine cannot start it.
         """
@@ -96,17 +103,23 @@ class RayProcess:
 
 @contextmanager
 def cluster(address: str, jobs: int | None) -> Iterator[int]:
-    """Joins the cluster at an address while it is entered, or starts one of `jobs` cores that only this machine sees.
+    """Joins the cluster at an address while it is entered, or starts one of `jobs` cores that only
+    this machine sees.
 
-    Yields the number of cores. Raises InputError where Ray is not installed, or no cluster is there.
+    Yields the number of cores. Raises InputError where Ray is not installed, or no cluster is
+    there.
     """
     alone = address == HERE
     mine = {**SETTINGS, **(LOOPBACK | {"RAY_AUTH_TOKEN": secrets.token_hex(32)} if alone else {})}
-    os.environ.update({key: value for key, value in mine.items() if key not in os.environ})  # read by `import ray`
+    os.environ.update(
+        {key: value for key, value in mine.items() if key not in os.environ}
+    )  # read by `import ray`
     try:
         import ray
     except ModuleNotFoundError:
-        raise InputError("got --ray without Ray; expected it installed: python -m pip install .[ray]") from None
+        raise InputError(
+            "got --ray without Ray; expected it installed: python -m pip install .[ray]"
+        ) from None
     if not alone:
         _knock(address)
     ray_is: dict[str, Any] = {"num_cpus": jobs, "include_dashboard": False} if alone else {}
@@ -115,7 +128,9 @@ def cluster(address: str, jobs: int | None) -> Iterator[int]:
         ray.init(address, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}}, **ray_is)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"got no Ray cluster at {address!r}: {reason}; start one, or give --ray alone") from None
+        raise InputError(
+            f"got no Ray cluster at {address!r}: {reason}; start one, or give --ray alone"
+        ) from None
     try:
         yield max(int(ray.cluster_resources().get("CPU", 1)), 1)
     finally:
@@ -123,7 +138,9 @@ def cluster(address: str, jobs: int | None) -> Iterator[int]:
 
 
 def _knock(address: str) -> None:
-    """Raises InputError where nobody answers at host:port, for which Ray itself would wait for minutes."""
+    """Raises InputError where nobody answers at host:port, for which Ray itself would wait for
+    minutes.
+    """
     host, _, port = address.rpartition(":")
     if address == "auto":
         return

@@ -1,6 +1,7 @@
 """A policy in MuJoCo's own browser viewer, with a window of buttons: new target, noise, push.
 
-The window lives on the viewer's thread and sends what was pressed to the simulation's thread, which owns the world.
+The window lives on the viewer's thread and sends what was pressed to the simulation's thread, which
+owns the world.
 """
 
 import dataclasses
@@ -60,7 +61,10 @@ class Player(plugin.SimPlugin):
     """Steps the world in real time, in place of the viewer's own stepping."""
 
     def __init__(self, world: World):
-        self.world, self.repeat, self.due, self.steps = world, True, time.monotonic(), 0
+        self.world = world
+        self.repeat = True
+        self.due = time.monotonic()
+        self.steps = 0
         self.paused = False
 
     @messages.handler
@@ -101,7 +105,8 @@ class Player(plugin.SimPlugin):
 
 
 def launch(world: World, port: int = 0) -> tuple[Any, Player]:
-    """Opens the viewer, which listens on all interfaces; returns its handle, for a `with`, and what plays.
+    """Opens the viewer, which listens on all interfaces; returns its handle, for a `with`, and what
+    plays.
 
     `port` 0 takes the first free one from 8080 on.
     """

@@ -1,4 +1,6 @@
-"""A run's task as something to watch: one simulation that goes on, which may be given targets, noise and pushes."""
+"""A run's task as something to watch: one simulation that goes on, which may be given targets,
+noise and pushes.
+"""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -14,20 +16,30 @@ PUSH = 0.2  # s that a push lasts
 
 
 class World(ABC):
-    """One simulation under the policy. A push is a random action at full strength in place of the policy's."""
+    """One simulation under the policy. A push is a random action at full strength in place of the
+    policy's.
+    """
 
     def __init__(self, run: Opened):
         """Raises InputError for a task that is no MuJoCo model."""
         if not hasattr(type(run.task), "model"):
-            raise InputError(f"{run.task.name} is no MuJoCo model; expected one: its pictures are in {run.path}")
-        self.run, self.noise, self.number, self.dt = run, 0.0, -1, float(run.task.dt)
+            raise InputError(
+                f"{run.task.name} is no MuJoCo model; expected one: its pictures are in {run.path}"
+            )
+        self.run = run
+        self.noise = 0.0
+        self.number = -1
+        self.dt = float(run.task.dt)
         self.rng = np.random.default_rng(FIRST_SEED)
         self.low, self.high = run.task.action_low, run.task.action_high
         self.next_target()
 
     def next_target(self) -> None:
         """Begins another episode: with another reset, or in the task's next condition."""
-        self.number, self.step_number, self.push_left, self.over = self.number + 1, 0, 0, False
+        self.number = self.number + 1
+        self.step_number = 0
+        self.push_left = 0
+        self.over = False
         self._start()
         getattr(self.run.policy, "reset", lambda: None)()  # a policy with memory forgets
 
@@ -40,7 +52,9 @@ class World(ABC):
         """One step of the policy, with the noise that is set, a share of half the action range."""
         action = np.asarray(self._act(), float)
         if self.noise:
-            action = action + self.noise * 0.5 * (self.high - self.low) * self.rng.standard_normal(len(action))
+            action = action + self.noise * 0.5 * (self.high - self.low) * self.rng.standard_normal(
+                len(action)
+            )
         if self.push_left:
             self.push_left, action = self.push_left - 1, self.force
         self._advance(np.clip(action, self.low, self.high))
@@ -68,7 +82,9 @@ class World(ABC):
 
 
 class InGymnasium(World):
-    """The environment that the task mirrors; what is done to its MjData, as with the mouse, is felt."""
+    """The environment that the task mirrors; what is done to its MjData, as with the mouse, is
+    felt.
+    """
 
     def __init__(self, run: Opened):
         import gymnasium
@@ -116,7 +132,9 @@ class InTask(World):
 
     def _act(self) -> Any:
         if self.run.sees_state:  # the controllers end with the episode
-            return self.run.policy.act(self.x[0], min(self.step_number, self.run.task.horizon - 1), self.condition)
+            return self.run.policy.act(
+                self.x[0], min(self.step_number, self.run.task.horizon - 1), self.condition
+            )
         return self.run.policy.act(self.run.task.observe())[0]
 
     def _advance(self, action: np.ndarray) -> None:
@@ -126,4 +144,8 @@ class InTask(World):
 
 def world_of(run: Opened) -> World:
     """Returns what the run's policy can be watched in."""
-    return InGymnasium(run) if getattr(run.task, "env_id", None) and not run.sees_state else InTask(run)
+    return (
+        InGymnasium(run)
+        if getattr(run.task, "env_id", None) and not run.sees_state
+        else InTask(run)
+    )

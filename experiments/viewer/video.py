@@ -1,6 +1,8 @@
-"""A moving picture of a run's policy on targets it never saw: `python experiments/viewer/video.py RUN`.
+"""A moving picture of a run's policy on targets it never saw: `python experiments/viewer/video.py
+RUN`.
 
-A run makes it in a process of its own: a broken OpenGL library may end a process, and that must not be the run's.
+A run makes it in a process of its own: a broken OpenGL library may end a process, and that must not
+be the run's.
 """
 
 import contextlib
@@ -24,7 +26,8 @@ ADVICE = "no OpenGL for off-screen pictures: apt-get install --no-install-recomm
 
 
 def make_apart(path: Path, task: Any, stopped: Callable[[], int] = lambda: 0) -> str | None:
-    """Makes policy.gif, and policy.mp4 where `av` is installed, in another process, until `stopped` says otherwise.
+    """Makes policy.gif, and policy.mp4 where `av` is installed, in another process, until `stopped`
+    says otherwise.
 
     Returns None, or in one line what was skipped and why.
     """
@@ -36,7 +39,12 @@ def make_apart(path: Path, task: Any, stopped: Callable[[], int] = lambda: 0) ->
     command = [sys.executable, str(Path(__file__).resolve()), str(path)]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(  # a session of its own: Ctrl-C is not for it
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
         )
         end = time.monotonic() + LIMIT
         try:
@@ -50,7 +58,11 @@ def make_apart(path: Path, task: Any, stopped: Callable[[], int] = lambda: 0) ->
         said.seek(0)
         lines = said.read().strip().splitlines()
     if unfinished:
-        return f"moving picture skipped: it took more than {LIMIT} s" if not stopped() else "moving picture skipped"
+        return (
+            f"moving picture skipped: it took more than {LIMIT} s"
+            if not stopped()
+            else "moving picture skipped"
+        )
     if process.returncode == 0:
         return None
     lines = lines or [f"its process ended with {process.returncode}; {ADVICE}"]
@@ -58,14 +70,18 @@ def make_apart(path: Path, task: Any, stopped: Callable[[], int] = lambda: 0) ->
 
 
 def _die_with_parent() -> None:
-    """Asks the system to end this process when the run that started it is killed, and after LIMIT in any case."""
+    """Asks the system to end this process when the run that started it is killed, and after LIMIT
+    in any case.
+    """
     signal.alarm(LIMIT)
     with contextlib.suppress(OSError, AttributeError):  # on Linux only
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def main(path: Path) -> int:
-    """Makes the moving picture of the run in `path`; returns an exit code, after a line on the standard error."""
+    """Makes the moving picture of the run in `path`; returns an exit code, after a line on the
+    standard error.
+    """
     from agents.saving import load_policy
     from dynamics.storage.files import write_file
     from experiments.engine.overrides import saved_task
@@ -76,7 +92,10 @@ def main(path: Path) -> int:
 
         mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 8, 8).close()
     except Exception as error:  # every OpenGL binding has exceptions of its own
-        print(f"{ADVICE} ({type(error).__name__}: {' '.join(str(error).split())[:80]})", file=sys.stderr)
+        print(
+            f"{ADVICE} ({type(error).__name__}: {' '.join(str(error).split())[:80]})",
+            file=sys.stderr,
+        )
         return 1
     policy = load_policy(path)
     task = saved_task(saved_config(path), path)
@@ -99,7 +118,8 @@ def _frames(task: Any, policy: Any) -> Iterator[Any]:
     renderer = None
     for model, data, step in _scenes(task, policy):
         if renderer is None:
-            model.vis.quality.shadowsize = model.vis.quality.offsamples = 0  # ten times faster in software
+            # ten times faster in software
+            model.vis.quality.shadowsize = model.vis.quality.offsamples = 0
             model.vis.global_.offwidth = model.vis.global_.offheight = SIZE * 2
             renderer = mujoco.Renderer(model, SIZE * 2, SIZE * 2)
             camera = camera_of(mujoco, model, task)
@@ -110,11 +130,15 @@ def _frames(task: Any, policy: Any) -> Iterator[Any]:
 
 
 def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
-    """Yields (model, data, step), live, through the episodes: in Gymnasium where the task is from there."""
+    """Yields (model, data, step), live, through the episodes: in Gymnasium where the task is from
+    there.
+    """
     import numpy as np
 
     begin = getattr(policy, "reset", lambda: None)  # a policy with memory forgets
-    sees_state = getattr(policy, "sees", "o") == "x"  # local controllers: only in their own conditions
+    sees_state = (
+        getattr(policy, "sees", "o") == "x"
+    )  # local controllers: only in their own conditions
     if (env_id := getattr(task, "env_id", None)) and not sees_state:
         import gymnasium
 
@@ -139,7 +163,9 @@ def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
 
 
 def camera_of(mujoco: Any, model: Any, task: Any) -> Any:
-    """Returns the task's camera, or one that sees the whole model: from above where the task is in a plane."""
+    """Returns the task's camera, or one that sees the whole model: from above where the task is in
+    a plane.
+    """
     camera = mujoco.MjvCamera()
     mujoco.mjv_defaultFreeCamera(model, camera)
     above = {"elevation": -90, "azimuth": 90} if hasattr(task, "plane") else {}
@@ -160,7 +186,13 @@ def _gif(frames: list[Any]) -> bytes:
     small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     content = io.BytesIO()
     small[0].save(
-        content, "GIF", save_all=True, append_images=small[1:], duration=1000 // SPEED, loop=0, optimize=False
+        content,
+        "GIF",
+        save_all=True,
+        append_images=small[1:],
+        duration=1000 // SPEED,
+        loop=0,
+        optimize=False,
     )
     return content.getvalue()
 

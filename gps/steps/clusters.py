@@ -1,12 +1,14 @@
-"""Trials in groups, each explained by a time-varying linear-Gaussian model of its own: expectation-maximisation.
+"""Trials in groups, each explained by a time-varying linear-Gaussian model of its own:
+expectation-maximisation.
 
-Montgomery, Ajay, Finn, Abbeel and Levine, Reset-Free Guided Policy Search (2017): group k explains a trial by
+Montgomery, Ajay, Finn, Abbeel and Levine, Reset-Free Guided Policy Search (2017): group k explains
+a trial by
 
     p_k(trial) = N(x_0; k) prod_t N([u_t; x_t+1] | x_t; k, t)
 
-The models are conditionals of Gaussians over z_t = [x_t; u_t; x_t+1 - x_t], fitted to the group's trials with a few
-pseudo-samples that scatter about the group's mean as all trials do about theirs: without these, a few trials would be
-explained exactly, and no trial would ever change its group.
+The models are conditionals of Gaussians over z_t = [x_t; u_t; x_t+1 - x_t], fitted to the group's
+trials with a few pseudo-samples that scatter about the group's mean as all trials do about theirs:
+without these, a few trials would be explained exactly, and no trial would ever change its group.
 """
 
 from typing import NamedTuple
@@ -25,34 +27,47 @@ class Groups(NamedTuple):
 
 
 def cluster(
-    x: Array, u: Array, count: int, rng: np.random.Generator, tries: int = 4, steps: int = 30, strength: float = 1.0
+    x: Array,
+    u: Array,
+    count: int,
+    rng: np.random.Generator,
+    tries: int = 4,
+    steps: int = 30,
+    strength: float = 1.0,
 ) -> Array:
-    """Returns the group of each trial, (N,) int, of x (N, T+1, dx) and u (N, T, du); at most `count` groups.
+    """Returns the group of each trial, (N,) int, of x (N, T+1, dx) and u (N, T, du); at most
+    `count` groups.
 
-    Of `tries` starts the one that makes the trials most probable is taken. Groups that lose their trials are left out;
-    the others are numbered 0, 1, ... `strength` is in pseudo-samples.
+    Of `tries` starts the one that makes the trials most probable is taken. Groups that lose their
+    trials are left out; the others are numbered 0, 1, ... `strength` is in pseudo-samples.
     """
     z = np.concatenate([x[:, :-1], u, np.diff(x, axis=1)], -1).swapaxes(0, 1)  # (T, N, d)
     points = (x / np.maximum(x.std((0, 1)), 1e-12)).reshape(len(x), -1)
     found = [
-        explain(z, x.shape[-1], np.eye(count)[nearest(points, count, rng)].T, steps, strength) for _ in range(tries)
+        explain(z, x.shape[-1], np.eye(count)[nearest(points, count, rng)].T, steps, strength)
+        for _ in range(tries)
     ]
     member = max(found, key=lambda one: one[1])[0]
     return np.unique(member.argmax(0), return_inverse=True)[1]
 
 
 def explain(z: Array, dx: int, member: Array, steps: int, strength: float) -> tuple[Array, float]:
-    """Returns memberships (K, N) after so many steps from these, or fewer, and the mean log density of the trials."""
+    """Returns memberships (K, N) after so many steps from these, or fewer, and the mean log density
+    of the trials.
+    """
     likelihood = -np.inf
     for _ in range(steps):
-        before, (member, likelihood) = likelihood, expectation(maximisation(z, member, strength), z, dx)
+        before = likelihood
+        (member, likelihood) = expectation(maximisation(z, member, strength), z, dx)
         if likelihood - before < 1e-4 * abs(before):
             break
     return member, likelihood
 
 
 def nearest(points: Array, count: int, rng: np.random.Generator) -> Array:
-    """Returns which of `count` points, drawn far from each other, each point (N, d) is nearest to, (N,) int."""
+    """Returns which of `count` points, drawn far from each other, each point (N, d) is nearest to,
+    (N,) int.
+    """
     chosen = [int(rng.integers(len(points)))]
     far = ((points - points[chosen[0]]) ** 2).sum(1)
     while len(chosen) < count and far.max() > 0:
@@ -62,7 +77,9 @@ def nearest(points: Array, count: int, rng: np.random.Generator) -> Array:
 
 
 def maximisation(z: Array, member: Array, strength: float) -> Groups:
-    """Returns the groups that fit trials z (T, N, d) with memberships (K, N); those without a trial are left out."""
+    """Returns the groups that fit trials z (T, N, d) with memberships (K, N); those without a trial
+    are left out.
+    """
     member = member[member.sum(1) > 0.5]
     size, gap = member.sum(1), z - z.mean(1, keepdims=True)
     broad = np.swapaxes(gap, 1, 2) @ gap / z.shape[1]
@@ -70,11 +87,17 @@ def maximisation(z: Array, member: Array, strength: float) -> Groups:
     mean = np.einsum("kn,tnd->ktd", member, z) / size[:, None, None]
     gap = z - mean[:, :, None]  # (K, T, N, d)
     scatter = np.swapaxes(member[:, None, :, None] * gap, 2, 3) @ gap
-    return Groups(mean, (scatter + strength * broad) / (size[:, None, None, None] + strength), size / size.sum())
+    return Groups(
+        mean,
+        (scatter + strength * broad) / (size[:, None, None, None] + strength),
+        size / size.sum(),
+    )
 
 
 def expectation(groups: Groups, z: Array, dx: int) -> tuple[Array, float]:
-    """Returns the probability that each group made each trial, (K, N), and the trials' mean log density."""
+    """Returns the probability that each group made each trial, (K, N), and the trials' mean log
+    density.
+    """
     log_p = np.log(groups.share)[:, None] + log_density(groups, z, dx)
     most = log_p.max(0)
     p = np.exp(log_p - most)
@@ -83,7 +106,12 @@ def expectation(groups: Groups, z: Array, dx: int) -> tuple[Array, float]:
 
 def log_density(groups: Groups, z: Array, dx: int) -> Array:
     """Returns log p_k(trial), (K, N), of trials z (T, N, d)."""
-    half = np.linalg.cholesky(groups.cov)  # x comes first, so that the later rows are those of [u; x' - x] given x
+    half = np.linalg.cholesky(
+        groups.cov
+    )  # x comes first, so that the later rows are those of [u; x' - x] given x
     white = np.linalg.solve(half, np.swapaxes(z - groups.mean[:, :, None], 2, 3))  # (K, T, d, N)
-    terms = -0.5 * white**2 - (np.log(np.diagonal(half, axis1=2, axis2=3)) + 0.5 * np.log(2 * np.pi))[..., None]
+    terms = (
+        -0.5 * white**2
+        - (np.log(np.diagonal(half, axis1=2, axis2=3)) + 0.5 * np.log(2 * np.pi))[..., None]
+    )
     return terms[:, :, dx:].sum((1, 2)) + terms[:, 0, :dx].sum(1)

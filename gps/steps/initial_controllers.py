@@ -1,17 +1,25 @@
-"""The controllers of the first trials, by a word: without one of them a heavy arm would fall before it learns.
+"""The controllers of the first trials, by a word: without one of them a heavy arm would fall before
+it learns.
 
-`zero` takes no action but noise. The others need to know which coordinates of the state the actions drive, from the
-task's `joints`, a pair of indices of x, (du,) each: those of the positions and of their rates. `hold` and `pd` are
-u = stiffness (q* - q) - damping q', in shares of half the action range; `hold` takes each condition's start as q*,
-`pd` the task's `joint_target`, (du,) or (C, du). `lqr` is the optimum (1960, Kalman) for a guess, q'' = authority u,
-of the quadratic cost 1/2 (stiffness |q - q*|^2 + damping |q'|^2 + |u|^2) per step, u in those shares, with the task's
-target or else the start as q*. All explore by the same noise.
+`zero` takes no action but noise. The others need to know which coordinates of the state the actions
+drive, from the task's `joints`, a pair of indices of x, (du,) each: those of the positions and of
+their rates. `hold` and `pd` are u = stiffness (q* - q) - damping q', in shares of half the action
+range; `hold` takes each condition's start as q*, `pd` the task's `joint_target`, (du,) or (C, du).
+`lqr` is the optimum (1960, Kalman) for a guess, q'' = authority u, of the quadratic cost 1/2
+(stiffness |q - q*|^2 + damping |q'|^2 + |u|^2) per step, u in those shares, with the task's target
+or else the start as q*. All explore by the same noise.
 """
 
 import numpy as np
 
 from agents.interfaces import Task
-from lqr import InputError, LinearGaussianController, LinearGaussianDynamics, QuadraticCost, backward
+from lqr import (
+    InputError,
+    LinearGaussianController,
+    LinearGaussianDynamics,
+    QuadraticCost,
+    backward,
+)
 
 from . import trajectory_step as lc
 from .settings import Trials
@@ -46,27 +54,37 @@ def _lqr(
     I, O = np.eye(du), np.zeros((du, du))
     push = config.initial_authority / scale * I  # acceleration per unit of action
     F = np.block([[I, h * I, 0.5 * h**2 * push], [O, I, h * push]])
-    weight = np.r_[np.full(du, config.initial_stiffness), np.full(du, config.initial_damping), scale**-2.0]
+    weight = np.r_[
+        np.full(du, config.initial_stiffness), np.full(du, config.initial_damping), scale**-2.0
+    ]
     c = np.zeros((C, T + 1, 3 * du))
     c[..., :du] = -config.initial_stiffness * target[:, None]
     dynamics = LinearGaussianDynamics(
         np.tile(F, (C, T, 1, 1)), np.zeros((C, T, 2 * du)), np.zeros((C, T, 2 * du, 2 * du))
     )
-    best, _ = backward(dynamics, QuadraticCost(np.tile(np.diag(weight), (C, T + 1, 1, 1)), c, np.zeros((C, T + 1))))
+    best, _ = backward(
+        dynamics, QuadraticCost(np.tile(np.diag(weight), (C, T + 1, 1, 1)), c, np.zeros((C, T + 1)))
+    )
     K = zero.K.copy()
     K[..., q], K[..., rate] = best.K[..., :du], best.K[..., du:]
     return zero._replace(K=K, k=best.k)
 
 
 def _joints(task: Task, word: str) -> tuple[Array, Array]:
-    """Returns the indices in x of the positions that the actions drive, and of their rates, (du,) each."""
+    """Returns the indices in x of the positions that the actions drive, and of their rates, (du,)
+    each.
+    """
     joints = getattr(task, "joints", None)
     if joints is None or getattr(task, "manifold", None) is not None:
         what = "no `joints`" if joints is None else "states on a manifold"
-        raise InputError(f"got initial {word} for {task.name}, which has {what}; expected initial zero, or a task with")
+        raise InputError(
+            f"got initial {word} for {task.name}, which has {what}; expected initial zero, or a task with"
+        )
     q, rate = (np.asarray(part, dtype=int) for part in joints)
     if q.shape != (task.du,) or rate.shape != (task.du,):
-        raise InputError(f"{task.name}.joints has shapes {q.shape} and {rate.shape}; expected ({task.du},) each")
+        raise InputError(
+            f"{task.name}.joints has shapes {q.shape} and {rate.shape}; expected ({task.du},) each"
+        )
     return q, rate
 
 
@@ -74,8 +92,12 @@ def _target(task: Task, word: str, q: Array) -> Array:
     """Returns where the joints shall go, (C, du)."""
     target = getattr(task, "joint_target", None)
     if word == "pd" and target is None:
-        raise InputError(f"got initial pd for {task.name}, which has no `joint_target`; expected hold or lqr instead")
+        raise InputError(
+            f"got initial pd for {task.name}, which has no `joint_target`; expected hold or lqr instead"
+        )
     if word == "hold" or target is None:
-        start = task.reset(np.arange(task.conditions), np.random.default_rng(0))  # a start like others of its condition
+        start = task.reset(
+            np.arange(task.conditions), np.random.default_rng(0)
+        )  # a start like others of its condition
         return start[:, q]
     return np.broadcast_to(np.asarray(target, dtype=float), (task.conditions, task.du))

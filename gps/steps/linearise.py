@@ -1,7 +1,8 @@
 """A policy as a linear-Gaussian controller along each condition's trajectories.
 
-By regression of its mean actions on the states, with a prior that says "no feedback" (`linearise`) or one that knows
-what the policy does elsewhere (`with_mixture`), or by its own derivatives (`with_jacobian`).
+By regression of its mean actions on the states, with a prior that says "no feedback" (`linearise`)
+or one that knows what the policy does elsewhere (`with_mixture`), or by its own derivatives
+(`with_jacobian`).
 """
 
 import numpy as np
@@ -21,13 +22,14 @@ def linearise(
     strength: float = 1e-3,
     latest: int = 0,
 ) -> LinearGaussianController:
-    """Fits u = K x + k at each condition and step to a policy's mean actions; its covariance is kept.
+    """Fits u = K x + k at each condition and step to a policy's mean actions; its covariance is
+    kept.
 
-    `x` (C, N, T, dx), `mean_action` (C, N, T, du), `cov` (du, du) or (C, N, T, du, du), `weight` (C, N, T). A step
-    borrows from the `reach` steps before and after it. `strength` pseudo-samples, with the spread of the states of all
-    steps, pull K to zero: directions that no sample explores are not extrapolated along. With `latest`, the trials
-    before the last ones of that number only help to find K: k makes the controller pass through the mean of the last
-    ones at each step.
+    `x` (C, N, T, dx), `mean_action` (C, N, T, du), `cov` (du, du) or (C, N, T, du, du), `weight`
+    (C, N, T). A step borrows from the `reach` steps before and after it. `strength` pseudo-samples,
+    with the spread of the states of all steps, pull K to zero: directions that no sample explores
+    are not extrapolated along. With `latest`, the trials before the last ones of that number only
+    help to find K: k makes the controller pass through the mean of the last ones at each step.
     """
     C, _, T, dx = x.shape
     state, action, own = x, u, w = tuple(np.swapaxes(a, 1, 2) for a in (x, mean_action, weight))
@@ -40,7 +42,9 @@ def linearise(
     gap = x - mean_x[:, :, None]
     weighted = np.swapaxes(gap * w[..., None], -1, -2)
     pull = strength * np.diag(np.maximum(mean_x.reshape(-1, dx).var(0), 1e-9))
-    K = np.swapaxes(np.linalg.solve(weighted @ gap + pull, weighted @ (u - mean_u[:, :, None])), -1, -2)
+    K = np.swapaxes(
+        np.linalg.solve(weighted @ gap + pull, weighted @ (u - mean_u[:, :, None])), -1, -2
+    )
     k = mean_u - (K @ mean_x[..., None])[..., 0]
     return _passing(K, k, state, action, own, cov, latest)
 
@@ -48,10 +52,12 @@ def linearise(
 def with_mixture(
     x: Array, mean_action: Array, cov: Array, weight: Array, strength: float = 1.0, latest: int = 0
 ) -> LinearGaussianController:
-    """Fits u = K x + k as `linearise`, under a prior of `strength` pseudo-samples: a mixture of Gaussians over [x; u].
+    """Fits u = K x + k as `linearise`, under a prior of `strength` pseudo-samples: a mixture of
+    Gaussians over [x; u].
 
-    The mixture is fitted to all conditions and steps; near each step its covariance says how the policy's actions go
-    with the states there (Levine & Abbeel 2014, section 4, of policies in place of dynamics). Its mean is not used.
+    The mixture is fitted to all conditions and steps; near each step its covariance says how the
+    policy's actions go with the states there (Levine & Abbeel 2014, section 4, of policies in place
+    of dynamics). Its mean is not used.
     """
     z, dx = np.concatenate([x, mean_action], -1), x.shape[-1]
     density = Density(window=z.size)
@@ -62,17 +68,26 @@ def with_mixture(
     mean = (w[..., None] * z).sum(2) / np.maximum(total, 1e-12)
     mean = np.where(total > 0, mean, expected)
     gap = z - mean[:, :, None]
-    S = strength * Phi + np.swapaxes(gap * w[..., None], -1, -2) @ gap  # of the posterior normal-inverse-Wishart
+    S = (
+        strength * Phi + np.swapaxes(gap * w[..., None], -1, -2) @ gap
+    )  # of the posterior normal-inverse-Wishart
     K = np.swapaxes(np.linalg.solve(S[..., :dx, :dx], S[..., :dx, dx:]), -1, -2)
     k = mean[..., dx:] - (K @ mean[..., :dx, None])[..., 0]
     return _passing(K, k, z[..., :dx], z[..., dx:], w, cov, latest)
 
 
 def with_jacobian(
-    x: Array, mean_action: Array, cov: Array, weight: Array, jacobian: Array, G: Array, latest: int = 0
+    x: Array,
+    mean_action: Array,
+    cov: Array,
+    weight: Array,
+    jacobian: Array,
+    G: Array,
+    latest: int = 0,
 ) -> LinearGaussianController:
-    """Returns the tangent of a policy: its own derivatives by the observation, jacobian (C, N, T, du, do), mean of the
-    trials of each step, times those of the observations by the state, G (C, T, do, dx)."""
+    """Returns the tangent of a policy: its own derivatives by the observation, jacobian (C, N, T,
+    du, do), mean of the trials of each step, times those of the observations by the state, G (C, T,
+    do, dx)."""
     state, action, w = (np.swapaxes(a, 1, 2) for a in (x, mean_action, weight))
     even = np.where(w.sum(-1, keepdims=True) > 0, w, 1.0)
     even = even / even.sum(-1, keepdims=True)
@@ -84,9 +99,11 @@ def with_jacobian(
 def _passing(
     K: Array, k: Array, x: Array, u: Array, weight: Array, cov: Array, latest: int
 ) -> LinearGaussianController:
-    """Returns the controllers with k such that they pass through the mean of the last trials, if any are asked for.
+    """Returns the controllers with k such that they pass through the mean of the last trials, if
+    any are asked for.
 
-    x, u and weight are (C, T, N, .); the covariance is (du, du), or (C, T, N, du, du), of which the mean is taken.
+    x, u and weight are (C, T, N, .); the covariance is (du, du), or (C, T, N, du, du), of which the
+    mean is taken.
     """
     if latest:
         rest = u[:, :, -latest:] - np.einsum("ctij,ctnj->ctni", K, x[:, :, -latest:])
@@ -100,16 +117,20 @@ def _passing(
 
 
 def observation_slopes(x: Array, o: Array, weight: Array) -> Array:
-    """Returns the derivatives of the observations by the states, (C, T, do, dx): exact where the two are the same."""
+    """Returns the derivatives of the observations by the states, (C, T, do, dx): exact where the
+    two are the same.
+    """
     if x.shape == o.shape and np.array_equal(x[weight > 0], o[weight > 0]):
         return np.broadcast_to(np.eye(x.shape[-1]), (len(x), x.shape[2], *x.shape[-1:] * 2))
     return slopes(x, o, weight)
 
 
 def slopes(x: Array, o: Array, weight: Array, reach: int = 8, strength: float = 1e-3) -> Array:
-    """Returns the derivatives of the observations (C, N, T, do) by the states, (C, T, do, dx), as far as trials tell.
+    """Returns the derivatives of the observations (C, N, T, do) by the states, (C, T, do, dx), as
+    far as trials tell.
 
-    A linear map for each whole condition first, then what is left of it in a window around each step.
+    A linear map for each whole condition first, then what is left of it in a window around each
+    step.
     """
     C, dx, do = len(x), x.shape[-1], o.shape[-1]
     rough = np.zeros((C, do, dx))

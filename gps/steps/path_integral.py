@@ -1,14 +1,16 @@
-"""Path integrals: a controller follows the better of its own trials, without a model and without a slope of the cost.
+"""Path integrals: a controller follows the better of its own trials, without a model and without a
+slope of the cost.
 
-Chebotar, Hausman, Zhang, Sukhatme, Schaal and Levine, Combining Model-Based and Model-Free Updates for
-Trajectory-Centric Reinforcement Learning (2017), section 3; Theodorou, Buchli and Schaal, A Generalized Path Integral
-Control Approach to Reinforcement Learning (2010). Trial i weighs at step t
+Chebotar, Hausman, Zhang, Sukhatme, Schaal and Levine, Combining Model-Based and Model-Free Updates
+for Trajectory-Centric Reinforcement Learning (2017), section 3; Theodorou, Buchli and Schaal, A
+Generalized Path Integral Control Approach to Reinforcement Learning (2010). Trial i weighs at step
+t
 
     P_i = exp(-S_i / eta) / sum_j exp(-S_j / eta),     S_i its cost from step t on,
 
-and the controller moves by the mean of the trials' deviations delta_i = u_i - K x_i - k under P, less their plain
-mean, which is chance alone. eta is the least temperature at which KL(P || even weights) <= epsilon. K and the
-covariance stay.
+and the controller moves by the mean of the trials' deviations delta_i = u_i - K x_i - k under P,
+less their plain mean, which is chance alone. eta is the least temperature at which KL(P || even
+weights) <= epsilon. K and the covariance stay.
 """
 
 import numpy as np
@@ -24,7 +26,9 @@ def cost_to_go(cost: Array) -> Array:
 
 
 def weights(S: Array, eta: Array, used: Array) -> Array:
-    """Returns the weights of trials (C, N, T) at temperatures eta (C, T); 0 where a trial did not take place."""
+    """Returns the weights of trials (C, N, T) at temperatures eta (C, T); 0 where a trial did not
+    take place.
+    """
     best = np.where(used > 0, S, np.inf).min(1, keepdims=True)
     gap = np.where(used > 0, S - np.where(np.isfinite(best), best, 0.0), 0.0)
     P = used * np.exp(-gap / eta[:, None])
@@ -38,7 +42,8 @@ def divergence(P: Array, used: Array) -> Array:
 
 
 def temperature(S: Array, epsilon: Array, used: Array, passes: int = 60) -> Array:
-    """Returns the least temperatures (C, T) that keep the weights within epsilon (C,) nats of even ones at each step.
+    """Returns the least temperatures (C, T) that keep the weights within epsilon (C,) nats of even
+    ones at each step.
 
     By bisection of log eta, between 1e-6 and 1e6 times the spread of the costs.
     """
@@ -59,8 +64,12 @@ def deviations(controller: LinearGaussianController, x: Array, u: Array) -> Arra
     return u - np.einsum("ctij,cntj->cnti", controller.K, x[:, :, :-1]) - controller.k[:, None]
 
 
-def moved(controller: LinearGaussianController, delta: Array, P: Array, used: Array) -> LinearGaussianController:
-    """Returns the controllers moved by the mean deviation under P (C, N, T), less the plain mean."""
+def moved(
+    controller: LinearGaussianController, delta: Array, P: Array, used: Array
+) -> LinearGaussianController:
+    """Returns the controllers moved by the mean deviation under P (C, N, T), less the plain
+    mean.
+    """
     even = used / np.maximum(used.sum(1, keepdims=True), 1)
     return controller._replace(k=controller.k + ((P - even)[..., None] * delta).sum(1))
 
@@ -72,13 +81,21 @@ def explained(
     dynamics: LinearGaussianDynamics,
     cost: QuadraticCost,
 ) -> Array:
-    """Returns the cost of each step (C, N, T+1) that a model forecasts for these deviations from x0 (C, N, dx)."""
+    """Returns the cost of each step (C, N, T+1) that a model forecasts for these deviations from x0
+    (C, N, dx).
+    """
     (C, N, T, du), dx = delta.shape, x0.shape[-1]
     xu, x = np.zeros((C, N, T + 1, dx + du)), x0
     for t in range(T):
-        u = np.einsum("cij,cnj->cni", controller.K[:, t], x) + controller.k[:, None, t] + delta[:, :, t]
+        u = (
+            np.einsum("cij,cnj->cni", controller.K[:, t], x)
+            + controller.k[:, None, t]
+            + delta[:, :, t]
+        )
         xu[:, :, t] = np.concatenate([x, u], -1)
         x = np.einsum("cij,cnj->cni", dynamics.F[:, t], xu[:, :, t]) + dynamics.f[:, None, t]
     xu[:, :, T, :dx] = x
-    quadratic = 0.5 * np.einsum("cnti,ctij,cntj->cnt", xu, cost.C, xu) + np.einsum("cnti,cti->cnt", xu, cost.c)
+    quadratic = 0.5 * np.einsum("cnti,ctij,cntj->cnt", xu, cost.C, xu) + np.einsum(
+        "cnti,cti->cnt", xu, cost.c
+    )
     return quadratic + cost.const[:, None]

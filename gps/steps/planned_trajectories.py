@@ -1,8 +1,10 @@
-"""Plans in a learned model: by iLQR, from what a policy does there, from earlier plans and from random actions.
+"""Plans in a learned model: by iLQR, from what a policy does there, from earlier plans and from
+random actions.
 
     U, K  <-  argmin over U of  sum_t l_t(x_t, u_t),   x_t+1 = f(x_t, u_t),   low <= u_t <= high,   f the model's mean
 
-As iLQR finds the nearest optimum alone, each start is planned from several guesses, and the cheapest plan is kept.
+As iLQR finds the nearest optimum alone, each start is planned from several guesses, and the
+cheapest plan is kept.
 """
 
 from typing import Any, NamedTuple
@@ -27,9 +29,11 @@ class Plans(NamedTuple):
 
 
 def plan(task: Task, world: World, x0: Array, U: Array, iterations: int, loyalty: float) -> Plans:
-    """Returns a plan from each start x0 (C, dx): the best of those that iLQR makes of the guesses U (C, S, T, du).
+    """Returns a plan from each start x0 (C, dx): the best of those that iLQR makes of the guesses U
+    (C, S, T, du).
 
-    One that is not made of the first guess has to be cheaper than that by the share `loyalty` of its cost.
+    One that is not made of the first guess has to be cheaper than that by the share `loyalty` of
+    its cost.
     """
     C, S, T, _ = U.shape
     found = ilqr(
@@ -52,12 +56,15 @@ def plan(task: Task, world: World, x0: Array, U: Array, iterations: int, loyalty
     return Plans(controller, found.X[pick], found.U[pick], found.cost[pick])
 
 
-def guesses(task: Any, world: World, policy: Any, x0: Array, random: Array, last: Array | None) -> Array:
-    """Returns actions (C, S, T, du) to plan from x0 (C, dx): the policy's in the model, the last plan, random ones.
+def guesses(
+    task: Any, world: World, policy: Any, x0: Array, random: Array, last: Array | None
+) -> Array:
+    """Returns actions (C, S, T, du) to plan from x0 (C, dx): the policy's in the model, the last
+    plan, random ones.
 
-    `random` (C, S, T, du), S > 1, is cut to the limits; `last` (L, T, du) are plans from the first L of the starts. The
-    cheapest of the others stands in for one under which the model diverges. Raises NumericalError where it does under
-    all of a start's.
+    `random` (C, S, T, du), S > 1, is cut to the limits; `last` (L, T, du) are plans from the first
+    L of the starts. The cheapest of the others stands in for one under which the model diverges.
+    Raises NumericalError where it does under all of a start's.
     """
     U = np.clip(random, task.action_low, task.action_high)
     C, S, T, _ = U.shape
@@ -66,7 +73,9 @@ def guesses(task: Any, world: World, policy: Any, x0: Array, random: Array, last
     X = np.repeat(x0[:, None, None], S, axis=1).repeat(T + 1, axis=2)  # (C, S, T+1, dx)
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(T):
-            U[:, 0, t] = np.clip(policy.mean(task.view(X[:, 0, t])), task.action_low, task.action_high)
+            U[:, 0, t] = np.clip(
+                policy.mean(task.view(X[:, 0, t])), task.action_low, task.action_high
+            )
             for s in range(S):
                 X[:, s, t + 1] = world.step(X[:, s, t], U[:, s, t])
         price = planned_for(task, T)(X, U).sum(-1)
@@ -86,12 +95,15 @@ def planned_for(task: Any, T: int) -> Any:
 
 
 def noise(shape: tuple[int, ...], std: Array, smoothing: float, rng: np.random.Generator) -> Array:
-    """Returns normal draws (N, T, du) of deviation `std` (du,), smoothed over the steps without loss of variance."""
+    """Returns normal draws (N, T, du) of deviation `std` (du,), smoothed over the steps without
+    loss of variance.
+    """
     return std * smoothed(rng.standard_normal(shape), smoothing)
 
 
 def near(x: Array, known: Array) -> Array:
-    """Returns which states (..., dx) lie within ten times the range of the known ones (M, dx), (...) bool.
+    """Returns which states (..., dx) lie within ten times the range of the known ones (M, dx),
+    (...) bool.
 
     Beyond that nothing is known of the model: what goes there has run off.
     """

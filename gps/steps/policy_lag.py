@@ -1,11 +1,14 @@
-"""Does the policy keep up with its teachers? Where it does not, it is said, and something may be done about it.
+"""Does the policy keep up with its teachers? Where it does not, it is said, and something may be
+done about it.
 
-The controllers improve within a step of epsilon nats per trajectory. The policy imitates them up to KL(p || pi); as
-long as that is not much more than a step, what they gained is not lost (Montgomery & Levine 2016, section 4). It *lags*
-where the divergence, mean of the conditions, exceeds `lag_limit` steps. While it does, `on_lag` says what happens:
-`warn` nothing more, `train` twice the regression's steps, `slow` half the KL step, so that it can catch up. The first
-iterations of a good run may lag, as the controllers learn fastest then, and a policy may do as well by other means: a
-warning comes only where it lasts and the policy costs more than its controllers.
+The controllers improve within a step of epsilon nats per trajectory. The policy imitates them up to
+KL(p || pi); as long as that is not much more than a step, what they gained is not lost (Montgomery
+& Levine 2016, section 4). It *lags* where the divergence, mean of the conditions, exceeds
+`lag_limit` steps. While it does, `on_lag` says what happens:
+`warn` nothing more, `train` twice the regression's steps, `slow` half the KL step, so that it can
+catch up. The first iterations of a good run may lag, as the controllers learn fastest then, and a
+policy may do as well by other means: a warning comes only where it lasts and the policy costs more
+than its controllers.
 """
 
 import warnings
@@ -38,7 +41,9 @@ class Imitation:
     @property
     def steps(self) -> int:
         """Minibatch steps of the next regression."""
-        return self.config.policy_steps * (2 if self.lagging and self.config.on_lag == "train" else 1)
+        return self.config.policy_steps * (
+            2 if self.lagging and self.config.on_lag == "train" else 1
+        )
 
     @property
     def pace(self) -> float:
@@ -52,9 +57,10 @@ class Imitation:
     def report(
         self, gap: Array, kl: Array, epsilon: Array, costs: tuple[float, float] | None = None
     ) -> dict[str, float]:
-        """Returns the metrics of imitation, from the gap of the mean actions (C, T, du), KL(p || pi) (C, T) and the
-        steps epsilon (C,). Warns once of each time that the policy lags for PATIENCE iterations in a row and, where the
-        `costs` of controllers and policy are told, is dearer."""
+        """Returns the metrics of imitation, from the gap of the mean actions (C, T, du), KL(p ||
+        pi) (C, T) and the steps epsilon (C,). Warns once of each time that the policy lags for
+        PATIENCE iterations in a row and, where the `costs` of controllers and policy are told, is
+        dearer."""
         total, limit = float(kl.sum(-1).mean()), self.config.lag_limit * float(epsilon.mean())
         self.row = self.row + 1 if total > limit else 0
         self.said = self.said and self.lagging
@@ -77,15 +83,19 @@ class Imitation:
 
 
 def within_reach(x: Array, known: Known, radius: float) -> Array:
-    """Returns which states (C, N, T, dx) lie in the trust region about the forecast trajectories, 1 or 0, (C, N, T).
+    """Returns which states (C, N, T, dx) lie in the trust region about the forecast trajectories, 1
+    or 0, (C, N, T).
 
-    That of a step: a root mean square of at most `radius` standard deviations from the mean. (Where controllers of
-    long ago went, the present ones would be taken at their word far from all that they were made for.)
+    That of a step: a root mean square of at most `radius` standard deviations from the mean. (Where
+    controllers of long ago went, the present ones would be taken at their word far from all that
+    they were made for.)
     """
     local, dx = known.local, x.shape[-1]
     ahead: TrajectoryDistribution = forward(local.controller, known.dynamics, lc.start(local))
     mean, cov = ahead.mean[:, :-1, :dx], ahead.cov[:, :-1, :dx, :dx]
     cov = cov + np.diag(1e-6 * np.maximum(x.var((0, 1, 2)), 1e-12))
     gap = np.swapaxes(x - mean[:, None], 1, 2)  # (C, T, N, dx)
-    square = (gap * np.swapaxes(np.linalg.solve(cov, np.swapaxes(gap, -1, -2)), -1, -2)).sum(-1) / dx
+    square = (gap * np.swapaxes(np.linalg.solve(cov, np.swapaxes(gap, -1, -2)), -1, -2)).sum(
+        -1
+    ) / dx
     return np.swapaxes(square <= radius**2, 1, 2).astype(float)

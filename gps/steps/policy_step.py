@@ -1,4 +1,6 @@
-"""The global half of an iteration: one neural policy, the recent trials it is trained on, and how it does."""
+"""The global half of an iteration: one neural policy, the recent trials it is trained on, and how
+it does.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -43,7 +45,9 @@ class Student:
         state: State | None = None,
         remembers: bool = True,
     ):
-        """`remembers` is False where the method keeps the trials itself, and none are handed to `see`."""
+        """`remembers` is False where the method keeps the trials itself, and none are handed to
+        `see`.
+        """
         self.task, self.config = task, config
         self.replay: list[Seen] = []  # oldest first
         self.imitation = Imitation(config, state["lagging"] if state else 0)
@@ -52,10 +56,14 @@ class Student:
             self.policy = build_policy(state["policy"], "state")
             self.replay = [Seen(**trial) for _, trial in sorted(state["replay"].items())]
         else:
-            self.policy = make_policy(config.policy, task, config.hidden, std * lc.action_scale(task), rng)
+            self.policy = make_policy(
+                config.policy, task, config.hidden, std * lc.action_scale(task), rng
+            )
 
     def see(self, new: lc.Local, chart: Chart | None = None) -> Seen:
-        """Adds trials to the replay, and returns all that is in it, in the coordinates of a chart if given."""
+        """Adds trials to the replay, and returns all that is in it, in the coordinates of a chart
+        if given.
+        """
         x = new.x if new.chart is None else new.chart.curved(new.x)
         one = Seen(x[:, :, :-1].copy(), new.o[:, :, :-1].copy(), new.used)
         self.replay = [*self.replay, one][-self.config.replay :]
@@ -67,15 +75,19 @@ class Student:
         return seen if chart is None else seen._replace(x=chart.flat(seen.x))
 
     def trusted(self, seen: Seen, known: Known) -> Seen:
-        """Returns what is seen without the states of earlier iterations that lie outside the trust region, if any."""
+        """Returns what is seen without the states of earlier iterations that lie outside the trust
+        region, if any.
+        """
         if self.config.replay_radius is None:
             return seen
-        near, now = within_reach(seen.x, known, self.config.replay_radius), self.replay[-1].x.shape[1]
+        near = within_reach(seen.x, known, self.config.replay_radius)
+        now = self.replay[-1].x.shape[1]
         near[:, -now:] = 1.0
         return seen._replace(used=seen.used * near)
 
     def linearised(self, seen: Seen, **how: Any) -> LinearGaussianController:
-        """Returns the policy as a controller along these trials; `how` are arguments of `linearise`.
+        """Returns the policy as a controller along these trials; `how` are arguments of
+        `linearise`.
 
         Raises InputError where the policy has no derivatives and the config asks for them.
         """
@@ -87,7 +99,9 @@ class Student:
         if word == "jacobian":
             if not hasattr(policy, "jacobian"):
                 name = type(policy).__name__
-                raise InputError(f"got linearisation jacobian with a {name}, which has none; expected regression")
+                raise InputError(
+                    f"got linearisation jacobian with a {name}, which has none; expected regression"
+                )
             slope = observation_slopes(seen.x, seen.o, seen.used)
             return with_jacobian(*along, policy.jacobian(seen.o), slope, latest)
         return linearise(*along, **how)
@@ -100,8 +114,12 @@ class Student:
         nu: Array | None = None,
         lean: Array | float = 0.0,
     ) -> float:
-        """Trains the policy towards the teachers; returns the loss. See the function of that name."""
-        return distil(self.policy, teacher, seen, rng, self.imitation.steps, self.config.policy_rate, nu, lean)
+        """Trains the policy towards the teachers; returns the loss. See the function of that
+        name.
+        """
+        return distil(
+            self.policy, teacher, seen, rng, self.imitation.steps, self.config.policy_rate, nu, lean
+        )
 
     def report(self, rng: np.random.Generator) -> tuple[dict[str, float], dict[str, Array]]:
         """Returns metrics and arrays from noise-free trials of the policy."""
@@ -109,7 +127,10 @@ class Student:
         ended = shown.sound
         scalars = {
             "policy_cost": float(ended.costs.mean()),
-            **{f"policy_{name}": float(value.mean()) for name, value in self.task.metrics(ended.x, ended.u).items()},
+            **{
+                f"policy_{name}": float(value.mean())
+                for name, value in self.task.metrics(ended.x, ended.u).items()
+            },
             "policy_diverged": float(shown.failed.sum()),
         }
         return scalars, {"policy_cost": shown.costs, "policy_x": shown.x}
@@ -128,24 +149,32 @@ class Student:
 
 
 def check_state(state: State, task: Task, most: int) -> None:
-    """Raises CheckpointError where a state of `Student` does not fit the task, or `most` iterations of trials."""
+    """Raises CheckpointError where a state of `Student` does not fit the task, or `most` iterations
+    of trials.
+    """
     check_tree({"number": state.get("number")}, {"number": int}, "state")
     C, T = task.conditions, task.horizon
     names = [f"{i:03d}" for i in range(min(state["number"], most))]
-    replay = {n: {"x": (C, n, T, task.dx), "o": (C, n, T, task.do), "used": (C, n, T)} for n in names}  # n stands for N
+    replay = {
+        n: {"x": (C, n, T, task.dx), "o": (C, n, T, task.do), "used": (C, n, T)} for n in names
+    }  # n stands for N
     form = {"policy": dict, "replay": replay, "lagging": int}
     check_tree({key: state.get(key) for key in form}, form, "state")
 
 
 def with_neighbours(seen: Seen, copies: int, spread: float, rng: np.random.Generator) -> Seen:
-    """Adds states near those seen, `copies` for each, so that a policy learns its teachers' feedback as well.
+    """Adds states near those seen, `copies` for each, so that a policy learns its teachers'
+    feedback as well.
 
-    A state is moved by `spread` times the deviation from the mean of another trial of that condition within eight
-    steps, and its observation by as much to first order. For observations that are smooth in the state.
+    A state is moved by `spread` times the deviation from the mean of another trial of that
+    condition within eight steps, and its observation by as much to first order. For observations
+    that are smooth in the state.
     """
     (_, N, T, _), G = seen.x.shape, slopes(*seen)
     total = np.maximum(seen.used.sum(1), 1e-12)[:, None, :, None]
-    deviation = seen.used[..., None] * (seen.x - (seen.used[..., None] * seen.x).sum(1, keepdims=True) / total)
+    deviation = seen.used[..., None] * (
+        seen.x - (seen.used[..., None] * seen.x).sum(1, keepdims=True) / total
+    )
     x, o = [seen.x], [seen.o]
     for _ in range(copies):
         trial, lag = rng.integers(N, size=(N, 1)), rng.integers(-8, 9, size=(N, 1))
@@ -156,13 +185,20 @@ def with_neighbours(seen: Seen, copies: int, spread: float, rng: np.random.Gener
 
 
 def with_forecast(
-    seen: Seen, ahead: TrajectoryDistribution, latest: int, copies: int, spread: float, rng: np.random.Generator
+    seen: Seen,
+    ahead: TrajectoryDistribution,
+    latest: int,
+    copies: int,
+    spread: float,
+    rng: np.random.Generator,
 ) -> Seen:
-    """Adds states where new controllers are about to go, `copies` for each condition and step, drawn from `ahead`.
+    """Adds states where new controllers are about to go, `copies` for each condition and step,
+    drawn from `ahead`.
 
-    `ahead` are the marginals of the new controllers under the model; the draws lie `spread` times as far from the mean
-    as these say, and the first one of each step is the mean. What is observed there is that of the mean of the `latest`
-    trials, moved to first order. For observations that are smooth in the state.
+    `ahead` are the marginals of the new controllers under the model; the draws lie `spread` times
+    as far from the mean as these say, and the first one of each step is the mean. What is observed
+    there is that of the mean of the `latest` trials, moved to first order. For observations that
+    are smooth in the state.
     """
     if not copies:
         return seen
@@ -176,7 +212,9 @@ def with_forecast(
     x = ahead.mean[:, None, :-1, :dx] + spread * np.einsum("ctij,cntj->cnti", root, z)
     o = o0 + np.einsum("ctij,cntj->cnti", slopes(*seen), x - x0)
     took_place = np.repeat(used.any(1, keepdims=True), copies, axis=1).astype(float)
-    return Seen(*(np.concatenate(parts, axis=1) for parts in zip(seen, (x, o, took_place), strict=True)))
+    return Seen(
+        *(np.concatenate(parts, axis=1) for parts in zip(seen, (x, o, took_place), strict=True))
+    )
 
 
 def distil(
@@ -189,10 +227,12 @@ def distil(
     nu: Array | None = None,
     lean: Array | float = 0.0,
 ) -> float:
-    """Trains a policy towards the controllers' mean actions, less `lean` (C, T, du), at all states seen.
+    """Trains a policy towards the controllers' mean actions, less `lean` (C, T, du), at all states
+    seen.
 
-    Minimises sum nu KL(policy || teacher) with weights nu (C, T), 1 where it is None; see `distillation`. What a
-    controller asks for beyond the range of actions is bounded, see `within_range`. Returns the loss per sample.
+    Minimises sum nu KL(policy || teacher) with weights nu (C, T), 1 where it is None; see
+    `distillation`. What a controller asks for beyond the range of actions is bounded, see
+    `within_range`. Returns the loss per sample.
     """
     lesson = controllers_lesson(teacher._replace(k=teacher.k - lean), seen.x)
     lesson = lesson._replace(mean=within_range(lesson.mean, policy))
@@ -201,21 +241,30 @@ def distil(
 
 
 def within_range(action: Array, policy: Any, slack: float = 1.0) -> Array:
-    """Returns actions (..., du) no further outside the policy's limits than `slack` times half their range.
+    """Returns actions (..., du) no further outside the policy's limits than `slack` times half
+    their range.
 
-    A controller is linear: where a single trial went astray, it asks for a hundred times what can be applied, and one
-    such trial among the squares of the regression would cost the policy all that it knows.
+    A controller is linear: where a single trial went astray, it asks for a hundred times what can
+    be applied, and one such trial among the squares of the regression would cost the policy all
+    that it knows.
     """
-    low, high = (np.asarray(getattr(policy, name, bound)) for name, bound in (("low", -np.inf), ("high", np.inf)))
+    low, high = (
+        np.asarray(getattr(policy, name, bound))
+        for name, bound in (("low", -np.inf), ("high", np.inf))
+    )
     with np.errstate(over="ignore"):  # the largest numbers there are stand for no limits
         beyond = slack * 0.5 * (high - low)
         return np.clip(action, low - beyond, high + beyond)
 
 
 def compare(
-    student: LinearGaussianController, teacher: LinearGaussianController, under: TrajectoryDistribution
+    student: LinearGaussianController,
+    teacher: LinearGaussianController,
+    under: TrajectoryDistribution,
 ) -> tuple[Array, Array]:
-    """Returns the gap of the mean actions, policy - controller, (C, T, du), and KL(p || pi) per step, (C, T)."""
+    """Returns the gap of the mean actions, policy - controller, (C, T, du), and KL(p || pi) per
+    step, (C, T).
+    """
     dx = student.K.shape[-1]
     mean = under.mean[:, :-1, :dx, None]
     gap = ((student.K - teacher.K) @ mean)[..., 0] + student.k - teacher.k

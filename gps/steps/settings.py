@@ -1,6 +1,8 @@
-"""What the methods' Configs share, and their checks: each field has a rule, a refusal says got and expected.
+"""What the methods' Configs share, and their checks: each field has a rule, a refusal says got and
+expected.
 
-A Config inherits the groups of fields that its method uses and names the rules of its own fields in RULES.
+A Config inherits the groups of fields that its method uses and names the rules of its own fields in
+RULES.
 """
 
 import math
@@ -8,7 +10,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from agents.policies import POLICIES
-from agents.settings import Rule, count, counts, not_negative, one_of, positive, positive_or_none, whole
+from agents.settings import (
+    Rule,
+    count,
+    counts,
+    not_negative,
+    one_of,
+    positive,
+    positive_or_none,
+    whole,
+)
 from dynamics import PRIORS
 from lqr import InputError
 
@@ -29,7 +40,9 @@ __all__ = [
 
 
 def check(config: Any, **rules: Any) -> None:
-    """Raises InputError for the first field that breaks its rule, kl_step above max_kl_step, or an unknown prior."""
+    """Raises InputError for the first field that breaks its rule, kl_step above max_kl_step, or an
+    unknown prior.
+    """
     for name, rule in rules.items():
         value = getattr(config, name)
         expected = rule(value)
@@ -55,9 +68,12 @@ class Trials:
     min_std: float = 0.01  # exploration never falls below this, same unit
     smoothing: float = 0.0  # steps over which the controllers' noise is smoothed; 0: white
     initial: str = "zero"  # the first controllers: zero, hold (the start), pd (to a target), lqr (a double integrator)
-    initial_stiffness: float = 0.5  # of hold and pd: half action ranges per unit of position; of lqr: cost, see there
-    initial_damping: float = 0.1  # of hold and pd: half action ranges per unit of velocity; of lqr: cost, see there
-    initial_authority: float = 100.0  # of lqr: acceleration that half the action range is guessed to give
+    # of hold and pd: half action ranges per unit of position; of lqr: cost, see there
+    initial_stiffness: float = 0.5
+    # of hold and pd: half action ranges per unit of velocity; of lqr: cost, see there
+    initial_damping: float = 0.1
+    # of lqr: acceleration that half the action range is guessed to give
+    initial_authority: float = 100.0
     antithetic: bool = False  # trials of a condition come in pairs whose noise has opposite signs
 
     RULES: ClassVar[dict[str, Rule]] = {
@@ -69,7 +85,14 @@ class Trials:
     }
 
     def __post_init__(self) -> None:
-        check(self, **{k: v for base in reversed(type(self).__mro__) for k, v in vars(base).get("RULES", {}).items()})
+        check(
+            self,
+            **{
+                k: v
+                for base in reversed(type(self).__mro__)
+                for k, v in vars(base).get("RULES", {}).items()
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +100,8 @@ class Local(Trials):
     """Settings of a method that fits local models."""
 
     prior: str = "gmm"  # prior global model: flat, gmm, previous, simulator, nn, ensemble, gp
-    prior_strength: float | None = None  # pseudo-samples behind the prior; None lets the data choose
+    # pseudo-samples behind the prior; None lets the data choose
+    prior_strength: float | None = None
 
     RULES: ClassVar[dict[str, Rule]] = {"prior_strength": positive_or_none}
 
@@ -91,14 +115,22 @@ class Neural:
     policy_steps: int = 500  # minibatch steps of each regression
     policy_rate: float = 3e-3  # Adam's learning rate at the start of each regression
     replay: int = 5  # iterations whose trials the regression sees
-    replay_radius: float | None = None  # standard deviations off the trajectories, where replay ends; None: nowhere
-    lag_limit: float = 3.0  # KL steps that the policy may differ from its controllers before it counts as lagging
-    on_lag: str = "warn"  # what is done while it lags: warn, train (twice the steps), slow (half the KL step)
-    linearisation: str = "regression"  # the policy along the trials by: regression, mixture (as its prior), jacobian
+    # standard deviations off the trajectories, where replay ends; None: nowhere
+    replay_radius: float | None = None
+    # KL steps that the policy may differ from its controllers before it counts as lagging
+    lag_limit: float = 3.0
+    # what is done while it lags: warn, train (twice the steps), slow (half the KL step)
+    on_lag: str = "warn"
+    # the policy along the trials by: regression, mixture (as its prior), jacobian
+    linearisation: str = "regression"
 
     RULES: ClassVar[dict[str, Rule]] = {
         **{"hidden": counts, "policy_steps": count, "policy_rate": positive, "replay": count},
         "policy": lambda word: one_of(*POLICIES)(word),
-        **{"replay_radius": positive_or_none, "lag_limit": positive, "on_lag": one_of("warn", "train", "slow")},
+        **{
+            "replay_radius": positive_or_none,
+            "lag_limit": positive,
+            "on_lag": one_of("warn", "train", "slow"),
+        },
         "linearisation": one_of("regression", "mixture", "jacobian"),
     }

@@ -1,7 +1,8 @@
-"""Rehearsal: controllers are improved in the prior's simulator, where trials cost nothing, before they are tried.
+"""Rehearsal: controllers are improved in the prior's simulator, where trials cost nothing, before
+they are tried.
 
-The method itself runs on a task whose world is the simulator that the prior believes in, from the start; what comes of
-it is taken where it does better there than the controllers at hand.
+The method itself runs on a task whose world is the simulator that the prior believes in, from the
+start; what comes of it is taken where it does better there than the controllers at hand.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,9 @@ Array = np.ndarray
 
 
 class Imagined:
-    """A task whose world is a prior's simulator; it starts, ends and costs as the task does, and shows its state."""
+    """A task whose world is a prior's simulator; it starts, ends and costs as the task does, and
+    shows its state.
+    """
 
     parameters = ()  # as a simulator, it is taken for what it is
 
@@ -59,16 +62,22 @@ class Imagined:
 
 
 def rehearse(train: Callable[..., Any], rounds: Rounds, rng: np.random.Generator) -> None:
-    """Replaces the controllers to be tried next where `config.rehearsal` iterations of `train` find better ones.
+    """Replaces the controllers to be tried next where `config.rehearsal` iterations of `train` find
+    better ones.
 
     Raises InputError for a prior that has no simulator.
     """
     task, prior, config = rounds.task, rounds.prior, rounds.config
     if not isinstance(prior, SimulatorPrior):
-        raise InputError(f"got a rehearsal with the prior {type(prior).__name__}; expected the prior simulator")
+        raise InputError(
+            f"got a rehearsal with the prior {type(prior).__name__}; expected the prior simulator"
+        )
     world: Any = Imagined(task, prior)
     many = config.rehearsal  # type: ignore[attr-defined]
-    exact = {"prior": SimulatorPrior(identify=False), "prior_strength": None}  # that prior is the imagined world
+    exact = {
+        "prior": SimulatorPrior(identify=False),
+        "prior_strength": None,
+    }  # that prior is the imagined world
     alone: dict[str, Any] = {"rehearsal": 0, "samples": 1, **exact}
     *_, last = train(world, replace(config, iterations=many, **alone), rng)
     found: LinearGaussianController = last.policy.controller

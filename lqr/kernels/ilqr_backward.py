@@ -1,7 +1,9 @@
-"""The backward sweep of iLQR and DDP, with actions limited by a box (Tassa, Mansard & Todorov 2014), for a batch.
+"""The backward sweep of iLQR and DDP, with actions limited by a box (Tassa, Mansard & Todorov
+2014), for a batch.
 
-Everything is a deviation from the present trajectory: du = alpha k + K dx. Beside it, the quadratic programme in the
-box, and quadratic costs along a trajectory. The signatures are those of the parts that `descend` is given.
+Everything is a deviation from the present trajectory: du = alpha k + K dx. Beside it, the quadratic
+programme in the box, and quadratic costs along a trajectory. The signatures are those of the parts
+that `descend` is given.
 """
 
 from functools import lru_cache
@@ -12,7 +14,8 @@ from numba import types
 
 from .jit import kernel, part, pointer
 
-LARGEST = 10  # states and actions up to which a sweep is compiled for their number: about twice as fast
+# states and actions up to which a sweep is compiled for their number: about twice as fast
+LARGEST = 10
 
 
 def _floats(dimensions: int) -> Any:
@@ -25,7 +28,9 @@ ROLL = types.void(_flags, _f3, _f3, _f4, _f3, _f1, _f3, _f3, _f3, _f3)
 DIFFERENTIATE = types.void(_flags, _f3, _f3, _f4, _f5)
 PRICE = types.void(_flags, _f4, _f3, _f2, _f3, _f3, _f1)
 EXPAND = types.void(_flags, _f4, _f3, _f3, _f3, _f4, _f3)
-SWEEP = types.void(_flags, _flags, _f4, _f5, _f4, _f4, _f3, _f3, _f3, _f3, _f1, _f4, _f3, _flags, _f1, _f1)
+SWEEP = types.void(
+    _flags, _flags, _f4, _f5, _f4, _f4, _f3, _f3, _f3, _f3, _f1, _f4, _f3, _flags, _f1, _f1
+)
 REPORT = types.void(types.int64, _f1, _f1, _f1, _f3, _f3, _flags)
 
 
@@ -173,11 +178,12 @@ def box_qp(H, g, low, high, x, free, L, grad, step, trial):
 def sweeper(dx: int, du: int) -> Any:
     """Returns the sweep for these sizes, known at compile time; for any sizes if both are 0.
 
-    It writes K, k and the promised change a linear + a^2 quadratic of each active problem, or that it has no minimum.
+    It writes K, k and the promised change a linear + a^2 quadratic of each active problem, or that
+    it has no minimum.
 
-    k minimises 1/2 k'(Quu + mu I)k + qu'k over low <= U + k <= high, and K acts where the box leaves k free. The value
-    is that of the action taken under the unregularised Q. Where `curved`, the dynamics' curvature counts: H, or, where
-    H has no rows, S.
+    k minimises 1/2 k'(Quu + mu I)k + qu'k over low <= U + k <= high, and K acts where the box
+    leaves k free. The value is that of the action taken under the unregularised Q. Where `curved`,
+    the dynamics' curvature counts: H, or, where H has no rows, S.
     """
     DX, DU = dx, du
 
@@ -187,7 +193,11 @@ def sweeper(dx: int, du: int) -> Any:
         du = DU if DU else F.shape[3] - dx
         n = dx + du
         exact = H.shape[1] > 0
-        V, v, Q, q, VF = np.empty((dx, dx)), np.empty(dx), np.empty((n, n)), np.empty(n), np.empty((dx, n))
+        V = np.empty((dx, dx))
+        v = np.empty(dx)
+        Q = np.empty((n, n))
+        q = np.empty(n)
+        VF = np.empty((dx, n))
         R, L, free = np.empty((du, du)), np.zeros((du, du)), np.ones(du, np.bool_)
         w = np.empty((7, du))
         g, x, x_low, x_high, a, r, z = w[0], w[1], w[2], w[3], w[4], w[5], w[6]

@@ -1,8 +1,9 @@
 """The descent of iLQR and DDP: line search, regularisation and learned curvature, for a batch.
 
-`descend` is one text that runs compiled, with pointers to compiled parts, or as plain Python, with any functions of the
-same shapes; so a solve with the caller's own cost, quadratic solver or callback takes the very same steps. Problems
-go in step with one another, each with its own line search, regularisation and end; one that has ended stays as it is.
+`descend` is one text that runs compiled, with pointers to compiled parts, or as plain Python, with
+any functions of the same shapes; so a solve with the caller's own cost, quadratic solver or
+callback takes the very same steps. Problems go in step with one another, each with its own line
+search, regularisation and end; one that has ended stays as it is.
 """
 
 import numpy as np
@@ -17,9 +18,11 @@ RUNNING, STATIONARY, SETTLED, STUCK, STOPPED, FROZEN, UNFIT = range(7)
 
 @kernel
 def _learn(b, X, U, F, X_old, U_old, F_old, c, S):
-    """Updates S, the curvature that the dynamics add to Q, from the change of their Jacobians (symmetric rank one).
+    """Updates S, the curvature that the dynamics add to Q, from the change of their Jacobians
+    (symmetric rank one).
 
-    S_t approaches sum_i p_i d2f_i, where p is the gradient of the cost-to-go of the present actions.
+    S_t approaches sum_i p_i d2f_i, where p is the gradient of the cost-to-go of the present
+    actions.
     """
     _, T, dx, n = F.shape
     p, q, s, r = np.empty(dx), np.empty(n), np.empty(n), np.empty(n)
@@ -50,7 +53,9 @@ def _learn(b, X, U, F, X_old, U_old, F_old, c, S):
 
 @kernel
 def _take(b, new, out):
-    """Copies problem b of three axes. (Numba's own copies of slices take seconds to compile, for their messages.)"""
+    """Copies problem b of three axes. (Numba's own copies of slices take seconds to compile, for
+    their messages.)
+    """
     for t in range(out.shape[1]):
         for i in range(out.shape[2]):
             out[b, t, i] = new[b, t, i]
@@ -68,20 +73,34 @@ def _take_matrices(b, new, out):
 @kernel
 def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X, U, K, k, low, high, H, secant, most,
             tolerance, start_mu, status, J, iterations):  # fmt: skip
-    """Improves X, U, K and k in place from U, where status is RUNNING; writes status, J and iterations (B,).
+    """Improves X, U, K and k in place from U, where status is RUNNING; writes status, J and
+    iterations (B,).
 
-    C0, c0 and const are a quadratic cost, if it is one; H (B, T, dx, n, n) is room for second derivatives, with T = 0
-    where there are none; with `secant` the curvature of the dynamics is learned instead.
+    C0, c0 and const are a quadratic cost, if it is one; H (B, T, dx, n, n) is room for second
+    derivatives, with T = 0 where there are none; with `secant` the curvature of the dynamics is
+    learned instead.
     """
     B, T, du = U.shape
     dx = X.shape[2]
     n = dx + du
     F, F_old, S = np.zeros((B, T, dx, n)), np.zeros((B, T, dx, n)), np.zeros((B, T, n, n))
-    C, c, Kn, kn = np.zeros((B, T + 1, n, n)), np.zeros((B, T + 1, n)), np.zeros(K.shape), np.zeros(U.shape)
-    Xn, X_old, Un, U_old = np.zeros(X.shape), np.zeros(X.shape), np.zeros(U.shape), np.zeros(U.shape)
+    C = np.zeros((B, T + 1, n, n))
+    c = np.zeros((B, T + 1, n))
+    Kn = np.zeros(K.shape)
+    kn = np.zeros(U.shape)
+    Xn = np.zeros(X.shape)
+    X_old = np.zeros(X.shape)
+    Un = np.zeros(U.shape)
+    U_old = np.zeros(U.shape)
     w, yes, exact = np.zeros((7, B)), np.zeros((8, B), np.bool_), H.shape[1] > 0
     alpha, mu, factor, linear, quadratic, trial, gain = w[0], w[1], w[2], w[3], w[4], w[5], w[6]
-    definite, fresh, searching, curved, known, stop, slow = yes[0], yes[1], yes[2], yes[3], yes[4], yes[5], yes[6]
+    definite = yes[0]
+    fresh = yes[1]
+    searching = yes[2]
+    curved = yes[3]
+    known = yes[4]
+    stop = yes[5]
+    slow = yes[6]
     active = yes[7]
     rest, pause = np.zeros(B, np.int64), np.zeros(B, np.int64)
     for b in range(B):
@@ -131,7 +150,11 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
                 if not searching[b]:
                     continue
                 expected = -(alpha[b] * linear[b] + alpha[b] * alpha[b] * quadratic[b])
-                if np.isfinite(trial[b]) and J[b] - trial[b] > 1e-4 * max(expected, 0.0) and trial[b] < J[b]:
+                if (
+                    np.isfinite(trial[b])
+                    and J[b] - trial[b] > 1e-4 * max(expected, 0.0)
+                    and trial[b] < J[b]
+                ):
                     if secant:
                         _take(b, X, X_old)
                         _take(b, U, U_old)
@@ -157,7 +180,9 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
                 mu[b] = mu[b] * factor[b] if mu[b] * factor[b] >= MU_MIN else 0.0
                 rest[b] = max(rest[b] - 1, 0)
                 pause[b] = 0 if curved[b] else pause[b]
-            elif curved[b] and status[b] == RUNNING:  # not convex enough: some steps by the convex part alone
+            elif (
+                curved[b] and status[b] == RUNNING
+            ):  # not convex enough: some steps by the convex part alone
                 pause[b] = min(2 * pause[b] + 1, PAUSE)
                 rest[b] = pause[b]
             elif status[b] == RUNNING:

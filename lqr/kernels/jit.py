@@ -1,9 +1,11 @@
-"""`@kernel`: numba's compiler with an on-disk cache that may be damaged, stale, unwritable or strange without harm.
+"""`@kernel`: numba's compiler with an on-disk cache that may be damaged, stale, unwritable or
+strange without harm.
 
-Kernels may fuse a multiplication and an addition, and nothing else: NaN and infinity keep their meaning. A kernel is
-compiled anew when the content of any file of its folder, or of this one, has changed; numba by itself watches only the
-date and the size of the kernel's own file. What the cache holds runs as it stands, so its files carry digests, and a
-folder that anybody may write to is not used.
+Kernels may fuse a multiplication and an addition, and nothing else: NaN and infinity keep their
+meaning. A kernel is compiled anew when the content of any file of its folder, or of this one, has
+changed; numba by itself watches only the date and the size of the kernel's own file. What the cache
+holds runs as it stands, so its files carry digests, and a folder that anybody may write to is not
+used.
 """
 
 import contextlib
@@ -26,7 +28,9 @@ shared: Any = njit(fastmath={"contract"})  # a piece that is compiled once and c
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Returns the compiled function, cached on disk where a cache can be had, else compiled in this process only."""
+    """Returns the compiled function, cached on disk where a cache can be had, else compiled in this
+    process only.
+    """
     options: Any = {"fastmath": {"contract"}}
     try:
         compiled = njit(cache=True, **options)(function)
@@ -39,7 +43,9 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 class _Precise(Signature):
-    """A signature that knows that its types are known: numba asks at each call, for three microseconds."""
+    """A signature that knows that its types are known: numba asks at each call, for three
+    microseconds.
+    """
 
     def is_precise(self) -> bool:
         return True
@@ -64,9 +70,13 @@ class Pointer:
 
 
 def pointer(function: Callable[..., Any], signature: Any, cached: bool = True) -> Pointer:
-    """Returns the function compiled for a signature, from the cache on disk if `cached` and it can be had."""
+    """Returns the function compiled for a signature, from the cache on disk if `cached` and it can
+    be had.
+    """
     if cached:
-        made: Any = CFunc(function, (signature.args, signature.return_type), {}, {"fastmath": {"contract"}})
+        made: Any = CFunc(
+            function, (signature.args, signature.return_type), {}, {"fastmath": {"contract"}}
+        )
         with contextlib.suppress(RuntimeError):  # no folder to write to
             made.enable_caching()
             if _private(Path(made._cache.cache_path)):
@@ -79,7 +89,8 @@ def pointer(function: Callable[..., Any], signature: Any, cached: bool = True) -
 def _guard(cache: Any, function: Callable[..., Any]) -> None:
     """Makes a cache forget what is stale or damaged, and go on where the disk refuses."""
     cache._cache_file._source_stamp = tuple(
-        _stamp(folder) for folder in (Path(function.__code__.co_filename).parent, Path(__file__).parent)
+        _stamp(folder)
+        for folder in (Path(function.__code__.co_filename).parent, Path(__file__).parent)
     )
     folder, name = Path(cache.cache_path), Path(cache._cache_file._index_name).stem
     sums = folder / f"{name}.sums"
@@ -91,14 +102,19 @@ def _guard(cache: Any, function: Callable[..., Any]) -> None:
                 raise ValueError("its digests are others")
             return load(*arguments) if sums.exists() else None
         except Exception as error:
-            warnings.warn(f"numba's cache of {function.__name__} is damaged ({error!r}); compiling anew", stacklevel=2)
+            warnings.warn(
+                f"numba's cache of {function.__name__} is damaged ({error!r}); compiling anew",
+                stacklevel=2,
+            )
             with contextlib.suppress(OSError):
                 for path in folder.glob(f"{name}*.nb?"):
                     path.unlink(missing_ok=True)
             return None
 
     def save_or_go_on(*arguments: Any) -> None:
-        with contextlib.suppress(OSError):  # a full or read-only disk costs time at the next start, and nothing else
+        with contextlib.suppress(
+            OSError
+        ):  # a full or read-only disk costs time at the next start, and nothing else
             save(*arguments)
             aside = folder / f"{name}.{os.getpid()}.tmp"
             aside.write_text(json.dumps(_digests(folder, name)))
@@ -108,7 +124,9 @@ def _guard(cache: Any, function: Callable[..., Any]) -> None:
 
 
 def _as_saved(folder: Path, name: str, sums: Path) -> bool:
-    """Returns whether the files are as they were saved; another process may be saving them at this moment."""
+    """Returns whether the files are as they were saved; another process may be saving them at this
+    moment.
+    """
     if not sums.exists():  # nothing was saved, or by another version
         return True
     if _digests(folder, name) != json.loads(sums.read_text()):
@@ -134,10 +152,13 @@ def _stamp(folder: Path) -> tuple[tuple[str, str], ...]:
 
 @lru_cache
 def _private(folder: Path) -> bool:
-    """Returns whether only its owner and group may write to a folder; else warns, as its content could be anybody's."""
+    """Returns whether only its owner and group may write to a folder; else warns, as its content
+    could be anybody's.
+    """
     if not folder.stat().st_mode & 0o002:
         return True
     warnings.warn(
-        f"anybody may write to {folder}: numba's cache is not used; chmod o-w it, or set NUMBA_CACHE_DIR", stacklevel=2
+        f"anybody may write to {folder}: numba's cache is not used; chmod o-w it, or set NUMBA_CACHE_DIR",
+        stacklevel=2,
     )
     return False

@@ -1,7 +1,9 @@
-"""The forward pass: how the distribution of states and actions flows through a controller, and its divergence.
+"""The forward pass: how the distribution of states and actions flows through a controller, and its
+divergence.
 
-With the closed loop A = Fx + Fu K, the state's covariance becomes A P A' + Fu S Fu' + W. The mean travels as one more
-column of P, and k as one more column of S, so that they need no products of their own.
+With the closed loop A = Fx + Fu K, the state's covariance becomes A P A' + Fu S Fu' + W. The mean
+travels as one more column of P, and k as one more column of S, so that they need no products of
+their own.
 """
 
 import numpy as np
@@ -29,7 +31,9 @@ def begin(b, P0, m0, P):
 
 @part
 def advance(at, Kf, kf, Sf, Ff, ff, Wf, dx, du, P, Fp, Kp, Sp, At, Bt, PA, SB, Fu):
-    """Replaces P, with the mean in row and column dx, by the next one; `at` counts steps over all problems."""
+    """Replaces P, with the mean in row and column dx, by the next one; `at` counts steps over all
+    problems.
+    """
     n = dx + du
     for i in range(dx):
         copy_row(Ff, (at * dx + i) * n, Fp, i, 0, dx)
@@ -62,10 +66,16 @@ def _forward(K, k, S, F, f, W, m0, P0, mean, cov):
     du = n - dx
     tall, thin = padded(dx + 1), padded(du + 1)
     Fu = np.zeros((rows_of(dx), thin))
-    Fp, P, PA = np.zeros((rows_of(dx), tall)), np.zeros((rows_of(dx + 1), tall)), np.empty((dx + 4, tall))
+    Fp = np.zeros((rows_of(dx), tall))
+    P = np.zeros((rows_of(dx + 1), tall))
+    PA = np.empty((dx + 4, tall))
     Kp, Sp = np.zeros((rows_of(du), tall)), np.zeros((du, thin))
-    At, Bt, SB = np.zeros((rows_of(dx), tall)), np.zeros((rows_of(du), tall)), np.empty((du + 4, tall))
-    Kt, PK, U = np.zeros((rows_of(dx), thin)), np.empty((rows_of(dx + 1), thin)), np.zeros((du + 3, thin))
+    At = np.zeros((rows_of(dx), tall))
+    Bt = np.zeros((rows_of(du), tall))
+    SB = np.empty((du + 4, tall))
+    Kt = np.zeros((rows_of(dx), thin))
+    PK = np.empty((rows_of(dx + 1), thin))
+    U = np.zeros((du + 3, thin))
     Ff, ff, Wf, covf = F.reshape(-1), f.reshape(-1), W.reshape(-1), cov.reshape(-1)
     Kf, kf, Sf = K.reshape(-1), k.reshape(-1), S.reshape(-1)
     for b in range(B):
@@ -102,19 +112,25 @@ def _divergence(todo, K, k, S, Ka, ka, precision, logdet, F, f, W, m0, P0, kl):
     du = n - dx
     tall, thin = padded(dx + 1), padded(du + 1)
     Fu = np.zeros((rows_of(dx), thin))
-    Fp, P, PA = np.zeros((rows_of(dx), tall)), np.zeros((rows_of(dx + 1), tall)), np.empty((dx + 4, tall))
+    Fp = np.zeros((rows_of(dx), tall))
+    P = np.zeros((rows_of(dx + 1), tall))
+    PA = np.empty((dx + 4, tall))
     Kp, Sp = np.zeros((rows_of(du), tall)), np.zeros((du, thin))
-    At, Bt, SB = np.zeros((rows_of(dx), tall)), np.zeros((rows_of(du), tall)), np.empty((du + 4, tall))
-    D, Da, Dt, Pa = (
-        np.zeros((rows_of(du), tall)),
-        np.zeros((du, tall)),
-        np.zeros((rows_of(dx), thin)),
-        np.zeros((du, thin)),
-    )
+    At = np.zeros((rows_of(dx), tall))
+    Bt = np.zeros((rows_of(du), tall))
+    SB = np.empty((du + 4, tall))
+    D = np.zeros((rows_of(du), tall))
+    Da = np.zeros((du, tall))
+    Dt = np.zeros((rows_of(dx), thin))
+    Pa = np.zeros((du, thin))
     PD, DP = np.empty((dx + 4, thin)), np.empty((dx + 3, thin))
     L, gap, total = np.empty((du, du)), np.empty(du), np.empty(thin)
     Ff, ff, Wf = F.reshape(-1), f.reshape(-1), W.reshape(-1)
-    Kf, kf, Sf, Kaf, Paf = K.reshape(-1), k.reshape(-1), S.reshape(-1), Ka.reshape(-1), precision.reshape(-1)
+    Kf = K.reshape(-1)
+    kf = k.reshape(-1)
+    Sf = S.reshape(-1)
+    Kaf = Ka.reshape(-1)
+    Paf = precision.reshape(-1)
     for b in todo:
         begin(b, P0, m0, P)
         for t in range(T):

@@ -16,7 +16,10 @@ class Reader:
     """Rows and numbers of matrices that lie one after the other in a flat array."""
 
     def __init__(self, e: Emitter, array: Any, at: Any, rows: int, columns: int) -> None:
-        self.e, self.array, self.rows, self.columns = e, array, rows, columns
+        self.e = e
+        self.array = array
+        self.rows = rows
+        self.columns = columns
         self.start = e.builder.mul(at, e.index(rows * columns))
 
     def row(self, i: int = 0) -> Any:
@@ -37,12 +40,16 @@ def advance(e: Emitter, xs, us, at, K, k, S, F, f, W, P, m) -> None:
     """Replaces P and m by those of the next state."""
     dx, du, zero = xs.type.count, us.type.count, e.index(0)
     n, X, A = dx + du, range(dx), range(du)
-    matrix, gain, noise = Reader(e, F, at, dx, n), Reader(e, K, at, du, dx).all(), Reader(e, S, at, du, du).all()
+    matrix = Reader(e, F, at, dx, n)
+    gain = Reader(e, K, at, du, dx).all()
+    noise = Reader(e, S, at, du, du).all()
     drift, added, open_loop = Reader(e, k, at, du, 1), Reader(e, W, at, dx, dx), matrix.all()
     spread, mean = Reader(e, P, zero, dx, dx), Reader(e, m, zero, dx, 1)
     before, mean_before = spread.all(), [mean.number(i) for i in X]
     Fu = [[matrix.number(i, dx + u) for u in A] for i in X]
-    closed = [e.sum_of([(e.splat(Fu[i][u], dx), gain[u]) for u in A], e.part(open_loop[i], dx)) for i in X]
+    closed = [
+        e.sum_of([(e.splat(Fu[i][u], dx), gain[u]) for u in A], e.part(open_loop[i], dx)) for i in X
+    ]
     columns, actions = e.columns(closed), e.columns(open_loop)[dx:]
     for i in X:
         row = e.sum_of([(e.splat(e.element(closed[i], j), dx), before[j]) for j in X])
@@ -62,17 +69,25 @@ def mark(e: Emitter, xs, us, at, now, K, k, S, P, m, mean, cov) -> None:
     n, X, A = dx + du, range(dx), range(du)
     gain, noise, drift = Reader(e, K, at, du, dx), Reader(e, S, at, du, du), Reader(e, k, at, du, 1)
     spread, state = Reader(e, P, zero, dx, dx).all(), Reader(e, m, zero, 1, dx).row()
-    means, joint, lag = Reader(e, mean, now, n, 1), Reader(e, cov, now, n, n), e.columns(Reader(e, K, at, du, dx).all())
+    means = Reader(e, mean, now, n, 1)
+    joint = Reader(e, cov, now, n, n)
+    lag = e.columns(Reader(e, K, at, du, dx).all())
     means.write(state)
     for i in X:
         joint.write(spread[i], i)
     for u in A:
-        means.write(e.builder.fadd(drift.number(u), e.total(e.builder.fmul(gain.row(u), state))), dx + u)
+        means.write(
+            e.builder.fadd(drift.number(u), e.total(e.builder.fmul(gain.row(u), state))), dx + u
+        )
         cross = e.sum_of([(e.splat(gain.number(u, j), dx), spread[j]) for j in X])
         joint.write(cross, dx + u)
         for j in X:
             joint.write(e.element(cross, j), j, dx + u)
-        joint.write(e.sum_of([(e.splat(e.element(cross, j), du), lag[j]) for j in X], noise.row(u)), dx + u, dx)
+        joint.write(
+            e.sum_of([(e.splat(e.element(cross, j), du), lag[j]) for j in X], noise.row(u)),
+            dx + u,
+            dx,
+        )
 
 
 @emitted
@@ -85,15 +100,21 @@ def diverge(e: Emitter, xs, us, at, K, k, S, Ka, ka, precision, logdet, P, m, kl
     noise, weight = Reader(e, S, at, du, du), Reader(e, precision, at, du, du)
     spread, mean = Reader(e, P, zero, dx, dx).all(), Reader(e, m, zero, 1, dx).row()
     D = [b.fsub(new.row(u), old.row(u)) for u in A]
-    gap = [b.fadd(b.fsub(drift.number(u), drift_old.number(u)), e.total(b.fmul(D[u], mean))) for u in A]
+    gap = [
+        b.fadd(b.fsub(drift.number(u), drift_old.number(u)), e.total(b.fmul(D[u], mean))) for u in A
+    ]
     moved = []
     for u in A:
         through = e.sum_of([(e.splat(e.element(D[u], j), dx), spread[j]) for j in X])
         weighed = e.sum_of([(e.splat(weight.number(u, w), dx), D[w]) for w in A])
         moved.append((through, weighed))
-    total = b.fadd(e.total(e.sum_of(moved)), b.fsub(e.number(e.at_flat(logdet, at)), e.constant(du)))
+    total = b.fadd(
+        e.total(e.sum_of(moved)), b.fsub(e.number(e.at_flat(logdet, at)), e.constant(du))
+    )
     for u, w in product(A, A):
-        total = e.multiply_add(weight.number(u, w), e.multiply_add(gap[u], gap[w], noise.number(u, w)), total)
+        total = e.multiply_add(
+            weight.number(u, w), e.multiply_add(gap[u], gap[w], noise.number(u, w)), total
+        )
     U, good = {(i, j): noise.number(i, j) for i in A for j in range(i + 1)}, None
     for j in A:
         pivot = U[j, j]
@@ -113,7 +134,11 @@ def diverge(e: Emitter, xs, us, at, K, k, S, Ka, ka, precision, logdet, P, m, kl
 def _forward_small(xs, us, K, k, S, F, f, W, m0, P0, mean, cov):
     B, T, dx, _ = F.shape
     Kf, kf, Sf, Ff, ff = K.reshape(-1), k.reshape(-1), S.reshape(-1), F.reshape(-1), f.reshape(-1)
-    Wf, meanf, covf, P, m = W.reshape(-1), mean.reshape(-1), cov.reshape(-1), np.empty(dx * dx), np.empty(dx)
+    Wf = W.reshape(-1)
+    meanf = mean.reshape(-1)
+    covf = cov.reshape(-1)
+    P = np.empty(dx * dx)
+    m = np.empty(dx)
     for b in range(B):
         for i in range(dx):  # not as slices, whose compilation takes seconds
             m[i] = m0[b, i]
@@ -131,8 +156,17 @@ def _forward_small(xs, us, K, k, S, F, f, W, m0, P0, mean, cov):
 @kernel
 def _divergence_small(xs, us, todo, K, k, S, Ka, ka, precision, logdet, F, f, W, m0, P0, kl):
     T, dx = F.shape[1:3]
-    Kf, kf, Sf, Ff, ff, Wf = K.reshape(-1), k.reshape(-1), S.reshape(-1), F.reshape(-1), f.reshape(-1), W.reshape(-1)
-    Kaf, kaf, Pf, lf, klf = Ka.reshape(-1), ka.reshape(-1), precision.reshape(-1), logdet.reshape(-1), kl.reshape(-1)
+    Kf = K.reshape(-1)
+    kf = k.reshape(-1)
+    Sf = S.reshape(-1)
+    Ff = F.reshape(-1)
+    ff = f.reshape(-1)
+    Wf = W.reshape(-1)
+    Kaf = Ka.reshape(-1)
+    kaf = ka.reshape(-1)
+    Pf = precision.reshape(-1)
+    lf = logdet.reshape(-1)
+    klf = kl.reshape(-1)
     P, m = np.empty(dx * dx), np.empty(dx)
     for b in todo:
         for i in range(dx):  # not as slices, whose compilation takes seconds

@@ -12,7 +12,9 @@ add_4x16, add_4x8 = tile(4, 2, False), tile(4, 1, False)
 
 @part
 def padded(d):
-    """The row length for d columns: whole vectors, and never a stride that maps all rows to few cache sets."""
+    """The row length for d columns: whole vectors, and never a stride that maps all rows to few
+    cache sets.
+    """
     d8 = (d + 7) // 8 * 8
     return d8 + 8 if d8 % 32 == 0 else d8
 
@@ -39,7 +41,9 @@ def add_product(A, B, out, count, p, q):
 
 @shared
 def add_lower_product(A, B, out, count, p):
-    """Adds the lower triangle of the symmetric A[:count, :p]' B[:count, :p] to `out`, and some of the upper."""
+    """Adds the lower triangle of the symmetric A[:count, :p]' B[:count, :p] to `out`, and some of
+    the upper.
+    """
     for i in range(0, p, 4):
         for j in range(0, i - 4, 16):
             add_4x16(A, i, B, j, out, count)
@@ -49,7 +53,9 @@ def add_lower_product(A, B, out, count, p):
 
 @shared
 def mirror(A, d):
-    """Copies the lower triangle of A to the upper, in blocks of 8: whole vectors, which can be read at once."""
+    """Copies the lower triangle of A to the upper, in blocks of 8: whole vectors, which can be read
+    at once.
+    """
     for i in range(0, d, 8):
         for j in range(0, i, 8):
             transpose(A, i, j, A, j, i)

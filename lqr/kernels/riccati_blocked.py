@@ -1,7 +1,7 @@
 """The backward pass of one problem of any size, in blocked loops.
 
-In homogeneous coordinates z = [x; u; 1] the affine dynamics, the linear and the constant terms are one more row and
-column: with G = [F f; 0 1] and the value 1/2 [x; 1]' V [x; 1], a step is
+In homogeneous coordinates z = [x; u; 1] the affine dynamics, the linear and the constant terms are
+one more row and column: with G = [F f; 0 1] and the value 1/2 [x; 1]' V [x; 1], a step is
 
     Q = [C c; c' 2 const + tr(V W)] + G' V G        V = Q_xx - Q_xu Quu^-1 Q_ux        (x here with its 1)
 
@@ -25,7 +25,12 @@ def _backward(todo, F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
     Y, Z, U, L = np.zeros((du, tall)), np.zeros((du, tall)), np.empty((du, du)), np.empty((du, du))
     pivot, E = np.empty(du), np.zeros((du, padded(du)))
     Wf = W.reshape(-1)
-    Ff, Cf, cf, Kf, Vf, vf = F.reshape(-1), C.reshape(-1), c.reshape(-1), K.reshape(-1), V.reshape(-1), v.reshape(-1)
+    Ff = F.reshape(-1)
+    Cf = C.reshape(-1)
+    cf = c.reshape(-1)
+    Kf = K.reshape(-1)
+    Vf = V.reshape(-1)
+    vf = v.reshape(-1)
     G[dx, n] = 1.0
     noise = np.empty((1, 8))
     for b in todo:
@@ -41,7 +46,9 @@ def _backward(todo, F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
         s[b, T] = const[b, T]
         for t in range(T - 1, -1, -1):
             here, now = b * T + t, b * (T + 1) + t
-            for i in range(dx):  # first, so that the stores have landed before whole vectors are read
+            for i in range(
+                dx
+            ):  # first, so that the stores have landed before whole vectors are read
                 copy_row_ahead(Ff, (here * dx + i) * n, G, i, 0, n, dx * n)
                 G[i, n] = f[b, t, i]
             for i in range(n):

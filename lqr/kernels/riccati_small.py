@@ -1,6 +1,8 @@
-"""The backward pass of one small problem, compiled for its sizes: a step is straight-line vector code without loops.
+"""The backward pass of one small problem, compiled for its sizes: a step is straight-line vector
+code without loops.
 
-The recursion is that of `riccati`, with the linear and constant terms apart and rows of n numbers as vectors.
+The recursion is that of `riccati`, with the linear and constant terms apart and rows of n numbers
+as vectors.
 """
 
 import numpy as np
@@ -36,14 +38,19 @@ def step(
     noise = e.total(e.sum_of([(Vs[i], row(W, at_W, i, dx)) for i in X]))
     VF, g = [], row(v, at_v, 0, dx)
     for i in X:
-        VF.append(e.sum_of([(e.splat(number(V, at_V, max(i, m) * dx + min(i, m)), n), Fs[m]) for m in X]))
+        VF.append(
+            e.sum_of([(e.splat(number(V, at_V, max(i, m) * dx + min(i, m)), n), Fs[m]) for m in X])
+        )
         g = e.multiply_add(e.splat(fs[i], dx), Vs[i], g)
     g = [b.extract_element(g, e.lane(i)) for i in X]  # V f + v
     corner = e.multiply_add(e.constant(0.5), noise, b.fadd(number(const, now), number(s, then)))
     for i in X:
         corner = e.multiply_add(b.fmul(e.constant(0.5), b.fadd(g[i], value[i])), fs[i], corner)
     Q = [
-        e.sum_of([(e.splat(number(F, at_F, i * n + a), n), VF[i]) for i in X], row(C, times(now, n * n), a, n))
+        e.sum_of(
+            [(e.splat(number(F, at_F, i * n + a), n), VF[i]) for i in X],
+            row(C, times(now, n * n), a, n),
+        )
         for a in range(n)
     ]
     q = e.sum_of([(e.splat(g[i], n), Fs[i]) for i in X], row(c, times(now, n), 0, n))
@@ -106,14 +113,12 @@ def step(
 @kernel
 def _backward_small(xs, us, todo, F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed):
     T, dx = F.shape[1:3]
-    Ff, ff, Wf, Cf, cf, sf = (
-        F.reshape(-1),
-        f.reshape(-1),
-        W.reshape(-1),
-        C.reshape(-1),
-        c.reshape(-1),
-        const.reshape(-1),
-    )
+    Ff = F.reshape(-1)
+    ff = f.reshape(-1)
+    Wf = W.reshape(-1)
+    Cf = C.reshape(-1)
+    cf = c.reshape(-1)
+    sf = const.reshape(-1)
     tf, Kf, kf, Sf = tau.reshape(-1), K.reshape(-1), k.reshape(-1), cov.reshape(-1)
     Vf, vf, of = V.reshape(-1), v.reshape(-1), s.reshape(-1)
     for b in todo:
@@ -125,6 +130,8 @@ def _backward_small(xs, us, todo, F, f, W, C, c, const, tau, K, k, cov, V, v, s,
                 V[b, T, i, j] = C[b, T, i, j]
         for t in range(T - 1, -1, -1):
             here, now = b * T + t, b * (T + 1) + t
-            step(xs, us, here, now, b, t, Ff, ff, Wf, Cf, cf, sf, tf, Kf, kf, Sf, Vf, vf, of, failed)
+            step(
+                xs, us, here, now, b, t, Ff, ff, Wf, Cf, cf, sf, tf, Kf, kf, Sf, Vf, vf, of, failed
+            )
             if failed[b] >= 0:
                 break

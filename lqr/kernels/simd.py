@@ -1,8 +1,10 @@
-"""Pieces of kernels written in LLVM's own vectors of 64 bytes; LLVM splits them where the machine's are shorter.
+"""Pieces of kernels written in LLVM's own vectors of 64 bytes; LLVM splits them where the machine's
+are shorter.
 
 They are of eight float64, but for `tile`, which has them of sixteen float32 as well.
 
-Arrays are C-contiguous and 2-D unless said otherwise. Nothing checks bounds: scratch rows are whole vectors long.
+Arrays are C-contiguous and 2-D unless said otherwise. Nothing checks bounds: scratch rows are whole
+vectors long.
 """
 
 import inspect
@@ -18,7 +20,9 @@ WIDTH = 8
 INDEX, LANE, NUMBER = ir.IntType(64), ir.IntType(32), ir.DoubleType()
 ALIGN = {NUMBER: 8, ir.FloatType(): 4}  # bytes
 POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
-FUSE = ("contract",)  # a product and a sum may become one instruction; NaN and infinity keep their meaning
+FUSE = (
+    "contract",
+)  # a product and a sum may become one instruction; NaN and infinity keep their meaning
 
 
 class Emitter:
@@ -28,13 +32,19 @@ class Emitter:
         self.context, self.builder = context, builder
 
     def argument(self, kind: Any, value: Any) -> Any:
-        return make_array(kind)(self.context, self.builder, value) if isinstance(kind, types.Array) else value
+        return (
+            make_array(kind)(self.context, self.builder, value)
+            if isinstance(kind, types.Array)
+            else value
+        )
 
     def index(self, *terms: Any) -> Any:
         """Returns the sum of numbers and values."""
         total = ir.Constant(INDEX, 0)
         for term in terms:
-            total = self.builder.add(total, ir.Constant(INDEX, term) if isinstance(term, int) else term)
+            total = self.builder.add(
+                total, ir.Constant(INDEX, term) if isinstance(term, int) else term
+            )
         return total
 
     def at(self, array: Any, row: Any, column: Any) -> Any:
@@ -48,7 +58,9 @@ class Emitter:
 
     def load(self, pointer: Any, width: int = WIDTH) -> Any:
         vector = ir.VectorType(pointer.type.pointee, width)
-        return self.builder.load(self.builder.bitcast(pointer, vector.as_pointer()), align=ALIGN[vector.element])
+        return self.builder.load(
+            self.builder.bitcast(pointer, vector.as_pointer()), align=ALIGN[vector.element]
+        )
 
     def number(self, pointer: Any) -> Any:
         return self.builder.load(pointer)
@@ -99,10 +111,14 @@ class Emitter:
         return out
 
     def absolute(self, number: Any) -> Any:
-        return self.builder.call(self.builder.module.declare_intrinsic("llvm.fabs", [NUMBER]), [number])
+        return self.builder.call(
+            self.builder.module.declare_intrinsic("llvm.fabs", [NUMBER]), [number]
+        )
 
     def log(self, number: Any) -> Any:
-        return self.builder.call(self.builder.module.declare_intrinsic("llvm.log", [NUMBER]), [number])
+        return self.builder.call(
+            self.builder.module.declare_intrinsic("llvm.log", [NUMBER]), [number]
+        )
 
     def sum_of(self, products: list[tuple[Any, Any]], total: Any = None) -> Any:
         """Returns total + x1 y1 + x2 y2 + ..."""
@@ -128,7 +144,9 @@ class Emitter:
         kind = ir.FunctionType(vector, [pointer.type, LANE, mask.type, vector])
         name = "llvm.masked.load.v8f64.p0"
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
-        return self.builder.call(function, [pointer, ir.Constant(LANE, 8), mask, ir.Constant(vector, [0.0] * WIDTH)])
+        return self.builder.call(
+            function, [pointer, ir.Constant(LANE, 8), mask, ir.Constant(vector, [0.0] * WIDTH)]
+        )
 
     def store_masked(self, value: Any, pointer: Any, mask: Any) -> None:
         """Writes the lanes where the mask is on."""
@@ -156,7 +174,13 @@ def emitted(write: Callable[..., None]) -> Any:
     def call(typing: Any, *arguments: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             e = Emitter(context, builder)
-            write(e, *(e.argument(kind, value) for kind, value in zip(signature.args, values, strict=True)))
+            write(
+                e,
+                *(
+                    e.argument(kind, value)
+                    for kind, value in zip(signature.args, values, strict=True)
+                ),
+            )
             return context.get_dummy_value()
 
         kinds = [types.intp if isinstance(kind, types.Integer) else kind for kind in arguments]
@@ -169,17 +193,22 @@ def emitted(write: Callable[..., None]) -> Any:
 
 
 def tile(rows: int, vectors: int, fresh: bool, width: int = WIDTH) -> Any:
-    """Returns a function of A, i, B, j, out, count: out[i:i+rows, j:j+width vectors] gets the product A' B.
+    """Returns a function of A, i, B, j, out, count: out[i:i+rows, j:j+width vectors] gets the
+    product A' B.
 
-    The product is A[:count, i:i+rows]' B[:count, j:j+width vectors]; its sums stay in registers. `fresh` writes, else
-    adds. A width of 16 is for arrays of float32.
+    The product is A[:count, i:i+rows]' B[:count, j:j+width vectors]; its sums stay in registers.
+    `fresh` writes, else adds. A width of 16 is for arrays of float32.
     """
 
     @emitted
     def add_tile(e: Emitter, A: Any, i: Any, B: Any, j: Any, out: Any, count: Any) -> None:
-        cells = [(e.index(i, r), e.index(j, width * q), q) for r in range(rows) for q in range(vectors)]
+        cells = [
+            (e.index(i, r), e.index(j, width * q), q) for r in range(rows) for q in range(vectors)
+        ]
         zero = ir.Constant(ir.VectorType(out.data.type.pointee, width), [0.0] * width)
-        begin = [zero if fresh else e.load(e.at(out, row, column), width) for row, column, _ in cells]
+        begin = [
+            zero if fresh else e.load(e.at(out, row, column), width) for row, column, _ in cells
+        ]
         sums = [cgutils.alloca_once_value(e.builder, value) for value in begin]
         for total, value in zip(sums, begin, strict=True):
             e.builder.store(value, total)
@@ -187,7 +216,9 @@ def tile(rows: int, vectors: int, fresh: bool, width: int = WIDTH) -> Any:
             b = [e.load(e.at(B, m, e.index(j, width * q)), width) for q in range(vectors)]
             a = [e.splat(e.number(e.at(A, m, e.index(i, r))), width) for r in range(rows)]
             for index, ((_, _, q), total) in enumerate(zip(cells, sums, strict=True)):
-                e.builder.store(e.multiply_add(a[index // vectors], b[q], e.builder.load(total)), total)
+                e.builder.store(
+                    e.multiply_add(a[index // vectors], b[q], e.builder.load(total)), total
+                )
         for (row, column, _), total in zip(cells, sums, strict=True):
             e.store(e.builder.load(total), e.at(out, row, column))
 
@@ -196,14 +227,18 @@ def tile(rows: int, vectors: int, fresh: bool, width: int = WIDTH) -> Any:
 
 @emitted
 def copy_row(e: Emitter, flat: Any, offset: Any, out: Any, i: Any, j: Any, count: Any) -> None:
-    """Writes flat[offset:offset+count] to out[i, j:], in whole vectors: up to seven zeros follow."""
+    """Writes flat[offset:offset+count] to out[i, j:], in whole vectors: up to seven zeros
+    follow.
+    """
     with e.range(ir.Constant(INDEX, 0), count, WIDTH) as (m, _):
         mask = e.masked(e.builder.sub(count, m))
         e.store(e.load_masked(e.at_flat(flat, offset, m), mask), e.at(out, i, e.index(j, m)))
 
 
 @emitted
-def copy_row_ahead(e: Emitter, flat: Any, offset: Any, out: Any, i: Any, j: Any, count: Any, back: Any) -> None:
+def copy_row_ahead(
+    e: Emitter, flat: Any, offset: Any, out: Any, i: Any, j: Any, count: Any, back: Any
+) -> None:
     """Does `copy_row`, and asks for flat[offset-back:], which comes next."""
     with e.range(ir.Constant(INDEX, 0), count, WIDTH) as (m, _):
         mask = e.masked(e.builder.sub(count, m))
@@ -232,12 +267,16 @@ def add_row(e: Emitter, scale: Any, A: Any, i: Any, out: Any, j: Any, count: Any
     """Adds scale * A[i, :count] to out[j, :], in whole vectors."""
     factor = e.splat(scale)
     with e.range(ir.Constant(INDEX, 0), count, WIDTH) as (m, _):
-        e.store(e.multiply_add(factor, e.load(e.at(A, i, m)), e.load(e.at(out, j, m))), e.at(out, j, m))
+        e.store(
+            e.multiply_add(factor, e.load(e.at(A, i, m)), e.load(e.at(out, j, m))), e.at(out, j, m)
+        )
 
 
 @emitted
 def add_dot(e: Emitter, A: Any, i: Any, flat: Any, offset: Any, count: Any, out: Any) -> None:
-    """Adds the products of A[i, :count] and flat[offset:offset+count] to the eight numbers out[0, :8], in turn."""
+    """Adds the products of A[i, :count] and flat[offset:offset+count] to the eight numbers out[0,
+    :8], in turn.
+    """
     place = e.at(out, 0, 0)
     with e.range(ir.Constant(INDEX, 0), count, WIDTH) as (m, _):
         other = e.load_masked(e.at_flat(flat, offset, m), e.masked(e.builder.sub(count, m)))

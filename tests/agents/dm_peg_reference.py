@@ -13,7 +13,9 @@ os.environ["MUJOCO_GL"] = "disabled"
 import numpy as np
 from dm_control import suite
 
-env, rng, found = suite.load("manipulator", "insert_peg", task_kwargs={"random": 3}), np.random.RandomState(0), []
+env = suite.load("manipulator", "insert_peg", task_kwargs={"random": 3})
+rng = np.random.RandomState(0)
+found = []
 for i in range(12):
     env.reset()
     physics, data = env.physics, env.physics.data
@@ -25,7 +27,9 @@ for i in range(12):
         data.qpos[4:8] = 0.5, 0.2, 0.5, 0.2
         physics.after_reset()
         across = physics.named.data.site_xmat["grasp", ["xx", "zx"]]
-        data.qpos[8:10] = physics.named.data.site_xpos["grasp", ["x", "z"]] + 0.003 * rng.uniform(-1, 1, 2)
+        data.qpos[8:10] = physics.named.data.site_xpos["grasp", ["x", "z"]] + 0.003 * rng.uniform(
+            -1, 1, 2
+        )
         data.qpos[10] = np.pi - np.arctan2(across[1], across[0])
     data.qvel[:] = rng.uniform(-1, 1, 11)
     physics.after_reset()  # derived quantities, with controls of 0

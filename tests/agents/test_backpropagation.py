@@ -12,7 +12,12 @@ def problem(hidden, seed=0):
     rng = np.random.default_rng(seed)
     parameters = rng.normal(size=sum(int(np.prod(s)) for s in SHAPES[hidden]))
     root = rng.normal(size=(20, 2, 2))
-    return parameters, rng.normal(size=(20, 3)), rng.normal(size=(20, 2)), root @ root.swapaxes(1, 2)
+    return (
+        parameters,
+        rng.normal(size=(20, 3)),
+        rng.normal(size=(20, 2)),
+        root @ root.swapaxes(1, 2),
+    )
 
 
 def torch_loss(parts, x, y, P):
@@ -38,7 +43,9 @@ def test_loss_and_gradient_are_those_of_automatic_differentiation(hidden):
     expected = torch_loss(parts, x, y, P)
     expected.backward()
     assert loss == pytest.approx(expected.item(), rel=1e-12)
-    np.testing.assert_allclose(slope, np.concatenate([a.grad.numpy().ravel() for a in parts]), atol=1e-12)
+    np.testing.assert_allclose(
+        slope, np.concatenate([a.grad.numpy().ravel() for a in parts]), atol=1e-12
+    )
 
 
 def test_thirty_steps_of_adam_end_where_those_of_torch_end():
@@ -62,5 +69,7 @@ def test_thirty_steps_of_adam_end_where_those_of_torch_end():
         torch_loss(parts, x, y, P).backward()
         optimiser.step()
         schedule.step()
-    np.testing.assert_allclose(parameters, np.concatenate([a.detach().numpy().ravel() for a in parts]), atol=1e-9)
+    np.testing.assert_allclose(
+        parameters, np.concatenate([a.detach().numpy().ravel() for a in parts]), atol=1e-9
+    )
     assert np.abs(parameters - start).max() > 0.3

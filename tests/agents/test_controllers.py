@@ -13,7 +13,9 @@ def policy():
     rng = np.random.default_rng(0)
     A = rng.normal(size=(C, T, DU, DU))
     return ControllerPolicy(
-        LinearGaussianController(rng.normal(size=(C, T, DU, DX)), rng.normal(size=(C, T, DU)), A @ A.swapaxes(-1, -2))
+        LinearGaussianController(
+            rng.normal(size=(C, T, DU, DX)), rng.normal(size=(C, T, DU)), A @ A.swapaxes(-1, -2)
+        )
     )
 
 
@@ -23,7 +25,8 @@ def test_the_mean_action_is_that_of_the_condition_and_step(policy):
         mean = policy.sample(x, t, None)
         for c in range(C):
             expected = (
-                np.array([sum(policy.controller.K[c, t, i] * x[c]) for i in range(DU)]) + policy.controller.k[c, t]
+                np.array([sum(policy.controller.K[c, t, i] * x[c]) for i in range(DU)])
+                + policy.controller.k[c, t]
             )
             np.testing.assert_allclose(mean[c], expected)
             np.testing.assert_allclose(policy.act(x[c], t, c), expected)
@@ -35,7 +38,9 @@ def test_samples_have_the_controllers_mean_and_covariance(policy):
     for c in range(C):
         cov = policy.controller.cov[c, 2]
         np.testing.assert_allclose(np.cov(draws[:, c].T), cov, atol=0.05 * np.trace(cov))
-        np.testing.assert_allclose(draws[:, c].mean(0), policy.act(x[c], 2, c), atol=4 * np.sqrt(np.trace(cov) / 2e4))
+        np.testing.assert_allclose(
+            draws[:, c].mean(0), policy.act(x[c], 2, c), atol=4 * np.sqrt(np.trace(cov) / 2e4)
+        )
 
 
 def test_saved_controllers_come_back_exactly(policy, tmp_path):

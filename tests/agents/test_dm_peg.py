@@ -1,4 +1,6 @@
-"""dm_control's peg insertion: what dm_control itself said of the same states, and what is missing without it."""
+"""dm_control's peg insertion: what dm_control itself said of the same states, and what is missing
+without it.
+"""
 
 import json
 from importlib.util import find_spec
@@ -11,7 +13,9 @@ from agents.tasks import make_task
 from agents.tasks.mujoco import dm_peg
 from lqr import InputError
 
-here = pytest.mark.skipif(find_spec("dm_control") is None, reason="dm_control is not installed: extra tasks")
+here = pytest.mark.skipif(
+    find_spec("dm_control") is None, reason="dm_control is not installed: extra tasks"
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,5 +76,7 @@ def test_it_starts_before_the_slot_and_is_done_when_the_peg_is_at_its_goal():
 
 def test_without_dm_control_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(dm_peg, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"dm_control is not installed.*pip install -c constraints.txt dm_control"):
+    with pytest.raises(
+        InputError, match=r"dm_control is not installed.*pip install -c constraints.txt dm_control"
+    ):
         make_task("dm_peg")

@@ -1,4 +1,6 @@
-"""A contract over every planner in every world: the true simulator, each learned model, and local models."""
+"""A contract over every planner in every world: the true simulator, each learned model, and local
+models.
+"""
 
 import numpy as np
 import pytest
@@ -42,7 +44,10 @@ def local(particles=1):
     rng = np.random.default_rng(3)
     F = np.concatenate([np.tile(A, (T, 1, 1)), rng.uniform(0.3, 1.5, (T, 1, 1)) * B], -1)
     return Local(
-        LinearGaussianDynamics(F, 0.2 * rng.normal(size=(T, 2)), np.tile(1e-4 * np.eye(2), (T, 1, 1))), particles
+        LinearGaussianDynamics(
+            F, 0.2 * rng.normal(size=(T, 2)), np.tile(1e-4 * np.eye(2), (T, 1, 1))
+        ),
+        particles,
     )
 
 
@@ -63,7 +68,18 @@ def worlds():
     return found | {"simulator": Simulated(Linear()), "local": local(), "local_noise": local(4)}
 
 
-WORLDS = ["nn", "ensemble", "gp", "ts1", "tsinf", "moment", "sample", "simulator", "local", "local_noise"]
+WORLDS = [
+    "nn",
+    "ensemble",
+    "gp",
+    "ts1",
+    "tsinf",
+    "moment",
+    "sample",
+    "simulator",
+    "local",
+    "local_noise",
+]
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -80,7 +96,9 @@ def test_every_planner_plans_in_every_world(word, world, worlds):
     price = Objective(worlds[world], COST, X0, 3, H, T, np.random.default_rng(1))
     at_random = np.random.default_rng(2).uniform(LOW, HIGH, size=(200, H, 2))
     assert price(plan.U[None])[0] < np.percentile(price(at_random), 10)
-    late = policy.plan(X0, T - 2, np.zeros((0, H, 2)), np.random.default_rng(0))  # two steps before the end
+    late = policy.plan(
+        X0, T - 2, np.zeros((0, H, 2)), np.random.default_rng(0)
+    )  # two steps before the end
     assert late.U.shape == (H, 2)
 
 
@@ -101,10 +119,14 @@ def test_local_models_step_and_bend_as_they_roll_from_any_step():
             world.step(X0, U[0, 0], t)
 
 
-@pytest.mark.parametrize("planner", [ILQR(1, 5), Gradient(1, 600, rate=0.3, warm=None)], ids=["ilqr", "gradient"])
+@pytest.mark.parametrize(
+    "planner", [ILQR(1, 5), Gradient(1, 600, rate=0.3, warm=None)], ids=["ilqr", "gradient"]
+)
 @pytest.mark.parametrize("t", [0, 3])
 def test_in_local_models_the_plan_is_that_of_the_riccati_recursion(planner, t):
-    """From any step of the episode, with a cost whose target moves, and limits that are not touched."""
+    """From any step of the episode, with a cost whose target moves, and limits that are not
+    touched.
+    """
     world, low = local(), np.full(2, -50.0)
     target = np.random.default_rng(1).normal(size=(T + 1, 2))
     cost = WeightedNorm([2.0, 0.5], target=target) + Quadratic(np.diag([0.0, 0.0, 1.0, 2.0]))

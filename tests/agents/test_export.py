@@ -55,7 +55,9 @@ class World:
 
 
 def trained(word):
-    """A policy whose units and parameters are not those of the start, and observations beyond its limits."""
+    """A policy whose units and parameters are not those of the start, and observations beyond its
+    limits.
+    """
     rng, world = np.random.default_rng(0), World(word)
     policy = make_policy(word, world, (7, 6), np.ones(2), rng)
     o = rng.uniform(size=(5, 4, world.do)) * 3 - 1
@@ -64,7 +66,9 @@ def trained(word):
 
 
 def alone(folder, policy, format):
-    """Runs the exported file in another process that has no way to this library; returns the actions."""
+    """Runs the exported file in another process that has no way to this library; returns the
+    actions.
+    """
     code = [sys.executable, "-I", "-c", ALONE, str(getattr(policy, "size", 0)), format]
     done = subprocess.run(code, cwd=folder, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -90,8 +94,12 @@ def test_what_cannot_be_exported_is_refused(tmp_path):
     policy, _ = trained("mlp")
     with pytest.raises(InputError, match="expected one of torchscript, onnx"):
         export(policy, tmp_path / "p", "pickle")
-    controller = LinearGaussianController(np.zeros((1, 2, 1, 3)), np.zeros((1, 2, 1)), np.ones((1, 2, 1, 1)))
-    with pytest.raises(InputError, match="which is no network; expected the run of a method that trains one"):
+    controller = LinearGaussianController(
+        np.zeros((1, 2, 1, 3)), np.zeros((1, 2, 1)), np.ones((1, 2, 1, 1))
+    )
+    with pytest.raises(
+        InputError, match="which is no network; expected the run of a method that trains one"
+    ):
         export(ControllerPolicy(controller), tmp_path / "p")
     with pytest.raises(StorageError, match="expected a folder"):
         export(policy, tmp_path / "nowhere" / "p")

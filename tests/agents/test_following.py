@@ -1,4 +1,6 @@
-"""A learned, nonlinear model follows what it was never taught: references that change with time, one after another."""
+"""A learned, nonlinear model follows what it was never taught: references that change with time,
+one after another.
+"""
 
 import numpy as np
 import pytest
@@ -39,4 +41,6 @@ def test_a_reference_is_followed_and_its_timing_matters(planner, size, rate, lea
     rest = np.sqrt((reference[20:, 0] ** 2).mean())
     assert error(0) < 0.05  # rad
     assert error(0) < 0.2 * rest
-    assert error(0) < min(error(1), error(-1), error(3), error(-3))  # neither late nor early by a step
+    assert error(0) < min(
+        error(1), error(-1), error(3), error(-3)
+    )  # neither late nor early by a step

@@ -1,4 +1,6 @@
-"""What a model expected beside what came: exact where the model is, wrong by as much as it is wrong."""
+"""What a model expected beside what came: exact where the model is, wrong by as much as it is
+wrong.
+"""
 
 import numpy as np
 import pytest
@@ -45,7 +47,15 @@ class Noisy(MapTask):
 
 
 def mpc(task, world, planner, horizon=8):
-    return MPC(world, planner, task.cost, horizon, steps=task.horizon, low=task.action_low, high=task.action_high)
+    return MPC(
+        world,
+        planner,
+        task.cost,
+        horizon,
+        steps=task.horizon,
+        low=task.action_low,
+        high=task.action_high,
+    )
 
 
 def trials(task, count=1, seed=0):
@@ -63,7 +73,9 @@ def trials(task, count=1, seed=0):
 def local(noise):
     T = Noisy.horizon
     F = np.tile(np.hstack([A, B]), (T, 1, 1))
-    return Local(LinearGaussianDynamics(F, np.zeros((T, 2)), np.tile(noise**2 * np.eye(2), (T, 1, 1))), 400)
+    return Local(
+        LinearGaussianDynamics(F, np.zeros((T, 2)), np.tile(noise**2 * np.eye(2), (T, 1, 1))), 400
+    )
 
 
 def test_without_noise_the_promise_of_the_true_world_is_what_comes():
@@ -77,7 +89,9 @@ def test_without_noise_the_promise_of_the_true_world_is_what_comes():
     state = 0.5 * np.einsum("ti,ij,tj->t", got.x[0], np.diag([2.0, 0.5]), got.x[0])
     action = np.r_[0.5 * 0.1 * got.u[0, :, 0] ** 2, 0.0]
     for s, t in enumerate(found.start):
-        ends = state[t : t + 9] + np.r_[action[t : t + 8], 0.0]  # at the horizon's end there is no action
+        ends = (
+            state[t : t + 9] + np.r_[action[t : t + 8], 0.0]
+        )  # at the horizon's end there is no action
         np.testing.assert_allclose(found.real[s], np.cumsum(ends))
 
 
@@ -88,7 +102,9 @@ def test_a_model_that_knows_the_noise_covers_what_comes_and_one_that_is_too_sure
         hits = []
         for seed in range(10):
             got = trials(task, seed=seed)
-            found = promise(local(noise), task.cost, got.x[0], got.u[0], 30, 8, np.random.default_rng(0))
+            found = promise(
+                local(noise), task.cost, got.x[0], got.u[0], 30, 8, np.random.default_rng(0)
+            )
             low, high = np.quantile(found.drawn[..., -1], [0.05, 0.95], axis=1)
             hits.append(((low <= found.real[:, -1]) & (found.real[:, -1] <= high)).mean())
         inside.append(np.mean(hits))
@@ -127,8 +143,12 @@ def test_a_trace_has_the_cheapest_and_the_mean_of_what_was_priced():
         seen.append(np.where(U[:, 0, 0] > 0.8, np.nan, (U**2).sum((1, 2))))
         return seen[-1]
 
-    plan = CEM(30, 5, 4)(objective, np.zeros((0, 3, 1)), -np.ones(1), np.ones(1), np.random.default_rng(0))
-    short = RandomShooting(10)(objective, np.zeros((0, 3, 1)), -np.ones(1), np.ones(1), np.random.default_rng(0))
+    plan = CEM(30, 5, 4)(
+        objective, np.zeros((0, 3, 1)), -np.ones(1), np.ones(1), np.random.default_rng(0)
+    )
+    short = RandomShooting(10)(
+        objective, np.zeros((0, 3, 1)), -np.ones(1), np.ones(1), np.random.default_rng(0)
+    )
     found = traced([plan, short])
     assert found.shape == (2, 4, 2)
     np.testing.assert_allclose(found[0], [[np.nanmin(c), np.nanmean(c)] for c in seen[:4]])
@@ -145,7 +165,9 @@ def test_the_ceiling_is_the_planners_own_cost_in_the_true_physics():
     policy = mpc(task, Learned(wrong), CEM(20, 4, 2), 10)
     found = ceiling(task, policy, np.random.default_rng(0), 10**7)
     assert found.true < 0.9 * found.learned
-    true = ceiling(task, mpc(task, Simulated(task), CEM(20, 4, 2), 10), np.random.default_rng(0), 10**7)
+    true = ceiling(
+        task, mpc(task, Simulated(task), CEM(20, 4, 2), 10), np.random.default_rng(0), 10**7
+    )
     assert true.learned == true.true == found.true
     with pytest.raises(InputError, match=r"would take \d+ steps of it; expected at most 1000"):
         ceiling(task, policy, np.random.default_rng(0), 1000)

@@ -1,4 +1,6 @@
-"""Learning within an episode: every transition is learned from once, in the order in which it came."""
+"""Learning within an episode: every transition is learned from once, in the order in which it
+came.
+"""
 
 import numpy as np
 import pytest
@@ -95,12 +97,16 @@ def test_actions_are_random_and_held_until_the_model_is_fitted_for_the_first_tim
 
 
 def test_a_run_that_learns_within_episodes_resumes_to_the_same_bits(tmp_path):
-    settings = pets.Config(iterations=3, random=0, refit=15, hold=3, hidden=(8,), fit_steps=20, horizon=4, plans=10)
+    settings = pets.Config(
+        iterations=3, random=0, refit=15, hold=3, hidden=(8,), fit_steps=20, horizon=4, plans=10
+    )
     whole = list(pets.train(make_task("pendulum"), settings, np.random.default_rng(3)))
     rng = np.random.default_rng(3)
     first = next(pets.train(make_task("pendulum"), settings, rng))
     save_tree(tmp_path / "state", first.state, {})
-    rest = list(pets.train(make_task("pendulum"), settings, rng, state=load_tree(tmp_path / "state")[0]))
+    rest = list(
+        pets.train(make_task("pendulum"), settings, rng, state=load_tree(tmp_path / "state")[0])
+    )
     for a, b in zip(whole[1:], rest, strict=True):
         assert a.scalars == b.scalars
         np.testing.assert_array_equal(a.arrays["x"], b.arrays["x"])
@@ -120,7 +126,9 @@ def test_what_did_not_move_at_all_counts_in_no_error():
     rng, model = np.random.default_rng(0), Notes()
     learner, trials = Learner(model, 15, rng), episodes(Learner(Notes(), 0, rng), rng)
     trials.x[:, :, 1] = 0.3  # an object that is not touched
-    model.predict = lambda x, u: type("Answer", (), {"mean": x + 1e-5})  # which the model thinks creeps
+    model.predict = lambda x, u: type(
+        "Answer", (), {"mean": x + 1e-5}
+    )  # which the model thinks creeps
     learner.watch(trials.between(0, 15))
     error = learner.finish(trials)
     new = np.diff(trials.between(15, trials.u.shape[1]).x[..., 0], axis=1).ravel()

@@ -1,4 +1,6 @@
-"""The tasks whose models are ours: what is where at the start, what touches what, and what an action does."""
+"""The tasks whose models are ours: what is where at the start, what touches what, and what an
+action does.
+"""
 
 import numpy as np
 import pytest
@@ -52,7 +54,9 @@ def test_the_door_opens_when_the_hook_pulls_the_handle_and_stays_shut_when_it_pu
 
 
 def _towards(task, way):
-    """Returns torques (6,) that push the hook along `way` (3, m) by the transpose of its Jacobian, and damp the arm."""
+    """Returns torques (6,) that push the hook along `way` (3, m) by the transpose of its Jacobian,
+    and damp the arm.
+    """
     import mujoco
 
     data, jacobian = task.data(0), np.zeros((3, task.model.nv))
@@ -92,7 +96,8 @@ def test_the_block_is_moved_by_the_gripper_alone_and_the_gap_follows_it():
     np.testing.assert_allclose(x[:, 8:10], BLOCKS - GOAL, atol=1e-12)
     assert (np.linalg.norm(x[:, 12:14], axis=1) > 0.06).all()  # m, in front of the palm
     u = np.zeros((4, 4))
-    u[:, 0] = 0.5  # about the shoulder: the hand goes to the left, with the block between the fingers
+    # about the shoulder: the hand goes to the left, with the block between the fingers
+    u[:, 0] = 0.5
     for _ in range(25):
         y = task.step(u)
     assert (np.linalg.norm(y[:, 8:10] - x[:, 8:10], axis=1) > 0.02).all()

@@ -1,4 +1,6 @@
-"""The environments of Benchmarking Model-Based RL: physics as in Gymnasium, random rows as published."""
+"""The environments of Benchmarking Model-Based RL: physics as in Gymnasium, random rows as
+published.
+"""
 
 import gymnasium
 import numpy as np
@@ -13,7 +15,11 @@ RANDOM = {  # return of uniformly random actions: mean and standard deviation of
     "mbbl_mountain_car": (-105.1, 1.8, 300),
     "mbbl_acrobot": (-374.5, 17.1, 300),
     "mbbl_inverted_pendulum": (-205.1, 13.6, 300),
-    "mbbl_reacher": (-43.3, 4.8, 300),  # published -45.7, with goals in a square; -43.3 as re-implemented
+    "mbbl_reacher": (
+        -43.3,
+        4.8,
+        300,
+    ),  # published -45.7, with goals in a square; -43.3 as re-implemented
     "mbbl_half_cheetah": (-288.3, 65.8, 25),
     "mbbl_swimmer": (1.2, 11.2, 25),
     "mbbl_fixed_swimmer": (-9.5, 11.6, 25),
@@ -30,7 +36,9 @@ def test_random_actions_get_the_published_return(name):
     task, rng = make_task(name), np.random.default_rng(0)
     trials = run(task, lambda x, o, t: rng.uniform(-1, 1, size=(N, task.du)), np.zeros(N, int), rng)
     got = task.metrics(trials.x, trials.u)["return"]
-    assert got.mean() == pytest.approx(mean, abs=4 * std / np.sqrt(N) + 0.005 * abs(mean))  # MuJoCo has changed a bit
+    assert got.mean() == pytest.approx(
+        mean, abs=4 * std / np.sqrt(N) + 0.005 * abs(mean)
+    )  # MuJoCo has changed a bit
     assert got.std() == pytest.approx(std, rel=0.5)
     assert (trials.length == task.horizon).all() != name.endswith("_et")
     assert not trials.failed.any()
@@ -66,15 +74,22 @@ def test_the_fixed_swimmer_is_paid_for_the_speed_of_the_tip_of_its_head():
         x = task.step(np.ones((2, 2)))
         data = [task.data(i) for i in range(2)]
         half = task.model.geom_size[geom, 1]
-        ends = [[d.geom_xpos[geom] + s * half * d.geom_xmat[geom].reshape(3, 3)[:, 2] for s in (1, -1)] for d in data]
+        ends = [
+            [d.geom_xpos[geom] + s * half * d.geom_xmat[geom].reshape(3, 3)[:, 2] for s in (1, -1)]
+            for d in data
+        ]
         joint = sim.field("qpos")[:, :2]
-        far = [max(pair, key=lambda p, j=j: np.linalg.norm(p[:2] - j)) for pair, j in zip(ends, joint, strict=True)]
+        far = [
+            max(pair, key=lambda p, j=j: np.linalg.norm(p[:2] - j))
+            for pair, j in zip(ends, joint, strict=True)
+        ]
         tip.append(np.array([p[0] for p in far]))
     np.testing.assert_allclose(x[:, -1], (tip[1] - tip[0]) / task.dt, atol=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("name", "seen", "acted"), [("pendulum_o01", 0.1, 0), ("cartpole_o01", 0.1, 0), ("half_cheetah_a01", 0, 0.1)]
+    ("name", "seen", "acted"),
+    [("pendulum_o01", 0.1, 0), ("cartpole_o01", 0.1, 0), ("half_cheetah_a01", 0, 0.1)],
 )
 def test_noise_is_as_wide_as_its_name_says_and_only_where_it_says(name, seen, acted):
     plain, task = make_task("mbbl_" + name.rsplit("_", 1)[0]), make_task("mbbl_" + name)
@@ -100,14 +115,23 @@ def test_the_pendulum_moves_as_gymnasiums_and_is_charged_with_the_opposite_heigh
     task, rng = make_task("mbbl_pendulum"), np.random.default_rng(0)
     with gymnasium.make("Pendulum-v1") as env:
         env.reset(seed=0)
-        x, u, rewards = [task.start(env.unwrapped.state[None])], rng.uniform(-1, 1, size=(1, 201, 1)), []
+        x = [task.start(env.unwrapped.state[None])]
+        u = rng.uniform(-1, 1, size=(1, 201, 1))
+        rewards = []
         for t in range(201):
             angle, speed = env.unwrapped.state
-            rewards.append(-np.cos(angle) - 0.1 * abs(np.sin(angle)) - 0.1 * speed**2 - 0.001 * (2 * u[0, t, 0]) ** 2)
+            rewards.append(
+                -np.cos(angle)
+                - 0.1 * abs(np.sin(angle))
+                - 0.1 * speed**2
+                - 0.001 * (2 * u[0, t, 0]) ** 2
+            )
             seen, *_ = env.unwrapped.step(2 * u[0, t])
             x.append(task.step(u[:, t]))
             np.testing.assert_allclose(x[-1][0], seen, atol=1e-5)
-    assert task.metrics(np.stack(x, 1), u)["return"] == pytest.approx(sum(rewards), abs=0.05)  # |sin| is smoothed
+    assert task.metrics(np.stack(x, 1), u)["return"] == pytest.approx(
+        sum(rewards), abs=0.05
+    )  # |sin| is smoothed
 
 
 def test_the_cart_pole_moves_as_gymnasiums():
@@ -139,7 +163,9 @@ def test_a_states_cosines_and_sines_are_the_best_that_belong_together():
             x = task.step(rng.uniform(-1, 1, size=(4, 1)))
         np.testing.assert_allclose(task.possible(x), x, atol=1e-12)
         odd = x + 0.3 * rng.normal(size=x.shape)
-        np.testing.assert_allclose(task.possible(task.possible(odd)), task.possible(odd), atol=1e-12)
+        np.testing.assert_allclose(
+            task.possible(task.possible(odd)), task.possible(odd), atol=1e-12
+        )
 
 
 def test_returns_are_those_of_the_states_before_each_step():
@@ -155,5 +181,7 @@ def test_returns_are_those_of_the_states_before_each_step():
         task = make_task(name)
         u = rng.uniform(-1, 1, size=(3, task.horizon, task.du))
         trials = run(task, lambda x, o, t, u=u: u[:, t], np.zeros(3, int), rng)
-        expected = reward(trials.x[:, :-1]).sum(1) - (1e-4 * (u**2).sum((1, 2)) if "swimmer" in name else 0.0)
+        expected = reward(trials.x[:, :-1]).sum(1) - (
+            1e-4 * (u**2).sum((1, 2)) if "swimmer" in name else 0.0
+        )
         np.testing.assert_allclose(task.metrics(trials.x, trials.u)["return"], expected, atol=1e-9)

@@ -1,4 +1,6 @@
-"""MB-MF: the policy moves into the libraries and back, every step is counted, runs resume, and each phase learns."""
+"""MB-MF: the policy moves into the libraries and back, every step is counted, runs resume, and each
+phase learns.
+"""
 
 import random
 import re
@@ -7,7 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("stable_baselines3", reason='the extra is not installed: pip install -e ".[peers]"')
+pytest.importorskip(
+    "stable_baselines3", reason='the extra is not installed: pip install -e ".[peers]"'
+)
 pytest.importorskip("sb3_contrib", reason='the extra is not installed: pip install -e ".[peers]"')
 
 from agents.learners import sb3 as model_free
@@ -45,12 +49,16 @@ class Cart(MapTask):
         return {"distance": np.abs(x[:, -1, 0])}
 
 
-SMALL = mbmf.Config(iterations=6, planning=2, imitation=2, samples=2, plans=50, horizon=5, hidden=(8,), fit_steps=50)
+SMALL = mbmf.Config(
+    iterations=6, planning=2, imitation=2, samples=2, plans=50, horizon=5, hidden=(8,), fit_steps=50
+)
 SMALL = replace(SMALL, policy_steps=100, tune_steps=60, judged=2, policy_hidden=(16, 8))
 
 
 def policy(rng, du=2):
-    made = NeuralPolicy.create(3, du, (16, 8), np.r_[0.3, 2.0][:du], rng, [-1.0, -7.0][:du], [3.0, 5.0][:du])
+    made = NeuralPolicy.create(
+        3, du, (16, 8), np.r_[0.3, 2.0][:du], rng, [-1.0, -7.0][:du], [3.0, 5.0][:du]
+    )
     made.weights[-1] = rng.normal(size=made.weights[-1].shape)
     made.biases = [rng.normal(size=b.shape) for b in made.biases]
     made.centre, made.scale = rng.normal(size=3), rng.uniform(0.5, 2, size=3)
@@ -76,8 +84,12 @@ def test_the_librarys_policy_does_what_ours_does_and_comes_back_as_it_was(word):
     seen = torch.as_tensor((o - ours.centre) / ours.scale, dtype=torch.float32)
     theirs = model.policy.get_distribution(seen).distribution
     middle, half = np.array([1.0, -1.0]), np.array([2.0, 6.0])
-    np.testing.assert_allclose(middle + half * theirs.mean.detach().numpy(), ours.mean(o), atol=2e-5)
-    np.testing.assert_allclose(half * theirs.stddev.detach().numpy(), np.tile([0.3, 2.0], (20, 1)), rtol=1e-5)
+    np.testing.assert_allclose(
+        middle + half * theirs.mean.detach().numpy(), ours.mean(o), atol=2e-5
+    )
+    np.testing.assert_allclose(
+        half * theirs.stddev.detach().numpy(), np.tile([0.3, 2.0], (20, 1)), rtol=1e-5
+    )
     back = model_free.out_of(model, ours)
     np.testing.assert_allclose(back.mean(o), ours.mean(o), atol=2e-5)
     np.testing.assert_allclose(back.act(o), ours.act(o), atol=2e-5)
@@ -92,20 +104,25 @@ def test_costs_to_go_are_discounted_sums():
     trials = Trajectories(none, none[:, :5], none, cost, np.full(2, 5), np.zeros(2, bool))
     found = model_free.costs_to_go(trials, 0.9)
     for t in range(5):
-        np.testing.assert_allclose(found[:, t], sum(0.9 ** (s - t) * cost[:, s] for s in range(t, 6)))
+        np.testing.assert_allclose(
+            found[:, t], sum(0.9 ** (s - t) * cost[:, s] for s in range(t, 6))
+        )
 
 
 def test_shaped_costs_to_go_are_sums_of_the_shaped_costs_of_steps():
     rng = np.random.default_rng(0)
     cost, stays, none = rng.normal(size=(2, 6)), rng.normal(size=(2, 6)), np.zeros((2, 6, 1))
-    cost[1, 4:] = 0.0  # the second episode ends by itself after 3 steps, and its last state is paid for
+    # the second episode ends by itself after 3 steps, and its last state is paid for
+    cost[1, 4:] = 0.0
     trials = Trajectories(none, none[:, :5], none, cost, np.array([5, 3]), np.zeros(2, bool))
     step = cost[:, :5] + 0.9 * stays[:, 1:] - stays[:, :5]
     step[1, 2] += 0.9 * cost[1, 3] - 0.9 * stays[1, 3]
     found = model_free.costs_to_go(trials, 0.9, stays)
     for i, n in enumerate((5, 3)):
         for t in range(n):
-            assert found[i, t] == pytest.approx(sum(0.9 ** (s - t) * step[i, s] for s in range(t, n)))
+            assert found[i, t] == pytest.approx(
+                sum(0.9 ** (s - t) * step[i, s] for s in range(t, n))
+            )
 
 
 def test_the_critic_begins_with_the_costs_to_go_that_were_seen():
@@ -118,7 +135,9 @@ def test_the_critic_begins_with_the_costs_to_go_that_were_seen():
     state = model_free.begin("ppo", task, ours, o, togo, 0.9, rng)
     model = model_free.learner("ppo", task, ours, state["per_reward"], 0.9, 128)
     model_free.load(model, state)
-    value = model.policy.predict_values(torch.as_tensor((o - ours.centre) / ours.scale, dtype=torch.float32))
+    value = model.policy.predict_values(
+        torch.as_tensor((o - ours.centre) / ours.scale, dtype=torch.float32)
+    )
     left = togo + state["per_reward"] * value.detach().numpy()[:, 0]
     assert left.std() < 0.2 * togo.std()
     assert abs(left.mean()) < 1.0
@@ -137,17 +156,24 @@ def test_the_global_generators_are_left_as_they_were():
 
 def test_a_library_that_is_missing_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setitem(model_free.LIBRARIES, "ppo", "no_such_library:PPO")
-    with pytest.raises(InputError, match=r"no_such_library is not installed; expected .* pip install .*peers"):
+    with pytest.raises(
+        InputError, match=r"no_such_library is not installed; expected .* pip install .*peers"
+    ):
         next(mbmf.train(Cart(), replace(SMALL, library="ppo"), np.random.default_rng(0)))
 
 
 def test_too_few_rounds_and_too_short_ones_are_refused():
-    for change, words in (({"iterations": 3}, "2 of planning and 2 of imitation"), ({"tune_steps": 9}, "episode's 15")):
+    for change, words in (
+        ({"iterations": 3}, "2 of planning and 2 of imitation"),
+        ({"tune_steps": 9}, "episode's 15"),
+    ):
         with pytest.raises(InputError, match=words):
             next(mbmf.train(Cart(), replace(SMALL, **change), np.random.default_rng(0)))
     task = Cart()
     task.horizon = 1  # of one step alone no library knows an advantage
-    with pytest.raises(InputError, match="tune_steps is 1; expected at least an episode's 1, and 2"):
+    with pytest.raises(
+        InputError, match="tune_steps is 1; expected at least an episode's 1, and 2"
+    ):
         next(mbmf.train(task, replace(SMALL, tune_steps=1), np.random.default_rng(0)))
 
 
@@ -178,16 +204,22 @@ def test_every_step_in_the_world_is_counted():
     episode = 2 * 15  # of two samples
     assert [row.scalars["env_steps"] for row in rows] == [episode, 60, 90, 120, 180, 240]
     assert [row.scalars["rollouts"] for row in rows] == [2, 4, 6, 8, 12, 16]
-    assert len(rows[3].state["taught"]["u"]) == 60  # the trials of the MPC, and those of the policy once
+    assert (
+        len(rows[3].state["taught"]["u"]) == 60
+    )  # the trials of the MPC, and those of the policy once
     inside = sum(min(5, 15 - t) for t in range(15)) / 15
-    assert rows[3].scalars["model_calls"] == pytest.approx(50 * inside)  # the expert is asked in each state
+    assert rows[3].scalars["model_calls"] == pytest.approx(
+        50 * inside
+    )  # the expert is asked in each state
 
 
 def test_all_episodes_are_counted_however_short_they_are():
     task, rng = Cart(), np.random.default_rng(0)
     task.horizon = 1
     ours = NeuralPolicy.create(2, 1, (8,), np.ones(1), rng, task.action_low, task.action_high)
-    state = model_free.begin("trpo", task, ours, rng.normal(size=(50, 2)), rng.normal(size=50), 0.9, rng)
+    state = model_free.begin(
+        "trpo", task, ours, rng.normal(size=(50, 2)), rng.normal(size=50), 0.9, rng
+    )
     assert len(model_free.update("trpo", task, ours, state, 0.9, 150, 1e-3, rng)[2]) == 150
 
 
@@ -207,18 +239,26 @@ def test_episodes_that_diverge_are_none_of_the_cheap_ones():
     rests.weights[-1] = np.zeros((1, 8))
     state = {"number": 3, "best": np.inf, "episodes": 4, "steps": 60, "foresight": {}}
     told = ("model_calls", "policy_loss", "phase")
-    row = mbmf.report(task, SMALL, state, rests, np.array([30.0, np.nan, 20.0]), 45, dict.fromkeys(told, 0.0))
+    row = mbmf.report(
+        task, SMALL, state, rests, np.array([30.0, np.nan, 20.0]), 45, dict.fromkeys(told, 0.0)
+    )
     names = ("cost", "best_cost", "diverged", "rollouts")
     assert [row.scalars[name] for name in names] == [25.0, 20.0, 1.0 + SMALL.judged, 7.0]
-    assert row.scalars["policy_cost"] == pytest.approx(16.0, rel=0.3)  # 16 states at a cost of 1; 1 by those that broke
+    assert row.scalars["policy_cost"] == pytest.approx(
+        16.0, rel=0.3
+    )  # 16 states at a cost of 1; 1 by those that broke
     assert row.scalars["distance"] > 0.5
     assert np.isnan(row.arrays["policy_cost"]).tolist() == [False, True]
 
 
 def test_episodes_of_fine_tuning_that_diverge_have_no_cost_and_if_all_do_that_is_said():
     task, rng = Breaking(2), np.random.default_rng(0)
-    rests = NeuralPolicy.create(2, 1, (8,), np.full(1, 0.01), rng, task.action_low, task.action_high)
-    state = model_free.begin("trpo", task, rests, rng.normal(size=(50, 2)), rng.normal(size=50), 0.9, rng)
+    rests = NeuralPolicy.create(
+        2, 1, (8,), np.full(1, 0.01), rng, task.action_low, task.action_high
+    )
+    state = model_free.begin(
+        "trpo", task, rests, rng.normal(size=(50, 2)), rng.normal(size=50), 0.9, rng
+    )
     costs = model_free.update("trpo", task, rests, state, 0.9, 90, 1e-3, rng)[2]
     sound = costs[np.isfinite(costs)]
     assert 0 < len(sound) < len(costs)
@@ -232,8 +272,12 @@ def test_episodes_of_fine_tuning_that_diverge_have_no_cost_and_if_all_do_that_is
 def test_weights_that_are_no_numbers_are_told_with_the_rate_that_led_there(word, rate):
     task, rng = Cart(), np.random.default_rng(0)
     ours = NeuralPolicy.create(2, 1, (8,), np.ones(1), rng, task.action_low, task.action_high)
-    state = model_free.begin(word, task, ours, rng.normal(size=(50, 2)), rng.normal(size=50), 0.9, rng)
-    with pytest.raises(NumericalError, match=rf"fine-tuning by {word} with tune_rate {re.escape(str(rate))}"):
+    state = model_free.begin(
+        word, task, ours, rng.normal(size=(50, 2)), rng.normal(size=50), 0.9, rng
+    )
+    with pytest.raises(
+        NumericalError, match=rf"fine-tuning by {word} with tune_rate {re.escape(str(rate))}"
+    ):
         model_free.update(word, task, ours, state, 0.9, 60, rate, rng)
 
 
@@ -241,7 +285,10 @@ def test_what_the_model_foresaw_of_the_imitation_is_kept_for_the_figures():
     rows = list(mbmf.train(Cart(), SMALL, np.random.default_rng(0)))
     for row in rows[2:]:
         assert row.arrays["open_loop"].shape == (2, 5)
-        assert row.arrays["promise_drawn"].shape[::2] == (11, 6)  # starts 0 to 10 of 15 steps, horizon 5
+        assert row.arrays["promise_drawn"].shape[::2] == (
+            11,
+            6,
+        )  # starts 0 to 10 of 15 steps, horizon 5
         assert row.arrays["plan_trace"].shape == (15, 1, 2)
     error = rows[3].arrays["open_loop"]
     assert rows[3].scalars["open_loop_error"] == pytest.approx(error[0, -1] / error[1, -1])
@@ -251,7 +298,9 @@ def test_what_the_model_foresaw_of_the_imitation_is_kept_for_the_figures():
 
 
 class Lost(Cart):
-    """No number is left of condition 1 after a few steps, from a place where no sequence has a finite cost either."""
+    """No number is left of condition 1 after a few steps, from a place where no sequence has a
+    finite cost either.
+    """
 
     def starts(self, conditions, rng):
         return super().starts(conditions, rng) * np.where(conditions == 1, -1.0, 1.0)[:, None]
@@ -264,7 +313,9 @@ def test_the_expert_is_not_asked_about_trials_that_diverged():
     config, rng = replace(SMALL, model="simulator").settled(), np.random.default_rng(0)
     tasks = Cart(2), Lost(2)
     experts = [mbmf.mpc(task, RandomShooting(20), config, {}) for task in tasks]
-    state = mbmf.begin(tasks[0], config, {"number": 1, "best": 1.0, "episodes": 2, "steps": 30}, rng)
+    state = mbmf.begin(
+        tasks[0], config, {"number": 1, "best": 1.0, "episodes": 2, "steps": 30}, rng
+    )
     first = mbmf.imitate(tasks[0], config, experts[0], state, rng)
     with np.errstate(over="ignore", invalid="ignore"):
         second = mbmf.imitate(tasks[1], config, experts[1], first.state, rng)
@@ -275,15 +326,24 @@ def test_the_expert_is_not_asked_about_trials_that_diverged():
 
 @pytest.mark.slow
 def test_the_policy_is_as_good_as_its_teacher_and_fine_tuning_makes_it_better():
-    """A teacher that tries ten sequences is a poor one; the optimum is that of the Riccati recursion."""
-    A, B, Q, R = np.array([[1, 0.2], [0, 1]]), np.array([[0.0], [0.2]]), np.diag([2.0, 0.2]), np.array([[0.1]])
+    """A teacher that tries ten sequences is a poor one; the optimum is that of the Riccati
+    recursion.
+    """
+    A = np.array([[1, 0.2], [0, 1]])
+    B = np.array([[0.0], [0.2]])
+    Q = np.diag([2.0, 0.2])
+    R = np.array([[0.1]])
     V = Q
     for _ in range(15):
         K = np.linalg.solve(R + B.T @ V @ B, B.T @ V @ A)
         V = Q + A.T @ V @ (A - B @ K)
     best = 0.5 * (V[0, 0] + 0.0025 * np.trace(V))  # expected over the starts
-    config = mbmf.Config(iterations=9, planning=2, imitation=3, samples=10, plans=10, horizon=8, hidden=(16,))
-    config = replace(config, policy_steps=1000, tune_steps=1500, judged=30, discount=0.95, library="ppo")
+    config = mbmf.Config(
+        iterations=9, planning=2, imitation=3, samples=10, plans=10, horizon=8, hidden=(16,)
+    )
+    config = replace(
+        config, policy_steps=1000, tune_steps=1500, judged=30, discount=0.95, library="ppo"
+    )
     rows = [row.scalars for row in mbmf.train(Cart(), config, np.random.default_rng(0))]
     teacher, taught, tuned = rows[1]["cost"], rows[4]["policy_cost"], rows[-1]["policy_cost"]
     assert taught < 1.1 * teacher
@@ -302,13 +362,25 @@ def test_it_runs_in_the_true_simulator_and_needs_no_model_then(name):
 def test_of_the_state_of_each_phase_no_part_may_be_missing_or_of_another_kind():
     rows = list(mbmf.train(Cart(), SMALL, np.random.default_rng(0)))
     for row in (rows[2], rows[5]):  # of imitation, of fine-tuning
-        parts = [(name,) for name in row.state] + [("taught", name) for name in row.state.get("taught", ())]
+        parts = [(name,) for name in row.state] + [
+            ("taught", name) for name in row.state.get("taught", ())
+        ]
         for *above, last in parts:
             for change in ("missing", "7", None, np.zeros(2)):
-                state = {name: dict(part) if isinstance(part, dict) else part for name, part in row.state.items()}
+                state = {
+                    name: dict(part) if isinstance(part, dict) else part
+                    for name, part in row.state.items()
+                }
                 inner = state[above[0]] if above else state
                 inner[last] = change
                 if isinstance(change, str) and change == "missing":
                     del inner[last]
                 with pytest.raises(CheckpointError):
-                    next(mbmf.train(Cart(), replace(SMALL, iterations=7), np.random.default_rng(0), state=state))
+                    next(
+                        mbmf.train(
+                            Cart(),
+                            replace(SMALL, iterations=7),
+                            np.random.default_rng(0),
+                            state=state,
+                        )
+                    )

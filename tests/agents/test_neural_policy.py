@@ -23,7 +23,9 @@ def make(hidden=(7, 6), seed=0, std=(0.3, 0.5)):
 @pytest.mark.parametrize("hidden", [(), (7,), (7, 6, 5)])
 def test_the_jacobian_agrees_with_finite_differences(hidden):
     policy, o, h = make(hidden), np.random.default_rng(1).normal(size=(4, 3, DO)), 1e-6
-    numeric = np.stack([(policy.mean(o + e) - policy.mean(o - e)) / (2 * h) for e in h * np.eye(DO)], -1)
+    numeric = np.stack(
+        [(policy.mean(o + e) - policy.mean(o - e)) / (2 * h) for e in h * np.eye(DO)], -1
+    )
     assert policy.jacobian(o).shape == (4, 3, DU, DO)
     np.testing.assert_allclose(policy.jacobian(o), numeric, atol=1e-7)
 
@@ -43,15 +45,22 @@ def test_the_mean_is_that_of_the_same_network_in_torch():
 
 
 def linear_problem(M=400, noise=1.0, seed=0):
-    """Observations, noisy targets of a linear map, full precision matrices that vary, and the closed-form answer."""
+    """Observations, noisy targets of a linear map, full precision matrices that vary, and the
+    closed-form answer.
+    """
     rng = np.random.default_rng(seed)
-    o = rng.normal(size=(M, DO)) * np.array([1.0, 3.0, 0.2, 1.0, 10.0]) + np.array([0.0, 1.0, 0.5, -2.0, 0.0])
+    o = rng.normal(size=(M, DO)) * np.array([1.0, 3.0, 0.2, 1.0, 10.0]) + np.array(
+        [0.0, 1.0, 0.5, -2.0, 0.0]
+    )
     A, a = rng.normal(size=(DU, DO)) / np.array([1.0, 3.0, 0.2, 1.0, 10.0]), rng.normal(size=DU)
     target = o @ A.T + a + noise * rng.normal(size=(M, DU))
     root = rng.normal(size=(M, DU, DU))
-    precision = (root @ root.swapaxes(1, 2) + 0.1 * np.eye(DU)) * np.exp(rng.normal(size=M))[:, None, None]
+    precision = (root @ root.swapaxes(1, 2) + 0.1 * np.eye(DU)) * np.exp(rng.normal(size=M))[
+        :, None, None
+    ]
     phi = np.concatenate([o, np.ones((M, 1))], 1)
-    # the normal equations of sum (Theta phi - y)' P (Theta phi - y), Theta (du, do + 1), by Kronecker products
+    # the normal equations of sum (Theta phi - y)' P (Theta phi - y), Theta (du, do + 1), by
+    # Kronecker products
     left = sum(np.kron(P, np.outer(f, f)) for P, f in zip(precision, phi, strict=True))
     right = sum(np.kron(P @ y, f) for P, y, f in zip(precision, target, phi, strict=True))
     return o, target, precision, phi @ np.linalg.solve(left, right).reshape(DU, DO + 1).T
@@ -60,8 +69,13 @@ def linear_problem(M=400, noise=1.0, seed=0):
 def test_fitting_a_network_without_hidden_layers_is_weighted_least_squares():
     o, target, precision, best = linear_problem()
     policy = NeuralPolicy.create(DO, DU, (), np.ones(DU), np.random.default_rng(0))
-    loss = policy.fit(o, target, precision, np.random.default_rng(1), steps=1500, batch=400, rate=0.03, decay=0.0)
-    unweighted = np.c_[o, np.ones(len(o))] @ np.linalg.lstsq(np.c_[o, np.ones(len(o))], target, rcond=None)[0]
+    loss = policy.fit(
+        o, target, precision, np.random.default_rng(1), steps=1500, batch=400, rate=0.03, decay=0.0
+    )
+    unweighted = (
+        np.c_[o, np.ones(len(o))]
+        @ np.linalg.lstsq(np.c_[o, np.ones(len(o))], target, rcond=None)[0]
+    )
     error = np.sqrt(((policy.mean(o) - best) ** 2).mean())
     assert error < 0.25 * np.sqrt(((unweighted - best) ** 2).mean())  # the weights count
 

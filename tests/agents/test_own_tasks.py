@@ -1,4 +1,6 @@
-"""A person's own simulator, any Gymnasium environment, and the cost that is learned from rewards."""
+"""A person's own simulator, any Gymnasium environment, and the cost that is learned from
+rewards.
+"""
 
 import subprocess
 import sys
@@ -20,7 +22,9 @@ from lqr.costs import Action, WeightedNorm
 
 
 class Tank:
-    """x = [level (m), inflow (m^3/s)]; the valve u moves the inflow, the level drains as Torricelli says."""
+    """x = [level (m), inflow (m^3/s)]; the valve u moves the inflow, the level drains as Torricelli
+    says.
+    """
 
     def reset(self, condition, rng):
         self.x = np.array([0.5 + 0.25 * condition + 0.01 * rng.standard_normal(), 0.0])
@@ -34,7 +38,9 @@ class Tank:
 
 def tank(**settings):
     cost = WeightedNorm([1.0, 0.0], l2=2.0, target=[1.0, 0.0]) + Action(0.02)
-    return OwnTask(Tank, cost, action_low=[0], action_high=[2], horizon=40, dt=0.2, conditions=2, **settings)
+    return OwnTask(
+        Tank, cost, action_low=[0], action_high=[2], horizon=40, dt=0.2, conditions=2, **settings
+    )
 
 
 def controllers(task, std=0.1):
@@ -79,7 +85,9 @@ class Ending(Tank):
 
 
 def test_an_episode_that_is_over_is_not_asked_again():
-    task = OwnTask(Ending, WeightedNorm([1.0, 1.0]), action_low=[0], action_high=[2], horizon=40, conditions=2)
+    task = OwnTask(
+        Ending, WeightedNorm([1.0, 1.0]), action_low=[0], action_high=[2], horizon=40, conditions=2
+    )
     trials = rollout(task, controllers(task), np.arange(2), 2, np.random.default_rng(0))
     assert np.array_equal(trials.length, [5, 5, 8, 8])
     assert not trials.failed.any()
@@ -92,9 +100,18 @@ class Breaking(Tank):
 
 
 def test_numbers_that_are_not_finite_are_a_divergence_of_that_simulation_alone():
-    task = OwnTask(Breaking, WeightedNorm([1.0, 1.0]), action_low=[0], action_high=[2], horizon=10, conditions=1)
+    task = OwnTask(
+        Breaking,
+        WeightedNorm([1.0, 1.0]),
+        action_low=[0],
+        action_high=[2],
+        horizon=10,
+        conditions=1,
+    )
     act = np.array([[1.0], [1.8]])
-    trials = run(task, lambda x, o, t: act if t == 4 else 0 * act, np.zeros(2, int), np.random.default_rng(0))
+    trials = run(
+        task, lambda x, o, t: act if t == 4 else 0 * act, np.zeros(2, int), np.random.default_rng(0)
+    )
     assert np.array_equal(trials.failed, [False, True])
     assert np.array_equal(trials.length, [10, 5])
 
@@ -187,7 +204,9 @@ def test_a_curved_reward_is_followed_locally():
 def test_the_memory_forgets_the_oldest_and_a_high_dimensional_quadratic_is_diagonal():
     cost = RewardCost(2, 1, memory=100)
     for i in range(5):
-        cost.add(np.full((60, 2), i) + np.arange(60)[:, None] * 1e-3, np.zeros((60, 1)), np.full(60, i))
+        cost.add(
+            np.full((60, 2), i) + np.arange(60)[:, None] * 1e-3, np.zeros((60, 1)), np.full(60, i)
+        )
     cost(np.zeros((1, 3, 2)), np.ones((1, 2, 1)))
     assert len(cost._xu) == 100
     assert cost._cost.max() == -3
@@ -241,7 +260,9 @@ def test_side_by_side_in_processes_the_numbers_are_those_of_one_after_another():
     u = np.random.default_rng(2).uniform(-3, 3, size=(3, 40, 1))
     found = []
     for processes in (False, True):
-        task = GymnasiumTask("InvertedPendulum-v5", horizon=40, conditions=3, fresh_starts=True, processes=processes)
+        task = GymnasiumTask(
+            "InvertedPendulum-v5", horizon=40, conditions=3, fresh_starts=True, processes=processes
+        )
         rng = np.random.default_rng(5)
         trials = [run(task, lambda x, o, t, n=n: u[:n, t], np.arange(n), rng) for n in (3, 1, 3)]
         found.append([a for trial in trials for a in trial])

@@ -1,4 +1,6 @@
-"""Tasks that show a part of their state: what is hidden, what a picture shows, and what memory is worth."""
+"""Tasks that show a part of their state: what is hidden, what a picture shows, and what memory is
+worth.
+"""
 
 import numpy as np
 import pytest
@@ -37,7 +39,14 @@ def images():
 
 
 def test_the_red_in_the_picture_is_where_the_target_is(images):
-    images.targets[:] = [[-0.1, 0.1], [-0.15, -0.05], [0.05, 0.15], [0.1, -0.12], [-0.05, -0.17], [0.0, 0.12]]
+    images.targets[:] = [
+        [-0.1, 0.1],
+        [-0.15, -0.05],
+        [0.05, 0.15],
+        [0.1, -0.12],
+        [-0.05, -0.17],
+        [0.0, 0.12],
+    ]
     images.reset(np.arange(6), np.random.default_rng(0))
     o = images.observe()
     picture = o[:, : 48 * 48 * 3].reshape(6, 48, 48, 3)
@@ -56,7 +65,9 @@ def test_the_red_in_the_picture_is_where_the_target_is(images):
 
 def test_a_method_learns_from_pictures_and_goes_on_from_its_state(images):
     task = ReacherImages(conditions=2, size=24)
-    config = badmm.Config(policy="convolutional", hidden=(8,), policy_steps=4, inner=1, iterations=2, samples=1)
+    config = badmm.Config(
+        policy="convolutional", hidden=(8,), policy_steps=4, inner=1, iterations=2, samples=1
+    )
     first = next(badmm.train(task, config, np.random.default_rng(0)))
     assert first.policy.image == (24, 24, 3)
     second = next(badmm.train(task, config, np.random.default_rng(1), first.state))
@@ -68,7 +79,9 @@ def test_a_method_learns_from_pictures_and_goes_on_from_its_state(images):
 def test_with_memory_a_policy_brakes_whose_velocity_is_hidden_and_without_it_does_not():
     """Both are taught by the same controllers, which see the velocity, at the same states."""
     task, rng, cost = PointMassHidden(), np.random.default_rng(0), {}
-    config = badmm.Config(initial="lqr", initial_authority=10.0, initial_stiffness=0.3, initial_std=0.05)
+    config = badmm.Config(
+        initial="lqr", initial_authority=10.0, initial_stiffness=0.3, initial_std=0.05
+    )
     teacher = initial_controllers(task, config)
     trials = rollout(task, teacher, np.arange(4), 8, rng)
     x, o = (a.reshape(4, 8, *a.shape[1:])[:, :, :-1] for a in (trials.x, trials.o))

@@ -42,7 +42,9 @@ def test_rewards_are_those_of_the_paper():
 
     task = make_task("pets_pusher")
     trials = run(task, lambda x, o, t: rng.uniform(-2, 2, (3, 7)), np.zeros(3, int), rng)
-    tips, objects, goals = np.split(trials.o[:, :-1, 14:], 3, axis=-1)  # Gymnasium's observation ends with the places
+    tips, objects, goals = np.split(
+        trials.o[:, :-1, 14:], 3, axis=-1
+    )  # Gymnasium's observation ends with the places
     paid = -1.25 * np.abs(objects - goals).sum((1, 2)) - 0.5 * np.abs(objects - tips).sum((1, 2))
     paid -= 0.1 * (trials.u**2).sum((1, 2))
     np.testing.assert_allclose(task.metrics(trials.x, trials.u)["return"], paid, rtol=1e-9)
@@ -56,15 +58,19 @@ def test_a_cost_in_two_forms_is_cut_to_a_window_as_such(name):
     U = rng.normal(size=(2, T, task.du))
     cut = window(task.cost, 7, 10, T)
     assert type(cut) is type(task.cost)
-    np.testing.assert_allclose(cut(X[:, 7:18], U[:, 7:17])[:, :10], task.cost(X, U)[:, 7:17], rtol=1e-12)
+    np.testing.assert_allclose(
+        cut(X[:, 7:18], U[:, 7:17])[:, :10], task.cost(X, U)[:, 7:17], rtol=1e-12
+    )
     ours, whole = cut.expand(X[:, 7:18], U[:, 7:17]), task.cost.expand(X, U)
     np.testing.assert_allclose(ours.C[:, :10], whole.C[:, 7:17], rtol=1e-10, atol=1e-12)
 
 
 def test_the_arm_pushes_the_object_as_it_did_for_pets():
-    """Places are of MuJoCo 2.3.7 and Gymnasium's pusher.xml: the prong of the level fork takes the object along.
+    """Places are of MuJoCo 2.3.7 and Gymnasium's pusher.xml: the prong of the level fork takes the
+    object along.
 
-    With Gymnasium's own object, 8 mg and all inertia in its joints' armature, MuJoCo 4 moves it by 12 mm.
+    With Gymnasium's own object, 8 mg and all inertia in its joints' armature, MuJoCo 4 moves it by
+    12 mm.
     """
     task = make_task("pets_pusher")
     qpos = task.model.qpos0[None].copy()
@@ -98,5 +104,10 @@ def test_the_pushers_derivatives_are_those_of_differences_and_plans_ask_for_a_pl
     task = make_task("pets_pusher")
     T, X = task.horizon, rng.normal(size=(1, task.horizon + 1, 24))
     assert planning_cost(task) is task.planning_cost
-    assert (task.planning_cost(X, np.zeros((1, T, 7))) != task.cost(X, np.zeros((1, T, 7))))[:, :T].all()
-    assert planning_cost(make_task("pets_reacher")).__class__ is make_task("pets_reacher").cost.__class__
+    assert (task.planning_cost(X, np.zeros((1, T, 7))) != task.cost(X, np.zeros((1, T, 7))))[
+        :, :T
+    ].all()
+    assert (
+        planning_cost(make_task("pets_reacher")).__class__
+        is make_task("pets_reacher").cost.__class__
+    )

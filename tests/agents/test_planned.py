@@ -1,4 +1,6 @@
-"""The planning methods: closed loop against LQR, goals exchanged at test time, and the same contract for every page."""
+"""The planning methods: closed loop against LQR, goals exchanged at test time, and the same
+contract for every page.
+"""
 
 import dataclasses
 from importlib import import_module
@@ -75,7 +77,10 @@ def mpc(task, planner, horizon=15, **settings):
 
 def test_in_a_linear_world_the_closed_loop_costs_what_lqr_does():
     task = Cart()
-    task.action_low, task.action_high = np.array([-10.0]), np.array([10.0])  # the optimum touches no limit
+    task.action_low, task.action_high = (
+        np.array([-10.0]),
+        np.array([10.0]),
+    )  # the optimum touches no limit
     for planner in (CEM(200, 20, 10), ILQR(1, 5)):
         x = rollout(task, mpc(task, planner), np.zeros(1, int), 1, np.random.default_rng(0))
         T = task.horizon
@@ -90,12 +95,19 @@ def test_in_a_linear_world_the_closed_loop_costs_what_lqr_does():
 def test_with_the_cost_to_go_a_short_horizon_is_as_good_as_an_endless_one():
     task = Cart()
     task.horizon, task.action_low, task.action_high = 60, np.array([-10.0]), np.array([10.0])
-    A, B, Q, R = np.array([[1, 0.2], [0, 1]]), np.array([[0.0], [0.2]]), np.diag([2.0, 0.2]), np.array([[0.1]])
+    A = np.array([[1, 0.2], [0, 1]])
+    B = np.array([[0.0], [0.2]])
+    Q = np.diag([2.0, 0.2])
+    R = np.array([[0.1]])
     V = solve_discrete_are(A, B, Q, R)
     beyond = V - Q  # the state at the horizon's end is priced already
     short = mpc(task, CEM(100, 10, 8), 2)
-    helped = mpc(task, CEM(100, 10, 8), 2, value=lambda x: 0.5 * np.einsum("...i,ij,...j->...", x, beyond, x))
-    alone, better = (rollout(task, p, np.zeros(1, int), 1, np.random.default_rng(0)) for p in (short, helped))
+    helped = mpc(
+        task, CEM(100, 10, 8), 2, value=lambda x: 0.5 * np.einsum("...i,ij,...j->...", x, beyond, x)
+    )
+    alone, better = (
+        rollout(task, p, np.zeros(1, int), 1, np.random.default_rng(0)) for p in (short, helped)
+    )
     assert better.cost.sum() == pytest.approx(0.5 * better.x[0, 0] @ V @ better.x[0, 0], rel=0.01)
     assert better.cost.sum() < 0.9 * alone.cost.sum()
 
@@ -122,10 +134,16 @@ def test_the_goal_is_exchanged_at_test_time_and_a_trajectory_is_followed():
 
 
 def test_a_pole_that_only_full_pushes_hold_stays_up_in_the_true_model():
-    """Means come to lie at the limits there; a planner that no longer searches around them lets the pole fall."""
+    """Means come to lie at the limits there; a planner that no longer searches around them lets the
+    pole fall.
+    """
     task = make_task("mbbl_cartpole")
-    trial = rollout(task, mpc(task, CEM(100, 10, 4), 30), np.zeros(1, int), 1, np.random.default_rng(0))
-    assert task.metrics(trial.x, trial.u)["return"][0] > 195.0  # of 201; 87 where draws shrink at the limits
+    trial = rollout(
+        task, mpc(task, CEM(100, 10, 4), 30), np.zeros(1, int), 1, np.random.default_rng(0)
+    )
+    assert (
+        task.metrics(trial.x, trial.u)["return"][0] > 195.0
+    )  # of 201; 87 where draws shrink at the limits
 
 
 def test_plans_are_shifted_from_step_to_step_and_forgotten_at_a_start():
@@ -149,7 +167,9 @@ def test_model_calls_are_counted_per_environment_step():
     task = Cart()
     policy = mpc(task, CEM(30, 5, 4), 6)
     rollout(task, policy, np.zeros(2, int), 1, np.random.default_rng(0))
-    inside = sum(min(6, task.horizon - t) for t in range(task.horizon))  # the last plans end with the episode
+    inside = sum(
+        min(6, task.horizon - t) for t in range(task.horizon)
+    )  # the last plans end with the episode
     assert policy.calls == 2 * 30 * 4 * inside
     assert policy.acts == 2 * task.horizon
 
@@ -181,7 +201,11 @@ def test_act_and_predict_are_sample_one_state_at_a_time():
 def config(word, **settings):
     method = import_module(f"agents.mpc.{word}")
     small = {"iterations": 3, "hidden": (8,), "fit_steps": 20, "horizon": 5}
-    small |= {k: 10 for k in ("plans", "plan_iterations") if k in {f.name for f in dataclasses.fields(method.Config)}}
+    small |= {
+        k: 10
+        for k in ("plans", "plan_iterations")
+        if k in {f.name for f in dataclasses.fields(method.Config)}
+    }
     return method, method.Config(**small | settings)
 
 
@@ -200,7 +224,9 @@ def test_a_run_resumes_to_the_same_bits_and_its_rows_have_the_same_keys(word, tm
     next(run)
     second = next(run)
     save_tree(tmp_path / "state", second.state, {})
-    rest = list(method.train(make_task("pendulum"), settings, rng, state=load_tree(tmp_path / "state")[0]))
+    rest = list(
+        method.train(make_task("pendulum"), settings, rng, state=load_tree(tmp_path / "state")[0])
+    )
     assert [i.number for i in rest] == [3]
     assert whole[2].scalars == rest[0].scalars
     np.testing.assert_array_equal(whole[2].arrays["x"], rest[0].arrays["x"])
@@ -235,7 +261,9 @@ def test_the_papers_profile_has_the_papers_numbers_and_a_field_overrides_it(word
     assert method.Config(profile="paper", horizon=3).settled().horizon == 3
     with pytest.raises(InputError, match="profile is 'fast'; expected one of cpu, paper"):
         method.Config(profile="fast")
-    with pytest.raises(InputError, match="model is 'gpp'; expected one of simulator, nn, ensemble, gp"):
+    with pytest.raises(
+        InputError, match="model is 'gpp'; expected one of simulator, nn, ensemble, gp"
+    ):
         method.Config(model="gpp")
 
 
@@ -258,7 +286,9 @@ def test_how_strong_the_first_draws_are_is_a_setting_and_the_papers_half_by_defa
                 return (U**2).sum((1, 2))
 
             settings.planner()(see, np.zeros((0, 6, 2)), low, high, np.random.default_rng(0))
-            spread = 20 * std * (1 if word == "icem_mpc" else 0.8796)  # of a normal that ends at two deviations
+            spread = (
+                20 * std * (1 if word == "icem_mpc" else 0.8796)
+            )  # of a normal that ends at two deviations
             if std < 0.5:  # else many draws are clipped to the limits
                 assert first[0].std() == pytest.approx(spread, rel=0.03)
             else:
@@ -276,11 +306,18 @@ def test_optimism_prices_below_the_particles_mean_by_their_deviation():
         def roll(self, x0, U, t, rng):
             return spread
 
-    price = [Objective(Spread(), task.cost, np.zeros(2), 0, 5, task.horizon, rng, optimism=k)(U) for k in (0.0, 2.0)]
+    price = [
+        Objective(Spread(), task.cost, np.zeros(2), 0, 5, task.horizon, rng, optimism=k)(U)
+        for k in (0.0, 2.0)
+    ]
     each = np.stack([task.cost(spread[:, i], U)[:, :5].sum(-1) for i in range(3)])
-    last = np.stack([2 * 0.5 * spread[:, i, 5, 0] ** 2 + 0.5 * 0.2 * spread[:, i, 5, 1] ** 2 for i in range(3)])
+    last = np.stack(
+        [2 * 0.5 * spread[:, i, 5, 0] ** 2 + 0.5 * 0.2 * spread[:, i, 5, 1] ** 2 for i in range(3)]
+    )
     np.testing.assert_allclose(price[0], (each + last).mean(0), rtol=1e-12)
-    np.testing.assert_allclose(price[1], (each + last).mean(0) - 2 * (each + last).std(0), rtol=1e-12)
+    np.testing.assert_allclose(
+        price[1], (each + last).mean(0) - 2 * (each + last).std(0), rtol=1e-12
+    )
 
 
 def test_optimism_holds_for_the_first_rounds_and_is_not_handed_out(monkeypatch):
@@ -309,7 +346,9 @@ def test_a_plan_is_priced_with_the_policys_optimism():
     for optimism in (0.0, 1.0):
         how = {"steps": 15, "low": task.action_low, "high": task.action_high, "optimism": optimism}
         policy = MPC(Spread(task), RandomShooting(20), task.cost, 5, **how)
-        costs.append(policy.plan(np.array([1.0, 0.0]), 0, np.zeros((0, 5, 1)), np.random.default_rng(0)).cost)
+        costs.append(
+            policy.plan(np.array([1.0, 0.0]), 0, np.zeros((0, 5, 1)), np.random.default_rng(0)).cost
+        )
     assert costs[1] < costs[0] - 0.1
 
 
@@ -336,14 +375,19 @@ def test_plans_are_made_by_the_cost_that_a_task_names_for_them_and_models_see_ou
 def test_tasks_that_cannot_be_planned_in_are_refused():
     from agents.mpc import cem_mpc
 
-    for name, words in (("wrapping_pendulum", "manifold"), ("gymnasium:Pendulum-v1", "rewards alone")):
+    for name, words in (
+        ("wrapping_pendulum", "manifold"),
+        ("gymnasium:Pendulum-v1", "rewards alone"),
+    ):
         with pytest.raises(InputError, match=words):
             next(cem_mpc.train(make_task(name), cem_mpc.Config(), np.random.default_rng(0)))
 
 
 @pytest.mark.slow
 def test_pets_learns_the_pendulum():
-    """Gymnasium's pendulum, in the second episode of 10 s, costs about what it does with the true model."""
+    """Gymnasium's pendulum, in the second episode of 10 s, costs about what it does with the true
+    model.
+    """
     from experiments.configs.pets_pendulum import config, method, task
 
     settings = dataclasses.replace(config, iterations=2)

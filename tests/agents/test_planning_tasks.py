@@ -1,4 +1,6 @@
-"""The tasks of planning papers: Pendulum-v1 as equations against Gymnasium, PETS's cart-pole against its definition."""
+"""The tasks of planning papers: Pendulum-v1 as equations against Gymnasium, PETS's cart-pole
+against its definition.
+"""
 
 import gymnasium
 import numpy as np
@@ -10,7 +12,9 @@ from agents.tasks.costs.gaussian_bump import Bump
 
 
 def test_pendulum_v1_steps_and_is_rewarded_as_gymnasiums():
-    env, task, rng = gymnasium.make("Pendulum-v1"), make_task("pendulum_v1"), np.random.default_rng(0)
+    env = gymnasium.make("Pendulum-v1")
+    task = make_task("pendulum_v1")
+    rng = np.random.default_rng(0)
     observation, _ = env.reset(seed=3)
     x = [task.start(np.array([env.unwrapped.state]))]
     np.testing.assert_allclose(x[0][0], observation, atol=1e-6)
@@ -51,7 +55,11 @@ def test_pets_cartpole_upright_at_rest_earns_nearly_one_per_step():
 
 
 @pytest.mark.parametrize(
-    "cost", [Bump(np.random.default_rng(1).normal(size=(2, 3)), [0.3, -0.2], 1.5, ramp="linear"), SquaredAngle()]
+    "cost",
+    [
+        Bump(np.random.default_rng(1).normal(size=(2, 3)), [0.3, -0.2], 1.5, ramp="linear"),
+        SquaredAngle(),
+    ],
 )
 def test_expansions_agree_with_differences(cost):
     rng = np.random.default_rng(0)

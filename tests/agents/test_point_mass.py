@@ -17,7 +17,13 @@ def test_a_step_solves_the_equations_of_motion():
     u = rng.normal(size=(4, 2))
     after = task.step(u)
     for x0, force, x1 in zip(start, u, after, strict=True):
-        motion = solve_ivp(lambda t, x, f=force: np.concatenate([x[2:], f]), (0, task.dt), x0, rtol=1e-10, atol=1e-12)
+        motion = solve_ivp(
+            lambda t, x, f=force: np.concatenate([x[2:], f]),
+            (0, task.dt),
+            x0,
+            rtol=1e-10,
+            atol=1e-12,
+        )
         np.testing.assert_allclose(x1, motion.y[:, -1], atol=1e-9)
     assert np.array_equal(task.observe(), after)
 
@@ -39,17 +45,25 @@ def test_no_other_optimiser_finds_a_lower_cost():
             x.append(task.dynamics(x[-1], force))
         x = np.array(x)
         expansion = task.cost.expand(x, u)
-        slope = (expansion.C @ np.pad(np.c_[x[:-1], u], ((0, 1), (0, 0)))[..., None])[..., 0] + expansion.c
+        slope = (expansion.C @ np.pad(np.c_[x[:-1], u], ((0, 1), (0, 0)))[..., None])[
+            ..., 0
+        ] + expansion.c
         slope[-1] = expansion.C[-1] @ np.r_[x[-1], 0, 0] + expansion.c[-1]
         adjoint, gradient = slope[-1, :4], np.empty((100, 2))
-        A, B = np.kron([[1, task.dt], [0, 1]], np.eye(2)), np.kron([[0.5 * task.dt**2], [task.dt]], np.eye(2))
+        A = np.kron([[1, task.dt], [0, 1]], np.eye(2))
+        B = np.kron([[0.5 * task.dt**2], [task.dt]], np.eye(2))
         for t in reversed(range(100)):
             gradient[t] = slope[t, 4:] + B.T @ adjoint
             adjoint = slope[t, :4] + A.T @ adjoint
         return float(task.cost(x, u).sum()), gradient.ravel()
 
     other = minimize(
-        total, np.zeros(200), jac=True, method="L-BFGS-B", bounds=[(-10, 10)] * 200, options={"maxiter": 5000}
+        total,
+        np.zeros(200),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-10, 10)] * 200,
+        options={"maxiter": 5000},
     )
     assert task.optimum()[0] == pytest.approx(other.fun, rel=1e-5)
 

@@ -1,4 +1,6 @@
-"""What all policies that are trained here have in common: one contract for each word of POLICIES."""
+"""What all policies that are trained here have in common: one contract for each word of
+POLICIES.
+"""
 
 import copy
 
@@ -52,7 +54,9 @@ def test_it_starts_near_no_action_with_the_spread_it_was_asked_for(word):
     world, policy = made(word, fitted=False)
     o = seen(world)
     assert np.abs(policy.mean(o)).max() < 0.2
-    np.testing.assert_allclose(policy.covariance(o), np.tile(np.diag(STD**2), (7, T, 1, 1)), rtol=0.25, atol=1e-12)
+    np.testing.assert_allclose(
+        policy.covariance(o), np.tile(np.diag(STD**2), (7, T, 1, 1)), rtol=0.25, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -93,7 +97,9 @@ def test_episodes_side_by_side_are_each_as_if_alone(word):
         np.testing.assert_allclose(together, whole, atol=1e-12)
     policy.reset()
     alone = np.array([policy.act(o[4, t]) for t in range(T)])
-    np.testing.assert_allclose(alone, np.clip(whole[4], world.action_low, world.action_high), atol=1e-12)
+    np.testing.assert_allclose(
+        alone, np.clip(whole[4], world.action_low, world.action_high), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -103,8 +109,12 @@ def test_predict_is_what_stable_baselines_expects(word):
     state, start, got = None, np.ones(3, bool), []
     for t in range(T):
         if t == 3:
-            start = np.array([False, True, False])  # the second environment has begun another episode
-        action, state = policy.predict(o[:, t], state=state, episode_start=start, deterministic=True)
+            start = np.array(
+                [False, True, False]
+            )  # the second environment has begun another episode
+        action, state = policy.predict(
+            o[:, t], state=state, episode_start=start, deterministic=True
+        )
         start = np.zeros(3, bool)
         assert action.shape == (3, DU)
         assert action.dtype == np.float32
@@ -124,7 +134,9 @@ def test_what_is_handed_out_keeps_the_limits_and_samples_have_the_covariance(wor
     draws = policy.sample(o, 0, np.random.default_rng(5))
     cov = policy.covariance(o[:1])[0]
     np.testing.assert_allclose(np.cov(draws.T), cov, atol=0.08 * np.diag(cov).max())
-    np.testing.assert_allclose(draws.mean(0), policy.sample(o[:1], 0, None)[0], atol=0.05 * np.sqrt(np.diag(cov).max()))
+    np.testing.assert_allclose(
+        draws.mean(0), policy.sample(o[:1], 0, None)[0], atol=0.05 * np.sqrt(np.diag(cov).max())
+    )
     handed, _ = policy.predict(o, deterministic=False)
     assert (handed >= world.action_low - 1e-6).all()
     assert (handed <= world.action_high + 1e-6).all()
@@ -140,7 +152,9 @@ def test_what_weighs_nothing_teaches_nothing(word):
     weight[4:] = 0
     poison = np.where(weight[..., None] > 0, target, 1e6)
     policy.fit(o, poison, precision, np.random.default_rng(7), steps=20, weight=weight)
-    other.fit(o[:4], target[:4], precision[:4], np.random.default_rng(7), steps=20, weight=weight[:4])
+    other.fit(
+        o[:4], target[:4], precision[:4], np.random.default_rng(7), steps=20, weight=weight[:4]
+    )
     np.testing.assert_allclose(policy.mean(o), other.mean(o), atol=1e-9)
     with pytest.raises(InputError, match="weight 0; expected some"):
         policy.fit(o, target, precision, np.random.default_rng(7), steps=2, weight=0 * weight)
@@ -176,7 +190,9 @@ def test_derivatives_are_exact_where_there_are_any(word):
         assert not hasattr(policy, "jacobian")
         return
     o, h = seen(world), 1e-6
-    numeric = np.stack([(policy.mean(o + e) - policy.mean(o - e)) / (2 * h) for e in h * np.eye(world.do)], -1)
+    numeric = np.stack(
+        [(policy.mean(o + e) - policy.mean(o - e)) / (2 * h) for e in h * np.eye(world.do)], -1
+    )
     np.testing.assert_allclose(policy.jacobian(o), numeric, atol=1e-7)
 
 

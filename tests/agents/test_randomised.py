@@ -22,7 +22,9 @@ def play(task, u, seed=0):
 
 
 def actions(task, count, seed=1):
-    return np.random.default_rng(seed).uniform(task.action_low, task.action_high, size=(count, STEPS, task.du))
+    return np.random.default_rng(seed).uniform(
+        task.action_low, task.action_high, size=(count, STEPS, task.du)
+    )
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -85,7 +87,9 @@ def test_commands_arrive_as_late_as_was_drawn():
     assert len(np.unique(task.late)) > 2
     for t in range(STEPS):
         task.step(u[:, t])
-        expected = [u[i, t - late] if t >= late else np.zeros(2) for i, late in enumerate(task.late)]
+        expected = [
+            u[i, t - late] if t >= late else np.zeros(2) for i, late in enumerate(task.late)
+        ]
         np.testing.assert_array_equal(task._sim.field("ctrl"), expected)
 
 
@@ -113,16 +117,26 @@ def test_the_distributions_are_what_they_are_called():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Randomised(make_task("pendulum")), "got the task pendulum; expected one of MuJoCo"),
+        (
+            lambda: Randomised(make_task("pendulum")),
+            "got the task pendulum; expected one of MuJoCo",
+        ),
         (lambda: Randomised(make_task("reacher"), noise=[1.0, 2.0]), "expected one number or 10"),
         (lambda: LogUniform(0.0, 2.0), r"expected 0 < low <= high"),
         (lambda: Uniform(3.0, 2.0), "low <= high"),
         (lambda: LogNormal(-1.0), "0 or above"),
         (
-            lambda: play(Randomised(make_task("reacher"), mass=Uniform(-1, 0)), np.zeros((1, 1, 2))),
+            lambda: play(
+                Randomised(make_task("reacher"), mass=Uniform(-1, 0)), np.zeros((1, 1, 2))
+            ),
             "mass gave the fact",
         ),
-        (lambda: play(Randomised(make_task("reacher"), delay=Uniform(-2, -1)), np.zeros((1, 1, 2))), "delay gave -"),
+        (
+            lambda: play(
+                Randomised(make_task("reacher"), delay=Uniform(-2, -1)), np.zeros((1, 1, 2))
+            ),
+            "delay gave -",
+        ),
     ],
 )
 def test_what_no_physics_has_is_refused(build, message):

@@ -1,4 +1,6 @@
-"""The reacher tasks against Gymnasium itself, finite differences, and the definition of the comparison task."""
+"""The reacher tasks against Gymnasium itself, finite differences, and the definition of the
+comparison task.
+"""
 
 import gymnasium
 import numpy as np
@@ -6,7 +8,13 @@ import pytest
 from scipy.stats import kstest
 
 from agents.rollout import rollout, run
-from agents.tasks.mujoco.reacher import FOUR_ANGLES, FOUR_TARGETS, Reacher, ReacherFour, sample_layout
+from agents.tasks.mujoco.reacher import (
+    FOUR_ANGLES,
+    FOUR_TARGETS,
+    Reacher,
+    ReacherFour,
+    sample_layout,
+)
 from gps.steps import trajectory_step as lc
 from lqr import InputError, LinearGaussianController, SimulationError
 
@@ -18,7 +26,9 @@ def env():
 
 
 def start_at(task, seeds, env):
-    """Starts our simulations where Gymnasium's resets with these seeds begin; returns those qpos, qvel and o."""
+    """Starts our simulations where Gymnasium's resets with these seeds begin; returns those qpos,
+    qvel and o.
+    """
     places = []
     for seed in seeds:
         o, _ = env.reset(seed=int(seed))
@@ -73,8 +83,10 @@ def test_the_layout_is_drawn_from_gymnasiums_reset_distribution(env):
     angles, targets = sample_layout(4000, np.random.default_rng(0))
     assert angles.shape == targets.shape == (4000, 2)
     assert np.linalg.norm(targets, axis=1).max() < 0.2
-    # uniform in the disc: the squared radius and the direction are uniform; angles are uniform in the square
-    radius, direction = (targets**2).sum(1) / 0.04, np.arctan2(targets[:, 1], targets[:, 0]) / (2 * np.pi) + 0.5
+    # uniform in the disc: the squared radius and the direction are uniform; angles are uniform in
+    # the square
+    radius = (targets**2).sum(1) / 0.04
+    direction = np.arctan2(targets[:, 1], targets[:, 0]) / (2 * np.pi) + 0.5
     for sample in (radius, direction, *((angles.T + 0.1) / 0.2)):
         assert kstest(sample, "uniform").pvalue > 1e-3
     theirs = []
@@ -149,7 +161,12 @@ def test_what_was_returned_does_not_change_when_the_simulation_goes_on():
 
 def test_reacher_four_is_the_comparison_task():
     task = ReacherFour()
-    table = [(0.05, -0.05, 0.10, 0.11), (-0.05, 0.05, -0.11, 0.10), (0.08, 0.02, -0.09, -0.12), (0, 0, 0.12, -0.09)]
+    table = [
+        (0.05, -0.05, 0.10, 0.11),
+        (-0.05, 0.05, -0.11, 0.10),
+        (0.08, 0.02, -0.09, -0.12),
+        (0, 0, 0.12, -0.09),
+    ]
     assert np.array_equal(np.hstack([FOUR_ANGLES, FOUR_TARGETS]), np.array(table))
     assert (task.horizon, task.dt, task.conditions, task.name) == (50, 0.02, 4, "reacher_four")
     x = task.reset(np.arange(4), np.random.default_rng(0))
@@ -159,7 +176,9 @@ def test_reacher_four_is_the_comparison_task():
         np.array([0.1 * np.cos(a) + 0.11 * np.cos(a + b), 0.1 * np.sin(a) + 0.11 * np.sin(a + b)])
         for a, b in FOUR_ANGLES
     ]
-    np.testing.assert_allclose(x[:, 4:], np.array(place) - FOUR_TARGETS, atol=1e-12)  # links of 0.1 and 0.11 m
+    np.testing.assert_allclose(
+        x[:, 4:], np.array(place) - FOUR_TARGETS, atol=1e-12
+    )  # links of 0.1 and 0.11 m
     rng = np.random.default_rng(0)
     X, U = rng.normal(size=(3, 51, 6)), rng.normal(size=(3, 50, 2))
     steps = np.sqrt(1e-5 + (X[:, :50, 4:] ** 2).sum(-1)) + 0.1 * (U**2).sum(-1)
@@ -168,7 +187,9 @@ def test_reacher_four_is_the_comparison_task():
 
 
 def numeric(cost, X, U, h=1e-4):
-    """Returns the gradient (T+1, n) and Hessian (T+1, n, n) of each step's cost by central differences in x_t, u_t."""
+    """Returns the gradient (T+1, n) and Hessian (T+1, n, n) of each step's cost by central
+    differences in x_t, u_t.
+    """
     T, dx, n = len(U), X.shape[1], X.shape[1] + U.shape[1]
 
     def at(d):
@@ -177,7 +198,9 @@ def numeric(cost, X, U, h=1e-4):
 
     E = h * np.eye(n)
     g = np.stack([(at(e) - at(-e)) / (2 * h) for e in E], -1)
-    H = np.array([[(at(a + b) - at(a - b) - at(b - a) + at(-a - b)) / (4 * h * h) for b in E] for a in E])
+    H = np.array(
+        [[(at(a + b) - at(a - b) - at(b - a) + at(-a - b)) / (4 * h * h) for b in E] for a in E]
+    )
     assert g.shape == (T + 1, n)
     return g, H.transpose(2, 0, 1)
 
@@ -194,7 +217,9 @@ def test_the_expansion_of_the_cost_agrees_with_finite_differences(make):
     np.testing.assert_allclose(C, H, atol=2e-3, rtol=1e-3)
     value = 0.5 * np.einsum("ti,tij,tj->t", xu, C, xu) + (c * xu).sum(-1) + const
     np.testing.assert_allclose(value, smooth(X[None], U[None])[0], atol=1e-12)
-    np.testing.assert_allclose(value, task.cost(X[None], U[None])[0], atol=2e-3)  # the smooth cost is near the exact
+    np.testing.assert_allclose(
+        value, task.cost(X[None], U[None])[0], atol=2e-3
+    )  # the smooth cost is near the exact
 
 
 def zeros(C, T=50, dx=6, du=2, std=0.1):
@@ -283,7 +308,10 @@ def test_no_divergence_is_reported_of_a_new_batch_after_one_that_diverged():
         (lambda X, U: np.zeros(X.shape[0]), r"shape \(2,\)"),
         (lambda X, U: np.zeros(U.shape[:2]), r"shape \(2, 50\).*expected \(2, 51\)"),
         (lambda X, U: np.full(X.shape[:2], np.nan), "cost of reacher is nan"),
-        (lambda X, U: np.where(np.arange(51) == 7, np.inf, X[..., 0]), r"is inf at \(episode, step\) \(0, 7\)"),
+        (
+            lambda X, U: np.where(np.arange(51) == 7, np.inf, X[..., 0]),
+            r"is inf at \(episode, step\) \(0, 7\)",
+        ),
         (lambda X, U: np.zeros(X.shape[:2], complex), "complex"),
         (lambda X, U: None, "object"),
     ],

@@ -14,7 +14,9 @@ LIMITS = np.array([-1.0, -2.0]), np.array([1.0, 0.5])
 
 
 class Counter:
-    """x = [sum of the actions (2)], o = [x, steps so far]; condition c ends after `ends[c]` steps."""
+    """x = [sum of the actions (2)], o = [x, steps so far]; condition c ends after `ends[c]`
+    steps.
+    """
 
     name, horizon, dt, dx, du, do = "counter", T, 1.0, 2, 2, 3
     action_low, action_high = LIMITS
@@ -53,7 +55,9 @@ def controllers(C=1, std=0.1, k=0.0, K=0.0, rng=None):
 
 
 class Timed:
-    """Acts by its observation's last entry, the number of steps so far, and checks that t agrees."""
+    """Acts by its observation's last entry, the number of steps so far, and checks that t
+    agrees.
+    """
 
     def sample(self, o, t, rng):
         assert (o[:, 2] == t).all()
@@ -65,7 +69,9 @@ class Timed:
 
 def test_without_noise_the_mean_actions_are_taken_one_controller_per_condition():
     actor = controllers(3, rng=np.random.default_rng(0))
-    trials = rollout(Counter((99, 99, 99)), actor, np.array([2, 0, 1]), 2, np.random.default_rng(1), noise=0.0)
+    trials = rollout(
+        Counter((99, 99, 99)), actor, np.array([2, 0, 1]), 2, np.random.default_rng(1), noise=0.0
+    )
     low, high = Counter.action_low, Counter.action_high
     for row, (controller, condition) in enumerate([(0, 2), (0, 2), (1, 0), (1, 0), (2, 1), (2, 1)]):
         x = np.array([condition, -condition], float)
@@ -94,18 +100,26 @@ def test_exploration_has_the_controllers_covariance_with_and_without_smoothing(s
         np.testing.assert_allclose(np.cov(u[:, t].T), actor.cov[0, t], rtol=0.05)
         np.testing.assert_allclose(u[:, t].mean(0), 0.3, atol=0.005)
     neighbours = np.corrcoef(u[:, 5, 0], u[:, 6, 0])[0, 1]
-    expected = {0.0: 0.0, 1.0: np.exp(-1 / 4), 2.5: np.exp(-1 / 25)}[smoothing]  # of Gaussian smoothing, width s
+    expected = {0.0: 0.0, 1.0: np.exp(-1 / 4), 2.5: np.exp(-1 / 25)}[
+        smoothing
+    ]  # of Gaussian smoothing, width s
     assert neighbours == pytest.approx(expected, abs=0.04)
 
 
 def test_noise_scales_the_standard_deviation():
     task, actor = Counter(), controllers(std=0.1)
-    one, half = (rollout(task, actor, np.array([0]), 5, np.random.default_rng(4), noise=s).u for s in (1.0, 0.5))
+    one, half = (
+        rollout(task, actor, np.array([0]), 5, np.random.default_rng(4), noise=s).u
+        for s in (1.0, 0.5)
+    )
     np.testing.assert_allclose(half, 0.5 * one, atol=1e-12)
 
 
 def test_the_same_generator_gives_the_same_trials_and_another_gives_others():
-    a, b, c = (rollout(Counter(), controllers(), np.array([0]), 3, np.random.default_rng(s)) for s in (1, 1, 2))
+    a, b, c = (
+        rollout(Counter(), controllers(), np.array([0]), 3, np.random.default_rng(s))
+        for s in (1, 1, 2)
+    )
     assert np.array_equal(a.u, b.u)
     assert not np.isclose(a.u, c.u).any()
 
@@ -144,7 +158,9 @@ def test_once_every_episode_has_ended_nobody_is_asked_for_an_action():
     trials = rollout(task, Seen(), np.arange(2), 2, np.random.default_rng(0))
     assert asked == [0, 1, 2, 3, 4]
     assert trials.length.tolist() == [5, 5, 2, 2]
-    alone = rollout(Counter(ends=(5, T)), Seen(), np.arange(2), 2, np.random.default_rng(0))  # where it goes on
+    alone = rollout(
+        Counter(ends=(5, T)), Seen(), np.arange(2), 2, np.random.default_rng(0)
+    )  # where it goes on
     for a, b in zip(trials, alone, strict=True):
         np.testing.assert_array_equal(a[:2], b[:2])
 
@@ -168,13 +184,25 @@ def test_what_lies_past_an_episodes_end_does_not_reach_the_fit(word):
 
 
 def test_an_episode_whose_state_is_no_number_fails_alone():
-    trials = rollout(Counter(ends=(99, 99), breaks=(99, 4)), controllers(2), np.arange(2), 2, np.random.default_rng(0))
+    trials = rollout(
+        Counter(ends=(99, 99), breaks=(99, 4)),
+        controllers(2),
+        np.arange(2),
+        2,
+        np.random.default_rng(0),
+    )
     assert trials.failed.tolist() == [False, False, True, True]
     assert np.isfinite(trials.cost[:2]).all()
 
 
 def test_the_steps_taken_are_those_before_an_end_in_episodes_that_did_not_fail():
-    trials = rollout(Counter(ends=(2, 99), breaks=(99, 4)), controllers(2), np.arange(2), 2, np.random.default_rng(0))
+    trials = rollout(
+        Counter(ends=(2, 99), breaks=(99, 4)),
+        controllers(2),
+        np.arange(2),
+        2,
+        np.random.default_rng(0),
+    )
     assert np.argwhere(trials.taken).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
     (o, u), (x, v, after) = trials.pairs, trials.transitions
     rows = [(trials.o, 0), (trials.u, 0), (trials.x, 0), (trials.u, 0), (trials.x, 1)]
@@ -201,7 +229,9 @@ class LateDivergence(Counter):
 
 
 def test_what_a_simulator_does_after_its_episode_does_not_fail_it():
-    trials = rollout(LateDivergence(ends=(4, 99)), controllers(2), np.arange(2), 3, np.random.default_rng(0))
+    trials = rollout(
+        LateDivergence(ends=(4, 99)), controllers(2), np.arange(2), 3, np.random.default_rng(0)
+    )
     assert not trials.failed.any()
     assert trials.length.tolist() == [4] * 3 + [T] * 3
 
@@ -210,16 +240,27 @@ def test_what_a_simulator_does_after_its_episode_does_not_fail_it():
 def test_antithetic_trials_mirror_each_other_and_stay_normal(samples):
     many = 4000
     actor = controllers(C=many, std=0.05)
-    plain = rollout(Counter(ends=(99,) * many), actor, np.arange(many), samples, np.random.default_rng(3))
+    plain = rollout(
+        Counter(ends=(99,) * many), actor, np.arange(many), samples, np.random.default_rng(3)
+    )
     paired = rollout(
-        Counter(ends=(99,) * many), actor, np.arange(many), samples, np.random.default_rng(3), antithetic=True
+        Counter(ends=(99,) * many),
+        actor,
+        np.arange(many),
+        samples,
+        np.random.default_rng(3),
+        antithetic=True,
     )
     u = paired.u.reshape(many, samples, T, DU)
     for first in range(0, samples - 1, 2):
         np.testing.assert_array_equal(u[:, first + 1], -u[:, first])
-    np.testing.assert_array_equal(u[:, 0], plain.u.reshape(u.shape)[:, 0])  # the same draws, but for the signs
+    np.testing.assert_array_equal(
+        u[:, 0], plain.u.reshape(u.shape)[:, 0]
+    )  # the same draws, but for the signs
     if samples % 2:
-        assert abs(np.corrcoef(u[:, -1, 0, 0], u[:, -2, 0, 0])[0, 1]) < 0.06  # the last one has no partner
+        assert (
+            abs(np.corrcoef(u[:, -1, 0, 0], u[:, -2, 0, 0])[0, 1]) < 0.06
+        )  # the last one has no partner
     for i in range(samples):
         np.testing.assert_allclose(np.cov(u[:, i].reshape(-1, DU).T), actor.cov[0, 0], atol=2e-4)
 

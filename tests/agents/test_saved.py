@@ -64,10 +64,14 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path):
     policy = NeuralPolicy.create(3, 2, (4,), np.ones(2), np.random.default_rng(0))
     for step in (1, 2):
         save_tree(tmp_path / "checkpoints" / f"step_{step}", {"policy": policy.state()})
-    newest = max((tmp_path / "checkpoints" / "step_2").iterdir(), key=lambda path: path.stat().st_size)
+    newest = max(
+        (tmp_path / "checkpoints" / "step_2").iterdir(), key=lambda path: path.stat().st_size
+    )
     newest.write_bytes(newest.read_bytes()[:-8])
     np.testing.assert_array_equal(load_policy(tmp_path).act(np.ones(3)), policy.act(np.ones(3)))
-    older = max((tmp_path / "checkpoints" / "step_1").iterdir(), key=lambda path: path.stat().st_size)
+    older = max(
+        (tmp_path / "checkpoints" / "step_1").iterdir(), key=lambda path: path.stat().st_size
+    )
     older.write_bytes(b"")
     with pytest.raises(CheckpointError, match="step_2"):
         load_policy(tmp_path)

@@ -1,4 +1,6 @@
-"""What every task must do, whatever it is: one test over the table; and the tasks against the Gymnasium they mirror."""
+"""What every task must do, whatever it is: one test over the table; and the tasks against the
+Gymnasium they mirror.
+"""
 
 import tomllib
 from pathlib import Path
@@ -25,7 +27,9 @@ MIRRORS = {  # task -> what Gymnasium is asked for, and how it is configured
     "inverted_double_pendulum": ("InvertedDoublePendulum-v5", {}),
 }
 
-SMOOTHED = {"pets_pusher": 0.053}  # six sizes |z|, made smooth within 0.01 each, with weights of 5.25 in all
+SMOOTHED = {
+    "pets_pusher": 0.053
+}  # six sizes |z|, made smooth within 0.01 each, with weights of 5.25 in all
 FIXED = (
     "reacher_four",
     "reacher_four_hidden",
@@ -37,7 +41,9 @@ FIXED = (
 )  # their starts are always the same
 
 
-@pytest.fixture(params=[*TASKS, "gymnasium:Pendulum-v1", "randomised:reacher_four", "randomised:hopper"])
+@pytest.fixture(
+    params=[*TASKS, "gymnasium:Pendulum-v1", "randomised:reacher_four", "randomised:hopper"]
+)
 def task(request):
     try:
         made = make_task(request.param)
@@ -56,11 +62,15 @@ def task(request):
 
 def actions(task, count, seed=0, steps=STEPS):
     """Returns random actions within the limits, (count, steps, du)."""
-    return np.random.default_rng(seed).uniform(task.action_low, task.action_high, size=(count, steps, task.du))
+    return np.random.default_rng(seed).uniform(
+        task.action_low, task.action_high, size=(count, steps, task.du)
+    )
 
 
 def play(task, u, where, seed=0):
-    """Returns x (B, S+1, dx), o (B, S+1, do) and done (B, S+1) of an episode under the actions u (B, S, du)."""
+    """Returns x (B, S+1, dx), o (B, S+1, do) and done (B, S+1) of an episode under the actions u
+    (B, S, du).
+    """
     x, o, done = [task.reset(where, np.random.default_rng(seed))], [task.observe()], [task.done()]
     for t in range(u.shape[1]):
         x.append(task.step(u[:, t]))
@@ -116,7 +126,9 @@ def test_what_it_says_is_seen_in_a_state_is_what_is_seen_there(task):
     if getattr(task, "view", None) is None:
         pytest.skip("it does not say so")
     x, o, done = play(task, actions(task, 3), np.zeros(3, int))
-    close = 5e-3 if "reacher" in task.name else 1e-9  # bodies lie where the last substep began to be worked out
+    close = (
+        5e-3 if "reacher" in task.name else 1e-9
+    )  # bodies lie where the last substep began to be worked out
     here = ~done
     np.testing.assert_allclose(task.view(x)[here], o[here], atol=close)
     np.testing.assert_allclose(task.view(x[0, 0]), task.view(x)[0, 0], rtol=1e-14)
@@ -167,7 +179,9 @@ def test_the_expansion_of_its_cost_agrees_with_finite_differences(task):
     xu = np.concatenate([X, np.vstack([U, np.zeros(task.du)])], 1)
     value = 0.5 * np.einsum("ti,tij,tj->t", xu, C, xu) + (c * xu).sum(-1) + const
     np.testing.assert_allclose(value, smooth(X[None], U[None])[0], atol=1e-9)
-    np.testing.assert_allclose(value, task.cost(X[None], U[None])[0], atol=SMOOTHED.get(task.name, 5e-3))
+    np.testing.assert_allclose(
+        value, task.cost(X[None], U[None])[0], atol=SMOOTHED.get(task.name, 5e-3)
+    )
     h, E = 1e-4, np.eye(n)
 
     def at(d):
@@ -177,10 +191,14 @@ def test_the_expansion_of_its_cost_agrees_with_finite_differences(task):
     for i in range(n):
         up, down = at(h * E[i]), at(-h * E[i])
         np.testing.assert_allclose(gradient[:, i], (up - down) / (2 * h), atol=1e-5, rtol=1e-4)
-        np.testing.assert_allclose(C[:, i, i], (up + down - 2 * at(0 * E[i])) / h**2, atol=1e-4, rtol=1e-3)
+        np.testing.assert_allclose(
+            C[:, i, i], (up + down - 2 * at(0 * E[i])) / h**2, atol=1e-4, rtol=1e-3
+        )
     d = h * rng.standard_normal(n)  # the mixed derivatives, along one direction
     curvature = (at(d) + at(-d) - 2 * at(0 * d)) / (d @ d)
-    np.testing.assert_allclose(np.einsum("i,tij,j->t", d, C, d) / (d @ d), curvature, atol=1e-4, rtol=1e-3)
+    np.testing.assert_allclose(
+        np.einsum("i,tij,j->t", d, C, d) / (d @ d), curvature, atol=1e-4, rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize("name", MIRRORS)
@@ -218,7 +236,9 @@ def test_whole_episodes_agree_with_gymnasium(name):
             else:  # the cost of these steps alone
                 cost = task.cost(X, U)[0]
                 if not name.startswith("inverted"):  # theirs are not the reward alone
-                    assert cost[:length].sum() + task.cost(X, 0 * U)[0, length] == pytest.approx(-total, abs=1e-6)
+                    assert cost[:length].sum() + task.cost(X, 0 * U)[0, length] == pytest.approx(
+                        -total, abs=1e-6
+                    )
 
 
 @pytest.mark.parametrize("name", [name for name in MIRRORS if name != "pusher"])
@@ -246,7 +266,9 @@ def test_the_mountain_car_is_gymnasiums():
         for _ in range(400):  # always push the way it rolls
             seen, reward, ended, _, _ = env.step(np.array([force], np.float32))
             x = task.step(np.array([[force]]))
-            np.testing.assert_allclose(x[0], seen, atol=1e-4)  # Gymnasium rounds its state to single precision
+            np.testing.assert_allclose(
+                x[0], seen, atol=1e-4
+            )  # Gymnasium rounds its state to single precision
             total += reward
             force = 1.0 if seen[1] >= 0 else -1.0
             assert task.done()[0] == ended
@@ -276,18 +298,30 @@ def energy_of_pendulum(s):
 
 
 def energy_of_cartpole(s):
-    """Returns kinetic and potential energy of the cart and of the pole, whose middle is 0.25 m from the pivot."""
-    middle = np.stack([s[..., 1] + 0.25 * np.cos(s[..., 2]) * s[..., 3], 0.25 * np.sin(s[..., 2]) * s[..., 3]], -1)
-    kinetic = 0.25 * s[..., 1] ** 2 + 0.25 * (middle**2).sum(-1) + 0.5 * (0.5 * 0.5**2 / 12) * s[..., 3] ** 2
+    """Returns kinetic and potential energy of the cart and of the pole, whose middle is 0.25 m from
+    the pivot.
+    """
+    middle = np.stack(
+        [s[..., 1] + 0.25 * np.cos(s[..., 2]) * s[..., 3], 0.25 * np.sin(s[..., 2]) * s[..., 3]], -1
+    )
+    kinetic = (
+        0.25 * s[..., 1] ** 2
+        + 0.25 * (middle**2).sum(-1)
+        + 0.5 * (0.5 * 0.5**2 / 12) * s[..., 3] ** 2
+    )
     return kinetic - 0.5 * 9.82 * 0.25 * np.cos(s[..., 2])
 
 
-@pytest.mark.parametrize(("name", "energy"), [("pendulum", energy_of_pendulum), ("cartpole", energy_of_cartpole)])
+@pytest.mark.parametrize(
+    ("name", "energy"), [("pendulum", energy_of_pendulum), ("cartpole", energy_of_cartpole)]
+)
 def test_force_and_friction_alone_change_the_energy_of_a_swing_up(name, energy):
     task, rng = make_task(name), np.random.default_rng(0)
     d = 2 if name == "pendulum" else 4
     s, u = rng.normal(size=(50, d)), task.action_high * rng.uniform(-1, 1, size=(50, 1))
-    moving = s[..., 1]  # of what is pushed and rubs: the joint of the pendulum, the cart of the cart-pole
+    moving = s[
+        ..., 1
+    ]  # of what is pushed and rubs: the joint of the pendulum, the cart of the cart-pole
     friction = 0.01 if name == "pendulum" else 0.1
     rate = task.derivative(s, u)
     change = (energy(s + 1e-6 * rate) - energy(s - 1e-6 * rate)) / 2e-6
@@ -308,7 +342,8 @@ def test_the_swing_ups_integrate_to_many_digits():
 
 def test_an_unknown_task_lists_the_known_ones():
     with pytest.raises(
-        InputError, match=r"unknown task 'recher'; expected gymnasium:ENV_ID, randomised:NAME or one of reacher, .*ant"
+        InputError,
+        match=r"unknown task 'recher'; expected gymnasium:ENV_ID, randomised:NAME or one of reacher, .*ant",
     ):
         make_task("recher")
 
@@ -327,7 +362,9 @@ def test_local_controllers_run_in_every_task(task):
         pytest.skip("long; the short ones show it")
     K = np.zeros((C, T, task.du, task.dx))
     cov = np.tile(0.01 * np.eye(task.du), (C, T, 1, 1))
-    trials = rollout(task, LinearGaussianController(K, K[..., 0], cov), np.arange(C), 2, np.random.default_rng(0))
+    trials = rollout(
+        task, LinearGaussianController(K, K[..., 0], cov), np.arange(C), 2, np.random.default_rng(0)
+    )
     assert trials.x.shape == (2 * C, T + 1, task.dx)
     assert (trials.length == T).all()
 
@@ -355,7 +392,9 @@ def test_the_peg_starts_above_its_holes_and_fits_into_each(name, holes):
     x = task.start(q, np.zeros_like(q), task.offsets)
     np.testing.assert_allclose(x[:, 14:20], 0.0, atol=1e-5)
     for c in range(holes):
-        assert (task._sim.data(c).contact.dist > -1e-3).all()  # m: nothing is inside of something else
+        assert (
+            task._sim.data(c).contact.dist > -1e-3
+        ).all()  # m: nothing is inside of something else
 
 
 def test_the_walls_of_the_hole_hold_the_peg():
@@ -389,7 +428,9 @@ def test_the_models_are_packed_with_the_package():
     setuptools = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
     packed = set()
     for package, globs in setuptools["package-data"].items():
-        packed |= {path for pattern in globs for path in (root / package.replace(".", "/")).glob(pattern)}
+        packed |= {
+            path for pattern in globs for path in (root / package.replace(".", "/")).glob(pattern)
+        }
     assert {*(root / "agents").rglob("*.xml"), *(root / "dynamics").rglob("*.xml")} <= packed
     assert root / "agents/tasks/models/peg.xml" in packed
 
@@ -400,7 +441,9 @@ def test_the_tip_of_the_double_pendulum_is_where_the_simulator_has_it():
     task, rng = make_task("inverted_double_pendulum"), np.random.default_rng(0)
     x = task.start(rng.normal(size=(20, 3)), np.zeros((20, 3)))
     side, height = tip(x)
-    np.testing.assert_allclose(np.stack([side, height], 1), task._sim.field("site_xpos")[:, 0, [0, 2]], atol=1e-9)
+    np.testing.assert_allclose(
+        np.stack([side, height], 1), task._sim.field("site_xpos")[:, 0, [0, 2]], atol=1e-9
+    )
     X = np.repeat(x[:1, None], 1001, axis=1)
     u = np.zeros((1, 1000, 1))
     expected = 0.01 * side[0] ** 2 + (height[0] - 2) ** 2 - 10

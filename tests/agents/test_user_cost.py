@@ -1,4 +1,6 @@
-"""A user's function of a step becomes a cost: against closed forms, against each other, and what is refused."""
+"""A user's function of a step becomes a cost: against closed forms, against each other, and what is
+refused.
+"""
 
 import numpy as np
 import pytest
@@ -29,7 +31,9 @@ def trajectory(shape=(4,), seed=0):
 
 def test_a_norm_in_torch_expands_to_the_closed_form_of_the_library():
     def written(x, u):
-        return 0.7 * torch.sqrt(1e-3 + ((x - 0.2) ** 2 * torch.tensor([1.0, 0.0, 3.0])).sum(-1)) + 0.1 * (u**2).sum(-1)
+        return 0.7 * torch.sqrt(
+            1e-3 + ((x - 0.2) ** 2 * torch.tensor([1.0, 0.0, 3.0])).sum(-1)
+        ) + 0.1 * (u**2).sum(-1)
 
     ours = WeightedNorm([1.0, 0.0, 3.0], l1=0.7, l2=0.0, alpha=1e-3, target=0.2) + Action(0.2)
     X, U = trajectory((2, 3))
@@ -62,10 +66,14 @@ def test_the_step_is_the_third_argument_and_no_action_costs_after_the_last_step(
     X, U = trajectory()
     for cost in (
         UserCost(lambda x, u, t: (t == T) * x[:, 0] ** 2 + u[:, 0] + u[:, 1] ** 2, DX, DU),
-        UserCost(lambda x, u, t: np.where(t == T, x[:, 0] ** 2, 0.0) + u[:, 0] + u[:, 1] ** 2, DX, DU),
+        UserCost(
+            lambda x, u, t: np.where(t == T, x[:, 0] ** 2, 0.0) + u[:, 0] + u[:, 1] ** 2, DX, DU
+        ),
     ):
         C, c, _ = cost.expand(X, U)
-        np.testing.assert_allclose(C[:, :, 0, 0], np.tile(np.r_[np.zeros(T), 2.0], (4, 1)), atol=1e-6)
+        np.testing.assert_allclose(
+            C[:, :, 0, 0], np.tile(np.r_[np.zeros(T), 2.0], (4, 1)), atol=1e-6
+        )
         np.testing.assert_allclose(c[:, :T, DX], 1.0, atol=1e-6)
         assert not c[:, T, DX:].any()
         assert not C[:, T, DX:].any()
@@ -77,7 +85,9 @@ def test_a_cost_that_is_linear_or_constant_has_no_curvature():
     for function in (lambda x, u: 2.0 * x[:, 1], lambda x, u: 0.0 * x[:, 0] + 3.0):
         C, c, const = UserCost(function, DX, DU).expand(X, U)
         assert not C.any()
-        np.testing.assert_allclose(const + (c[..., :DX] * X).sum(-1), function(X.reshape(-1, DX), 0).reshape(4, T + 1))
+        np.testing.assert_allclose(
+            const + (c[..., :DX] * X).sum(-1), function(X.reshape(-1, DX), 0).reshape(4, T + 1)
+        )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +110,9 @@ def test_what_is_no_cost_of_a_step_is_refused(function, message):
 def test_a_kink_at_the_place_itself_is_refused_with_the_remedy():
     cost = UserCost(lambda x, u: torch.linalg.norm(x, dim=-1), DX, DU)
     X, U = np.zeros((1, T + 1, DX)), np.zeros((1, T, DU))
-    with pytest.raises(InputError, match=r"derivative that is not finite .* take sqrt\(1e-5 \+ s\)"):
+    with pytest.raises(
+        InputError, match=r"derivative that is not finite .* take sqrt\(1e-5 \+ s\)"
+    ):
         cost.expand(X, U)
 
 

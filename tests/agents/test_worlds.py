@@ -8,9 +8,20 @@ from agents.tasks import TASKS, make_task
 from dynamics import GaussianProcess, Network
 from lqr import InputError, LinearGaussianDynamics
 
-KNOWN = ["pendulum", "cartpole", "acrobot", "mountain_car", "inverted_pendulum", "half_cheetah", "hopper", "swimmer"]
+KNOWN = [
+    "pendulum",
+    "cartpole",
+    "acrobot",
+    "mountain_car",
+    "inverted_pendulum",
+    "half_cheetah",
+    "hopper",
+    "swimmer",
+]
 KNOWN += ["pets_cartpole", "pendulum_v1", "pets_reacher", "pets_pusher", "pusher", "reacher_v5"]
-KNOWN += [name for name in TASKS if name.startswith("mbbl_") and "_o0" not in name and "_a0" not in name]
+KNOWN += [
+    name for name in TASKS if name.startswith("mbbl_") and "_o0" not in name and "_a0" not in name
+]
 # MuJoCo leaves the fingertip where the last stage of its Runge-Kutta step saw it
 LOOSE = {"mbbl_reacher": 1e-5, "reacher_v5": 1e-5}
 
@@ -28,7 +39,9 @@ def test_the_simulated_world_does_what_the_task_does(name):
     np.testing.assert_array_equal(ahead[:, 0, 0], np.stack([x[1]] * 2))
     for t in range(3, 8):
         x = task.step(U[:, t])
-        np.testing.assert_allclose(ahead[1, 0, t - 2], x[1], rtol=1e-7, atol=LOOSE.get(name, 1e-7))  # the task went on
+        np.testing.assert_allclose(
+            ahead[1, 0, t - 2], x[1], rtol=1e-7, atol=LOOSE.get(name, 1e-7)
+        )  # the task went on
 
 
 @pytest.mark.parametrize("name", ["pendulum", "mbbl_acrobot", "half_cheetah"])
@@ -39,7 +52,9 @@ def test_step_and_jacobian_agree_with_roll(name):
     u = 0.1 * rng.uniform(task.action_low, task.action_high, size=(3, task.du))
     after = world.step(x, u)
     for i in range(3):
-        np.testing.assert_allclose(after[i], world.roll(x[i], u[i][None, None], 0, rng)[0, 0, 1], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            after[i], world.roll(x[i], u[i][None, None], 0, rng)[0, 0, 1], rtol=1e-9, atol=1e-9
+        )
     J = world.jacobian(x, u)
     assert J.shape == (3, task.dx, task.dx + task.du)
     if name == "pendulum":
@@ -56,7 +71,9 @@ def test_a_learned_world_is_kept_to_the_states_that_a_task_calls_possible():
     world = Learned.of(task, model)
     assert isinstance(world, Possible)
     after = world.step(x[:5], u[:5])
-    np.testing.assert_allclose(after[:, 4:], np.column_stack([np.cos(after[:, 2]), np.sin(after[:, 2])]), atol=1e-12)
+    np.testing.assert_allclose(
+        after[:, 4:], np.column_stack([np.cos(after[:, 2]), np.sin(after[:, 2])]), atol=1e-12
+    )
     move = 1e-5 * rng.normal(size=(5, 7))
     there, back = (world.step(x[:5] + s * move[:, :6], u[:5] + s * move[:, 6:]) for s in (1, -1))
     expected = (world.jacobian(x[:5], u[:5]) @ move[..., None])[..., 0]
@@ -73,7 +90,9 @@ def test_local_models_roll_as_their_equations_say_and_their_noise_has_its_covari
     rng = np.random.default_rng(0)
     F, f = rng.normal(size=(5, 2, 3)), rng.normal(size=(5, 2))
     cov = np.tile([[0.2, 0.05], [0.05, 0.1]], (5, 1, 1))
-    dynamics, U, x = LinearGaussianDynamics(F, f, cov), rng.normal(size=(2, 3, 1)), np.array([0.3, -0.2])
+    dynamics = LinearGaussianDynamics(F, f, cov)
+    U = rng.normal(size=(2, 3, 1))
+    x = np.array([0.3, -0.2])
     X = Local(dynamics).roll(x, U, 2, rng)
     for t in range(3):
         x = F[2 + t] @ np.r_[x, U[1, t]] + f[2 + t]
@@ -84,7 +103,9 @@ def test_local_models_roll_as_their_equations_say_and_their_noise_has_its_covari
         Local(dynamics).roll(np.zeros(2), U, 3, rng)
 
 
-@pytest.mark.parametrize("model", [Network(steps=50), GaussianProcess(iterations=5)], ids=["nn", "gp"])
+@pytest.mark.parametrize(
+    "model", [Network(steps=50), GaussianProcess(iterations=5)], ids=["nn", "gp"]
+)
 def test_a_learned_world_rolls_its_models_means_or_draws(model):
     rng = np.random.default_rng(0)
     x, u = rng.normal(size=(80, 2)), rng.normal(size=(80, 1))
@@ -98,4 +119,6 @@ def test_a_learned_world_rolls_its_models_means_or_draws(model):
     many = Learned(model, "sample", 4000).roll(x[0], U[:1, :1], 0, rng)[0, :, 1]
     expected = model.predict(x[:1], U[:1, 0])
     np.testing.assert_allclose(many.mean(0), expected.mean[0], atol=0.02)
-    np.testing.assert_allclose(np.cov(many.T, bias=True), expected.cov[0], atol=0.1 * expected.cov[0].max())
+    np.testing.assert_allclose(
+        np.cov(many.T, bias=True), expected.cov[0], atol=0.1 * expected.cov[0].max()
+    )

@@ -1,4 +1,6 @@
-"""Charts: costs, priors and controllers in tangent coordinates say what they said of the states themselves."""
+"""Charts: costs, priors and controllers in tangent coordinates say what they said of the states
+themselves.
+"""
 
 import numpy as np
 import pytest
@@ -29,7 +31,9 @@ def some(seed, spread=0.1):
 
 
 def value(cost, xu):
-    return 0.5 * np.einsum("...i,...ij,...j->...", xu, cost.C, xu) + (cost.c * xu).sum(-1) + cost.const
+    return (
+        0.5 * np.einsum("...i,...ij,...j->...", xu, cost.C, xu) + (cost.c * xu).sum(-1) + cost.const
+    )
 
 
 def test_coordinates_and_states_undo_each_other():
@@ -65,7 +69,13 @@ def test_a_cost_keeps_its_value_and_slope_and_on_the_reference_its_curvature(spr
     np.testing.assert_allclose((flat.C @ du[..., None])[..., 0] + flat.c, slope, atol=1e-5)
     bend = np.stack(
         [
-            np.stack([(at(du + a + b) - at(du + a - b) - at(du - a + b) + at(du - a - b)) / (4 * h * h) for a in steps])
+            np.stack(
+                [
+                    (at(du + a + b) - at(du + a - b) - at(du - a + b) + at(du - a - b))
+                    / (4 * h * h)
+                    for a in steps
+                ]
+            )
             for b in steps
         ]
     )
@@ -97,7 +107,9 @@ def test_a_controller_of_angles_and_numbers_stays_exactly_the_same():
     rng, plane = np.random.default_rng(4), Manifold("angle", "real")
     here = Chart(plane, np.tile([3.1, 0.0], (1, T + 1, 1)))
     there = here.moved(rng.uniform(-1, 1, size=(1, T + 1, 2)))  # across the wrap
-    old = LinearGaussianController(rng.normal(size=(1, T, 1, 2)), rng.normal(size=(1, T, 1)), np.ones((1, T, 1, 1)))
+    old = LinearGaussianController(
+        rng.normal(size=(1, T, 1, 2)), rng.normal(size=(1, T, 1)), np.ones((1, T, 1, 1))
+    )
     new, x = here.express(old, there), there.curved(rng.uniform(-1, 1, size=(1, 50, T + 1, 2)))
     for t in range(T):
         act = [
@@ -108,7 +120,9 @@ def test_a_controller_of_angles_and_numbers_stays_exactly_the_same():
 
 
 class Law:
-    """A prior that knows x' = x (+) (G [about; u] + shift) about the manifold's zero, with unit spread."""
+    """A prior that knows x' = x (+) (G [about; u] + shift) about the manifold's zero, with unit
+    spread.
+    """
 
     def __init__(self, rng, dim=SPACE.dim, du=DU):
         self.G, self.shift = 0.3 * rng.normal(size=(dim, dim + du)), 0.3 * rng.normal(size=dim)
@@ -120,7 +134,9 @@ class Law:
     def at(self, x, u, xnext):
         xu = np.concatenate([x, u], -1).mean(2)
         n = xu.shape[-1]
-        cov = np.block([[np.eye(n), self.G.T], [self.G, self.G @ self.G.T + 1e-8 * np.eye(len(self.G))]])
+        cov = np.block(
+            [[np.eye(n), self.G.T], [self.G, self.G @ self.G.T + 1e-8 * np.eye(len(self.G))]]
+        )
         one = np.ones(xu.shape[:2])
         mean = np.concatenate([xu, xu @ self.G.T + self.shift], -1)
         return NormalInverseWishart(mean, np.broadcast_to(cov, (*one.shape, *cov.shape)), one, one)
@@ -132,7 +148,13 @@ def test_a_prior_that_knows_the_law_gives_its_tangent_in_the_chart():
     after = law.step(x[:, :, :-1], u)
     chart = Chart(
         SPACE,
-        np.concatenate([chart.origin[:, :1], SPACE.retract(after[:, 0], 0.2 * rng.normal(size=(C, T, SPACE.dim)))], 1),
+        np.concatenate(
+            [
+                chart.origin[:, :1],
+                SPACE.retract(after[:, 0], 0.2 * rng.normal(size=(C, T, SPACE.dim))),
+            ],
+            1,
+        ),
     )
     now = chart.origin[:, :-1]
 
@@ -152,7 +174,10 @@ def test_a_prior_that_knows_the_law_gives_its_tangent_in_the_chart():
     F[..., : SPACE.dim] += np.eye(SPACE.dim)
     expected = []
     for e in h * np.eye(n):
-        up, down = (model(d[:, :, 0] + s * e[: SPACE.dim], push[:, :, 0] + s * e[SPACE.dim :], target) for s in (1, -1))
+        up, down = (
+            model(d[:, :, 0] + s * e[: SPACE.dim], push[:, :, 0] + s * e[SPACE.dim :], target)
+            for s in (1, -1)
+        )
         expected.append((up - down) / (2 * h))
     np.testing.assert_allclose(F, np.stack(expected, -1), atol=2e-4)
     np.testing.assert_allclose(guess.mean[..., n:], (dnext - d)[:, :, 0], atol=1e-9)
@@ -161,11 +186,9 @@ def test_a_prior_that_knows_the_law_gives_its_tangent_in_the_chart():
 def test_without_curved_parts_a_prior_is_asked_and_answers_as_ever():
     rng, flat = np.random.default_rng(6), Manifold(*["real"] * SPACE.dim)
     law, chart = Law(rng), Chart(flat, rng.normal(size=(C, T + 1, SPACE.dim)))
-    d, push, dnext = (
-        rng.normal(size=(C, T, N, SPACE.dim)),
-        rng.normal(size=(C, T, N, DU)),
-        rng.normal(size=(C, T, N, 5)),
-    )
+    d = rng.normal(size=(C, T, N, SPACE.dim))
+    push = rng.normal(size=(C, T, N, DU))
+    dnext = rng.normal(size=(C, T, N, 5))
     now, after = chart.origin[:, :-1, None], chart.origin[:, 1:, None]
     plain, moved = law.at(d + now, push, dnext + after), InChart(law, chart).at(d, push, dnext)
     np.testing.assert_allclose(moved.Phi, plain.Phi, atol=1e-5)  # but for the ridge
@@ -197,13 +220,17 @@ def test_samples_on_both_sides_of_the_wrap_are_one_cluster_to_the_fit_and_to_the
 
 def test_what_a_prior_learns_from_changes_by_the_shorter_way():
     chart = Chart(Manifold("angle", "real"), np.zeros((1, 2, 2)))
-    about, _, after = chart.transitions(np.array([[3.1, 1.0]]), np.zeros((1, 1)), np.array([[-3.1, 2.0]]))
+    about, _, after = chart.transitions(
+        np.array([[3.1, 1.0]]), np.zeros((1, 1)), np.array([[-3.1, 2.0]])
+    )
     np.testing.assert_allclose(after - about, [[2 * np.pi - 6.2, 1.0]])
 
 
 def test_moments_are_shown_in_the_numbers_of_the_state():
     rng, chart, _, _ = some(8)
-    mean = np.concatenate([0.3 * rng.normal(size=(C, T + 1, SPACE.dim)), rng.normal(size=(C, T + 1, DU))], -1)
+    mean = np.concatenate(
+        [0.3 * rng.normal(size=(C, T + 1, SPACE.dim)), rng.normal(size=(C, T + 1, DU))], -1
+    )
     half = 1e-3 * rng.normal(size=(C, T + 1, SPACE.dim + DU, SPACE.dim + DU))
     cov = half @ np.swapaxes(half, -1, -2)
     place, spread = chart.seen(mean, cov)
@@ -212,11 +239,13 @@ def test_moments_are_shown_in_the_numbers_of_the_state():
     )
     by = np.eye(SPACE.dim + DU)[:, : SPACE.dim]
     ends = [
-        SPACE.retract(chart.origin[..., None, :], mean[..., None, : SPACE.dim] + step * by) for step in (1e-4, -1e-4)
+        SPACE.retract(chart.origin[..., None, :], mean[..., None, : SPACE.dim] + step * by)
+        for step in (1e-4, -1e-4)
     ]
     slope = np.swapaxes(ends[0] - ends[1], -1, -2) / 2e-4  # of the numbers in x by [d; u]
     slope = np.concatenate(
-        [slope, np.broadcast_to(np.eye(SPACE.dim + DU)[SPACE.dim :], (C, T + 1, DU, by.shape[0]))], 2
+        [slope, np.broadcast_to(np.eye(SPACE.dim + DU)[SPACE.dim :], (C, T + 1, DU, by.shape[0]))],
+        2,
     )
     np.testing.assert_allclose(spread, slope @ cov @ np.swapaxes(slope, -1, -2), atol=1e-12)
 
@@ -234,7 +263,8 @@ def test_a_task_without_a_manifold_has_no_chart():
 
 def test_costs_of_the_library_pass_through_a_chart_of_plain_numbers_unchanged():
     rng, flat = np.random.default_rng(9), Manifold("real", "real")
-    chart, cost = Chart(flat, rng.normal(size=(C, T + 1, 2))), WeightedNorm([1.0, 2.0], l1=1.0, alpha=0.1) + Action(0.3)
+    chart = Chart(flat, rng.normal(size=(C, T + 1, 2)))
+    cost = WeightedNorm([1.0, 2.0], l1=1.0, alpha=0.1) + Action(0.3)
     x, u = rng.normal(size=(C, N, T + 1, 2)), rng.normal(size=(C, N, T, DU))
     raw, moved = cost.expand(x, u), chart.cost(cost.expand(x, u), x, u)
     np.testing.assert_allclose(moved.C, raw.C, atol=1e-12)

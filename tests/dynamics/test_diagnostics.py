@@ -4,14 +4,24 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_t
 
-from dynamics import FlatPrior, diagnose, error_along, fit_linear_gaussian, k_step_error, one_step_error, predictive
+from dynamics import (
+    FlatPrior,
+    diagnose,
+    error_along,
+    fit_linear_gaussian,
+    k_step_error,
+    one_step_error,
+    predictive,
+)
 from dynamics.diagnostics import condition_number, open_loop_error
 from lqr import InputError, LinearGaussianDynamics
 
 
 def doubling():
     """x' = 2 x + u + 1, for three steps."""
-    return LinearGaussianDynamics(np.tile([[2.0, 1.0]], (1, 3, 1, 1)), np.ones((1, 3, 1)), np.ones((1, 3, 1, 1)))
+    return LinearGaussianDynamics(
+        np.tile([[2.0, 1.0]], (1, 3, 1, 1)), np.ones((1, 3, 1)), np.ones((1, 3, 1, 1))
+    )
 
 
 def test_errors_by_hand():
@@ -27,13 +37,19 @@ def test_errors_by_hand():
 
 
 def test_the_error_along_a_trial_by_hand():
-    x = np.array([[0.0, 5.0], [1.0, 5.0], [3.0, 5.0], [8.0, 5.0]])[None]  # the second coordinate never changes
+    x = np.array([[0.0, 5.0], [1.0, 5.0], [3.0, 5.0], [8.0, 5.0]])[
+        None
+    ]  # the second coordinate never changes
     u = np.array([0.0, 1.0, 0.0]).reshape(1, 3, 1)
     F = np.zeros((1, 3, 2, 3))
     F[..., 0, 0], F[..., 0, 2], F[..., 1, 1] = 2.0, 1.0, 1.0
-    found = error_along(LinearGaussianDynamics(F, np.tile([1.0, 0.0], (1, 3, 1)), np.zeros((1, 3, 2, 2))), x, u)
+    found = error_along(
+        LinearGaussianDynamics(F, np.tile([1.0, 0.0], (1, 3, 1)), np.zeros((1, 3, 2, 2))), x, u
+    )
     change = np.sqrt((1 + 4 + 25) / 3)
-    np.testing.assert_allclose(found, np.array([[0.0, 1.0, 1.0]]) / change)  # predicts 1, 4, 7 where 1, 3, 8 came
+    np.testing.assert_allclose(
+        found, np.array([[0.0, 1.0, 1.0]]) / change
+    )  # predicts 1, 4, 7 where 1, 3, 8 came
 
 
 def test_each_step_ahead_is_predicted_by_its_own_model():
@@ -63,7 +79,10 @@ def test_a_fit_is_diagnosed():
     found = diagnose(fit, x, u, k=2)
     assert np.array_equal(found.data_samples, [[6, 6, 5]])
     np.testing.assert_allclose(found.prior_samples, 2.0)
-    assert (found.one_step, found.k_step) == (one_step_error(fit.dynamics, x, u), k_step_error(fit.dynamics, x, u, 2))
+    assert (found.one_step, found.k_step) == (
+        one_step_error(fit.dynamics, x, u),
+        k_step_error(fit.dynamics, x, u, 2),
+    )
     p, densities = predictive(fit.posterior, x[:, :, :-1], u), []
     for i in range(6):
         for t in range(3):
@@ -98,7 +117,9 @@ def random_models(rng, C=2, T=6, dx=2, du=1):
 def episodes(rng, lengths, C=2, T=6, dx=2, du=1):
     """Trials that end early; what stands after the end is no number."""
     N = len(lengths)
-    x, u, weight = rng.normal(size=(C, N, T + 1, dx)), rng.normal(size=(C, N, T, du)), np.zeros((C, N, T))
+    x = rng.normal(size=(C, N, T + 1, dx))
+    u = rng.normal(size=(C, N, T, du))
+    weight = np.zeros((C, N, T))
     for i, length in enumerate(lengths):
         x[:, i, length + 1 :], u[:, i, length:] = np.nan, np.nan
         weight[:, i, :length] = 1
@@ -136,7 +157,11 @@ def test_what_comes_after_an_episodes_end_does_not_change_the_diagnostics():
     found = diagnose(fit, x, u, 2, weight)
     other_x, other_u = np.where(np.isnan(x), 1e6, x), np.where(np.isnan(u), -1e6, u)
     again = diagnose(fit, other_x, other_u, 2, weight)
-    assert (found.log_likelihood, found.one_step, found.k_step) == (again.log_likelihood, again.one_step, again.k_step)
+    assert (found.log_likelihood, found.one_step, found.k_step) == (
+        again.log_likelihood,
+        again.one_step,
+        again.k_step,
+    )
     densities = []
     for c in range(2):
         for i, length in enumerate((3, 6, 2)):
@@ -170,7 +195,9 @@ def test_weights_and_trials_without_sense_are_refused(change, k, said):
 
 def test_the_open_loop_error_is_that_of_powers_of_the_models_matrix():
     rng = np.random.default_rng(0)
-    A, B, wrong = np.array([[0.9, 0.2], [-0.1, 0.8]]), np.array([[0.1], [0.5]]), np.array([[0.95, 0.2], [-0.1, 0.7]])
+    A = np.array([[0.9, 0.2], [-0.1, 0.8]])
+    B = np.array([[0.1], [0.5]])
+    wrong = np.array([[0.95, 0.2], [-0.1, 0.7]])
     N, T, K = 3, 12, 5
     u, x = rng.normal(size=(N, T, 1)), np.zeros((N, T + 1, 2))
     x[:, 0] = rng.normal(size=(N, 2)) * [1.0, 100.0]
@@ -186,10 +213,14 @@ def test_the_open_loop_error_is_that_of_powers_of_the_models_matrix():
         for i, n in enumerate(length):
             for t in range(n - k + 1):
                 guess = np.linalg.matrix_power(wrong, k) @ x[i, t]
-                guess = guess + sum(np.linalg.matrix_power(wrong, k - 1 - j) @ B @ u[i, t + j] for j in range(k))
+                guess = guess + sum(
+                    np.linalg.matrix_power(wrong, k - 1 - j) @ B @ u[i, t + j] for j in range(k)
+                )
                 gaps.append((guess - x[i, t + k]) / real.std(0))
                 still.append((x[i, t] - x[i, t + k]) / real.std(0))
-        np.testing.assert_allclose(found[:, k - 1], [np.sqrt(np.mean(np.square(a))) for a in (gaps, still)])
+        np.testing.assert_allclose(
+            found[:, k - 1], [np.sqrt(np.mean(np.square(a))) for a in (gaps, still)]
+        )
     exact = open_loop_error(lambda z, v: z @ A.T + v @ B.T, x, u, K, length)
     np.testing.assert_allclose(exact[0], 0.0, atol=1e-12)
 

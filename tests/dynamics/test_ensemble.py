@@ -1,4 +1,6 @@
-"""The probabilistic ensemble: noise that depends on the place, intervals of one and many steps, bounded variances."""
+"""The probabilistic ensemble: noise that depends on the place, intervals of one and many steps,
+bounded variances.
+"""
 
 import numpy as np
 import pytest
@@ -34,11 +36,15 @@ def test_each_member_tells_how_loud_it_is_where(trained):
     _, var = trained.members(x, np.zeros((4, 2)))
     found, wanted = np.sqrt(var).mean((0, 2)), noise(x)[:, 0]
     np.testing.assert_allclose(found[2:], wanted[2:], rtol=0.15)
-    np.testing.assert_allclose(found[:2], wanted[:2], rtol=0.4)  # what it has not learned of the mean is in there, too
+    np.testing.assert_allclose(
+        found[:2], wanted[:2], rtol=0.4
+    )  # what it has not learned of the mean is in there, too
 
 
 @pytest.mark.parametrize(("part", "side"), [("quiet", -1), ("loud", 1)])
-def test_intervals_cover_unseen_transitions_as_often_as_they_say_on_either_side(part, side, trained):
+def test_intervals_cover_unseen_transitions_as_often_as_they_say_on_either_side(
+    part, side, trained
+):
     rng = np.random.default_rng(1)
     x, u = rng.uniform(-2, 2, size=(4000, 2)), rng.uniform(-1, 1, size=(4000, 2))
     x[:, 0] = side * rng.uniform(0.8, 2.0, size=4000)
@@ -68,7 +74,9 @@ def test_trajectories_that_are_drawn_cover_unseen_episodes_over_the_horizon(way,
 def test_log_variances_stay_between_their_bounds_however_far_from_the_data(trained):
     for scale in (1.0, 1e2, 1e4):
         z = scale * np.random.default_rng(0).normal(size=(500, 4))
-        _, log = trained._heads(trained.params, torch.as_tensor(z, dtype=torch.float32).expand(5, -1, -1))
+        _, log = trained._heads(
+            trained.params, torch.as_tensor(z, dtype=torch.float32).expand(5, -1, -1)
+        )
         low, high = trained.params["low"], trained.params["high"]
         assert bool((log >= low).all())
         assert bool((log <= high + torch.nn.functional.softplus(low - high) + 1e-5).all())  # softly
@@ -77,7 +85,9 @@ def test_log_variances_stay_between_their_bounds_however_far_from_the_data(train
 
 
 def test_the_bootstrap_is_drawn_once_for_each_growth_of_the_data():
-    """A second fit to the same data draws nothing; members differ in the data that they see, and keep to it."""
+    """A second fit to the same data draws nothing; members differ in the data that they see, and
+    keep to it.
+    """
     rng = np.random.default_rng(3)
     x, u = rng.normal(size=(300, 2)), rng.normal(size=(300, 2))
     after = system(x, u, rng)

@@ -1,4 +1,6 @@
-"""A bounded history: up to its size nothing is lost, then the oldest rounds go, and nothing else changes."""
+"""A bounded history: up to its size nothing is lost, then the oldest rounds go, and nothing else
+changes.
+"""
 
 import numpy as np
 import pytest
@@ -26,7 +28,13 @@ def test_up_to_its_size_a_history_is_all_that_was_added():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "kept"), [([10, 15, 5, 6], [15, 5, 6]), ([10, 20, 40], [30]), ([20, 20, 20], [20]), ([1] * 50, [1] * 30)]
+    ("sizes", "kept"),
+    [
+        ([10, 15, 5, 6], [15, 5, 6]),
+        ([10, 20, 40], [30]),
+        ([20, 20, 20], [20]),
+        ([1] * 50, [1] * 30),
+    ],
 )
 def test_beyond_it_the_oldest_rounds_go(sizes, kept):
     history, gone = History(30), 0
@@ -34,7 +42,9 @@ def test_beyond_it_the_oldest_rounds_go(sizes, kept):
         gone += history.add(*one)
     assert history.sizes == kept
     assert history.total == sum(sizes)
-    np.testing.assert_array_equal(history.seen[0][:, 0], np.arange(sum(sizes) - sum(kept), sum(sizes)))
+    np.testing.assert_array_equal(
+        history.seen[0][:, 0], np.arange(sum(sizes) - sum(kept), sum(sizes))
+    )
     assert all(a.flags.c_contiguous for a in history.seen)
 
 

@@ -61,14 +61,17 @@ def test_the_prior_has_the_models_tangent_mean_and_noise_even_where_the_samples_
     rng = np.random.default_rng(0)
     prior = Linearised(Known())
     prior.update(*(data := transitions(rng, 200)))
-    x, u = np.repeat(rng.normal(size=(2, 4, 1, 2)), 3, 2), np.repeat(rng.normal(size=(2, 4, 1, 1)), 3, 2)
+    x = np.repeat(rng.normal(size=(2, 4, 1, 2)), 3, 2)
+    u = np.repeat(rng.normal(size=(2, 4, 1, 1)), 3, 2)
     guess = prior.at(x, u, x)
     mean, J, noise = Known().linearise(x[:, :, 0], u[:, :, 0])
     np.testing.assert_allclose(coefficients(guess), J - np.eye(2, 3), atol=1e-10)
     np.testing.assert_allclose(guess.mean[..., :3], np.concatenate([x, u], -1)[:, :, 0], atol=1e-12)
     np.testing.assert_allclose(guess.mean[..., 3:], mean - x[:, :, 0], atol=1e-12)
     cov = guess.Phi / guess.n0[..., None, None]
-    np.testing.assert_allclose(cov[..., :3, :3][0, 0], np.cov(np.hstack(data[:2]).T, bias=True), rtol=1e-4)
+    np.testing.assert_allclose(
+        cov[..., :3, :3][0, 0], np.cov(np.hstack(data[:2]).T, bias=True), rtol=1e-4
+    )
     explained = coefficients(guess) @ cov[..., :3, 3:]
     np.testing.assert_allclose(cov[..., 3:, 3:] - explained, noise, atol=1e-10)
     assert (guess.n0 == 1).all()
@@ -78,7 +81,8 @@ def test_two_samples_and_a_known_model_give_the_right_local_model():
     rng = np.random.default_rng(1)
     prior = Linearised(Known())
     prior.update(*transitions(rng, 200))
-    x, u = rng.normal(size=(3, 1, 6, 2)) + 0.01 * rng.normal(size=(3, 2, 6, 2)), rng.normal(size=(3, 2, 5, 1))
+    x = rng.normal(size=(3, 1, 6, 2)) + 0.01 * rng.normal(size=(3, 2, 6, 2))
+    u = rng.normal(size=(3, 2, 5, 1))
     for t in range(5):
         x[:, :, t + 1] = Known().linearise(x[:, :, t], u[:, :, t]).mean
     fit = fit_linear_gaussian(x, u, prior).dynamics
@@ -140,7 +144,11 @@ def test_the_model_learns_from_everything_so_far_with_numbers_of_its_own():
 
 @pytest.mark.parametrize(
     "model",
-    [Network(hidden=(8,), steps=40), Ensemble(hidden=(8,), steps=40), GaussianProcess(subset=30, inducing=40)],
+    [
+        Network(hidden=(8,), steps=40),
+        Ensemble(hidden=(8,), steps=40),
+        GaussianProcess(subset=30, inducing=40),
+    ],
     ids=lambda model: model.word,
 )
 def test_a_resumed_prior_is_an_uninterrupted_one(model, tmp_path):

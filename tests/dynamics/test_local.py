@@ -1,4 +1,6 @@
-"""Local models: recovered systems, the closed form of the regression, and data that are too few or degenerate."""
+"""Local models: recovered systems, the closed form of the regression, and data that are too few or
+degenerate.
+"""
 
 import numpy as np
 import pytest
@@ -20,18 +22,24 @@ from dynamics.local import MEAN_SHARE, STRENGTHS, with_share
 from lqr import InputError, NumericalError
 
 DX, DU, C, T = 3, 2, 2, 6
-WORDS = [word for word in PRIORS if word != "simulator"]  # that one needs a task, and is tested with its own
+WORDS = [
+    word for word in PRIORS if word != "simulator"
+]  # that one needs a task, and is tested with its own
 
 
 @pytest.fixture
 def brief(monkeypatch):
-    """Networks that are small and trained for a short time: for what does not depend on how well they learn."""
+    """Networks that are small and trained for a short time: for what does not depend on how well
+    they learn.
+    """
     monkeypatch.setitem(PRIORS, "nn", lambda: Linearised(Network(hidden=(16,), steps=60)))
     monkeypatch.setitem(PRIORS, "ensemble", lambda: Linearised(Ensemble(hidden=(16,), steps=60)))
 
 
 def system(rng, C=C, T=T, dx=DX, du=DU):
-    F = np.concatenate([np.eye(dx) + 0.2 * rng.normal(size=(C, T, dx, dx)), rng.normal(size=(C, T, dx, du))], -1)
+    F = np.concatenate(
+        [np.eye(dx) + 0.2 * rng.normal(size=(C, T, dx, dx)), rng.normal(size=(C, T, dx, du))], -1
+    )
     return F, rng.normal(size=(C, T, dx))
 
 
@@ -41,7 +49,11 @@ def simulate(rng, F, f, N, noise=0.01, du=DU):
     x[:, :, 0] = rng.normal(size=(C, N, dx))
     for t in range(T):
         xu = np.concatenate([x[:, :, t], u[:, :, t]], -1)
-        x[:, :, t + 1] = np.einsum("cij,cnj->cni", F[:, t], xu) + f[:, None, t] + noise * rng.normal(size=(C, N, dx))
+        x[:, :, t + 1] = (
+            np.einsum("cij,cnj->cni", F[:, t], xu)
+            + f[:, None, t]
+            + noise * rng.normal(size=(C, N, dx))
+        )
     return x, u
 
 
@@ -52,7 +64,11 @@ def learned(word, x, u):
 
 
 def flat(x, u):
-    return x[:, :, :-1].reshape(-1, x.shape[-1]), u.reshape(-1, u.shape[-1]), x[:, :, 1:].reshape(-1, x.shape[-1])
+    return (
+        x[:, :, :-1].reshape(-1, x.shape[-1]),
+        u.reshape(-1, u.shape[-1]),
+        x[:, :, 1:].reshape(-1, x.shape[-1]),
+    )
 
 
 def held_out_error(fit, x, u):
@@ -73,7 +89,9 @@ class Fixed:
     def at(self, x, u, xnext):
         lead, d = x.shape[:2], len(self.mean)
         one = np.ones(lead)
-        return NormalInverseWishart(np.tile(self.mean, (*lead, 1)), np.broadcast_to(self.cov, (*lead, d, d)), one, one)
+        return NormalInverseWishart(
+            np.tile(self.mean, (*lead, 1)), np.broadcast_to(self.cov, (*lead, d, d)), one, one
+        )
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -84,7 +102,9 @@ def test_a_known_linear_system_is_recovered_from_many_samples(word):
     fit = fit_linear_gaussian(x, u, learned(word, x, u))
     np.testing.assert_allclose(fit.dynamics.F, F, atol=0.03)
     np.testing.assert_allclose(fit.dynamics.f, f, atol=0.05)
-    np.testing.assert_allclose(fit.dynamics.cov, np.broadcast_to(0.05**2 * np.eye(DX), (C, T, DX, DX)), atol=7e-4)
+    np.testing.assert_allclose(
+        fit.dynamics.cov, np.broadcast_to(0.05**2 * np.eye(DX), (C, T, DX, DX)), atol=7e-4
+    )
 
 
 def test_with_a_prior_of_no_weight_the_fit_is_least_squares_with_an_intercept():
@@ -144,7 +164,9 @@ def test_the_evidence_is_that_of_the_next_states_alone_given_states_and_actions(
                 post = posterior(before, here.mean(0), gap.T @ gap, np.array(4.0))
                 total += log_evidence(regression(before, DX), regression(post, DX))
         totals.append(total / (C * T * 4))
-    assert fit_linear_gaussian(x, u, prior, strength=2.0, ridge=0.0).evidence == pytest.approx(max(totals))
+    assert fit_linear_gaussian(x, u, prior, strength=2.0, ridge=0.0).evidence == pytest.approx(
+        max(totals)
+    )
 
 
 def test_the_strength_that_is_taken_is_the_one_with_the_greatest_evidence():
@@ -179,7 +201,9 @@ def test_duplicated_and_constant_columns_do_no_harm(word):
     rng = np.random.default_rng(5)
     F, f = system(rng)
     x, u = simulate(rng, F, f, 20)
-    wide = np.concatenate([x, x[..., :1], np.full((*x.shape[:-1], 1), 3.0)], -1)  # x_3 = x_0, x_4 = 3
+    wide = np.concatenate(
+        [x, x[..., :1], np.full((*x.shape[:-1], 1), 3.0)], -1
+    )  # x_3 = x_0, x_4 = 3
     fit = fit_linear_gaussian(wide, u, learned(word, wide, u))
     assert all(np.isfinite(a).all() for a in fit.dynamics)
     xu = np.concatenate([wide[:, :, :-1], u], -1)
@@ -221,7 +245,10 @@ def test_a_weight_of_zero_is_the_same_as_leaving_the_sample_out(word):
 def test_samples_that_are_not_used_do_not_pull_the_mixture_elsewhere():
     rng = np.random.default_rng(13)
     F, f = system(rng)
-    x, u = (np.concatenate(a, 1) for a in zip(simulate(rng, F, f, 9), simulate(rng, -F, f, 9), strict=True))
+    x, u = (
+        np.concatenate(a, 1)
+        for a in zip(simulate(rng, F, f, 9), simulate(rng, -F, f, 9), strict=True)
+    )
     x[:, :9] += 40.0  # two regions with different dynamics, far apart; the other one is around zero
     prior = learned("gmm", x, u)
     assert len(prior.weights) > 1
@@ -256,10 +283,16 @@ def test_millimetres_instead_of_metres_do_not_change_the_prediction(word):
     others = fit_linear_gaussian(x * unit, u, learned(word, x * unit, u))
     assert others.strength == metres.strength
     into = np.concatenate([unit, np.ones(DU)])
-    near = 1e-2 if word in ("gp", "ensemble") else 1e-6  # these are found by an optimiser, to its tolerance
-    np.testing.assert_allclose(others.dynamics.F * into / unit[:, None], metres.dynamics.F, atol=near)
+    near = (
+        1e-2 if word in ("gp", "ensemble") else 1e-6
+    )  # these are found by an optimiser, to its tolerance
+    np.testing.assert_allclose(
+        others.dynamics.F * into / unit[:, None], metres.dynamics.F, atol=near
+    )
     np.testing.assert_allclose(others.dynamics.f / unit, metres.dynamics.f, atol=near)
-    np.testing.assert_allclose(others.dynamics.cov / np.outer(unit, unit), metres.dynamics.cov, atol=near)
+    np.testing.assert_allclose(
+        others.dynamics.cov / np.outer(unit, unit), metres.dynamics.cov, atol=near
+    )
 
 
 def true_prior(F, f, noise, spread=1.0):
@@ -267,7 +300,9 @@ def true_prior(F, f, noise, spread=1.0):
     n = F.shape[1]
     G = F.copy()
     G[:, :DX] -= np.eye(DX)
-    cov = np.block([[spread * np.eye(n), spread * G.T], [spread * G, spread * G @ G.T + noise**2 * np.eye(DX)]])
+    cov = np.block(
+        [[spread * np.eye(n), spread * G.T], [spread * G, spread * G @ G.T + noise**2 * np.eye(DX)]]
+    )
     return Fixed(np.concatenate([np.zeros(n), f]), cov)
 
 
@@ -280,7 +315,9 @@ def test_a_right_prior_wins_over_few_samples_and_a_wrong_one_is_overruled_by_man
 
     def fitted(N, prior):
         x, u = simulate(np.random.default_rng(N), *everywhere, N, noise=0.01)
-        return fit_linear_gaussian(x, u, prior or learned("flat", x, u))  # the strength is left to the evidence
+        return fit_linear_gaussian(
+            x, u, prior or learned("flat", x, u)
+        )  # the strength is left to the evidence
 
     def error(N, prior):
         return held_out_error(fitted(N, prior), *test)
@@ -385,7 +422,9 @@ def test_a_weight_between_zero_and_one_counts_as_a_share_of_a_sample():
     x, u = simulate(rng, *system(rng), 3, noise=0.3)
     d = 2 * DX + DU
     prior = Fixed(np.ones(d), np.eye(d))
-    twice = fit_linear_gaussian(*(np.concatenate([a, a], 1) for a in (x, u)), prior, np.full((C, 6, T), 0.1), 1.0)
+    twice = fit_linear_gaussian(
+        *(np.concatenate([a, a], 1) for a in (x, u)), prior, np.full((C, 6, T), 0.1), 1.0
+    )
     once = fit_linear_gaussian(x, u, prior, np.full((C, 3, T), 0.2), 1.0)
     for a, b in zip(once.dynamics, twice.dynamics, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-12)

@@ -1,4 +1,6 @@
-"""Manifolds: exponentials and logarithms that undo each other, derivatives against finite differences, two turns."""
+"""Manifolds: exponentials and logarithms that undo each other, derivatives against finite
+differences, two turns.
+"""
 
 import mujoco
 import numpy as np
@@ -29,7 +31,9 @@ def rotations(q):
 def numerical(f, x, manifold, h=1e-5):
     """Returns the derivative of f as x moves by tangent vectors."""
     steps = h * np.eye(manifold.dim)
-    return np.stack([(f(manifold.retract(x, e)) - f(manifold.retract(x, -e))) / (2 * h) for e in steps], -1)
+    return np.stack(
+        [(f(manifold.retract(x, e)) - f(manifold.retract(x, -e))) / (2 * h) for e in steps], -1
+    )
 
 
 def test_sizes_are_those_of_the_parts():
@@ -46,7 +50,10 @@ def test_the_exponential_undoes_the_logarithm():
 
 def test_the_logarithm_undoes_the_exponential_up_to_half_a_turn():
     rng = np.random.default_rng(1)
-    x0, d = states(rng, BODY, 200), rng.uniform(-1.7, 1.7, size=(200, BODY.dim))  # |rotation| < 1.7 sqrt 3 < pi
+    x0, d = (
+        states(rng, BODY, 200),
+        rng.uniform(-1.7, 1.7, size=(200, BODY.dim)),
+    )  # |rotation| < 1.7 sqrt 3 < pi
     np.testing.assert_allclose(BODY.difference(BODY.retract(x0, d), x0), d, atol=1e-9)
 
 
@@ -54,7 +61,9 @@ def test_an_angle_just_across_the_wrap_is_a_small_difference():
     angle = Manifold("angle", "real")
     np.testing.assert_allclose(angle.difference([-3.1, 5.0], [3.1, -5.0]), [2 * np.pi - 6.2, 10.0])
     np.testing.assert_allclose(angle.retract([3.1, 0.0], [0.1, 0.0]), [3.2 - 2 * np.pi, 0.0])
-    np.testing.assert_allclose(angle.difference([0.1 + 8 * np.pi, 0.0], [0.1, 0.0]), 0.0, atol=1e-12)
+    np.testing.assert_allclose(
+        angle.difference([0.1 + 8 * np.pi, 0.0], [0.1, 0.0]), 0.0, atol=1e-12
+    )
     assert np.abs(wrapped(np.linspace(-50, 50, 999))).max() <= np.pi + 1e-12
 
 
@@ -69,13 +78,19 @@ def test_a_quaternion_and_its_negative_are_the_same_orientation():
 def test_rotations_are_scipys_and_tangents_are_mujocos():
     rng = np.random.default_rng(3)
     q, p = states(rng, TURN, 50), states(rng, TURN, 50)
-    np.testing.assert_allclose(TURN.difference(q, p), (rotations(p).inv() * rotations(q)).as_rotvec(), atol=1e-9)
+    np.testing.assert_allclose(
+        TURN.difference(q, p), (rotations(p).inv() * rotations(q)).as_rotvec(), atol=1e-9
+    )
     d = rng.normal(size=(50, 3))
     turned = TURN.retract(p, d)
-    np.testing.assert_allclose((rotations(turned).inv() * rotations(p)).magnitude(), np.linalg.norm(d, axis=1) % 7)
+    np.testing.assert_allclose(
+        (rotations(turned).inv() * rotations(p)).magnitude(), np.linalg.norm(d, axis=1) % 7
+    )
     for i in range(50):
         mine = p[i].copy()
-        mujoco.mju_quatIntegrate(mine, d[i], 1.0)  # an angular velocity in the body's frame, for a second
+        mujoco.mju_quatIntegrate(
+            mine, d[i], 1.0
+        )  # an angular velocity in the body's frame, for a second
         np.testing.assert_allclose(turned[i], mine, atol=1e-12)
         there = np.zeros(3)
         mujoco.mju_subQuat(there, q[i], p[i])
@@ -110,10 +125,13 @@ def test_the_embedding_and_its_curvature_are_those_of_finite_differences():
 
 def test_unknown_parts_and_wrong_shapes_are_refused():
     with pytest.raises(
-        InputError, match="got the part 'euler'; expected at least one, each of real, angle, quaternion"
+        InputError,
+        match="got the part 'euler'; expected at least one, each of real, angle, quaternion",
     ):
         Manifold("real", "euler")
     with pytest.raises(InputError, match="got the part none"):
         Manifold()
-    with pytest.raises(InputError, match=r"got states of shape \(3,\); expected \(..., 4\) for quaternion"):
+    with pytest.raises(
+        InputError, match=r"got states of shape \(3,\); expected \(..., 4\) for quaternion"
+    ):
         TURN.difference(np.zeros(3), TURN.zero)

@@ -4,11 +4,21 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from dynamics.priors.em import Mixture, features, fit_mixture, log_densities, maximise, responsibilities, start
+from dynamics.priors.em import (
+    Mixture,
+    features,
+    fit_mixture,
+    log_densities,
+    maximise,
+    responsibilities,
+    start,
+)
 
 
 def points(rng, M=400, d=4, K=3):
-    return 3 * rng.normal(size=(K, d))[rng.integers(K, size=M)] + rng.normal(size=(M, d)) @ rng.normal(size=(d, d))
+    return 3 * rng.normal(size=(K, d))[rng.integers(K, size=M)] + rng.normal(
+        size=(M, d)
+    ) @ rng.normal(size=(d, d))
 
 
 def begun(z, K, floor=1e-6):

@@ -49,9 +49,13 @@ def test_the_mean_and_the_jacobian_alone_are_those_told_with_the_uncertainty(wor
     model, (x, u, _) = fitted(word, bent(rng, 300)), bent(rng, 40)
     model.save(tmp_path / "model")
     for one in (model, SMALL[word].func.load(tmp_path / "model")):
-        np.testing.assert_allclose(one.mean(x, u), model.predict(x, u).mean, rtol=0, atol=1e-6)  # single precision
+        np.testing.assert_allclose(
+            one.mean(x, u), model.predict(x, u).mean, rtol=0, atol=1e-6
+        )  # single precision
         np.testing.assert_allclose(one.jacobian(x, u), model.linearise(x, u).jacobian, atol=1e-7)
-    model.fit(*bent(np.random.default_rng(5), 300), rng)  # what was kept of the last fit is not used again
+    model.fit(
+        *bent(np.random.default_rng(5), 300), rng
+    )  # what was kept of the last fit is not used again
     np.testing.assert_allclose(model.mean(x, u), model.predict(x, u).mean, rtol=0, atol=1e-6)
 
 
@@ -87,7 +91,9 @@ def test_leading_axes_are_independent_questions(word):
     assert tangent.jacobian.shape == (6, DX, DX + DU)
     for lead in ((2, 3), (6, 1), (1, 2, 3)):
         shaped = x.reshape(*lead, DX), u.reshape(*lead, DU)
-        for a, b in zip((*model.predict(*shaped), *model.linearise(*shaped)), (*flat, *tangent), strict=True):
+        for a, b in zip(
+            (*model.predict(*shaped), *model.linearise(*shaped)), (*flat, *tangent), strict=True
+        ):
             assert a.shape == (*lead, *b.shape[1:])
             np.testing.assert_allclose(a.reshape(b.shape), b, atol=1e-5)
         assert model.sample(*shaped, rng).shape == (*lead, DX)
@@ -116,7 +122,9 @@ def test_samples_have_the_predicted_moments(word):
     draws, (mean, cov) = model.sample(x, u, rng), model.predict(x[0], u[0])
     std = np.sqrt(np.diag(cov))
     np.testing.assert_allclose(draws.mean(0), mean, atol=0.03 * std.max())
-    np.testing.assert_allclose(np.cov(draws.T) / std / std[:, None], cov / std / std[:, None], atol=0.04)
+    np.testing.assert_allclose(
+        np.cov(draws.T) / std / std[:, None], cov / std / std[:, None], atol=0.04
+    )
 
 
 @pytest.mark.parametrize("word", MODELS)
@@ -179,7 +187,9 @@ def test_a_handful_of_transitions_is_enough_to_begin(word, M):
 def test_constant_and_duplicated_columns_do_no_harm(word):
     rng = np.random.default_rng(14)
     x, u, xnext = linear(rng, 200)
-    x, xnext = (np.column_stack([a, a[:, 1], np.full(200, 0.3)]) for a in (x, xnext))  # one twice, one constant
+    x, xnext = (
+        np.column_stack([a, a[:, 1], np.full(200, 0.3)]) for a in (x, xnext)
+    )  # one twice, one constant
     u = np.column_stack([u, np.zeros(200)])
     model = fitted(word, (x, u, xnext))
     mean, jacobian, noise = model.linearise(x, u)
@@ -210,7 +220,11 @@ def test_what_a_model_cannot_use_is_refused(word):
 
 
 def test_settings_without_sense_are_refused():
-    for make in (partial(Network, hidden=()), partial(Ensemble, members=0), partial(GaussianProcess, inducing=0)):
+    for make in (
+        partial(Network, hidden=()),
+        partial(Ensemble, members=0),
+        partial(GaussianProcess, inducing=0),
+    ):
         with pytest.raises(InputError, match="expected"):
             make()
 
@@ -221,11 +235,15 @@ def test_a_blow_does_not_bend_the_model_elsewhere(word):
     x, u, xnext = linear(rng, 600, noise=0.001)
     xnext[::150] += 100.0
     x_test, u_test, wanted = linear(rng, 100, noise=0.0)
-    np.testing.assert_allclose(fitted(word, (x, u, xnext)).predict(x_test, u_test).mean, wanted, atol=0.05)
+    np.testing.assert_allclose(
+        fitted(word, (x, u, xnext)).predict(x_test, u_test).mean, wanted, atol=0.05
+    )
 
 
 def test_blows_too_frequent_to_be_left_out_do_not_keep_an_ensemble_from_learning():
-    """Held out among the others, they would outweigh by a Gaussian's likelihood all that is learned."""
+    """Held out among the others, they would outweigh by a Gaussian's likelihood all that is
+    learned.
+    """
     rng = np.random.default_rng(16)
     x, u, xnext = bent(rng, 400, noise=0.0)
     blows = rng.choice(400, 16, replace=False)
@@ -240,7 +258,9 @@ def test_blows_too_frequent_to_be_left_out_do_not_keep_an_ensemble_from_learning
 
 @pytest.mark.parametrize("make", [Network, Ensemble])
 def test_an_object_that_is_seldom_pushed_is_known_to_move_where_outliers_are_kept(make, tmp_path):
-    """Of 1000 transitions 16 have an action of size 1, which moves the object by 1 whatever its sign."""
+    """Of 1000 transitions 16 have an action of size 1, which moves the object by 1 whatever its
+    sign.
+    """
     rng = np.random.default_rng(18)
     x, u = rng.random((1000, 2)), np.zeros((1000, 1))
     u[rng.choice(1000, 16, replace=False), 0] = np.repeat([-1.0, 1.0], 8)
@@ -249,7 +269,10 @@ def test_an_object_that_is_seldom_pushed_is_known_to_move_where_outliers_are_kep
     for screen in (True, False):
         model = make(steps=500, screen=screen)
         model.fit(x, u, xnext, np.random.default_rng(0))
-        moves[screen] = [model.predict(x[:1], np.array([[push]])).mean[0, 1] - x[0, 1] for push in (-1.0, 0.0, 1.0)]
+        moves[screen] = [
+            model.predict(x[:1], np.array([[push]])).mean[0, 1] - x[0, 1]
+            for push in (-1.0, 0.0, 1.0)
+        ]
     np.testing.assert_allclose(moves[True], 0.0, atol=0.05)
     np.testing.assert_allclose(moves[False], [1.0, 0.0, 1.0], atol=0.15)
     model.save(tmp_path / "kept")
@@ -307,10 +330,13 @@ def test_the_ensembles_moments_are_those_of_its_members(trained):
         cov = np.cov(mean[:, i].T, bias=True) + np.diag(var[:, i].mean(0))
         np.testing.assert_allclose(total.cov[i], cov, atol=1e-12)
     tangents = trained["ensemble"].tangents(x, u)
-    np.testing.assert_allclose(trained["ensemble"].linearise(x, u).jacobian, tangents.mean(0), atol=1e-12)
+    np.testing.assert_allclose(
+        trained["ensemble"].linearise(x, u).jacobian, tangents.mean(0), atol=1e-12
+    )
     z, h = np.concatenate([x, u], 1), 1e-2
     up, down = (
-        trained["ensemble"].members(w[:, :DX], w[:, DX:])[0] for w in (z + h * np.eye(5)[1], z - h * np.eye(5)[1])
+        trained["ensemble"].members(w[:, :DX], w[:, DX:])[0]
+        for w in (z + h * np.eye(5)[1], z - h * np.eye(5)[1])
     )
     np.testing.assert_allclose(tangents[..., 1], (up - down) / (2 * h), atol=1e-2)
 
@@ -340,25 +366,35 @@ def test_where_all_transitions_are_inducing_the_process_is_scikit_learns():
     model = fitted("gp", (x, u, xnext))
     mean, cov = model.predict(x_test, u_test)
     units = model.units
-    z, test = ((np.concatenate(a, 1) - units.centre) * units.rate for a in ((x, u), (x_test, u_test)))
+    z, test = (
+        (np.concatenate(a, 1) - units.centre) * units.rate for a in ((x, u), (x_test, u_test))
+    )
     for i, theta in enumerate(np.exp(model.theta)):
-        kernel = ConstantKernel(theta[0]) * RBF(theta[1:6]) + ConstantKernel(theta[6]) * DotProduct(0.0, "fixed")
+        kernel = ConstantKernel(theta[0]) * RBF(theta[1:6]) + ConstantKernel(theta[6]) * DotProduct(
+            0.0, "fixed"
+        )
         exact = GaussianProcessRegressor(kernel + WhiteKernel(theta[7]), optimizer=None)
         exact.fit(z, (xnext - x - units.change)[:, i] / units.spread[i])
         wanted, std = exact.predict(test, return_std=True)
-        np.testing.assert_allclose(mean[:, i], x_test[:, i] + units.change[i] + units.spread[i] * wanted, atol=1e-5)
+        np.testing.assert_allclose(
+            mean[:, i], x_test[:, i] + units.change[i] + units.spread[i] * wanted, atol=1e-5
+        )
         np.testing.assert_allclose(np.sqrt(cov[:, i, i]), units.spread[i] * std, rtol=1e-3)
 
 
 def test_the_sparse_posterior_is_that_of_the_projected_process():
-    """Dense algebra of Quinonero-Candela & Rasmussen (2005), equations 20a and 20b, with test variance added."""
+    """Dense algebra of Quinonero-Candela & Rasmussen (2005), equations 20a and 20b, with test
+    variance added.
+    """
     rng = np.random.default_rng(25)
     (x, u, xnext), (x_test, u_test, _) = bent(rng, 150), bent(rng, 20)
     model = fitted("gp", (x, u, xnext), inducing=25)
     assert model.points.shape == (25, DX + DU)
     mean, cov = model.predict(x_test, u_test)
     units = model.units
-    z, test = ((np.concatenate(a, 1) - units.centre) * units.rate for a in ((x, u), (x_test, u_test)))
+    z, test = (
+        (np.concatenate(a, 1) - units.centre) * units.rate for a in ((x, u), (x_test, u_test))
+    )
     for i, theta in enumerate(np.exp(model.theta)):
 
         def kernel(a, b, theta=theta):
@@ -370,7 +406,9 @@ def test_the_sparse_posterior_is_that_of_the_projected_process():
         Q, Qs = (kernel(a, model.points) @ P @ kernel(model.points, z) for a in (z, test))
         gain = np.linalg.solve(Q + theta[7] * np.eye(150), Qs.T).T
         y = (xnext - x - units.change)[:, i] / units.spread[i]
-        np.testing.assert_allclose(mean[:, i], x_test[:, i] + units.change[i] + units.spread[i] * gain @ y, atol=1e-3)
+        np.testing.assert_allclose(
+            mean[:, i], x_test[:, i] + units.change[i] + units.spread[i] * gain @ y, atol=1e-3
+        )
         var = np.diag(kernel(test, test)) - (gain * Qs).sum(1) + theta[7]
         np.testing.assert_allclose(cov[:, i, i], units.spread[i] ** 2 * var, rtol=1e-2)
 

@@ -21,8 +21,14 @@ def test_the_posterior_is_the_closed_form_written_out():
     prior, z = random_prior(rng, 3), rng.normal(size=(5, 3))
     post = updated(prior, z)
     np.testing.assert_allclose(post.mean, (0.7 * prior.mean + z.sum(0)) / 5.7)
-    # all pseudo-samples and samples as one quadratic form: Phi + sum z z' + m mu mu' = Phi_n + m_n mu_n mu_n'
-    total = prior.Phi + z.T @ z + 0.7 * np.outer(prior.mean, prior.mean) - 5.7 * np.outer(post.mean, post.mean)
+    # all pseudo-samples and samples as one quadratic form: Phi + sum z z' + m mu mu' = Phi_n + m_n
+    # mu_n mu_n'
+    total = (
+        prior.Phi
+        + z.T @ z
+        + 0.7 * np.outer(prior.mean, prior.mean)
+        - 5.7 * np.outer(post.mean, post.mean)
+    )
     np.testing.assert_allclose(post.Phi, total, atol=1e-12)
     assert (post.m, post.n0) == (pytest.approx(5.7), pytest.approx(7.5))
 

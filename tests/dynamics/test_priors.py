@@ -1,4 +1,6 @@
-"""The prior global models: one contract for every word, then the mixture's and the flat prior's own promises."""
+"""The prior global models: one contract for every word, then the mixture's and the flat prior's own
+promises.
+"""
 
 from copy import deepcopy
 
@@ -33,7 +35,9 @@ D = 2 * DX + DU
 def transitions(rng, M):
     """A pendulum-like map, so that one Gaussian is not enough."""
     x, u = rng.uniform(-3, 3, size=(M, DX)), rng.normal(size=(M, DU))
-    change = 0.1 * np.column_stack([x[:, 1], np.sin(2 * x[:, 0]) + u[:, 0]]) + 0.01 * rng.normal(size=(M, DX))
+    change = 0.1 * np.column_stack([x[:, 1], np.sin(2 * x[:, 0]) + u[:, 0]]) + 0.01 * rng.normal(
+        size=(M, DX)
+    )
     return x, u, x + change
 
 
@@ -142,7 +146,11 @@ def test_transitions_of_another_size_are_refused(word):
 
 @pytest.mark.parametrize(
     ("thing", "said"),
-    [(3, "without update, at"), (FlatPrior, "a class"), (Network(), r"Linearised\(model\) makes a prior of a model")],
+    [
+        (3, "without update, at"),
+        (FlatPrior, "a class"),
+        (Network(), r"Linearised\(model\) makes a prior of a model"),
+    ],
 )
 def test_an_object_that_is_no_prior_is_refused(thing, said):
     with pytest.raises(InputError, match=said):
@@ -155,13 +163,17 @@ def test_every_word_makes_a_new_prior_each_time():
 
 
 def planted(rng, M, centres):
-    """Well-separated clusters of [x; u; x' - x], as transitions, and which cluster each belongs to."""
+    """Well-separated clusters of [x; u; x' - x], as transitions, and which cluster each belongs
+    to.
+    """
     which = rng.integers(len(centres), size=M)
     z = centres[which] + 0.3 * rng.normal(size=(M, D))
     return (z[:, :DX], z[:, DX : DX + DU], z[:, :DX] + z[:, DX + DU :]), which
 
 
-CENTRES = 8.0 * np.array([[1, 0, 0, 0, 1], [-1, 1, 0, 0, 0], [0, 0, 1, -1, 0], [0, -1, -1, 0, -1], [1, 1, -1, 1, 0]])
+CENTRES = 8.0 * np.array(
+    [[1, 0, 0, 0, 1], [-1, 1, 0, 0, 0], [0, 0, 1, -1, 0], [0, -1, -1, 0, -1], [1, 1, -1, 1, 0]]
+)
 
 
 def test_planted_clusters_are_found_again():
@@ -192,14 +204,21 @@ def test_the_prior_of_a_step_has_the_moments_of_the_mixture_weighed_by_its_sampl
     from scipy.stats import multivariate_normal
 
     density = np.stack(
-        [w * multivariate_normal(m, S).pdf(z) for w, m, S in zip(prior.weights, means, covs, strict=True)], -1
+        [
+            w * multivariate_normal(m, S).pdf(z)
+            for w, m, S in zip(prior.weights, means, covs, strict=True)
+        ],
+        -1,
     )
     weight = (density / density.sum(-1, keepdims=True)).mean(2)
     for c in range(2):
         for t in range(3):
             counts = rng.multinomial(400_000, weight[c, t])
             draws = np.concatenate(
-                [rng.multivariate_normal(m, S, size=n) for m, S, n in zip(means, covs, counts, strict=True)]
+                [
+                    rng.multivariate_normal(m, S, size=n)
+                    for m, S, n in zip(means, covs, counts, strict=True)
+                ]
             )
             np.testing.assert_allclose(guess.mean[c, t], draws.mean(0), atol=0.02)
             np.testing.assert_allclose(guess.Phi[c, t] / guess.n0[c, t], np.cov(draws.T), atol=0.03)
@@ -212,8 +231,12 @@ def test_the_log_likelihood_is_that_of_the_mixture_in_the_units_given():
     prior = GaussianMixturePrior()
     prior.update(*data)
     z = np.concatenate([data[0], data[1], data[2] - data[0]], -1)
-    means, covs = prior.centre + prior.scale * prior.means, prior.covs * prior.scale[:, None] * prior.scale
-    density = sum(w * multivariate_normal(m, S).pdf(z) for w, m, S in zip(prior.weights, means, covs, strict=True))
+    means = prior.centre + prior.scale * prior.means
+    covs = prior.covs * prior.scale[:, None] * prior.scale
+    density = sum(
+        w * multivariate_normal(m, S).pdf(z)
+        for w, m, S in zip(prior.weights, means, covs, strict=True)
+    )
     assert prior.log_likelihood(*data) == pytest.approx(np.log(density).mean())
 
 
@@ -231,7 +254,9 @@ def test_what_was_not_seen_is_nearly_as_probable_as_what_was(M):
     prior = GaussianMixturePrior()
     prior.update(*(seen := transitions(rng, M)))
     gap = prior.log_likelihood(*seen) - prior.log_likelihood(*transitions(rng, 3000))
-    assert gap < 1.5  # nats, of five coordinates; twenty clusters of 150 points would exceed it many times
+    assert (
+        gap < 1.5
+    )  # nats, of five coordinates; twenty clusters of 150 points would exceed it many times
 
 
 def test_the_mixture_explains_more_than_one_gaussian_where_the_world_bends():
@@ -257,7 +282,9 @@ def test_an_update_keeps_the_mixture_in_the_units_of_the_world():
     prior = GaussianMixturePrior(em_steps=1)
     prior.update(*planted(rng, 1000, CENTRES + 50.0)[0])
     K = len(prior.weights)
-    prior.update(*planted(rng, 400, CENTRES[:1] + 150.0)[0])  # a warm start, with another centre and scale
+    prior.update(
+        *planted(rng, 400, CENTRES[:1] + 150.0)[0]
+    )  # a warm start, with another centre and scale
     assert len(prior.weights) == K
     means = prior.centre + prior.scale * prior.means
     kept = [np.abs(means - centre).max(1).min() < 0.5 for centre in CENTRES + 50.0]
@@ -268,7 +295,9 @@ def test_a_mixture_is_not_refitted_to_death_by_one_far_transition():
     rng = np.random.default_rng(13)
     x, u, xnext = transitions(rng, 500)
     prior = GaussianMixturePrior()
-    prior.update(np.vstack([x, [[1e4, 1e4]]]), np.vstack([u, [[0.0]]]), np.vstack([xnext, [[1e4, 1e4]]]))
+    prior.update(
+        np.vstack([x, [[1e4, 1e4]]]), np.vstack([u, [[0.0]]]), np.vstack([xnext, [[1e4, 1e4]]])
+    )
     guess = at(prior, x, u, xnext)
     assert np.isfinite(guess.Phi).all()
     assert np.linalg.eigvalsh(guess.Phi).min() > 0
@@ -283,7 +312,9 @@ def test_the_flat_prior_is_the_running_mean_and_variance_without_correlations():
     z = np.concatenate([x, u, xnext - x], -1)
     guess = at(prior, x, u, xnext)
     np.testing.assert_allclose(guess.mean, np.broadcast_to(z.mean(0), (2, 3, D)), atol=1e-12)
-    np.testing.assert_allclose(guess.Phi, np.broadcast_to(np.diag(z.var(0)), (2, 3, D, D)), atol=1e-10)
+    np.testing.assert_allclose(
+        guess.Phi, np.broadcast_to(np.diag(z.var(0)), (2, 3, D, D)), atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
@@ -300,7 +331,9 @@ def test_the_flat_prior_knows_no_units_and_sees_a_small_spread_far_from_zero(uni
 
 
 def test_the_mixture_predicts_better_than_the_flat_prior_from_five_samples():
-    """A linear system, dims (6, 2), T 50, noise 0.01, 20 trajectories of history: the reference reached 0.028."""
+    """A linear system, dims (6, 2), T 50, noise 0.01, 20 trajectories of history: the reference
+    reached 0.028.
+    """
     rng = np.random.default_rng(15)
     dx, du, T, N = 6, 2, 50, 5
     A = np.eye(dx) + 0.1 * rng.normal(size=(dx, dx))
@@ -311,7 +344,9 @@ def test_the_mixture_predicts_better_than_the_flat_prior_from_five_samples():
         x, u = np.zeros((1, count, T + 1, dx)), rng.normal(size=(1, count, T, du))
         x[:, :, 0] = 0.1 * rng.normal(size=(1, count, dx))
         for t in range(T):
-            x[:, :, t + 1] = x[:, :, t] @ A.T + u[:, :, t] @ B.T + 0.01 * rng.normal(size=(1, count, dx))
+            x[:, :, t + 1] = (
+                x[:, :, t] @ A.T + u[:, :, t] @ B.T + 0.01 * rng.normal(size=(1, count, dx))
+            )
         return x, u
 
     history, (x, u), (x_test, u_test) = simulate(20), simulate(N), simulate(50)
@@ -319,7 +354,9 @@ def test_the_mixture_predicts_better_than_the_flat_prior_from_five_samples():
     for word in ("flat", "gmm"):
         prior = make_prior(word)
         for hx, hu in (history, (x, u)):
-            prior.update(hx[:, :, :-1].reshape(-1, dx), hu.reshape(-1, du), hx[:, :, 1:].reshape(-1, dx))
+            prior.update(
+                hx[:, :, :-1].reshape(-1, dx), hu.reshape(-1, du), hx[:, :, 1:].reshape(-1, dx)
+            )
         fit = fit_linear_gaussian(x, u, prior).dynamics
         xu = np.concatenate([x_test[:, :, :-1], u_test], -1)
         guess = np.einsum("ctij,cntj->cnti", fit.F, xu) + fit.f[:, None]

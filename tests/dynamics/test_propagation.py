@@ -1,4 +1,6 @@
-"""Propagation of uncertainty through an ensemble of linear members, against the moments in closed form."""
+"""Propagation of uncertainty through an ensemble of linear members, against the moments in closed
+form.
+"""
 
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ from dynamics import Ensemble, GaussianProcess, propagate
 from dynamics.base import Units
 from lqr import InputError
 
-A = np.array([0.95, 0.7, 1.1, 0.9, 1.0])  # member e: x' = A_e x + B_e u + noise of standard deviation S_e
+A = np.array(
+    [0.95, 0.7, 1.1, 0.9, 1.0]
+)  # member e: x' = A_e x + B_e u + noise of standard deviation S_e
 B = np.array([0.5, 0.3, 0.4, 0.6, 0.2])
 S = np.array([0.05, 0.3, 0.1, 0.2, 0.15])
 X0, H, COUNT = 1.3, 6, 40_000
@@ -17,18 +21,32 @@ U = np.random.default_rng(1).normal(size=(1, H, 1))
 
 @pytest.fixture
 def linear():
-    """An ensemble whose hidden layers are silent, so that its members are the linear systems above."""
+    """An ensemble whose hidden layers are silent, so that its members are the linear systems
+    above.
+    """
     model = Ensemble(hidden=(2,))
-    model.units = Units(np.array([0.4, -0.2]), np.array([2.0, 0.5]), np.array([0.1]), np.array([0.7]))
+    model.units = Units(
+        np.array([0.4, -0.2]), np.array([2.0, 0.5]), np.array([0.1]), np.array([0.7])
+    )
     rate, spread = model.units.rate, 0.7
-    a = np.stack([(A - 1) / rate[0], B / rate[1]], -1)[..., None] / spread  # (E, 2, 1), in standard units
+    a = (
+        np.stack([(A - 1) / rate[0], B / rate[1]], -1)[..., None] / spread
+    )  # (E, 2, 1), in standard units
     # change = (A - 1) x + B u, hence the offset of the last layer
     offset = ((A - 1) * 0.4 + B * -0.2 - 0.1) / spread
     log = np.log((S / spread) ** 2)
     bias = np.stack([offset, log], -1)[:, None]
-    params = {"A": a, "W0": np.zeros((5, 2, 2)), "b0": np.zeros((5, 1, 2)), "W1": np.zeros((5, 2, 2)), "b1": bias}
+    params = {
+        "A": a,
+        "W0": np.zeros((5, 2, 2)),
+        "b0": np.zeros((5, 1, 2)),
+        "W1": np.zeros((5, 2, 2)),
+        "b1": bias,
+    }
     params |= {"high": np.full((5, 1, 1), 20.0), "low": np.full((5, 1, 1), -30.0)}
-    model.params = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in params.items()}
+    model.params = {
+        name: torch.as_tensor(value, dtype=torch.float32) for name, value in params.items()
+    }
     return model
 
 
@@ -73,7 +91,9 @@ def test_a_new_member_in_each_step_gives_the_switching_system(linear):
     mean, var = switching()
     np.testing.assert_allclose(X.mean(0), mean, atol=0.02)
     np.testing.assert_allclose(X.var(0)[1:], var[1:], rtol=0.04)
-    change = X[:, 1:] - X[:, :-1]  # particles stay themselves: steps are small beside the spread over the horizon
+    change = (
+        X[:, 1:] - X[:, :-1]
+    )  # particles stay themselves: steps are small beside the spread over the horizon
     assert np.corrcoef(X[:, -2], X[:, -1])[0, 1] > 0.8
     assert change.var(0).max() < var[-1]
 

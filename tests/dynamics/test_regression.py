@@ -1,4 +1,6 @@
-"""The regression's posterior, evidence and predictive against sampling, Student-t densities and the closed form."""
+"""The regression's posterior, evidence and predictive against sampling, Student-t densities and the
+closed form.
+"""
 
 import numpy as np
 import pytest
@@ -39,13 +41,17 @@ def test_the_posterior_is_ridge_regression_with_an_intercept():
     n0, m, X = 2.0, 0.5, rng.normal(size=(6, N_XU))
     cov, mean = np.eye(D), np.zeros(D)  # no correlation: the prior says that x stays
     z = np.concatenate([X, rng.normal(size=(6, DX))], 1)
-    post = regression(updated(NormalInverseWishart(mean, n0 * cov, np.array(m), np.array(n0)), z), DX)
+    post = regression(
+        updated(NormalInverseWishart(mean, n0 * cov, np.array(m), np.array(n0)), z), DX
+    )
     phi, K = np.concatenate([X, np.ones((6, 1))], 1), np.diag([n0] * N_XU + [m])
     theta = np.linalg.solve(phi.T @ phi + K, phi.T @ z[:, N_XU:]).T
     np.testing.assert_allclose(post.F, theta[:, :N_XU] + np.eye(DX, N_XU), atol=1e-12)
     np.testing.assert_allclose(post.f, theta[:, N_XU], atol=1e-12)
     residual = z[:, N_XU:] - phi @ theta.T
-    np.testing.assert_allclose(post.Psi, n0 * np.eye(DX) + residual.T @ residual + theta @ K @ theta.T, atol=1e-12)
+    np.testing.assert_allclose(
+        post.Psi, n0 * np.eye(DX) + residual.T @ residual + theta @ K @ theta.T, atol=1e-12
+    )
     assert post.nu == n0 + 6 + DX + 1
 
 
@@ -53,7 +59,9 @@ def test_the_expected_covariance_is_the_conditional_one():
     rng = np.random.default_rng(1)
     p = joint(rng)
     cov = p.Phi / p.n0
-    conditional = cov[N_XU:, N_XU:] - cov[N_XU:, :N_XU] @ np.linalg.solve(cov[:N_XU, :N_XU], cov[:N_XU, N_XU:])
+    conditional = cov[N_XU:, N_XU:] - cov[N_XU:, :N_XU] @ np.linalg.solve(
+        cov[:N_XU, :N_XU], cov[:N_XU, N_XU:]
+    )
     np.testing.assert_allclose(expected(regression(p, DX)).cov, conditional, atol=1e-12)
 
 
@@ -92,11 +100,15 @@ def test_draws_have_the_moments_of_the_distribution():
     peer = invwishart(df=float(post.nu), scale=post.Psi).rvs(100_000, random_state=rng)
     np.testing.assert_allclose(systems.cov.std(0), peer.std(0), rtol=0.1)
     spread = (systems.F - mean.F).reshape(-1, DX * N_XU)
-    np.testing.assert_allclose(np.cov(spread.T), np.kron(mean.cov, np.linalg.inv(post.S)), atol=0.02)
+    np.testing.assert_allclose(
+        np.cov(spread.T), np.kron(mean.cov, np.linalg.inv(post.S)), atol=0.02
+    )
 
 
 def test_the_ranks_of_the_truth_among_posterior_draws_are_uniform():
-    """Simulation-based calibration (Talts et al. 2018): a system from the prior, data from it, draws given the data."""
+    """Simulation-based calibration (Talts et al. 2018): a system from the prior, data from it,
+    draws given the data.
+    """
     rng, repeats, draws = np.random.default_rng(5), 600, 19
     prior = joint(rng, m=0.5, n0=4.0)
     weights = rng.normal(size=DX * N_XU), rng.normal(size=DX)
@@ -112,7 +124,9 @@ def test_the_ranks_of_the_truth_among_posterior_draws_are_uniform():
         def measures(s):
             F, f, cov = s
             last = np.log(np.linalg.det(cov))
-            return np.stack([F.reshape(*F.shape[:-2], -1) @ weights[0], f @ weights[1], F[..., 0, 2], last], -1)
+            return np.stack(
+                [F.reshape(*F.shape[:-2], -1) @ weights[0], f @ weights[1], F[..., 0, 2], last], -1
+            )
 
         ranks.append((measures(guesses) < measures(truth)).sum(0))
     for column in np.array(ranks).T:

@@ -1,4 +1,6 @@
-"""The simulator as a prior: its tangent, what it says of its own errors, and its parameters found from data."""
+"""The simulator as a prior: its tangent, what it says of its own errors, and its parameters found
+from data.
+"""
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ ALL = HALF | {"rotor inertia": 0.5, "damping": 0.5}
 
 
 class Spring:
-    """x = [place, speed] of a mass on a spring, pushed: parameters are its stiffness 4, its friction 0.5, nothing."""
+    """x = [place, speed] of a mass on a spring, pushed: parameters are its stiffness 4, its
+    friction 0.5, nothing.
+    """
 
     dt, dx, du = 0.05, 2, 1
 
@@ -51,23 +55,32 @@ def test_the_prior_is_the_simulators_tangent_at_the_mean_of_the_samples():
     guess = prior.at(x, u, xnext)
     at, push = x.mean(2), u.mean(2)
     G = np.zeros((2, 3, 2, 3))
-    G[..., 0, 1], G[..., 1, 0], G[..., 1, 1], G[..., 1, 2] = 0.05, -0.2 * np.cos(at[..., 0]), -0.025, 0.05
+    G[..., 0, 1] = 0.05
+    G[..., 1, 0] = -0.2 * np.cos(at[..., 0])
+    G[..., 1, 1] = -0.025
+    G[..., 1, 2] = 0.05
     cov = guess.Phi / guess.n0[..., None, None]
     slope = np.swapaxes(np.linalg.solve(cov[..., :3, :3], cov[..., :3, 3:]), -1, -2)
     np.testing.assert_allclose(slope, G, atol=1e-6)
     change = Spring()(at.reshape(-1, 2), push.reshape(-1, 1), np.ones((6, 3))).reshape(2, 3, 2) - at
     np.testing.assert_allclose(guess.mean, np.concatenate([at, push, change], -1), atol=1e-9)
     spread = np.cov(np.hstack(seen[:2]).T, bias=True)
-    np.testing.assert_allclose(cov[..., :3, :3], np.broadcast_to(spread, (2, 3, 3, 3)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        cov[..., :3, :3], np.broadcast_to(spread, (2, 3, 3, 3)), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_parameters_are_recovered_and_those_without_effect_stay():
     prior = learned(Spring((0.5, 1.5)), data(np.random.default_rng(1)))
-    assert prior.model.factors == pytest.approx({"stiffness": 2.0, "friction": 2 / 3, "colour": 1.0}, rel=1e-4)
+    assert prior.model.factors == pytest.approx(
+        {"stiffness": 2.0, "friction": 2 / 3, "colour": 1.0}, rel=1e-4
+    )
 
 
 def test_the_posterior_of_noisy_data_covers_the_truth():
-    """Against the exact least squares of this model, which is linear in its parameters, and its standard error."""
+    """Against the exact least squares of this model, which is linear in its parameters, and its
+    standard error.
+    """
     rng, errors = np.random.default_rng(2), []
     for _ in range(20):
         x, u, xnext = data(rng, 200, noise=0.02)
@@ -84,7 +97,9 @@ def test_the_posterior_of_noisy_data_covers_the_truth():
 def test_a_few_noisy_transitions_move_the_parameters_less_than_many():
     truth, found = np.log(2.0), {}
     for M in (1, 300):
-        prior = learned(Spring((0.5, 1.0)), data(np.random.default_rng(3), M, noise=0.05), width=0.2)
+        prior = learned(
+            Spring((0.5, 1.0)), data(np.random.default_rng(3), M, noise=0.05), width=0.2
+        )
         found[M] = prior.model.theta[0]
     assert abs(found[1]) < 0.1
     assert found[300] == pytest.approx(truth, abs=0.1)
@@ -130,12 +145,16 @@ def test_a_right_simulator_needs_one_sample_where_a_flat_prior_fails():
         x[:, 0, t + 1] = Spring()(x[:, 0, t], u[:, 0, t], np.ones((2, 3)))
     near = x[:, :, :-1] + 0.05 * rng.normal(size=(2, 50, 40, 2))
     push = u + 0.05 * rng.normal(size=(2, 50, 40, 1))
-    truth = Spring()(near.reshape(-1, 2), push.reshape(-1, 1), np.ones((near[..., 0].size, 3))).reshape(near.shape)
+    truth = Spring()(
+        near.reshape(-1, 2), push.reshape(-1, 1), np.ones((near[..., 0].size, 3))
+    ).reshape(near.shape)
     error = {}
     for prior in (make_prior(SimulatorPrior(), Spring((0.5, 1.5))), FlatPrior()):
         prior.update(x[:, :, :-1].reshape(-1, 2), u.reshape(-1, 1), x[:, :, 1:].reshape(-1, 2))
         fit = fit_linear_gaussian(x, u, prior).dynamics
-        guess = np.einsum("ctij,cntj->cnti", fit.F, np.concatenate([near, push], -1)) + fit.f[:, None]
+        guess = (
+            np.einsum("ctij,cntj->cnti", fit.F, np.concatenate([near, push], -1)) + fit.f[:, None]
+        )
         error[type(prior).__name__] = np.sqrt(((guess - truth) ** 2).mean())
     assert error["SimulatorPrior"] < 3e-4  # curvature within 0.05
     assert error["SimulatorPrior"] < 0.05 * error["FlatPrior"]
@@ -145,7 +164,10 @@ def test_a_task_without_a_simulator_is_refused_with_what_to_do():
     class Bare:
         name = "bare"
 
-    with pytest.raises(InputError, match=r"the task bare, which has no simulator; expected an attribute `simulator`"):
+    with pytest.raises(
+        InputError,
+        match=r"the task bare, which has no simulator; expected an attribute `simulator`",
+    ):
         make_prior("simulator", Bare())
     with pytest.raises(InputError, match="no simulator"):
         make_prior("simulator")
@@ -178,7 +200,9 @@ def test_the_reachers_simulator_makes_the_same_step_as_the_task():
     x, u, xnext = trials(task, np.random.default_rng(11), 0.05)
     again = task.simulator(x, u, np.ones((len(x), 4)))
     np.testing.assert_allclose(again[:, :4], xnext[:, :4], atol=1e-12)
-    np.testing.assert_allclose(again[:, 4:], xnext[:, 4:], atol=1e-5)  # m; places are those of RK4's last stage
+    np.testing.assert_allclose(
+        again[:, 4:], xnext[:, 4:], atol=1e-5
+    )  # m; places are those of RK4's last stage
 
 
 def test_a_factor_is_that_of_the_field_in_mujocos_own_model():
@@ -189,7 +213,11 @@ def test_a_factor_is_that_of_the_field_in_mujocos_own_model():
     factors = np.array([3.0, 0.5, 2.0, 4.0])
     after = task.simulator(x[100:101], u[100:101], factors[None])[0]
     model = mujoco.MjModel.from_xml_path(task.simulator._sim.xml)
-    for field, index, factor in [("body_mass", 1, 3.0), ("body_mass", 2, 0.5), ("body_mass", 3, 0.5)]:
+    for field, index, factor in [
+        ("body_mass", 1, 3.0),
+        ("body_mass", 2, 0.5),
+        ("body_mass", 3, 0.5),
+    ]:
         getattr(model, field)[index] *= factor
         model.body_inertia[index] *= factor
     model.dof_armature[:2] *= 2.0
@@ -210,7 +238,9 @@ def test_the_simulator_is_a_model_whose_draws_scatter_by_what_it_misses():
     model = learned(Spring((0.5, 1.0)), seen).model
     x, u = np.tile([0.3, -0.2], (3, 4, 1)), np.full((3, 4, 1), 0.5)
     mean, cov = model.predict(x, u)
-    np.testing.assert_allclose(mean[2, 1], Spring()(x[0, :1], u[0, :1], np.ones((1, 3)))[0], atol=5e-3)
+    np.testing.assert_allclose(
+        mean[2, 1], Spring()(x[0, :1], u[0, :1], np.ones((1, 3)))[0], atol=5e-3
+    )
     draws = np.stack([model.sample(x, u, rng) for _ in range(2000)])
     np.testing.assert_allclose(draws.mean((0, 1, 2)), mean[0, 0], atol=2e-3)
     np.testing.assert_allclose(np.cov(draws.reshape(-1, 2).T), cov[0, 0], atol=1e-4)

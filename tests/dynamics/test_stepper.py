@@ -1,4 +1,6 @@
-"""The fused steps through networks, against the networks themselves, one layer after another in torch."""
+"""The fused steps through networks, against the networks themselves, one layer after another in
+torch.
+"""
 
 import numpy as np
 import pytest
@@ -14,13 +16,18 @@ SHAPES = ((64, 64), (5,), (30, 7, 50))
 
 
 def fitted(kind, hidden, seed=0):
-    """Returns a model whose layers all matter: trained a little, then given weights of some size."""
+    """Returns a model whose layers all matter: trained a little, then given weights of some
+    size.
+    """
     rng = np.random.default_rng(seed)
     x, u = rng.normal(size=(300, DX)) * [1, 10, 0.1] + [0, 30, 0], rng.normal(size=(300, DU))
     model = kind(hidden=hidden, steps=5)
     model.fit(x, u, x + 0.3 * np.sin(x) + u[:, :1], rng)
     model.params = {
-        name: value + torch.as_tensor(rng.normal(size=value.shape) / (2 * value.shape[-2] ** 0.5), dtype=torch.float32)
+        name: value
+        + torch.as_tensor(
+            rng.normal(size=value.shape) / (2 * value.shape[-2] ** 0.5), dtype=torch.float32
+        )
         for name, value in model.params.items()
     }
     return model
@@ -29,7 +36,9 @@ def fitted(kind, hidden, seed=0):
 def assert_close(found, expected, unit):
     scale = np.abs(expected / unit).max()
     assert 0.1 < scale < 1000
-    np.testing.assert_allclose(found / unit, expected / unit, rtol=0, atol=2e-6 * scale + 1e-5)  # single precision
+    np.testing.assert_allclose(
+        found / unit, expected / unit, rtol=0, atol=2e-6 * scale + 1e-5
+    )  # single precision
 
 
 @pytest.mark.parametrize("hidden", SHAPES)
@@ -57,12 +66,18 @@ def test_the_mean_of_all_members_is_followed(kind, hidden):
     assert (X[:, 0] == x0).all()
     for t in range(H):
         np.testing.assert_array_equal(model.mean(X[:, t], U[:, t]), X[:, t + 1])
-        assert_close(X[:, t + 1] - X[:, t], model.predict(X[:, t], U[:, t]).mean - X[:, t], model.units.spread)
+        assert_close(
+            X[:, t + 1] - X[:, t],
+            model.predict(X[:, t], U[:, t]).mean - X[:, t],
+            model.units.spread,
+        )
 
 
 @pytest.mark.parametrize("propagation", ["mean", "tsinf"])
 def test_far_from_zero_nothing_is_lost(propagation):
-    """In single precision 10 000.0004 is 10 000: a weight times such a state would drown what the network says."""
+    """In single precision 10 000.0004 is 10 000: a weight times such a state would drown what the
+    network says.
+    """
     found = []
     for far in (0.0, 2.0**17):
         model, rng = fitted(Ensemble, (8,)), np.random.default_rng(5)
@@ -122,11 +137,15 @@ def test_a_model_that_has_seen_nothing_is_refused():
 
 def test_powers_of_two_are_those_of_single_precision():
     f = np.linspace(-0.5, 0.5, 1001)
-    np.testing.assert_allclose(np.polynomial.Polynomial(np.array(POWER, float))(f), np.exp2(f), rtol=1e-7)
+    np.testing.assert_allclose(
+        np.polynomial.Polynomial(np.array(POWER, float))(f), np.exp2(f), rtol=1e-7
+    )
 
 
 def test_the_exponential_is_that_of_single_precision_and_ends_where_its_range_does():
     x = np.linspace(-20, 20, 2001, dtype=np.float32)
     found = np.array([_exp.py_func(a) for a in x], float)
     np.testing.assert_allclose(found, np.exp(x.astype(float)), rtol=2e-6)  # x / log 2 is rounded
-    np.testing.assert_allclose([_exp.py_func(np.float32(a)) for a in (-1e6, 1e6)], np.exp2([-126.0, 126.0]), rtol=1e-6)
+    np.testing.assert_allclose(
+        [_exp.py_func(np.float32(a)) for a in (-1e6, 1e6)], np.exp2([-126.0, 126.0]), rtol=1e-6
+    )

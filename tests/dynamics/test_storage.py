@@ -12,7 +12,14 @@ from lqr import CheckpointError, InputError, NumericalError, StorageError
 
 TREE = {
     "K": np.arange(6.0).reshape(2, 3),
-    "net": {"w": np.ones((2, 2), np.float32), "empty": {}, "n": 3, "name": "gmm", "none": None, "yes": True},
+    "net": {
+        "w": np.ones((2, 2), np.float32),
+        "empty": {},
+        "n": 3,
+        "name": "gmm",
+        "none": None,
+        "yes": True,
+    },
     "count": np.array(7),
     "mask": np.array([True, False]),
     "none": np.zeros((0, 4)),
@@ -45,7 +52,12 @@ def test_loaded_arrays_can_be_written_to_and_do_not_share_memory(tmp_path):
 
 def test_columns_first_and_strided_arrays_keep_their_values(tmp_path):
     save_tree(
-        tmp_path / "t", {"f": np.asfortranarray(TREE["K"]), "s": np.arange(10.0)[::-3], "e": np.arange(3, dtype=">f8")}
+        tmp_path / "t",
+        {
+            "f": np.asfortranarray(TREE["K"]),
+            "s": np.arange(10.0)[::-3],
+            "e": np.arange(3, dtype=">f8"),
+        },
     )
     tree, _ = load_tree(tmp_path / "t")
     assert np.array_equal(tree["f"], TREE["K"])
@@ -77,7 +89,16 @@ def test_nan_is_kept_where_it_is_allowed(tmp_path):
 
 @pytest.mark.parametrize(
     "bad",
-    [{"a": [1]}, {"a": object()}, {1: 2}, {"a/b": 1}, {"$array": "x"}, {"": 1}, {"a": np.array(["s"])}, {"a": 1j}],
+    [
+        {"a": [1]},
+        {"a": object()},
+        {1: 2},
+        {"a/b": 1},
+        {"$array": "x"},
+        {"": 1},
+        {"a": np.array(["s"])},
+        {"a": 1j},
+    ],
 )
 def test_a_leaf_or_key_of_another_kind_is_refused(tmp_path, bad):
     with pytest.raises(InputError, match="expected"):
@@ -86,7 +107,9 @@ def test_a_leaf_or_key_of_another_kind_is_refused(tmp_path, bad):
 
 
 @pytest.mark.parametrize("name", ["arrays.safetensors", "meta.json", "MANIFEST.json"])
-@pytest.mark.parametrize("damage", ["missing", "empty", "half", "flipped", "folder", "link", "pipe", "swapped"])
+@pytest.mark.parametrize(
+    "damage", ["missing", "empty", "half", "flipped", "folder", "link", "pipe", "swapped"]
+)
 def test_any_damage_to_any_file_is_an_error_that_names_the_file(tmp_path, name, damage):
     save_tree(tmp_path / "t", TREE)
     save_tree(tmp_path / "other", {"a": np.ones(3)})
@@ -117,7 +140,9 @@ def sign(folder):
 
     names = ["arrays.safetensors", "meta.json"]
     contents = {name: (folder / name).read_bytes() for name in names}
-    digests = {n: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for n, c in contents.items()}
+    digests = {
+        n: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for n, c in contents.items()
+    }
     (folder / "MANIFEST.json").write_text(json.dumps(digests))
 
 
@@ -160,7 +185,9 @@ def test_a_signed_folder_with_a_wrong_schema_is_refused(tmp_path, meta):
 def test_signed_arrays_with_absurd_headers_are_refused(tmp_path, header):
     save_tree(tmp_path / "t", {"a": np.ones(3)})
     text = json.dumps(header).encode()
-    (tmp_path / "t" / "arrays.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(24))
+    (tmp_path / "t" / "arrays.safetensors").write_bytes(
+        len(text).to_bytes(8, "little") + text + bytes(24)
+    )
     sign(tmp_path / "t")
     with pytest.raises(CheckpointError):
         load_tree(tmp_path / "t")

@@ -1,4 +1,6 @@
-"""A loss on several steps ahead: runs end with episodes, slopes against finite differences, one step as ever."""
+"""A loss on several steps ahead: runs end with episodes, slopes against finite differences, one
+step as ever.
+"""
 
 from functools import partial
 
@@ -14,7 +16,9 @@ A, B = np.array([[0.98, 0.2], [-0.35, 0.95]]), np.array([[0.0], [0.2]])
 
 
 def swing(rng, episodes, T, noise=0.0):
-    """A damped pendulum that is pushed, and a measurement that is noisy: states (N, T+1, 2), actions (N, T, 1)."""
+    """A damped pendulum that is pushed, and a measurement that is noisy: states (N, T+1, 2),
+    actions (N, T, 1).
+    """
     x, u = np.empty((episodes, T + 1, 2)), rng.uniform(-2, 2, size=(episodes, T, 1))
     x[:, 0] = rng.normal(size=(episodes, 2))
     for t in range(T):
@@ -33,7 +37,9 @@ def test_runs_end_with_the_episode_and_where_the_kind_changes():
     kind = np.zeros(12, int)
     np.testing.assert_array_equal(run_lengths(before, after, kind), [4, 3, 2, 1] * 3)
     kind[5:7] = 1  # rows 1 and 2 of the second episode are held out
-    np.testing.assert_array_equal(run_lengths(before, after, kind), [4, 3, 2, 1, 1, 2, 1, 1, 4, 3, 2, 1])
+    np.testing.assert_array_equal(
+        run_lengths(before, after, kind), [4, 3, 2, 1, 1, 2, 1, 1, 4, 3, 2, 1]
+    )
     np.testing.assert_array_equal(run_lengths(before[:1], after[:1], kind[:1]), [1])
 
 
@@ -77,13 +83,26 @@ def test_its_slope_is_that_of_finite_differences(kind):
     model, _, _, z, y, many = made(kind, 4)
     if kind is Ensemble:  # variances are held fixed: let them be the same everywhere
         model.params["W1"][..., 2:] = 0.0
-    held = {name: value.double() for name, value in model.params.items() if "W" not in name and name != "A"}
+    held = {
+        name: value.double()
+        for name, value in model.params.items()
+        if "W" not in name and name != "A"
+    }
     names = [name for name in model.params if name not in held]
     free = [model.params[name].double().requires_grad_() for name in names]
     first = np.array([0, 5, 17, 28])
 
     def loss(*values):
-        return total(model, {**held, **dict(zip(names, values, strict=True))}, z, y, many, first, 4, model._score).sum()
+        return total(
+            model,
+            {**held, **dict(zip(names, values, strict=True))},
+            z,
+            y,
+            many,
+            first,
+            4,
+            model._score,
+        ).sum()
 
     if kind is Network:
         assert torch.autograd.gradcheck(loss, free, atol=1e-6)
@@ -95,9 +114,14 @@ def test_its_slope_is_that_of_finite_differences(kind):
         move = torch.zeros_like(free[last])
         move[1, i, :width] = step
         with torch.no_grad():
-            up, down = (loss(*(f + s * move if j == last else f for j, f in enumerate(free))) for s in (1, -1))
+            up, down = (
+                loss(*(f + s * move if j == last else f for j, f in enumerate(free)))
+                for s in (1, -1)
+            )
         wanted = (up - down) / (2 * step)
-        assert float(slopes[last][1, i, :width].sum()) == pytest.approx(float(wanted), rel=1e-4, abs=1e-7)
+        assert float(slopes[last][1, i, :width].sum()) == pytest.approx(
+            float(wanted), rel=1e-4, abs=1e-7
+        )
 
 
 @pytest.mark.parametrize("kind", [Network, Ensemble])
@@ -111,8 +135,12 @@ def test_one_step_is_the_usual_score(kind):
         wanted = ((model._forward(params, Z) - Y) ** 2).mean((1, 2))
     else:
         mean, log = model._heads(params, Z)
-        t = torch.distributions.StudentT(torch.tensor(4.0, dtype=torch.float64), mean, (0.5 * log).exp())
-        peak = torch.distributions.StudentT(torch.tensor(4.0, dtype=torch.float64)).log_prob(torch.tensor(0.0))
+        t = torch.distributions.StudentT(
+            torch.tensor(4.0, dtype=torch.float64), mean, (0.5 * log).exp()
+        )
+        peak = torch.distributions.StudentT(torch.tensor(4.0, dtype=torch.float64)).log_prob(
+            torch.tensor(0.0)
+        )
         wanted = 2 * (peak - t.log_prob(Y)).mean((1, 2))
     np.testing.assert_allclose(found.detach(), wanted.detach())
 
@@ -126,7 +154,9 @@ def test_with_noisy_measurements_looking_ahead_predicts_better_far_ahead():
     for steps in (1, 8):
         model = Network((16,), 400, unroll=steps)
         model.fit(*rows(x, u), np.random.default_rng(0))
-        errors.append(open_loop_error(lambda a, b, m=model: m.predict(a, b).mean, true, act, 25)[0, -1])
+        errors.append(
+            open_loop_error(lambda a, b, m=model: m.predict(a, b).mean, true, act, 25)[0, -1]
+        )
     assert errors[1] < 0.8 * errors[0]
 
 

@@ -1,4 +1,6 @@
-"""The example of docs/tasks.md runs as it stands, and learns; its table names tasks that there are."""
+"""The example of docs/tasks.md runs as it stands, and learns; its table names tasks that there
+are.
+"""
 
 import re
 from pathlib import Path

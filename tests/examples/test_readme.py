@@ -16,7 +16,9 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 def test_the_lqr_example_runs_and_its_own_assertions_hold():
     example = next(block for block in BLOCKS if "golden" in block)
-    result = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert result.returncode == 0, result.stderr
 
 
@@ -25,7 +27,8 @@ def test_the_experiment_that_is_shown_is_the_file():
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(re.findall(r"(?:tests|docs|dynamics|experiments)/\w[\w/]*\.(?:py|md)", README)))
+    "path",
+    sorted(set(re.findall(r"(?:tests|docs|dynamics|experiments)/\w[\w/]*\.(?:py|md)", README))),
 )
 def test_every_file_that_is_named_exists(path):
     assert (ROOT / path).is_file()
@@ -48,7 +51,10 @@ def test_the_badges_are_true():
     assert licence.split()[0] == project["license"]
     assert (ROOT / "LICENSE").read_text().startswith("MIT")
     for word in checks.split(": ")[1].split(", "):
-        assert f"\n{word}" in (ROOT / ".ci" / "run").read_text() or f"-m {word}" in (ROOT / ".ci" / "run").read_text()
+        assert (
+            f"\n{word}" in (ROOT / ".ci" / "run").read_text()
+            or f"-m {word}" in (ROOT / ".ci" / "run").read_text()
+        )
 
 
 def test_the_moving_picture_at_the_top_is_there_and_small():

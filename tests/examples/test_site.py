@@ -1,4 +1,6 @@
-"""The documentation tells the truth: its code runs, its pages are whole, and every method and setting is in it."""
+"""The documentation tells the truth: its code runs, its pages are whole, and every method and
+setting is in it.
+"""
 
 import json
 import re
@@ -32,7 +34,9 @@ def run(code, name, **given):
 def test_the_code_of_a_page_runs(page, tmp_path):
     from agents.saving import KINDS
 
-    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), flags=re.MULTILINE | re.DOTALL
+    )
     assert len(blocks) >= 3
     try:
         run("\n".join(blocks), f"page_{page}", folder=tmp_path / "policy")
@@ -61,7 +65,11 @@ def test_every_method_has_a_page_with_its_paper_its_command_and_its_settings():
     assert {"badmm", "lqr_flm", "mdgps", "pi2", "pilqr", "ilqg_ld"} <= set(found)
     for name in found:
         page = site_pages.method_page(name)
-        assert f"run.py {name}" in page or f"import {name}" in page or "python experiments/run.py " in page
+        assert (
+            f"run.py {name}" in page
+            or f"import {name}" in page
+            or "python experiments/run.py " in page
+        )
         if site_pages.places()[name].startswith("gps"):
             assert re.search(r"\b(19|20)\d\d\b", page), f"{name} names no paper"
         assert re.search(r"^    \S.*(<-|~|=)", page, re.MULTILINE), f"{name} has no equations"
@@ -78,7 +86,9 @@ def test_every_setting_says_what_it_means_and_when_to_change_it():
         name, meaning, when, _ = line.strip("| ").split(" | ", 3)
         assert len(meaning) > 5, name
         known += len(when) > 5
-    assert known > 0.9 * len(lines), "docs/settings.toml does not say when to change most of the new ones"
+    assert known > 0.9 * len(lines), (
+        "docs/settings.toml does not say when to change most of the new ones"
+    )
 
 
 def test_results_on_the_pages_are_those_of_the_readme():

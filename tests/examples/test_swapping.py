@@ -1,4 +1,6 @@
-"""What a user writes to bring a task, a cost and a prior of their own: a few lines each, and no base class."""
+"""What a user writes to bring a task, a cost and a prior of their own: a few lines each, and no
+base class.
+"""
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from lqr import Action, WeightedNorm
 
 
 class Cart:
-    """A cart on a rail, pushed by u, is to stop at the origin: x = [position (m), velocity (m/s)]."""
+    """A cart on a rail, pushed by u, is to stop at the origin: x = [position (m), velocity
+    (m/s)].
+    """
 
     name, horizon, dt, dx, du, do, conditions = "cart", 20, 0.1, 2, 1, 2, 2
     action_low, action_high = np.array([-20.0]), np.array([20.0])
@@ -35,7 +39,9 @@ class Cart:
 
 
 class Textbook:
-    """A prior that knows Newton's law, though not the friction: x' - x = dt [v; u] with u and x about 1 in size."""
+    """A prior that knows Newton's law, though not the friction: x' - x = dt [v; u] with u and x
+    about 1 in size.
+    """
 
     asked = 0
 
@@ -48,7 +54,9 @@ class Textbook:
         cov = np.block([[np.eye(3), G.T], [G, G @ G.T + 1e-4 * np.eye(2)]])
         lead = x.shape[:2]
         one = np.ones(lead)
-        return NormalInverseWishart(np.zeros((*lead, 5)), np.broadcast_to(cov, (*lead, 5, 5)), one, one)
+        return NormalInverseWishart(
+            np.zeros((*lead, 5)), np.broadcast_to(cov, (*lead, 5, 5)), one, one
+        )
 
     def state(self):
         return {}
@@ -83,7 +91,9 @@ def least_cost():
 
 
 def test_a_task_a_cost_and_a_prior_of_ones_own_train_local_controllers(textbook):
-    config = lqr_flm.Config(iterations=8, samples=4, prior="textbook", initial_std=0.02, min_std=0.001)
+    config = lqr_flm.Config(
+        iterations=8, samples=4, prior="textbook", initial_std=0.02, min_std=0.001
+    )
     last = list(lqr_flm.train(Cart(), config, np.random.default_rng(0)))[-1]
     assert Textbook.asked >= 8
     assert least_cost() * 0.999 < last.scalars["cost"] < 1.03 * least_cost()
@@ -91,7 +101,9 @@ def test_a_task_a_cost_and_a_prior_of_ones_own_train_local_controllers(textbook)
 
 @pytest.mark.slow
 def test_the_same_trains_a_neural_policy(textbook):
-    config = badmm.Config(iterations=8, samples=4, prior="textbook", initial_std=0.02, min_std=0.002, hidden=(16,))
+    config = badmm.Config(
+        iterations=8, samples=4, prior="textbook", initial_std=0.02, min_std=0.002, hidden=(16,)
+    )
     last = list(badmm.train(Cart(), config, np.random.default_rng(0)))[-1]
     trial = rollout(Cart(), last.policy, np.arange(2), 1, np.random.default_rng(1), noise=0.0)
     assert Textbook.asked >= 8
@@ -110,5 +122,7 @@ def test_a_prior_that_knows_the_system_needs_fewer_trials(textbook):
     costs = {}
     for word in ("flat", "textbook"):
         config = lqr_flm.Config(iterations=2, samples=1, prior=word, initial_std=0.1, kl_step=100.0)
-        costs[word] = list(lqr_flm.train(Cart(), config, np.random.default_rng(0)))[-1].scalars["cost"]
+        costs[word] = list(lqr_flm.train(Cart(), config, np.random.default_rng(0)))[-1].scalars[
+            "cost"
+        ]
     assert costs["textbook"] < costs["flat"]

@@ -1,4 +1,6 @@
-"""Headless Chromium, driven through its DevTools protocol: what a page logs, what sticks out of it, how it looks."""
+"""Headless Chromium, driven through its DevTools protocol: what a page logs, what sticks out of it,
+how it looks.
+"""
 
 import base64
 import json
@@ -12,7 +14,12 @@ from urllib.request import urlopen
 from websockets.sync.client import connect
 
 CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
 )
 OUTSIDE = """[...document.querySelectorAll('body *')].filter(e => {
   if (e.closest('.wide, details:not([open])')) return false;
@@ -69,7 +76,11 @@ class Chromium:
         """Opens a page in a window of that size and waits until it is loaded."""
         self.events.clear()
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
         )
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
@@ -81,18 +92,28 @@ class Chromium:
 
     def value(self, script):
         """Returns what a line of JavaScript gives."""
-        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get(
+            "value"
+        )
 
     def complaints(self):
         """Returns what the console holds of warnings and errors."""
         kinds = {"Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"}
         found = [e["params"] for e in self.events if e.get("method") in kinds]
         levels = [p.get("type") or p.get("entry", {}).get("level") or "error" for p in found]
-        return [p for p, level in zip(found, levels, strict=True) if level in ("error", "warning", "assert")]
+        return [
+            p
+            for p, level in zip(found, levels, strict=True)
+            if level in ("error", "warning", "assert")
+        ]
 
     def requests(self):
         """Returns the addresses that were asked for, data: left out."""
-        urls = [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
+        urls = [
+            e["params"]["request"]["url"]
+            for e in self.events
+            if e.get("method") == "Network.requestWillBeSent"
+        ]
         return [url for url in urls if not url.startswith("data:")]
 
     def picture(self, path):
@@ -102,4 +123,6 @@ class Chromium:
 
     def print(self, path):
         """Writes the page as it is printed, a PDF."""
-        Path(path).write_bytes(base64.b64decode(self.call("Page.printToPDF", printBackground=False)["data"]))
+        Path(path).write_bytes(
+            base64.b64decode(self.call("Page.printToPDF", printBackground=False)["data"])
+        )

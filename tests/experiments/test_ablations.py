@@ -1,4 +1,6 @@
-"""PDDM's choices, one at a time: each run once, equal answers shared, the table and the figure from files."""
+"""PDDM's choices, one at a time: each run once, equal answers shared, the table and the figure from
+files.
+"""
 
 import json
 
@@ -13,12 +15,27 @@ SMALL = {"hidden": (4,), "horizon": 4, "plans": 12, "plan_iterations": 2, "fit_s
 def run(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(pddm, "BASE", {**pddm.BASE, **SMALL})
     monkeypatch.setitem(
-        pddm.CHOICES, "ensemble", [("1", {"members": 1}), ("3", {"members": 3, "particles": 6}), ("5", {})]
+        pddm.CHOICES,
+        "ensemble",
+        [("1", {"members": 1}), ("3", {"members": 3, "particles": 6}), ("5", {})],
     )
-    monkeypatch.setitem(pddm.CHOICES, "planner", [("shooting", {"planner": "shooting"}), ("PDDM", {})])
+    monkeypatch.setitem(
+        pddm.CHOICES, "planner", [("shooting", {"planner": "shooting"}), ("PDDM", {})]
+    )
 
     def main(*words):
-        words = ["pddm", "--task", "pendulum", "--iterations", "2", "--seeds", "0", "--out", str(tmp_path), *words]
+        words = [
+            "pddm",
+            "--task",
+            "pendulum",
+            "--iterations",
+            "2",
+            "--seeds",
+            "0",
+            "--out",
+            str(tmp_path),
+            *words,
+        ]
         monkeypatch.setattr("sys.argv", words)
         pddm.main()
         return capsys.readouterr().out
@@ -50,7 +67,11 @@ def test_a_run_is_made_once_and_every_row_stands_in_the_table(run, tmp_path):
 def test_what_was_run_is_what_the_row_says(run, tmp_path):
     run("--only", "ensemble", "planner")
     three = json.loads((tmp_path / "pendulum_2_members-3_particles-6_0.json").read_text())
-    assert (three["config"]["members"], three["config"]["particles"], three["planner"]) == (3, 6, "PDDM")
+    assert (three["config"]["members"], three["config"]["particles"], three["planner"]) == (
+        3,
+        6,
+        "PDDM",
+    )
     shooting = json.loads((tmp_path / "pendulum_2_planner-shooting_0.json").read_text())
     base = json.loads((tmp_path / "pendulum_2_base_0.json").read_text())
     assert shooting["model_calls"] == base["model_calls"]  # equal budgets

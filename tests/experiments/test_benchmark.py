@@ -13,9 +13,19 @@ from experiments.engine import tables
 from experiments.peers import CURVE, DONE
 from lqr import InputError
 
-OURS = Entry("point_mass", "lqr_flm", ("lqr_flm", "--task", "point_mass", "--iterations", "2", "--grade-episodes", "2"))
+OURS = Entry(
+    "point_mass",
+    "lqr_flm",
+    ("lqr_flm", "--task", "point_mass", "--iterations", "2", "--grade-episodes", "2"),
+)
 PEER = Entry("point_mass", "SAC", ("SAC", "Nothing-v0"))
-SMALL = Suite("A small one.", (OURS, PEER), (Record("point_mass", "known", (5.0,), (-9.0,), 2.0, "a book"),), False, ())
+SMALL = Suite(
+    "A small one.",
+    (OURS, PEER),
+    (Record("point_mass", "known", (5.0,), (-9.0,), 2.0, "a book"),),
+    False,
+    (),
+)
 
 
 def finished_peer(folder, seed, returns, distances=None):
@@ -24,7 +34,9 @@ def finished_peer(folder, seed, returns, distances=None):
     curve = tables.Table(where / CURVE)
     for i, value in enumerate(returns):
         far = {"graded_distance": distances[i]} if distances else {}
-        curve.append({"env_steps": 100.0 * (i + 1), "graded_return": value, "cpu_seconds": 2.0 * i} | far)
+        curve.append(
+            {"env_steps": 100.0 * (i + 1), "graded_return": value, "cpu_seconds": 2.0 * i} | far
+        )
     write_file(where / DONE, b"")
 
 
@@ -119,7 +131,21 @@ def test_a_peer_learns_and_repeats_and_leaves_nothing_else(tmp_path, monkeypatch
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     for name in ("a", "b"):
-        assert peers.main(["SAC", "Reacher-v5", "--steps", "120", "--seed", "3", "--out", str(tmp_path / name)]) == 0
+        assert (
+            peers.main(
+                [
+                    "SAC",
+                    "Reacher-v5",
+                    "--steps",
+                    "120",
+                    "--seed",
+                    "3",
+                    "--out",
+                    str(tmp_path / name),
+                ]
+            )
+            == 0
+        )
     a, b = (tables.read(tmp_path / name / CURVE) for name in ("a", "b"))
     assert [row["graded_return"] for row in a] == [row["graded_return"] for row in b]
     assert a[-1]["env_steps"] == 120

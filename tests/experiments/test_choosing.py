@@ -1,4 +1,6 @@
-"""A task and a cost from the command line: learned with, resumed with, and never imported for a file's word."""
+"""A task and a cost from the command line: learned with, resumed with, and never imported for a
+file's word.
+"""
 
 import json
 import sys
@@ -40,7 +42,9 @@ def chosen(name, **words):
     return choose(load(name), Options(**words))
 
 
-def test_a_method_learns_a_task_with_a_users_cost_and_resumes_to_the_same_bits(here, monkeypatch, capsys):
+def test_a_method_learns_a_task_with_a_users_cost_and_resumes_to_the_same_bits(
+    here, monkeypatch, capsys
+):
     words = [*WORDS, "--cost", "mine.py:reach"]
     assert main([*words, "--out", "whole"]) == 0
     calls = sys.modules["mine"].calls
@@ -71,7 +75,11 @@ def test_a_planning_method_takes_a_task_of_any_length_and_a_cost_too(here):
     assert set(ceiling) == {"learned", "true"}
     report = (here / "plain" / "report.html").read_text()
     assert "the same starts, planned in the true physics" in report
-    for name, heading in (("promise", "Predicted and real cost"), ("open_loop", "open loop"), ("planner", "search")):
+    for name, heading in (
+        ("promise", "Predicted and real cost"),
+        ("open_loop", "open loop"),
+        ("planner", "search"),
+    ):
         assert (here / "plain" / "figures" / f"{name}.png").exists()
         assert heading in report
     with pytest.raises(InputError, match="got states of 3 numbers; expected 2"):
@@ -119,9 +127,15 @@ def test_an_environment_of_a_users_module_is_registered_by_importing_it(here):
     [
         ({}, "got the method lqr_flm without a task; expected --task TASK: reacher"),
         ({"task": "pushr"}, "unknown task 'pushr'"),
-        ({"task": "gymnasium:CartPole-v1"}, "has discrete actions, .*wrap it in a gymnasium.ActionWrapper"),
+        (
+            {"task": "gymnasium:CartPole-v1"},
+            "has discrete actions, .*wrap it in a gymnasium.ActionWrapper",
+        ),
         ({"task": "gymnasium:Nothing-v7"}, "expected one that Gymnasium knows"),
-        ({"task": "pendulum", "task_horizon": 5}, "got --task-horizon, which it has no setting for"),
+        (
+            {"task": "pendulum", "task_horizon": 5},
+            "got --task-horizon, which it has no setting for",
+        ),
         ({"task": "pusher", "cost": "mine"}, "expected MODULE:FUNCTION or FILE.py:FUNCTION"),
         ({"task": "pusher", "cost": "nowhere:reach"}, "No module named 'nowhere'"),
         ({"task": "pusher", "cost": "nowhere.py:reach"}, "which is not there"),

@@ -37,7 +37,9 @@ def done(tmp_path_factory):
 def test_one_command_leaves_both_tables_and_the_figure(done):
     folder, _, printed = done
     rows = read_rows(folder / "c" / "models.csv")
-    assert [(row["prior"], row["iteration"]) for row in rows] == [(w, i) for w in ("flat", "gmm") for i in (1, 2, 3)]
+    assert [(row["prior"], row["iteration"]) for row in rows] == [
+        (w, i) for w in ("flat", "gmm") for i in (1, 2, 3)
+    ]
     learned = read_rows(folder / "c" / "learning.csv")
     assert {(row["prior"], row["seed"]) for row in learned} == {("flat", 0), ("gmm", 0)}
     assert len(learned) == 6
@@ -51,7 +53,10 @@ def test_one_command_leaves_both_tables_and_the_figure(done):
 
 def test_a_mixture_predicts_unseen_trials_better_than_no_prior(done):
     rows = read_rows(done[0] / "c" / "models.csv")
-    error = {word: np.mean([r["one_step"] for r in rows if r["prior"] == word]) for word in ("flat", "gmm")}
+    error = {
+        word: np.mean([r["one_step"] for r in rows if r["prior"] == word])
+        for word in ("flat", "gmm")
+    }
     assert error["gmm"] < 0.7 * error["flat"] < 0.7
 
 
@@ -70,8 +75,16 @@ def test_what_is_there_is_not_done_again(done):
     [
         (("reacher_four_local", "--priors", "gm", "--out", "d"), 2, "did you mean gmm"),
         (("reacher_fou_local",), 2, "reacher_four_local"),
-        (("reacher_four_local", "--priors", "gmm", "--held-out", 0, "--out", "d"), 2, "held-out is 0"),
-        (("reacher_four_local", "--priors", "gmm", "--iterations", 3, "--out", "c"), 3, "differs in priors"),
+        (
+            ("reacher_four_local", "--priors", "gmm", "--held-out", 0, "--out", "d"),
+            2,
+            "held-out is 0",
+        ),
+        (
+            ("reacher_four_local", "--priors", "gmm", "--iterations", 3, "--out", "c"),
+            3,
+            "differs in priors",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_one_line(done, words, code, said):
@@ -101,10 +114,22 @@ def test_the_zero_model_is_the_unit_of_the_errors():
 
 
 def test_the_cost_at_a_number_of_trials_is_the_last_one_within_it():
-    rows = [{"prior": "a", "seed": s, "rollouts": n, "cost": 10 * s + 1 / n} for s in (1, 2) for n in (50, 96, 104)]
+    rows = [
+        {"prior": "a", "seed": s, "rollouts": n, "cost": 10 * s + 1 / n}
+        for s in (1, 2)
+        for n in (50, 96, 104)
+    ]
     assert cost_at(rows, "a", 100) == [10 + 1 / 96, 20 + 1 / 96]
     assert cost_at(rows, "b", 100) == []
-    keys = ("one_step", "k_step", "log_likelihood", "coverage_50", "coverage_90", "coverage_99", "fit_ms")
+    keys = (
+        "one_step",
+        "k_step",
+        "log_likelihood",
+        "coverage_50",
+        "coverage_90",
+        "coverage_99",
+        "fit_ms",
+    )
     lines = table(("a",), [{"prior": "a", **dict.fromkeys(keys, 0.5)}], rows)
     assert "cost@100" in lines[0]
     assert lines[1].endswith(f"{15 + 1 / 96:.2f}")
@@ -122,13 +147,24 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
             x[:, :, t + 1] = xu @ F.T + 0.05 * rng.standard_normal((2, count, 2))
         blank = lc.initial_controller(ReacherFour(), 0.1)
         nothing = np.zeros(2)
-        ran = {"x": x, "u": u, "o": x, "used": np.ones(u.shape[:3]), "cost": nothing, "multiplier": nothing}
-        return lc.Local(controller=blank, **ran, predicted=nothing, lead=nothing, trials=count, steps=T)
+        ran = {
+            "x": x,
+            "u": u,
+            "o": x,
+            "used": np.ones(u.shape[:3]),
+            "cost": nothing,
+            "multiplier": nothing,
+        }
+        return lc.Local(
+            controller=blank, **ran, predicted=nothing, lead=nothing, trials=count, steps=T
+        )
 
     seen, prior = trials(60), make_prior("flat")
     prior.update(*lc.transitions(seen))
     row = judged(lc.fit(seen, prior), trials(400))
-    np.testing.assert_allclose([row[f"coverage_{p}"] for p in (50, 90, 99)], (0.5, 0.9, 0.99), atol=0.04)
+    np.testing.assert_allclose(
+        [row[f"coverage_{p}"] for p in (50, 90, 99)], (0.5, 0.9, 0.99), atol=0.04
+    )
     assert row["one_step"] < 1
 
 
@@ -144,4 +180,6 @@ def test_what_comes_after_an_episodes_end_is_not_judged():
     ended, whole = judged(fit, unseen._replace(x=x, used=used)), judged(fit, unseen)
     assert ended == judged(fit, unseen._replace(used=used))
     assert ended["one_step"] == pytest.approx(whole["one_step"], rel=0.5)
-    assert judged(fit, unseen._replace(used=used * (np.arange(used.shape[2]) < 4)))["k_step"] < 1  # 4 steps, not 10
+    assert (
+        judged(fit, unseen._replace(used=used * (np.arange(used.shape[2]) < 4)))["k_step"] < 1
+    )  # 4 steps, not 10

@@ -1,4 +1,6 @@
-"""The learning curves of the methods: every experiment that is drawn exists, and seeds that are not finished wait."""
+"""The learning curves of the methods: every experiment that is drawn exists, and seeds that are not
+finished wait.
+"""
 
 import numpy as np
 
@@ -10,7 +12,9 @@ def written(folder, seed, costs):
     """Writes the metrics of a run as the runner does."""
     (folder / f"seed_{seed}").mkdir(parents=True)
     lines = [f"{i + 1},{20.0 * (i + 1)},{cost}" for i, cost in enumerate(costs)]
-    (folder / f"seed_{seed}" / "metrics.csv").write_text("\n".join(["iteration,rollouts,policy_cost", *lines]) + "\n")
+    (folder / f"seed_{seed}" / "metrics.csv").write_text(
+        "\n".join(["iteration,rollouts,policy_cost", *lines]) + "\n"
+    )
 
 
 def test_every_panel_is_of_an_experiment():

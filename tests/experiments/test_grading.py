@@ -59,9 +59,12 @@ def test_the_unseen_holes_lie_between_those_of_training_and_are_where_the_policy
     assert len(np.unique(holes, axis=0)) == 16
     assert np.abs(holes).max() < np.abs(NINE).max()
     assert np.linalg.norm(holes[:, None] - NINE, axis=-1).min() > 0.02
-    got, start = grade_unseen(task, Hanging()), task.unseen().reset(np.arange(16), np.random.default_rng(0))
+    got = grade_unseen(task, Hanging())
+    start = task.unseen().reset(np.arange(16), np.random.default_rng(0))
     assert (got["conditions"], got["success"]) == (16, 0.0)
-    assert got["distance"] == pytest.approx(np.linalg.norm(start[:, 14:17], axis=1).mean(), abs=1e-3)
+    assert got["distance"] == pytest.approx(
+        np.linalg.norm(start[:, 14:17], axis=1).mean(), abs=1e-3
+    )
 
 
 def test_a_policy_is_judged_by_return_and_by_the_distance_that_gymnasium_tells():

@@ -50,7 +50,9 @@ def look(command, *words, **how):
 
 def arm():
     """An untrained policy for the arm."""
-    policy = NeuralPolicy.create(10, 2, (8,), np.full(2, 0.1), np.random.default_rng(3), -np.ones(2), np.ones(2))
+    policy = NeuralPolicy.create(
+        10, 2, (8,), np.full(2, 0.1), np.random.default_rng(3), -np.ones(2), np.ones(2)
+    )
     policy.biases[-1] = np.array([0.1, -0.2])
     return Opened(Path("nowhere"), {}, Reacher(conditions=2), policy)
 
@@ -73,7 +75,9 @@ def test_controllers_are_evaluated_in_their_own_conditions_in_turn():
         np.zeros((3, 100, 2, 4)), np.zeros((3, 100, 2)), np.tile(np.eye(2), (3, 100, 1, 1))
     )
     found = evaluation.evaluate(Opened(Path("r"), {}, task, ControllerPolicy(still)), 5, None)
-    starts = np.linalg.norm([[-1.0, -0.5], [0.6, -1.0], [-0.8, 0.7]], axis=1)  # without a force they stay there
+    starts = np.linalg.norm(
+        [[-1.0, -0.5], [0.6, -1.0], [-0.8, 0.7]], axis=1
+    )  # without a force they stay there
     np.testing.assert_allclose([e.distance for e in found], starts[[0, 1, 2, 0, 1]], atol=2e-3)
     assert found[0].total == pytest.approx(-101 * np.sqrt(0.01 + starts[0] ** 2), rel=2e-3)
 
@@ -101,18 +105,28 @@ def test_intervals_are_those_of_the_textbook():
     found = evaluation.mean_interval([5 - np.sqrt(6), 5.0, 5.0, 5 + np.sqrt(6)])
     np.testing.assert_allclose(found, [5.0, 5 - 3.1824, 5 + 3.1824], atol=1e-4)
     # Wilson (1927) for 8 of 10: (p + z^2/2n +- z sqrt(p q / n + z^2 / 4n^2)) / (1 + z^2/n)
-    np.testing.assert_allclose(evaluation.rate_interval([True] * 8 + [False] * 2), [0.8, 0.4902, 0.9433], atol=1e-4)
+    np.testing.assert_allclose(
+        evaluation.rate_interval([True] * 8 + [False] * 2), [0.8, 0.4902, 0.9433], atol=1e-4
+    )
 
 
 def test_success_is_what_the_task_tells_else_a_small_distance():
     ends = [Episode(0, 0.0, 1, d, s) for d, s in ((0.01, False), (0.2, True))]
     assert evaluation.successes(ends, within=0.05) == [False, True]
-    assert evaluation.successes([e._replace(success=None) for e in ends], within=0.05) == [True, False]
+    assert evaluation.successes([e._replace(success=None) for e in ends], within=0.05) == [
+        True,
+        False,
+    ]
     assert evaluation.successes([Episode(0, 0.0, 1, None, None)], within=0.05) is None
 
 
 def test_evaluate_refuses_in_one_line(tmp_path):
-    for words, code in (([tmp_path], 3), ([tmp_path, "--episodes", "0"], 2), ([], 2), ([tmp_path, "--nope"], 2)):
+    for words, code in (
+        ([tmp_path], 3),
+        ([tmp_path, "--episodes", "0"], 2),
+        ([], 2),
+        ([tmp_path, "--nope"], 2),
+    ):
         done = look("evaluate", *words)
         assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
         assert done.stderr.startswith("error: ")
@@ -120,9 +134,23 @@ def test_evaluate_refuses_in_one_line(tmp_path):
 
 def test_evaluate_writes_a_row_per_episode(tmp_path):
     """As a person runs it, on an experiment of the repository."""
-    run = [sys.executable, ROOT / "experiments" / "run.py", "point_mass", "--iterations", "2", "--out", tmp_path / "r"]
+    run = [
+        sys.executable,
+        ROOT / "experiments" / "run.py",
+        "point_mass",
+        "--iterations",
+        "2",
+        "--out",
+        tmp_path / "r",
+    ]
     subprocess.run(run, check=True, capture_output=True, timeout=120)
-    command = [sys.executable, ROOT / "experiments" / "evaluate.py", tmp_path / "r", "--episodes", "3"]
+    command = [
+        sys.executable,
+        ROOT / "experiments" / "evaluate.py",
+        tmp_path / "r",
+        "--episodes",
+        "3",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -137,8 +165,15 @@ def test_evaluate_writes_a_row_per_episode(tmp_path):
 
 
 def a_run(seed=0, cost=(4.0, 2.0), name="x", **config):
-    rows = [{"iteration": i + 1.0, "rollouts": 10.0 * (i + 1), "cost": c} for i, c in enumerate(cost)]
-    about = {"experiment": name, "method": "m", "config": {"prior": "gmm", "step": 1.0, **config}, "seed": seed}
+    rows = [
+        {"iteration": i + 1.0, "rollouts": 10.0 * (i + 1), "cost": c} for i, c in enumerate(cost)
+    ]
+    about = {
+        "experiment": name,
+        "method": "m",
+        "config": {"prior": "gmm", "step": 1.0, **config},
+        "seed": seed,
+    }
     about |= {"version": "1", "fingerprint": {"numpy": "2"}, "text": ""}
     return overlay.Run(Path(f"{name}{seed}"), about, rows, rows[-1])
 
@@ -180,27 +215,39 @@ def test_the_verdict_knows_chance_from_a_difference():
 
 def test_a_return_is_better_when_it_is_higher():
     low, high = a_run(prior="gp"), a_run()
-    groups = overlay.grouped([r._replace(final={**r.final, "mean_return": m}) for r, m in ((low, -9.0), (high, -4.0))])
-    assert overlay.verdict(groups).startswith("x, prior gmm ends best: return in Gymnasium -4 against -9")
+    groups = overlay.grouped(
+        [r._replace(final={**r.final, "mean_return": m}) for r, m in ((low, -9.0), (high, -4.0))]
+    )
+    assert overlay.verdict(groups).startswith(
+        "x, prior gmm ends best: return in Gymnasium -4 against -9"
+    )
 
 
 def test_compare_lays_runs_and_sweeps_over_each_other(reference, tmp_path):
     (tmp_path / "sweep").mkdir()
     shutil.copytree(reference, tmp_path / "sweep" / "seed_3")
     twice = tmp_path / "sweep" / ".." / "sweep" / "seed_3"
-    done = look("compare", reference, tmp_path / "sweep", twice, reference, "--out", tmp_path / "c.html")
+    done = look(
+        "compare", reference, tmp_path / "sweep", twice, reference, "--out", tmp_path / "c.html"
+    )
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
     text = (tmp_path / "c.html").read_text()
     assert "seeds" in text
     assert "<td>3 3</td>" in text  # each counts once
-    assert text.count("data:image/png;base64,") == 4  # curves, the models' error, and the trajectories of each
+    assert (
+        text.count("data:image/png;base64,") == 4
+    )  # curves, the models' error, and the trajectories of each
     assert "http" not in text
 
     class Links(HTMLParser):
         def handle_starttag(self, tag, attributes):
             assert tag != "script"
-            assert all(value.startswith("data:image/") for key, value in attributes if key in ("src", "href"))
+            assert all(
+                value.startswith("data:image/")
+                for key, value in attributes
+                if key in ("src", "href")
+            )
 
     Links().feed(text)
 
@@ -289,11 +336,17 @@ def test_what_a_planner_costs_is_called_the_planners():
     run = a_run()
     run = run._replace(final={**run.final, "model_calls": 3.0})
     assert overlay.verdict(overlay.grouped([run])) == "1 runs of x: planner's cost 2."
-    assert "controllers' cost" in overlay.verdict(overlay.grouped([run, a_run()._replace(path=Path("y"))]))
+    assert "controllers' cost" in overlay.verdict(
+        overlay.grouped([run, a_run()._replace(path=Path("y"))])
+    )
 
 
 def test_the_viewer_serves_its_page_and_heeds_the_buttons():
-    command = [sys.executable, Path(__file__).with_name("viewing.py"), ROOT]  # its threads outlive it, so apart
+    command = [
+        sys.executable,
+        Path(__file__).with_name("viewing.py"),
+        ROOT,
+    ]  # its threads outlive it, so apart
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
@@ -311,14 +364,22 @@ def test_the_buttons_answer_to_clicks_in_a_browser():
 
 @pytest.mark.slow
 def test_watch_asks_before_it_opens_a_port(tmp_path):
-    run = [sys.executable, ROOT / "experiments" / "run.py", "reacher_four_local", "--iterations", "1"]
+    run = [
+        sys.executable,
+        ROOT / "experiments" / "run.py",
+        "reacher_four_local",
+        "--iterations",
+        "1",
+    ]
     subprocess.run([*run, "--out", tmp_path / "r"], check=True, capture_output=True, timeout=200)
     command = [sys.executable, ROOT / "experiments" / "watch.py", tmp_path / "r"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert "open to the network" in done.stderr
     assert "--yes" in done.stderr
-    done = subprocess.run([*command, "--yes", "--seconds", "1"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command, "--yes", "--seconds", "1"], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert "without authentication" in done.stdout
     assert "http://localhost:" in done.stdout
@@ -339,7 +400,12 @@ def test_the_table_at_the_end_fits_80_columns_without_colours_and_says_where_eve
     done = toy("toy", "--out", "r")
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x1b" not in done.stdout
-    for words in ("r/report.html", "experiments/evaluate.py r", "experiments/watch.py r", "load_policy('r')"):
+    for words in (
+        "r/report.html",
+        "experiments/evaluate.py r",
+        "experiments/watch.py r",
+        "load_policy('r')",
+    ):
         assert words in done.stdout
 
 
@@ -370,7 +436,9 @@ def test_a_comparison_shows_the_models_error_and_a_video_of_each_group(tmp_path)
         run = a_run(prior=word)._replace(path=tmp_path / word)
         run.path.mkdir()
         (run.path / "policy.gif").write_bytes(b"GIF89a" + word.encode())
-        error = np.array([[0.5 * size, size, 0.0], [1.5 * size, size, 0.0], [size, 9.0, 0.0]])  # 0: no change to share
+        error = np.array(
+            [[0.5 * size, size, 0.0], [1.5 * size, size, 0.0], [size, 9.0, 0.0]]
+        )  # 0: no change to share
         save_tree(run.path / "trajectories", {"model_error": error}, finite=False)
         np.testing.assert_allclose(overlay_last._error(run.path), [size, size, np.nan])
         groups[word] = [run]
@@ -388,7 +456,9 @@ def test_a_comparison_shows_the_models_error_and_a_video_of_each_group(tmp_path)
     assert overlay_last.parts({"x": [a_run()]}) == []  # a folder without either
 
 
-def test_a_comparison_has_the_trajectories_of_every_run_or_says_where_they_lie(tmp_path, monkeypatch):
+def test_a_comparison_has_the_trajectories_of_every_run_or_says_where_they_lie(
+    tmp_path, monkeypatch
+):
     runs = [a_run(seed)._replace(path=tmp_path / str(seed)) for seed in range(3)]
     for seed, run in enumerate(runs):
         (run.path / "figures").mkdir(parents=True)
@@ -410,7 +480,9 @@ def test_a_comparison_has_the_trajectories_of_every_run_or_says_where_they_lie(t
 
 @pytest.mark.parametrize(("std", "scale"), [(0.05, 1), (0.001, 20), (1e-9, 100)])
 def test_ellipses_too_small_to_see_are_enlarged_by_a_round_number(std, scale):
-    mean = np.linspace([0.0, 0.0, 9.0], [1.0, 1.0, 9.0], 5)[None]  # 0.04 of it are 20 radii of 0.002
+    mean = np.linspace([0.0, 0.0, 9.0], [1.0, 1.0, 9.0], 5)[
+        None
+    ]  # 0.04 of it are 20 radii of 0.002
     cov = np.broadcast_to(np.diag([std**2, std**2, 1.0]), (1, 5, 3, 3))
     assert last_pictures._enlarged({"mean": mean, "cov": cov}, 0, 1) == scale
     assert last_pictures._enlarged({"mean": mean}, 0, 1) == 1

@@ -1,4 +1,6 @@
-"""The pages as a browser shows them: nothing logged, nothing clipped, nothing asked of the network."""
+"""The pages as a browser shows them: nothing logged, nothing clipped, nothing asked of the
+network.
+"""
 
 import subprocess
 import sys

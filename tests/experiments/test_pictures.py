@@ -20,7 +20,12 @@ PROBE = "import mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/
 
 def can_render():
     environment = {**os.environ, "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
-    return subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True).returncode == 0
+    return (
+        subprocess.run(
+            [sys.executable, "-c", PROBE], env=environment, capture_output=True
+        ).returncode
+        == 0
+    )
 
 
 class Page(HTMLParser):
@@ -44,8 +49,13 @@ def test_the_report_is_one_whole_page_that_points_to_nothing_outside(reference):
     page = Page()
     page.feed(text)
     assert page.open == []
-    others = {"policy.gif", *(f"figures/{name}.png" for name in ("promise", "open_loop", "planner"))}
-    assert len(page.links) == len(set(report.CAPTIONS) - others)  # nothing here is a model to film, or planned in one
+    others = {
+        "policy.gif",
+        *(f"figures/{name}.png" for name in ("promise", "open_loop", "planner")),
+    }
+    assert len(page.links) == len(
+        set(report.CAPTIONS) - others
+    )  # nothing here is a model to film, or planned in one
     assert all(link.startswith("data:image/") for link in page.links)
     assert "http" not in text
     assert "<script" not in text
@@ -77,7 +87,9 @@ def test_the_moving_picture_is_small_and_moves(task, monkeypatch):
         "sys.stdout.buffer.write(video._gif(list(video._frames(task(), type('P', (), {'act': act})()))))"
     )
     environment = {**os.environ, "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
-    done = subprocess.run([sys.executable, "-c", code, str(ROOT)], env=environment, capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT)], env=environment, capture_output=True, check=True
+    )
     assert 10_000 < len(done.stdout) < 2_000_000
     import io
 

@@ -1,4 +1,6 @@
-"""Pictures of a planning run: drawn from whatever the last round left, broken models and short searches included."""
+"""Pictures of a planning run: drawn from whatever the last round left, broken models and short
+searches included.
+"""
 
 import numpy as np
 import pytest
@@ -39,11 +41,16 @@ def test_each_is_drawn_and_each_line_is_named(name, last, plt, tmp_path):
     figure.savefig(tmp_path / "a.png")
     names = {text.get_text() for legend in (*figure.legends, *(a.get_legend() for a in figure.axes)) if legend
              for text in legend.get_texts()}  # fmt: skip
-    assert {"promise": "what came", "open_loop": "nothing changes", "planner": "cheapest"}[name] in names
+    assert {"promise": "what came", "open_loop": "nothing changes", "planner": "cheapest"}[
+        name
+    ] in names
 
 
 def test_a_search_of_one_iteration_and_one_start_are_enough(plt, tmp_path):
-    last = {"plan_trace": FULL["plan_trace"][:, :1], **{k: v[:1] for k, v in FULL.items() if k.startswith("promise")}}
+    last = {
+        "plan_trace": FULL["plan_trace"][:, :1],
+        **{k: v[:1] for k, v in FULL.items() if k.startswith("promise")},
+    }
     for name in ("planner", "promise"):
         figure = LAST[name](plt, last, None)
         figure.savefig(tmp_path / f"{name}.png")

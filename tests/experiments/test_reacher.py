@@ -22,13 +22,17 @@ SMALL = ["reacher_four", "--iterations", "4", "--samples", "2", "--seed", "1"]
 def finished(tmp_path_factory):
     """The folder of a small run of reacher_four that was not interrupted."""
     folder = tmp_path_factory.mktemp("reacher")
-    done = subprocess.run([sys.executable, RUN, *SMALL, "--out", "r"], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, RUN, *SMALL, "--out", "r"], cwd=folder, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return folder / "r"
 
 
 def test_a_run_that_was_interrupted_and_killed_ends_with_the_same_bits(finished, tmp_path):
-    process = subprocess.Popen([sys.executable, RUN, *SMALL, "--out", "r"], cwd=tmp_path, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, RUN, *SMALL, "--out", "r"], cwd=tmp_path, stdout=subprocess.PIPE
+    )
     while not (tmp_path / "r" / "checkpoints" / "step_1").exists() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
@@ -37,13 +41,21 @@ def test_a_run_that_was_interrupted_and_killed_ends_with_the_same_bits(finished,
     resume = [sys.executable, RUN, "reacher_four", "--resume", "r"]
     process = subprocess.Popen(resume, cwd=tmp_path, stdout=subprocess.PIPE)
     last = max(int(p.name[5:]) for p in (tmp_path / "r" / "checkpoints").iterdir())
-    while not (tmp_path / "r" / "checkpoints" / f"step_{last + 1}").exists() and process.poll() is None:
+    while (
+        not (tmp_path / "r" / "checkpoints" / f"step_{last + 1}").exists()
+        and process.poll() is None
+    ):
         time.sleep(0.02)
     process.kill()
     process.communicate()
     done = subprocess.run(resume, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for name in ("metrics.csv", "conditions.csv", "policy/arrays.safetensors", "trajectories/arrays.safetensors"):
+    for name in (
+        "metrics.csv",
+        "conditions.csv",
+        "policy/arrays.safetensors",
+        "trajectories/arrays.safetensors",
+    ):
         assert (tmp_path / "r" / name).read_bytes() == (finished / name).read_bytes(), name
 
 
@@ -68,14 +80,19 @@ def test_a_saved_policy_is_the_same_after_it_is_loaded(finished):
 
 
 def test_another_task_cannot_take_over_a_run(finished):
-    done = subprocess.run([sys.executable, RUN, "reacher", "--resume", finished], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, RUN, "reacher", "--resume", finished], capture_output=True, text=True
+    )
     assert done.returncode == 3
     assert "experiment 'reacher_four'" in done.stderr
 
 
 def test_a_prior_that_is_not_there_is_refused_with_those_that_are(tmp_path):
     done = subprocess.run(
-        [sys.executable, RUN, "reacher", "--prior", "gm"], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, RUN, "reacher", "--prior", "gm"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     assert "gmm" in done.stderr

@@ -51,7 +51,15 @@ def unfinished(toy, *words):
 
 
 def test_a_finished_run_leaves_all_that_was_promised(reference):
-    for name in ["config.json", "metrics.csv", "conditions.csv", "timing.csv", "report.html", "result.json", "policy"]:
+    for name in [
+        "config.json",
+        "metrics.csv",
+        "conditions.csv",
+        "timing.csv",
+        "report.html",
+        "result.json",
+        "policy",
+    ]:
         assert (reference / name).exists(), name
     assert sorted(p.name for p in (reference / "checkpoints").iterdir()) == ["step_5", "step_6"]
     assert {p.stem for p in (reference / "figures").iterdir()} == {
@@ -135,7 +143,11 @@ def test_a_second_signal_stops_at_once_and_loses_one_iteration_at_most(start, tm
 
 def test_resuming_a_finished_run_changes_nothing(toy, tmp_path, reference):
     shutil.copytree(reference, tmp_path / "r")
-    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*.*") if path.is_file()}
+    before = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in tmp_path.rglob("*.*")
+        if path.is_file()
+    }
     again = toy("toy", "--resume", "r")
     assert again.returncode == 0
     assert "finished already" in again.stdout
@@ -146,7 +158,10 @@ def test_resuming_a_finished_run_changes_nothing(toy, tmp_path, reference):
 
 def test_a_failure_of_numbers_ends_with_6_and_keeps_what_was_saved(toy, tmp_path):
     assert "planned failure" in one_line(unfinished(toy))
-    assert sorted(p.name for p in (tmp_path / "r" / "checkpoints").iterdir()) == ["step_2", "step_3"]
+    assert sorted(p.name for p in (tmp_path / "r" / "checkpoints").iterdir()) == [
+        "step_2",
+        "step_3",
+    ]
 
 
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_with_a_warning(toy, tmp_path):
@@ -179,7 +194,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(toy, tmp_path, re
 
 
 @pytest.mark.parametrize(
-    ("words", "named"), [(["--tries", 9], "tries"), (["--seed", 8], "seed"), (["--out", "x"], "out")]
+    ("words", "named"),
+    [(["--tries", 9], "tries"), (["--seed", 8], "seed"), (["--out", "x"], "out")],
 )
 def test_resuming_with_other_settings_is_refused_with_their_names(toy, tmp_path, words, named):
     unfinished(toy)
@@ -306,7 +322,9 @@ def test_the_usual_folder_is_named_by_experiment_time_and_seed(toy, tmp_path):
         (["--seed", 1], "expected an experiment"),
     ],
 )
-def test_what_is_not_understood_is_refused_in_one_line_and_makes_no_folder(toy, tmp_path, words, named):
+def test_what_is_not_understood_is_refused_in_one_line_and_makes_no_folder(
+    toy, tmp_path, words, named
+):
     process = toy(*words)
     assert process.returncode == 2
     assert named in one_line(process)
@@ -325,7 +343,9 @@ def test_the_experiments_of_this_repository_are_listed_in_less_than_two_seconds(
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = toy("--list", script=ROOT / "experiments" / "run.py")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2  # of one core; others may be busy
+    assert (
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+    )  # of one core; others may be busy
     assert process.returncode == 0
     assert "--seed 0" in process.stdout
     assert process.stderr == ""
@@ -354,7 +374,9 @@ def test_a_package_of_the_same_name_elsewhere_does_not_win(toy, tmp_path):
     assert process.returncode == 0, process.stderr
 
 
-def test_a_saved_policy_can_be_used_from_the_run_and_from_its_own_folder(reference, monkeypatch, tmp_path):
+def test_a_saved_policy_can_be_used_from_the_run_and_from_its_own_folder(
+    reference, monkeypatch, tmp_path
+):
     import importlib.util
 
     spec = importlib.util.spec_from_file_location("toy", Path(__file__).with_name("toy.py"))
@@ -365,7 +387,9 @@ def test_a_saved_policy_can_be_used_from_the_run_and_from_its_own_folder(referen
 
     monkeypatch.setitem(saved.KINDS, "toy", "toy:Linear")
     observation = np.array([1.0, 0.0, 0.0, 0.0])
-    actions = [saved.load_policy(folder).act(observation) for folder in (reference, reference / "policy")]
+    actions = [
+        saved.load_policy(folder).act(observation) for folder in (reference, reference / "policy")
+    ]
     shutil.copytree(reference / "checkpoints", tmp_path / "checkpoints")
     actions.append(saved.load_policy(tmp_path).act(observation))
     assert np.array_equal(actions[0], actions[1])

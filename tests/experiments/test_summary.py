@@ -4,13 +4,27 @@ import pytest
 
 from experiments.engine.summary import spike, summarise, verdict
 
-GRADE = {"episodes": 100, "mean_return": -5.0, "standard_error": 0.2, "final_distance": 0.012, "spread": 2.0}
-RANDOM = {"episodes": 20, "mean_return": -43.0, "standard_error": 0.9, "final_distance": None, "spread": 4.0}
+GRADE = {
+    "episodes": 100,
+    "mean_return": -5.0,
+    "standard_error": 0.2,
+    "final_distance": 0.012,
+    "spread": 2.0,
+}
+RANDOM = {
+    "episodes": 20,
+    "mean_return": -43.0,
+    "standard_error": 0.9,
+    "final_distance": None,
+    "spread": 4.0,
+}
 STILL = RANDOM | {"mean_return": -10.0, "spread": 3.0, "standard_error": 0.7}
 
 
 def graded(**changes):
-    return verdict({"env_id": "Reacher-v5", "grade": GRADE | changes, "random": RANDOM, "still": STILL})
+    return verdict(
+        {"env_id": "Reacher-v5", "grade": GRADE | changes, "random": RANDOM, "still": STILL}
+    )
 
 
 def test_a_spike_is_the_worst_cost_after_the_fourth_over_the_best_before_it():
@@ -36,7 +50,13 @@ def test_a_return_no_better_than_doing_nothing_is_not_learned(value):
 
 
 @pytest.mark.parametrize(
-    ("last", "words"), [(2.0, "It learned: "), (7.0, "It learned a little"), (9.9, "It did not"), (12.0, "20% higher")]
+    ("last", "words"),
+    [
+        (2.0, "It learned: "),
+        (7.0, "It learned a little"),
+        (9.9, "It did not"),
+        (12.0, "20% higher"),
+    ],
 )
 def test_without_an_environment_the_cost_decides(last, words):
     assert words in verdict({"costs": {"first": 10.0, "last": last}, "iterations": 5})
@@ -47,15 +67,22 @@ def test_where_there_is_no_cost_it_says_so():
 
 
 @pytest.mark.parametrize(
-    ("success", "words"), [(1.0, "It learned: 100%"), (0.5, "It learned a little: 50%"), (0.0, "It did not learn: 0%")]
+    ("success", "words"),
+    [(1.0, "It learned: 100%"), (0.5, "It learned a little: 50%"), (0.0, "It did not learn: 0%")],
 )
-def test_where_a_task_tells_success_that_decides_and_the_unseen_conditions_are_named(success, words):
+def test_where_a_task_tells_success_that_decides_and_the_unseen_conditions_are_named(
+    success, words
+):
     costs = {"first": -3.0, "last": -33.0}
     assert words in verdict({"costs": costs, "iterations": 5, "success": success})
     unseen = {"conditions": 16.0, "success": 0.75}
-    assert "75% of 16 that" in verdict({"costs": costs, "iterations": 5, "success": success, "unseen": unseen})
+    assert "75% of 16 that" in verdict(
+        {"costs": costs, "iterations": 5, "success": success, "unseen": unseen}
+    )
 
 
 def test_the_only_policys_cost_is_called_so(tmp_path):
-    (tmp_path / "metrics.csv").write_text("iteration,cost,distance,policy_loss\n1,3.0,0.2,0.5\n2,2.0,0.1,0.4\n")
+    (tmp_path / "metrics.csv").write_text(
+        "iteration,cost,distance,policy_loss\n1,3.0,0.2,0.5\n2,2.0,0.1,0.4\n"
+    )
     assert summarise(tmp_path)["figures"] == {"policy's cost": 2.0, "policy's distance": 0.1}

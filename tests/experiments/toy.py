@@ -1,4 +1,5 @@
-"""Push a point to a target with a linear policy, found by random search: a whole experiment that runs in milliseconds.
+"""Push a point to a target with a linear policy, found by random search: a whole experiment that
+runs in milliseconds.
 
 As a script it is experiments/run.py with this experiment in place of the others.
 """
@@ -73,7 +74,11 @@ class Config:
 
 def train(task, config, rng, state=None):
     """Yields an Iteration per round of candidates."""
-    state = state or {"number": 0, "gain": np.zeros((2, 4)), "best": float(task.run(np.zeros((2, 4)), rng)[2].mean())}
+    state = state or {
+        "number": 0,
+        "gain": np.zeros((2, 4)),
+        "best": float(task.run(np.zeros((2, 4)), rng)[2].mean()),
+    }
     while state["number"] < config.iterations:
         number = state["number"] + 1
         if number == config.fail_at:
@@ -99,10 +104,23 @@ def train(task, config, rng, state=None):
             "nu": 0.1 * number,
             "lean": 0.01,
         }
-        arrays = {"cost": cost, "policy_cost": policy_cost, "kl": np.full(3, 1.0 / number), "eta": np.ones(3)}
-        arrays |= {"predicted": cost * 0.1, "actual": np.full(3, np.nan) if number == 1 else cost * 0.09}
+        arrays = {
+            "cost": cost,
+            "policy_cost": policy_cost,
+            "kl": np.full(3, 1.0 / number),
+            "eta": np.ones(3),
+        }
+        arrays |= {
+            "predicted": cost * 0.1,
+            "actual": np.full(3, np.nan) if number == 1 else cost * 0.09,
+        }
         mean = np.concatenate([px, np.zeros((3, 21, 2))], 2)
-        arrays |= {"x": x[:, None], "mean": mean, "cov": np.tile(0.01 * np.eye(6), (3, 21, 1, 1)), "policy_x": px}
+        arrays |= {
+            "x": x[:, None],
+            "mean": mean,
+            "cov": np.tile(0.01 * np.eye(6), (3, 21, 1, 1)),
+            "policy_x": px,
+        }
         arrays |= {"model_error": np.full((3, 20), 0.1)}
         yield Iteration(number, Linear(state["gain"]), scalars, arrays, state)
 

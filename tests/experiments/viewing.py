@@ -1,4 +1,6 @@
-"""Opens the viewer and presses its buttons: `python viewing.py ROOT`, or `... ROOT chromium` with a browser's mouse."""
+"""Opens the viewer and presses its buttons: `python viewing.py ROOT`, or `... ROOT chromium` with a
+browser's mouse.
+"""
 
 import socket
 import sys
@@ -19,7 +21,12 @@ from experiments.viewer.browser import Pressed, launch
 from experiments.viewer.simulation import world_of
 
 WIDTH, HEIGHT = 620, 360  # px, little to draw: without a graphics card a frame takes a while
-TARGET, PUSH, NOISE, REPEAT = (458, 163), (510, 163), (500, 189), (437, 215)  # where the window has its buttons, px
+TARGET, PUSH, NOISE, REPEAT = (
+    (458, 163),
+    (510, 163),
+    (500, 189),
+    (437, 215),
+)  # where the window has its buttons, px
 CLOSE, VIEW, POLICY = (573, 132), (109, 13), (116, 246)  # its X, and the way back by the menu
 
 
@@ -42,8 +49,12 @@ def opened():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    policy = NeuralPolicy.create(10, 2, (8,), np.full(2, 0.1), np.random.default_rng(3), -np.ones(2), np.ones(2))
-    handle, player = launch(world_of(Opened(Path("nowhere"), {}, Reacher(conditions=2), policy)), port)
+    policy = NeuralPolicy.create(
+        10, 2, (8,), np.full(2, 0.1), np.random.default_rng(3), -np.ones(2), np.ones(2)
+    )
+    handle, player = launch(
+        world_of(Opened(Path("nowhere"), {}, Reacher(conditions=2), policy)), port
+    )
     return handle, player, port
 
 
@@ -78,7 +89,13 @@ def click(browser, at, answered):
             button = "none" if kind == "mouseMoved" else "left"
             down = int(kind == "mousePressed")
             browser.call(
-                "Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], button=button, buttons=down, clickCount=1
+                "Input.dispatchMouseEvent",
+                type=kind,
+                x=at[0],
+                y=at[1],
+                button=button,
+                buttons=down,
+                clickCount=1,
             )
             time.sleep(wait)
         end = time.monotonic() + 10
@@ -104,7 +121,9 @@ def from_a_browser(handle, player, port):
                 click(browser, TARGET, lambda: player.world.number > number)
                 assert not np.array_equal(player.world.data.qpos[2:], target)
                 click(browser, PUSH, lambda: bool(pushed))
-                click(browser, NOISE, lambda: 0.5 < player.world.noise < 0.9)  # right of the slider's middle
+                click(
+                    browser, NOISE, lambda: 0.5 < player.world.noise < 0.9
+                )  # right of the slider's middle
                 click(browser, CLOSE, lambda: not WINDOWS[0].open)
                 click(browser, VIEW, lambda: True)
                 time.sleep(2)
@@ -127,4 +146,6 @@ def from_a_browser(handle, player, port):
 if __name__ == "__main__":
     handle, player, port = opened()
     with handle:
-        (from_a_browser if sys.argv[2:] == ["chromium"] else from_the_simulations_side)(handle, player, port)
+        (from_a_browser if sys.argv[2:] == ["chromium"] else from_the_simulations_side)(
+            handle, player, port
+        )

@@ -1,4 +1,6 @@
-"""Makes the harness of this folder importable from its tests, and keeps one parent of runs for all of them."""
+"""Makes the harness of this folder importable from its tests, and keeps one parent of runs for all
+of them.
+"""
 
 import shutil
 import sys

@@ -1,7 +1,9 @@
-"""Damages checkpoints and policies in thousands of ways, also with a manifest that fits, and loads them.
+"""Damages checkpoints and policies in thousands of ways, also with a manifest that fits, and loads
+them.
 
-Every load gives what was saved, something of the same form (where the digests were made to fit), or CheckpointError;
-within 10 s and 512 MiB, and without importing, unpickling, starting or opening anything.
+Every load gives what was saved, something of the same form (where the digests were made to fit), or
+CheckpointError; within 10 s and 512 MiB, and without importing, unpickling, starting or opening
+anything.
 """
 
 import argparse
@@ -24,8 +26,21 @@ from harness import PLAIN, ROOT, Parent, fresh, workplace
 
 NAMES = ("arrays.safetensors", "meta.json", "MANIFEST.json")
 MEMORY, SECONDS = 512 << 20, 10
-FORBIDDEN = {"pickle.find_class", "os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "os.fork"}
-FORBIDDEN |= {"socket.connect", "socket.bind", "shutil.unpack_archive", "ctypes.dlopen", "marshal.loads"}
+FORBIDDEN = {
+    "pickle.find_class",
+    "os.system",
+    "subprocess.Popen",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+}
+FORBIDDEN |= {
+    "socket.connect",
+    "socket.bind",
+    "shutil.unpack_archive",
+    "ctypes.dlopen",
+    "marshal.loads",
+}
 
 
 class Canary:
@@ -38,11 +53,14 @@ class Canary:
 def sign(folder):
     """Writes a manifest that fits the files, as somebody with bad intentions would."""
     contents = {name: (folder / name).read_bytes() for name in NAMES[:2]}
-    digests = {n: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for n, c in contents.items()}
+    digests = {
+        n: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for n, c in contents.items()
+    }
     (folder / "MANIFEST.json").write_text(json.dumps(digests))
 
 
-# -- damage: each takes the path of a file, its bytes, a generator and the folder of another saved thing --
+# -- damage: each takes the path of a file, its bytes, a generator and the folder of another saved
+# thing --
 
 
 def truncate(path, content, draw, other):
@@ -109,7 +127,9 @@ def pipe(path, content, draw, other):
 
 def link(path, content, draw, other):
     path.unlink()
-    path.symlink_to(draw.choice(("/dev/zero", "/dev/random", "/etc/passwd", "/proc/self/mem", path.name)))
+    path.symlink_to(
+        draw.choice(("/dev/zero", "/dev/random", "/etc/passwd", "/proc/self/mem", path.name))
+    )
 
 
 def folder_there(path, content, draw, other):
@@ -133,7 +153,9 @@ def planted(path, content, draw, other):
 
 def deep(path, content, draw, other):
     path.write_bytes(
-        draw.choice((b'{"a":' * 100_000, b"[" * 1_000_000, b'{"a": ' + b"9" * 300_000 + b"}", b"\xff" * 99))
+        draw.choice(
+            (b'{"a":' * 100_000, b"[" * 1_000_000, b'{"a": ' + b"9" * 300_000 + b"}", b"\xff" * 99)
+        )
     )
 
 
@@ -147,7 +169,9 @@ def header(path, content, draw, other):
     entry = table[name]
     lie = draw.randrange(6)
     if lie == 0:
-        entry["shape"] = draw.choice(([10**9], [10**12], [2**63], [-1], [0], [2**32, 2**32], [1] * 70, [10**9, 0]))
+        entry["shape"] = draw.choice(
+            ([10**9], [10**12], [2**63], [-1], [0], [2**32, 2**32], [1] * 70, [10**9, 0])
+        )
     elif lie == 1:
         entry["dtype"] = draw.choice(("F64", "F32", "I64", "U8", "BOOL", "BF16", "F8_E4M3", "X"))
     elif lie == 2:
@@ -177,7 +201,9 @@ def numbers(path, content, draw, other):
 
 
 def schema(path, content, draw, other):
-    """Changes the description: another format, a key more or less, another kind, a generator's state that is none."""
+    """Changes the description: another format, a key more or less, another kind, a generator's
+    state that is none.
+    """
     meta = json.loads((path.parent / "meta.json").read_bytes())
     where = meta
     for _ in range(draw.randint(0, 4)):
@@ -212,11 +238,28 @@ def schema(path, content, draw, other):
 
 RANDOM = (truncate, flip, rewrite, splice, append, swap, word)
 PLANTED = (hole, pipe, link, folder_there, missing, payload, planted, deep)
-SIGNED = (truncate, flip, rewrite, splice, append, swap, word, payload, planted, deep, header, numbers, schema, header)
+SIGNED = (
+    truncate,
+    flip,
+    rewrite,
+    splice,
+    append,
+    swap,
+    word,
+    payload,
+    planted,
+    deep,
+    header,
+    numbers,
+    schema,
+    header,
+)
 
 
 def damage(folder, pristine, other, draw):
-    """Damages the saved folder; returns the name of what was done, and whether its manifest was made to fit."""
+    """Damages the saved folder; returns the name of what was done, and whether its manifest was
+    made to fit.
+    """
     for name in NAMES:
         shutil.copyfile(pristine / name, folder / name)
     signed = draw.random() < 0.5
@@ -264,18 +307,26 @@ def load_as_run(folder):
     check_owner(checkpoint, experiment, config, seed, path)
     rng = np.random.default_rng(0)
     restore_generator(rng, checkpoint.meta["rng"], path)
-    copies = {table.path: table.path.read_bytes() for table in (run.metrics, run.conditions, run.timing)}
+    copies = {
+        table.path: table.path.read_bytes() for table in (run.metrics, run.conditions, run.timing)
+    }
     run.cut_back(checkpoint)
     for copy, content in copies.items():
         copy.write_bytes(content)
     state = checkpoint.tree["state"]
     return next(
-        iter(_iterations(experiment.method.train(experiment.task(), config, rng, state=state), state, 5, path))
+        iter(
+            _iterations(
+                experiment.method.train(experiment.task(), config, rng, state=state), state, 5, path
+            )
+        )
     ).number
 
 
 def load_as_state(folder):
-    """Goes on with real local controllers and a network from a saved state: the first iteration of it."""
+    """Goes on with real local controllers and a network from a saved state: the first iteration of
+    it.
+    """
     from agents.tasks.mujoco.reacher import ReacherFour
     from dynamics.storage.tree import load_tree
     from experiments.engine.training import _iterations
@@ -287,17 +338,27 @@ def load_as_state(folder):
     return next(iter(_iterations(training, state, 2, folder))).number
 
 
-POLICIES = ("neural", "std", "recurrent", "convolutional", "controllers", "mpc")  # the kinds of agents.saving.KINDS
+POLICIES = (
+    "neural",
+    "std",
+    "recurrent",
+    "convolutional",
+    "controllers",
+    "mpc",
+)  # the kinds of agents.saving.KINDS
 TARGETS = {**dict.fromkeys(POLICIES, load_as_policy), "run": load_as_run, "state": load_as_state}
 
 
 def fuzz(target, place, count, seed):
-    """Loads `count` damaged copies in this process, which must be one of its own; returns what came of them."""
+    """Loads `count` damaged copies in this process, which must be one of its own; returns what came
+    of them.
+    """
     from lqr import CheckpointError, NumericalError, SimulationError
 
-    pristine, other = (
-        place / f"{target}-pristine",
-        place / f"{POLICIES[POLICIES.index(target) - 1] if target in POLICIES else POLICIES[0]}-pristine",
+    pristine = place / f"{target}-pristine"
+    other = (
+        place
+        / f"{POLICIES[POLICIES.index(target) - 1] if target in POLICIES else POLICIES[0]}-pristine"
     )
     folder = place / "run" / "checkpoints" / "step_5" if target == "run" else place / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -309,8 +370,14 @@ def fuzz(target, place, count, seed):
     guard = {"on": False}
 
     def watch(event, arguments):
-        mine = target == "state" and event == "ctypes.dlopen"  # BLAS is asked for its threads when a mixture is fitted
-        if guard["on"] and not mine and (event in FORBIDDEN or (event == "import" and "evil" in str(arguments[0]))):
+        mine = (
+            target == "state" and event == "ctypes.dlopen"
+        )  # BLAS is asked for its threads when a mixture is fitted
+        if (
+            guard["on"]
+            and not mine
+            and (event in FORBIDDEN or (event == "import" and "evil" in str(arguments[0])))
+        ):
             os.write(2, f"forbidden: {event} {arguments}\n".encode())
             os._exit(99)
 
@@ -327,7 +394,15 @@ def fuzz(target, place, count, seed):
         try:
             load(folder)
             outcomes["signed, of the same form" if signed else "as it was saved"] += 1
-            assert signed or how in ("planted", "word", "swap", "truncate", "flip", "rewrite", "splice"), how
+            assert signed or how in (
+                "planted",
+                "word",
+                "swap",
+                "truncate",
+                "flip",
+                "rewrite",
+                "splice",
+            ), how
         except CheckpointError as error:
             named = place.name in str(error) or target == "state"
             assert named, str(error)  # noqa: PT017
@@ -373,14 +448,29 @@ def run_all(counts, seed=0, place=None):
     """Prepares, and runs each target in a process of its own; returns the outcomes of each."""
     place = place or workplace()
     prepare(place)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     found = {}
     try:
         for target, count in counts.items():
-            command = [sys.executable, __file__, "--target", target, str(place), str(count), str(seed)]
+            command = [
+                sys.executable,
+                __file__,
+                "--target",
+                target,
+                str(place),
+                str(count),
+                str(seed),
+            ]
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             last = (place / "last").read_text() if (place / "last").exists() else "before the first"
-            assert done.returncode == 0, f"{last}: ended with {done.returncode}\n{done.stderr[-3000:]}"
+            assert done.returncode == 0, (
+                f"{last}: ended with {done.returncode}\n{done.stderr[-3000:]}"
+            )
             found[target] = json.loads(done.stdout.splitlines()[-1])
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -394,7 +484,9 @@ def main(words):
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(words)
     shares = {**dict.fromkeys(POLICIES, 0.1), "run": 0.3, "state": 0.1}
-    for target, outcomes in run_all({t: round(s * asked.count) for t, s in shares.items()}, asked.seed).items():
+    for target, outcomes in run_all(
+        {t: round(s * asked.count) for t, s in shares.items()}, asked.seed
+    ).items():
         print(f"{target}: {sum(outcomes.values())} tried; {outcomes}")
     return 0
 

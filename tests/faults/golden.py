@@ -1,7 +1,9 @@
-"""Stores what today's code saves beside the tests, for tomorrow's code to load: `python -m tests.faults golden`.
+"""Stores what today's code saves beside the tests, for tomorrow's code to load: `python -m
+tests.faults golden`.
 
-golden/format_N/ holds a tree of every kind of leaf, a policy of every kind, and the folder of a stopped run of the toy;
-golden/newer/ a tree that says it is of a later format. What is there already is left alone: old files are the point.
+golden/format_N/ holds a tree of every kind of leaf, a policy of every kind, and the folder of a
+stopped run of the toy; golden/newer/ a tree that says it is of a later format. What is there
+already is left alone: old files are the point.
 """
 
 import json
@@ -36,21 +38,27 @@ def policies():
         "neural": NeuralPolicy.create(3, 2, (4,), std, rng),
         "std": StdPolicy.create(3, 2, (4,), std, rng),
         "recurrent": RecurrentPolicy.create(3, 2, (4, 3), std, rng),
-        "convolutional": ConvolutionalPolicy.create(9 * 9 + 3, 2, (4,), std, rng, image=(9, 9, 1), maps=2),
+        "convolutional": ConvolutionalPolicy.create(
+            9 * 9 + 3, 2, (4,), std, rng, image=(9, 9, 1), maps=2
+        ),
     }
     found = {}
     for kind, net in networks.items():
         net.weights[-1] = rng.normal(size=net.weights[-1].shape)
         found[kind] = net, (rng.normal(size=9 * 9 + 3 if kind == "convolutional" else 3),)
     controller = LinearGaussianController(
-        rng.normal(size=(2, 5, 2, 3)), rng.normal(size=(2, 5, 2)), np.tile(0.1 * np.eye(2), (2, 5, 1, 1))
+        rng.normal(size=(2, 5, 2, 3)),
+        rng.normal(size=(2, 5, 2)),
+        np.tile(0.1 * np.eye(2), (2, 5, 1, 1)),
     )
     found["controllers"] = ControllerPolicy(controller), (rng.normal(size=3), 3, 1)
     return {**found, "mpc": (planner(rng), (np.array([0.3, -0.2]), 0))}
 
 
 def planner(rng):
-    """Returns MPC by random shooting, five steps ahead, in a network that has learned next to nothing."""
+    """Returns MPC by random shooting, five steps ahead, in a network that has learned next to
+    nothing.
+    """
     from agents.mpc.loop import controller
     from agents.planners import RandomShooting
     from agents.planners.models import Learned
@@ -82,14 +90,20 @@ def main(words):
     folder = GOLDEN / f"format_{FORMAT}"
     write(folder, "tree", lambda path: save_tree(path, TREE, META))
     for kind, (policy, where) in policies().items():
-        write(folder, f"policy_{kind}", lambda path, p=policy, w=where: save_policy(path, p, acts=p.act(*w).tolist()))
+        write(
+            folder,
+            f"policy_{kind}",
+            lambda path, p=policy, w=where: save_policy(path, p, acts=p.act(*w).tolist()),
+        )
 
     def stopped_run(path):
         place = workplace()
         with Parent() as parent:
             fresh(place)
             parent.run(place, [*PLAIN, "--fail-at", 4])
-        shutil.copytree(place / "r", path, ignore=shutil.ignore_patterns("events.*", "run.lock", "config.json"))
+        shutil.copytree(
+            place / "r", path, ignore=shutil.ignore_patterns("events.*", "run.lock", "config.json")
+        )
         shutil.rmtree(place)
 
     def newer(path):

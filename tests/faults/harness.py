@@ -1,8 +1,9 @@
-"""Runs the toy experiment hundreds of times: a parent that has imported everything forks a child for each run.
+"""Runs the toy experiment hundreds of times: a parent that has imported everything forks a child
+for each run.
 
-What a child executes is `experiments.engine.main.main`, as experiments/run.py does; only the drawing of the figures is
-replaced by files of the same names. It can be told to die, or to be refused by the system, at its n-th operation on
-the run's folder.
+What a child executes is `experiments.engine.main.main`, as experiments/run.py does; only the
+drawing of the figures is replaced by files of the same names. It can be told to die, or to be
+refused by the system, at its n-th operation on the run's folder.
 """
 
 import contextlib
@@ -30,7 +31,12 @@ class Parent:
     """The process that forks the children, one at a time."""
 
     def __enter__(self):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
         environment |= {"MKL_NUM_THREADS": "1", "MPLBACKEND": "agg"}
         command = [sys.executable, str(Path(__file__).resolve())]
         self.process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=environment)
@@ -42,14 +48,18 @@ class Parent:
         self.process.stdout.close()
 
     def start(self, folder, words, sabotage=None):
-        """Starts a run in `folder`; returns its process id. Its output goes to the files out and err there."""
+        """Starts a run in `folder`; returns its process id. Its output goes to the files out and
+        err there.
+        """
         order = {"cwd": str(folder), "words": list(map(str, words)), "sabotage": sabotage}
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
     def wait(self):
-        """Returns the exit code of the run that was started last; minus the signal that killed it."""
+        """Returns the exit code of the run that was started last; minus the signal that killed
+        it.
+        """
         return int(self.process.stdout.readline())
 
     def run(self, folder, words, sabotage=None):
@@ -59,9 +69,11 @@ class Parent:
 
 
 def check(folder, printed=""):
-    """Raises AssertionError where a killed run broke a promise; returns the number of its newest checkpoint.
+    """Raises AssertionError where a killed run broke a promise; returns the number of its newest
+    checkpoint.
 
-    Every published checkpoint is whole, none that was announced is lost, and at most one iteration is.
+    Every published checkpoint is whole, none that was announced is lost, and at most one iteration
+    is.
     """
     from dynamics.storage.files import folders_by_number
     from dynamics.storage.tree import load_tree
@@ -72,7 +84,11 @@ def check(folder, printed=""):
     for number in numbers:
         load_tree(steps / f"step_{number}")
     newest = max(numbers, default=0)
-    said = [int(line.split()[0].split("/")[0]) for line in printed.splitlines() if "/" in line.split(" elapsed")[0][:9]]
+    said = [
+        int(line.split()[0].split("/")[0])
+        for line in printed.splitlines()
+        if "/" in line.split(" elapsed")[0][:9]
+    ]
     assert newest >= max(said, default=0), f"iteration {max(said)} was announced, {newest} is there"
     rows = folder / "metrics.csv"
     if rows.exists() and rows.read_bytes().endswith(b"\n"):
@@ -81,7 +97,9 @@ def check(folder, printed=""):
 
 
 def assert_same(folder, reference, tidy=True):
-    """Raises AssertionError where a finished run differs from the reference in a bit, or left something beside."""
+    """Raises AssertionError where a finished run differs from the reference in a bit, or left
+    something beside.
+    """
     for name in SAME:
         assert (folder / name).read_bytes() == (reference / name).read_bytes(), f"{name} differs"
     assert (folder / "result.json").exists()
@@ -97,7 +115,9 @@ def printed_by(folder):
 
 
 def again(folder, words):
-    """Returns the words that go on with what a killed run left: --resume, or the first words where nothing began."""
+    """Returns the words that go on with what a killed run left: --resume, or the first words where
+    nothing began.
+    """
     return ("--resume", "r") if (folder / "r" / "config.json").exists() else words
 
 
@@ -108,12 +128,17 @@ def fresh(folder):
 
 
 class Sabotage:
-    """Kills this process, or refuses, at the n-th operation that changes something under a folder."""
+    """Kills this process, or refuses, at the n-th operation that changes something under a
+    folder.
+    """
 
     EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate")
 
     def __init__(self, under, at, kind="kill", error="ENOSPC", forever=False):
-        self.under, self.left, self.kind, self.forever = os.path.abspath(under), at, kind, forever
+        self.under = os.path.abspath(under)
+        self.left = at
+        self.kind = kind
+        self.forever = forever
         self.error = getattr(errno, error)
         self.marker = os.path.join(os.path.dirname(self.under), "hit")
         self.inside = False
@@ -189,7 +214,9 @@ def _serve():
                 os._exit(code)
         print(pid, flush=True)
         status = os.waitpid(pid, 0)[1]
-        print(-os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status), flush=True)
+        print(
+            -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status), flush=True
+        )
 
 
 def _cheap_figures(path, task):
@@ -202,12 +229,16 @@ def _cheap_figures(path, task):
 
 
 def reference_run(parent, folder):
-    """Makes the uninterrupted run in folder/reference/r; returns that path and how long it took, in seconds."""
+    """Makes the uninterrupted run in folder/reference/r; returns that path and how long it took, in
+    seconds.
+    """
     seconds = []
     for _ in range(2):
         fresh(folder / "reference")
         begun = time.monotonic()
-        assert parent.run(folder / "reference", PLAIN) == 0, (folder / "reference" / "err").read_text()
+        assert parent.run(folder / "reference", PLAIN) == 0, (
+            folder / "reference" / "err"
+        ).read_text()
         seconds.append(time.monotonic() - begun)
     return folder / "reference" / "r", min(seconds)
 
@@ -217,7 +248,10 @@ def tagged(tag):
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
-            if tag.encode() in (place / "environ").read_bytes() and "State:\tZ" not in (place / "status").read_text():
+            if (
+                tag.encode() in (place / "environ").read_bytes()
+                and "State:\tZ" not in (place / "status").read_text()
+            ):
                 found.append(int(place.name))
         except OSError:
             continue
@@ -225,19 +259,31 @@ def tagged(tag):
 
 
 def sockets(pids, listening=False):
-    """Returns the local addresses of these processes' internet sockets, as /proc/net has them; all, or TCP's ears."""
+    """Returns the local addresses of these processes' internet sockets, as /proc/net has them; all,
+    or TCP's ears.
+    """
     inodes = set()
     for pid in pids:
         for handle in Path(f"/proc/{pid}/fd").glob("*"):
             with contextlib.suppress(OSError):
                 inodes.add(os.readlink(handle).removeprefix("socket:[").removesuffix("]"))
     kinds = ("tcp", "tcp6") if listening else ("tcp", "tcp6", "udp", "udp6")
-    rows = [row.split() for kind in kinds for row in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]]
-    return {row[1].split(":")[0] for row in rows if row[9] in inodes and (not listening or row[3] == "0A")}
+    rows = [
+        row.split()
+        for kind in kinds
+        for row in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]
+    ]
+    return {
+        row[1].split(":")[0]
+        for row in rows
+        if row[9] in inodes and (not listening or row[3] == "0A")
+    }
 
 
 def gone(tag, seconds):
-    """Returns whether the processes with a tag have ended within so many seconds; those that have not are killed."""
+    """Returns whether the processes with a tag have ended within so many seconds; those that have
+    not are killed.
+    """
     end = time.monotonic() + seconds
     while (left := tagged(tag)) and time.monotonic() < end:
         time.sleep(0.05)
@@ -248,10 +294,16 @@ def gone(tag, seconds):
 
 
 def workplace():
-    """Returns a new temporary folder, in memory where there is such a place; to be removed by the caller."""
-    return Path(tempfile.mkdtemp(prefix="faults-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
+    """Returns a new temporary folder, in memory where there is such a place; to be removed by the
+    caller.
+    """
+    return Path(
+        tempfile.mkdtemp(prefix="faults-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    )
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it, as under nohup
+    signal.signal(
+        signal.SIGHUP, signal.SIG_DFL
+    )  # whoever runs the tests may ignore it, as under nohup
     _serve()

@@ -8,13 +8,25 @@ import shutil
 import signal
 import time
 
-from harness import PLAIN, Parent, again, assert_same, check, fresh, printed_by, reference_run, workplace
+from harness import (
+    PLAIN,
+    Parent,
+    again,
+    assert_same,
+    check,
+    fresh,
+    printed_by,
+    reference_run,
+    workplace,
+)
 
 
 def random_kills(parent, folder, count, seed=0):
-    """Kills runs at random moments, again and again until one survives; returns (kills, runs that ended).
+    """Kills runs at random moments, again and again until one survives; returns (kills, runs that
+    ended).
 
-    The longer none has ended, the longer they are left alive: the machine may be busier than when it was measured.
+    The longer none has ended, the longer they are left alive: the machine may be busier than when
+    it was measured.
     """
     draw = random.Random(seed)
     reference, seconds = reference_run(parent, folder)
@@ -43,7 +55,9 @@ def random_kills(parent, folder, count, seed=0):
 
 
 def kills_at_each_operation(parent, folder, most=10_000, stride=1):
-    """Kills a run at its n-th operation on its folder, n = 1, 2, ..., and resumes it; returns how many there were."""
+    """Kills a run at its n-th operation on its folder, n = 1, 2, ..., and resumes it; returns how
+    many there were.
+    """
     reference, _ = reference_run(parent, folder)
     place = folder / "each"
     kills = 0
@@ -54,7 +68,9 @@ def kills_at_each_operation(parent, folder, most=10_000, stride=1):
             break
         assert code == -signal.SIGKILL, (place / "err").read_text()
         check(place / "r", printed_by(place))
-        assert parent.run(place, again(place, PLAIN)) == 0, f"operation {n}: {(place / 'err').read_text()}"
+        assert parent.run(place, again(place, PLAIN)) == 0, (
+            f"operation {n}: {(place / 'err').read_text()}"
+        )
         assert_same(place / "r", reference)
         kills += 1
     return kills
@@ -70,9 +86,14 @@ def main(words):
     try:
         with Parent() as parent:
             kills, ended = random_kills(parent, folder, asked.count, asked.seed)
-            print(f"{kills} kills at random moments survived, {ended} runs ended with the same bits", flush=True)
+            print(
+                f"{kills} kills at random moments survived, {ended} runs ended with the same bits",
+                flush=True,
+            )
             kills = kills_at_each_operation(parent, folder)
-            print(f"{kills} kills at the 1st, 2nd, ... operation on the folder survived", flush=True)
+            print(
+                f"{kills} kills at the 1st, 2nd, ... operation on the folder survived", flush=True
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0

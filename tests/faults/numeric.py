@@ -15,11 +15,24 @@ def main(words):
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(words)
     tests = Path(__file__).with_name("test_numbers.py")
-    command = [sys.executable, "-m", "pytest", str(tests), "-q", "--timeout=0", "--hypothesis-show-statistics"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(tests),
+        "-q",
+        "--timeout=0",
+        "--hypothesis-show-statistics",
+    ]
     command.append(f"--hypothesis-seed={asked.seed}")
     environment = {**os.environ, "FAULTS_EXAMPLES": str(asked.examples)}
-    done = subprocess.run(command, env=environment, cwd=tests.parents[2], capture_output=True, text=True)
-    tried = [int(number) for number in re.findall(r"during generate phase.*?- (\d+) passing", done.stdout, re.DOTALL)]
+    done = subprocess.run(
+        command, env=environment, cwd=tests.parents[2], capture_output=True, text=True
+    )
+    tried = [
+        int(number)
+        for number in re.findall(r"during generate phase.*?- (\d+) passing", done.stdout, re.DOTALL)
+    ]
     found = re.findall(r"(\d+) passing, (\d+) failing", done.stdout)
     passing, failing = (sum(int(pair[i]) for pair in found) for i in (0, 1))
     print(f"{len(found) or len(tried)} properties, {passing} examples passed, {failing} failed")

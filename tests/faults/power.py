@@ -1,8 +1,10 @@
-"""Cuts the power at every operation of a run that saves: what was not flushed may be there, in part, or not at all.
+"""Cuts the power at every operation of a run that saves: what was not flushed may be there, in
+part, or not at all.
 
-The model is the weakest that POSIX allows: of a file what its last fsync saw is certain, of a folder the names that the
-last fsync of the folder saw; anything since may be lost or kept, each file and folder for itself. The states that may
-be found afterwards are laid out on the disk and opened as a resumed run opens them.
+The model is the weakest that POSIX allows: of a file what its last fsync saw is certain, of a
+folder the names that the last fsync of the folder saw; anything since may be lost or kept, each
+file and folder for itself. The states that may be found afterwards are laid out on the disk and
+opened as a resumed run opens them.
 """
 
 import argparse
@@ -27,11 +29,15 @@ class Disk:
         self.root, self.files, self.folders = root, {}, {}  # by inode: content, and {name: inode}
 
     def look(self):
-        """Returns the files and the folders as they are, by inode; each with what is certain beside it."""
+        """Returns the files and the folders as they are, by inode; each with what is certain beside
+        it.
+        """
         files, folders = {}, {}
         for place, _, names in os.walk(self.root):
             inode = os.stat(place).st_ino
-            folders[inode] = {name: os.lstat(os.path.join(place, name)).st_ino for name in os.listdir(place)}
+            folders[inode] = {
+                name: os.lstat(os.path.join(place, name)).st_ino for name in os.listdir(place)
+            }
             for name in names:
                 path = os.path.join(place, name)
                 files[os.lstat(path).st_ino] = Path(path).read_bytes()
@@ -41,13 +47,17 @@ class Disk:
         """Notes that a file or a folder has reached the disk."""
         inode, path = os.fstat(handle).st_ino, os.readlink(f"/proc/self/fd/{handle}")
         if os.path.isdir(path):
-            self.folders[inode] = {name: os.lstat(os.path.join(path, name)).st_ino for name in os.listdir(path)}
+            self.folders[inode] = {
+                name: os.lstat(os.path.join(path, name)).st_ino for name in os.listdir(path)
+            }
         else:
             self.files[inode] = Path(path).read_bytes()
 
 
 def recorded(folder):
-    """Saves SAVES checkpoints as a run does; returns (saves that had returned, state of the disk) at each operation."""
+    """Saves SAVES checkpoints as a run does; returns (saves that had returned, state of the disk)
+    at each operation.
+    """
     from experiments.engine.run_folder import RunFolder
 
     root = folder / "run"
@@ -101,19 +111,29 @@ def lay_out(place, root, state, draw, kind):
     files, folders, sure_files, sure_folders = state
 
     def choose(now, sure):
-        keep = {"nothing more": False, "names only": None, "all": True}.get(kind, draw.random() < 0.5)
+        keep = {"nothing more": False, "names only": None, "all": True}.get(
+            kind, draw.random() < 0.5
+        )
         return now if keep else sure
 
     def put(target, inode):
         if inode in folders:
             target.mkdir(exist_ok=True)
-            names = folders[inode] if kind == "names only" else choose(folders[inode], sure_folders.get(inode, {}))
+            names = (
+                folders[inode]
+                if kind == "names only"
+                else choose(folders[inode], sure_folders.get(inode, {}))
+            )
             for name, inner in names.items():
                 put(target / name, inner)
         elif inode in files:
             content = choose(files[inode], sure_files.get(inode, b""))
             if kind == "mixed" and content is files[inode] and draw.random() < 0.3:
-                content = content[: draw.randrange(len(content) + 1)] if inode not in sure_files else content
+                content = (
+                    content[: draw.randrange(len(content) + 1)]
+                    if inode not in sure_files
+                    else content
+                )
             target.write_bytes(content or b"")
         else:  # removed since, and the removal may not have reached the disk: its content is certain only if flushed
             if inode in sure_folders:
@@ -127,7 +147,9 @@ def lay_out(place, root, state, draw, kind):
 
 
 def cuts(folder, per_state=4, seed=0):
-    """Tries states after a cut at each operation; returns how many. Raises AssertionError where a promise is broken."""
+    """Tries states after a cut at each operation; returns how many. Raises AssertionError where a
+    promise is broken.
+    """
     from experiments.engine.run_folder import RunFolder
     from lqr import CheckpointError
 
@@ -156,8 +178,12 @@ def cuts(folder, per_state=4, seed=0):
                 if newest:
                     assert (newest.tree["state"]["w"] == found).all()
                 run.cut_back(newest)
-                rows = (place / "run" / "metrics.csv").read_text().splitlines()[1:] if newest else []
-                assert [int(row.split(",")[0]) for row in rows] == list(range(1, found + 1)), f"{kind}: {rows}"
+                rows = (
+                    (place / "run" / "metrics.csv").read_text().splitlines()[1:] if newest else []
+                )
+                assert [int(row.split(",")[0]) for row in rows] == list(range(1, found + 1)), (
+                    f"{kind}: {rows}"
+                )
     return tried
 
 
@@ -169,7 +195,9 @@ def main(words):
     asked = parser.parse_args(words)
     folder = workplace()
     try:
-        print(f"{cuts(folder, asked.per_state, asked.seed)} states after a power cut: no announced checkpoint was lost")
+        print(
+            f"{cuts(folder, asked.per_state, asked.seed)} states after a power cut: no announced checkpoint was lost"
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0

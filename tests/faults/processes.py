@@ -1,8 +1,10 @@
-"""Kills whole processes of experiments/run.py, and goes on with what they left, until a run ends; then the next run.
+"""Kills whole processes of experiments/run.py, and goes on with what they left, until a run ends;
+then the next run.
 
-Where a kill falls is drawn: at any moment of the process's life, or of its work, which begins with the first change of
-the run's folder; or at one of these changes, or up to 2 ms after it. With `--syscalls` strace kills at the entry of the
-first, second, ... call of each kind that changes the disk.
+Where a kill falls is drawn: at any moment of the process's life, or of its work, which begins with
+the first change of the run's folder; or at one of these changes, or up to 2 ms after it. With
+`--syscalls` strace kills at the entry of the first, second, ... call of each kind that changes the
+disk.
 """
 
 import argparse
@@ -23,8 +25,26 @@ from harness import ROOT, again, assert_same, check, fresh, printed_by, workplac
 
 RUN = ROOT / "experiments" / "run.py"
 EXPERIMENT = ("point_mass", "--iterations", "40")
-CREATED, MODIFIED, MOVED, DELETED, CLOSED, IS_FOLDER = 0x100, 0x2, 0xC0, 0x200, 0x8, 0x40000000  # of <sys/inotify.h>
-CALLS = ("fsync", "rename", "mkdir", "unlink", "unlinkat", "rmdir", "write", "ftruncate", "truncate", "pwrite64")
+CREATED, MODIFIED, MOVED, DELETED, CLOSED, IS_FOLDER = (
+    0x100,
+    0x2,
+    0xC0,
+    0x200,
+    0x8,
+    0x40000000,
+)  # of <sys/inotify.h>
+CALLS = (
+    "fsync",
+    "rename",
+    "mkdir",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "write",
+    "ftruncate",
+    "truncate",
+    "pwrite64",
+)
 
 
 class Watch:
@@ -49,7 +69,8 @@ class Watch:
             content = os.read(self.handle, 1 << 16)
             while content:
                 number, what, _, size = struct.unpack("iIII", content[:16])
-                name, content = os.fsdecode(content[16 : 16 + size].rstrip(b"\0")), content[16 + size :]
+                name = os.fsdecode(content[16 : 16 + size].rstrip(b"\0"))
+                content = content[16 + size :]
                 if what & IS_FOLDER and what & (CREATED | MOVED) and number in self.folders:
                     self._add(self.folders[number] / name)
                 if name not in ("out", "err"):
@@ -67,14 +88,20 @@ class Watch:
 
 
 def start(place, words, before=()):
-    """Starts `python experiments/run.py` and these words; its output goes to the files out and err of the place."""
+    """Starts `python experiments/run.py` and these words; its output goes to the files out and err
+    of the place.
+    """
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "agg"}
     with open(place / "out", "w") as out, open(place / "err", "w") as err:
-        return subprocess.Popen([*before, sys.executable, *words], cwd=place, env=environment, stdout=out, stderr=err)
+        return subprocess.Popen(
+            [*before, sys.executable, *words], cwd=place, env=environment, stdout=out, stderr=err
+        )
 
 
 def lived(place, words, moment, life, draw):
-    """Starts a process and kills it where it was drawn; returns its exit code, and what had happened by then."""
+    """Starts a process and kills it where it was drawn; returns its exit code, and what had
+    happened by then.
+    """
     with Watch(place) as watch:
         begun = time.monotonic()
         process = start(place, words)
@@ -98,9 +125,11 @@ MOMENTS = ("any moment",) + 4 * ("any moment of its work",) + 5 * ("a change of 
 
 
 def whole_run(folder, words):
-    """Makes the uninterrupted run in folder/whole/r; returns that path, and until when a process may be left alive.
+    """Makes the uninterrupted run in folder/whole/r; returns that path, and until when a process
+    may be left alive.
 
-    That is its whole life, a third of the seconds of its work, or a third of the changes: a run is to be killed often.
+    That is its whole life, a third of the seconds of its work, or a third of the changes: a run is
+    to be killed often.
     """
     place = folder / "whole"
     for _ in range(2):  # the first one may compile
@@ -117,10 +146,11 @@ def whole_run(folder, words):
 
 
 def process_kills(folder, count, words=EXPERIMENT, seed=0, say=lambda line: None):
-    """Kills processes until `count` died; returns the kills by their kinds, and how many runs ended.
+    """Kills processes until `count` died; returns the kills by their kinds, and how many runs
+    ended.
 
-    Raises AssertionError where a checkpoint is not whole, an announced one or more than one iteration is lost, or a
-    run that ended differs from the uninterrupted one in a bit.
+    Raises AssertionError where a checkpoint is not whole, an announced one or more than one
+    iteration is lost, or a run that ended differs from the uninterrupted one in a bit.
     """
     draw = random.Random(seed)
     plain = (str(RUN), *words, "--seed", "3", "--out", "r")
@@ -132,7 +162,9 @@ def process_kills(folder, count, words=EXPERIMENT, seed=0, say=lambda line: None
         resumed = again(place, plain)
         words_now = plain if resumed is plain else (str(RUN), words[0], *resumed)
         moment = draw.choice(MOMENTS)
-        code = start(place, words_now).wait() if last else lived(place, words_now, moment, life, draw)
+        code = (
+            start(place, words_now).wait() if last else lived(place, words_now, moment, life, draw)
+        )
         assert code in (0, -9), (place / "err").read_text()
         now = check(place / "r", printed_by(place))
         assert now >= newest, f"checkpoint {newest} was there before the kill, {now} after it"
@@ -150,7 +182,8 @@ def process_kills(folder, count, words=EXPERIMENT, seed=0, say=lambda line: None
 
 
 def syscall_kills(folder, words, calls=CALLS, stride=1, say=lambda line: None):
-    """Kills a process at the entry of its n-th call of each kind, n = 1, 2, ..., and resumes it; returns the kills.
+    """Kills a process at the entry of its n-th call of each kind, n = 1, 2, ..., and resumes it;
+    returns the kills.
 
     Needs strace. The calls are those of the main thread.
     """
@@ -179,10 +212,18 @@ def syscall_kills(folder, words, calls=CALLS, stride=1, say=lambda line: None):
 def main(words):
     """Runs the counts that are asked for, and prints what survived."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults processes", description=__doc__)
-    parser.add_argument("--count", type=int, default=200, help="kills at random moments and changes")
-    parser.add_argument("--experiment", default=" ".join(EXPERIMENT), help="words after experiments/run.py")
-    parser.add_argument("--syscalls", action="store_true", help="kill at calls of the system instead")
-    parser.add_argument("--stride", type=int, default=1, help="with --syscalls: every so many calls")
+    parser.add_argument(
+        "--count", type=int, default=200, help="kills at random moments and changes"
+    )
+    parser.add_argument(
+        "--experiment", default=" ".join(EXPERIMENT), help="words after experiments/run.py"
+    )
+    parser.add_argument(
+        "--syscalls", action="store_true", help="kill at calls of the system instead"
+    )
+    parser.add_argument(
+        "--stride", type=int, default=1, help="with --syscalls: every so many calls"
+    )
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(words)
     folder, what = workplace(), tuple(asked.experiment.split())
@@ -196,7 +237,9 @@ def main(words):
             say(f"{sum(kills.values())} kills at the 1st, 2nd, ... call survived: {dict(kills)}")
         else:
             kills, ended = process_kills(folder, asked.count, what, asked.seed, say)
-            say(f"{sum(kills.values())} kills survived, at {dict(kills)}; {ended} runs ended with the same bits")
+            say(
+                f"{sum(kills.values())} kills survived, at {dict(kills)}; {ended} runs ended with the same bits"
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0

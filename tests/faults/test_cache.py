@@ -29,7 +29,9 @@ CALL = "from pack.kernels import f; print(f(1.0), len(f.stats.cache_hits))"
 
 @pytest.fixture
 def pack(tmp_path):
-    """A package of one kernel and its helper, as lqr has them; a function that calls the kernel in a new process."""
+    """A package of one kernel and its helper, as lqr has them; a function that calls the kernel in
+    a new process.
+    """
     folder = tmp_path / "pack"
     folder.mkdir()
     shutil.copyfile(ROOT / "lqr" / "jit.py", folder / "jit.py")
@@ -39,7 +41,11 @@ def pack(tmp_path):
 
     def call():
         done = subprocess.run(
-            [sys.executable, "-c", CALL], cwd=tmp_path, env=environment, capture_output=True, text=True
+            [sys.executable, "-c", CALL],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
         value, hits = done.stdout.split()
@@ -50,7 +56,9 @@ def pack(tmp_path):
 
 
 @pytest.mark.parametrize("file", ["kernels.py", "helper.py"])
-def test_a_kernel_that_was_edited_is_compiled_anew_even_if_the_files_date_and_size_are_the_same(pack, file):
+def test_a_kernel_that_was_edited_is_compiled_anew_even_if_the_files_date_and_size_are_the_same(
+    pack, file
+):
     assert pack()[:2] == (2.0, 0)
     assert pack()[:2] == (2.0, 1)
     path = pack.folder / file
@@ -59,7 +67,9 @@ def test_a_kernel_that_was_edited_is_compiled_anew_even_if_the_files_date_and_si
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size
     shutil.rmtree(pack.cache / "x", ignore_errors=True)
-    for compiled in pack.cache.glob("*.pyc"):  # Python's own cache is fooled by the date; that is not ours to mend
+    for compiled in pack.cache.glob(
+        "*.pyc"
+    ):  # Python's own cache is fooled by the date; that is not ours to mend
         compiled.unlink()
     assert pack()[:2] == (8.0, 0)
 
@@ -95,7 +105,9 @@ def test_a_cache_that_anybody_may_write_to_is_not_used(pack):
 
 def test_six_processes_that_share_an_empty_cache_all_get_the_right_answer(pack):
     processes = [
-        subprocess.Popen([sys.executable, "-c", CALL], cwd=pack.folder.parent, stdout=-1, stderr=-1, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", CALL], cwd=pack.folder.parent, stdout=-1, stderr=-1, text=True
+        )
         for _ in range(6)
     ]
     for process in processes:

@@ -1,4 +1,6 @@
-"""Full disks, refused operations, folders that vanish, clocks that jump; `python -m tests.faults disk` does more."""
+"""Full disks, refused operations, folders that vanish, clocks that jump; `python -m tests.faults
+disk` does more.
+"""
 
 import contextlib
 import json
@@ -34,7 +36,9 @@ def error_of(place):
 
 
 @pytest.mark.slow
-def test_an_operation_that_the_disk_refuses_ends_with_5_and_the_run_goes_on_once_it_may(parent, place):
+def test_an_operation_that_the_disk_refuses_ends_with_5_and_the_run_goes_on_once_it_may(
+    parent, place
+):
     refusals, failed = refused_operations(parent, place, errors=("ENOSPC",), stride=23)
     assert refusals >= failed >= 10
 
@@ -94,7 +98,9 @@ def test_a_folder_that_is_taken_away_ends_with_5_and_is_not_made_again(parent, p
         assert parent.run(place, ["--resume", "r"]) == 0
 
 
-def test_the_newest_checkpoint_is_the_one_of_the_highest_step_whatever_the_clock_said(parent, place, reference):
+def test_the_newest_checkpoint_is_the_one_of_the_highest_step_whatever_the_clock_said(
+    parent, place, reference
+):
     fresh(place)
     assert parent.run(place, [*PLAIN, "--fail-at", 4]) == 6
     now = time.time()
@@ -132,7 +138,9 @@ def test_a_clock_that_runs_backwards_changes_nothing(place, monkeypatch):
     assert len(set(paths)) == 3
 
 
-def test_two_runs_in_one_folder_the_second_ends_with_4_and_the_first_with_its_own_bits(parent, place, reference):
+def test_two_runs_in_one_folder_the_second_ends_with_4_and_the_first_with_its_own_bits(
+    parent, place, reference
+):
     fresh(place)
     with Parent() as other:
         assert other.run(place, ["--list"]) == 0
@@ -156,7 +164,9 @@ def test_a_run_that_was_killed_before_its_first_word_can_be_started_again(parent
     assert_same(place / "r", reference)
 
 
-@pytest.mark.parametrize("name", ["run.lock", "metrics.csv", "checkpoints", "config.json", "figures"])
+@pytest.mark.parametrize(
+    "name", ["run.lock", "metrics.csv", "checkpoints", "config.json", "figures"]
+)
 def test_a_link_in_a_runs_folder_is_refused_and_what_it_points_to_stays(parent, place, name):
     fresh(place)
     assert parent.run(place, [*PLAIN, "--fail-at", 4]) == 6
@@ -203,7 +213,9 @@ def test_stop_and_continue_are_harmless(parent, place, reference):
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_run_after_the_step_with_its_number_and_it_goes_on(parent, place, reference, number):
+def test_a_signal_ends_the_run_after_the_step_with_its_number_and_it_goes_on(
+    parent, place, reference, number
+):
     fresh(place)
     pid = parent.start(place, [*PLAIN, "--pause", 0.1])
     wait_for(place / "r" / "checkpoints" / "step_2")

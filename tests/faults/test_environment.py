@@ -1,4 +1,6 @@
-"""The same bits at any number of threads; nothing listens, calls out or tells secrets; memory stays bounded."""
+"""The same bits at any number of threads; nothing listens, calls out or tells secrets; memory stays
+bounded.
+"""
 
 import ast
 import json
@@ -40,9 +42,14 @@ print(hashlib.sha256(scalars + b"".join(np.ascontiguousarray(a).tobytes() for a 
 def test_the_numbers_are_the_same_at_any_number_of_threads():
     found = set()
     for threads in (1, 2, 4):
-        variables = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+        variables = {
+            name: str(threads)
+            for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        }
         command = [sys.executable, "-c", THREADS.format(threads=threads)]
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         found.add(done.stdout)
     assert len(found) == 1
@@ -112,20 +119,34 @@ print(code, sorted(seen), listening, file=sys.stderr)
 
 def test_a_run_listens_nowhere_calls_nobody_and_writes_only_in_its_folder(tmp_path):
     command = [sys.executable, "-B", "-c", WATCHED, str(ROOT)]
-    environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path / "r-matplotlib"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
+    environment = {
+        **os.environ,
+        "MPLCONFIGDIR": str(tmp_path / "r-matplotlib"),
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100
+    )
     last = done.stderr.strip().splitlines()[-1]
     code, rest = last.split(" ", 1)
     assert code == "0", done.stderr
     found, listening = rest.rsplit(" ", 1)
     assert listening == "[]"
-    caches = ("started fc-list", "/__pycache__")  # matplotlib asks once which fonts there are; numba keeps its kernels
+    caches = (
+        "started fc-list",
+        "/__pycache__",
+    )  # matplotlib asks once which fonts there are; numba keeps its kernels
     assert [one for one in ast.literal_eval(found) if not one.endswith(caches)] == []
 
 
 def test_what_the_environment_holds_is_not_written_down(tmp_path):
     secret = "s3cr3t-t0ken-0f-the-test"
-    environment = {**os.environ, "API_TOKEN": secret, "AWS_SECRET_ACCESS_KEY": secret, "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "API_TOKEN": secret,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "PYTHONPATH": str(ROOT),
+    }
     command = [sys.executable, str(TOY), "toy", "--iterations", "2", "--out", "r"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -144,7 +165,9 @@ def test_the_folder_of_a_run_and_where_one_stands_are_not_imported_from(tmp_path
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("setting", ["umask 077", "LC_ALL=C", "no HOME", "few files", "unwritable caches"])
+@pytest.mark.parametrize(
+    "setting", ["umask 077", "LC_ALL=C", "no HOME", "few files", "unwritable caches"]
+)
 def test_it_runs_in_poor_surroundings(tmp_path, setting):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     before = ""
@@ -153,13 +176,22 @@ def test_it_runs_in_poor_surroundings(tmp_path, setting):
     elif setting == "LC_ALL=C":
         environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
     elif setting == "no HOME":
-        environment = {key: value for key, value in environment.items() if key not in ("HOME", "XDG_CACHE_HOME")}
+        environment = {
+            key: value
+            for key, value in environment.items()
+            if key not in ("HOME", "XDG_CACHE_HOME")
+        }
     elif setting == "few files":
         before = "ulimit -n 40;"
     else:
-        environment |= {name: "/proc/nowhere" for name in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "MPLCONFIGDIR")}
+        environment |= {
+            name: "/proc/nowhere"
+            for name in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "MPLCONFIGDIR")
+        }
     words = f"{before} exec {sys.executable} {TOY} toy --iterations 2 --out r"
-    done = subprocess.run(["bash", "-c", words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-c", words], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "r" / "result.json").exists()
 
@@ -185,7 +217,11 @@ sys.exit(main(["toy", "--iterations", "301", "--tries", "1", "--out", "r"]))
 """
     command = [sys.executable, "-c", code]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
     early, late = map(int, done.stderr.strip().splitlines()[-1].split())

@@ -30,11 +30,15 @@ def iterations():
 
 
 def poisoned(arrays):
-    """Returns the trajectories with NaN past each end, which the rollouts fill with the last state."""
+    """Returns the trajectories with NaN past each end, which the rollouts fill with the last
+    state.
+    """
     found = {key: np.array(array, float) for key, array in drawn(arrays).items()}
     for c, length in enumerate(LENGTHS):
         for key, array in found.items():
-            array[c][(slice(None), slice(length + 1, None)) if key == "x" else slice(length + 1, None)] = np.nan
+            array[c][
+                (slice(None), slice(length + 1, None)) if key == "x" else slice(length + 1, None)
+            ] = np.nan
     return found
 
 
@@ -44,7 +48,9 @@ def plane_of(last):
     figure = last_pictures._plane(plt, last, Plane())
     seen = []
     for axis in filter(lambda axis: axis.get_visible(), figure.axes):
-        lines = [line.get_xydata()[np.isfinite(line.get_xydata()).all(1)] for line in axis.get_lines()]
+        lines = [
+            line.get_xydata()[np.isfinite(line.get_xydata()).all(1)] for line in axis.get_lines()
+        ]
         centres = [patch.get_center() for patch in axis.patches]
         seen.append((lines, centres, axis.dataLim.extents))
     plt.close(figure)
@@ -60,7 +66,9 @@ def test_a_forecast_is_drawn_no_further_than_the_trials_went(iterations):
 
 
 def test_the_plane_shows_the_steps_that_took_place_whatever_stands_behind_them(iterations):
-    clean, dirty = (plane_of(last) for last in (drawn(iterations[-1].arrays), poisoned(iterations[-1].arrays)))
+    clean, dirty = (
+        plane_of(last) for last in (drawn(iterations[-1].arrays), poisoned(iterations[-1].arrays))
+    )
     for (lines, centres, extents), (dirty_lines, dirty_centres, dirty_extents), length in zip(
         clean, dirty, LENGTHS, strict=True
     ):
@@ -75,16 +83,22 @@ def test_the_plane_shows_the_steps_that_took_place_whatever_stands_behind_them(i
 
 
 @pytest.mark.parametrize("missing", ["nothing", "an iteration", "a condition", "everything"])
-def test_figures_are_drawn_with_numbers_missing_and_without_a_warning(iterations, tmp_path, missing):
+def test_figures_are_drawn_with_numbers_missing_and_without_a_warning(
+    iterations, tmp_path, missing
+):
     metrics, conditions = Table(tmp_path / "metrics.csv"), Table(tmp_path / "conditions.csv")
     for n, iteration in enumerate(iterations):
         row = {"iteration": iteration.number, **iteration.scalars}
         lost = missing == "everything" or (missing == "an iteration" and n == 1)
-        metrics.append({key: np.nan if lost and key != "iteration" else value for key, value in row.items()})
+        metrics.append(
+            {key: np.nan if lost and key != "iteration" else value for key, value in row.items()}
+        )
         for row in by_condition(iteration):
             gone = lost or (missing == "a condition" and row["condition"] == 1)
             keep = ("iteration", "condition")
-            conditions.append({key: np.nan if gone and key not in keep else value for key, value in row.items()})
+            conditions.append(
+                {key: np.nan if gone and key not in keep else value for key, value in row.items()}
+            )
     save_tree(tmp_path / "trajectories", poisoned(iterations[-1].arrays), finite=False)
     assert figures.draw(tmp_path, Plane()) is None
     assert (tmp_path / "figures" / "trajectories.png").stat().st_size > 10_000

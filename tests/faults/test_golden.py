@@ -27,7 +27,9 @@ def alike(one, other):
 def test_the_present_format_has_golden_files_of_every_kind_of_policy():
     found = {path.name for path in (GOLDEN / f"format_{FORMAT}").iterdir()}
     missing = {"tree", "run", *(f"policy_{kind}" for kind in KINDS)} - found
-    assert not missing, f"{missing} is missing; add it to tests/faults/golden.py and run python -m tests.faults golden"
+    assert not missing, (
+        f"{missing} is missing; add it to tests/faults/golden.py and run python -m tests.faults golden"
+    )
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -37,10 +39,14 @@ def test_a_golden_tree_is_what_was_saved(name):
     assert meta == META
 
 
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("format_*/policy_*")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(GOLDEN.glob("format_*/policy_*")), ids=lambda path: path.name
+)
 def test_a_golden_policy_acts_as_it_did(path):
     _, where = policies()[path.name.removeprefix("policy_")]
-    np.testing.assert_allclose(load_policy(path).act(*where), load_tree(path)[1]["acts"], rtol=1e-12)
+    np.testing.assert_allclose(
+        load_policy(path).act(*where), load_tree(path)[1]["acts"], rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -1,4 +1,6 @@
-"""Kills at random moments and at operations on the disk; `python -m tests.faults kill | processes` do more."""
+"""Kills at random moments and at operations on the disk; `python -m tests.faults kill | processes`
+do more.
+"""
 
 from collections import Counter
 

@@ -1,4 +1,6 @@
-"""Whatever kind of policy is trained: a run that is stopped and resumed has the bits of one that was not."""
+"""Whatever kind of policy is trained: a run that is stopped and resumed has the bits of one that
+was not.
+"""
 
 import numpy as np
 import pytest
@@ -28,9 +30,18 @@ class Watched(World):
 @pytest.mark.parametrize("method", [badmm, mdgps], ids=["badmm", "mdgps"])
 def test_a_run_with_any_kind_of_policy_resumes_to_the_same_bits(method, word, tmp_path):
     task = Watched() if word == "convolutional" else World(2, 5, 2, 1)
-    settings = {"forecasts": 0} if method is mdgps and word in ("convolutional", "recurrent") else {}
+    settings = (
+        {"forecasts": 0} if method is mdgps and word in ("convolutional", "recurrent") else {}
+    )
     config = method.Config(
-        iterations=3, samples=2, policy_steps=10, hidden=(4,), replay=2, policy=word, lag_limit=1e9, **settings
+        iterations=3,
+        samples=2,
+        policy_steps=10,
+        hidden=(4,),
+        replay=2,
+        policy=word,
+        lag_limit=1e9,
+        **settings,
     )
     rng = np.random.default_rng(5)
     training = method.train(task, config, rng)
@@ -42,4 +53,6 @@ def test_a_run_with_any_kind_of_policy_resumes_to_the_same_bits(method, word, tm
     assert [one.scalars for one in rest] == [one.scalars for one in whole]
     for name, last in (("a", rest[-1]), ("b", whole[-1])):
         save_tree(tmp_path / name, last.policy.state())
-    assert (tmp_path / "a" / "arrays.safetensors").read_bytes() == (tmp_path / "b" / "arrays.safetensors").read_bytes()
+    assert (tmp_path / "a" / "arrays.safetensors").read_bytes() == (
+        tmp_path / "b" / "arrays.safetensors"
+    ).read_bytes()

@@ -1,4 +1,6 @@
-"""A run ten times as long holds no more: what every method carries along is bounded, and the checkpoint with it."""
+"""A run ten times as long holds no more: what every method carries along is bounded, and the
+checkpoint with it.
+"""
 
 import gc
 import tracemalloc
@@ -8,22 +10,47 @@ import numpy as np
 import pytest
 from test_numbers import World
 
-from dynamics import MODELS, Ensemble, GaussianMixturePrior, GaussianProcess, Linearised, Network, PreviousPrior
+from dynamics import (
+    MODELS,
+    Ensemble,
+    GaussianMixturePrior,
+    GaussianProcess,
+    Linearised,
+    Network,
+    PreviousPrior,
+)
 from dynamics.storage.tree import save_tree
 
 EARLY, LATE = 5, 50
 NEURAL = {"policy_steps": 1, "hidden": (4,), "lag_limit": 1e9}
-MODEL = {"model": "ensemble", "history": 40, "hidden": (4,), "fit_steps": 1}  # 10 transitions in each iteration
+MODEL = {
+    "model": "ensemble",
+    "history": 40,
+    "hidden": (4,),
+    "fit_steps": 1,
+}  # 10 transitions in each iteration
 PLAN = {**MODEL, "horizon": 2}
 CASES = {
     "badmm": ("gps.badmm", {**NEURAL, "prior": GaussianMixturePrior(window=40)}),
-    "mdgps, nn": ("gps.mdgps", {**NEURAL, "forecasts": 1, "prior": Linearised(Network((4,), 1), window=40)}),
-    "pilqr_gps, ensemble": ("gps.pilqr_gps", {**NEURAL, "prior": Linearised(Ensemble(2, (4,), 1), window=40)}),
+    "mdgps, nn": (
+        "gps.mdgps",
+        {**NEURAL, "forecasts": 1, "prior": Linearised(Network((4,), 1), window=40)},
+    ),
+    "pilqr_gps, ensemble": (
+        "gps.pilqr_gps",
+        {**NEURAL, "prior": Linearised(Ensemble(2, (4,), 1), window=40)},
+    ),
     "lqr_flm, gp": ("gps.lqr_flm", {"prior": Linearised(GaussianProcess(9, 9, 99, 1), window=40)}),
     "pilqr, previous": ("gps.pilqr", {"prior": PreviousPrior(window=40)}),
     "pi2": ("gps.pi2", {}),
-    "reset_free": ("gps.reset_free", {**NEURAL, "clusters": 2, "prior": GaussianMixturePrior(window=40)}),
-    "ilqg_ld": ("gps.ilqg_ld", {"model": "small", "history": 40, "plan_iterations": 1, "guesses": 0, "samples": 1}),
+    "reset_free": (
+        "gps.reset_free",
+        {**NEURAL, "clusters": 2, "prior": GaussianMixturePrior(window=40)},
+    ),
+    "ilqg_ld": (
+        "gps.ilqg_ld",
+        {"model": "small", "history": 40, "plan_iterations": 1, "guesses": 0, "samples": 1},
+    ),
     "ilqg_gps": (
         "gps.ilqg_gps",
         {"model": "small", "history": 40, "plans": 2, "plan_iterations": 1, "policy_steps": 1},
@@ -40,12 +67,16 @@ def in_arrays():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_run_ten_times_as_long_holds_no_more_memory_and_saves_no_more(case, monkeypatch, tmp_path):
+def test_a_run_ten_times_as_long_holds_no_more_memory_and_saves_no_more(
+    case, monkeypatch, tmp_path
+):
     monkeypatch.setitem(MODELS, "small", lambda: Ensemble(2, (4,), 1))
     module, settings = CASES[case]
     method, task = import_module(module), World(2, 5, 2, 1)
     config = method.Config(**{"iterations": LATE, **settings})
-    next(method.train(task, config, np.random.default_rng(0)))  # imports what it needs, which is not to be counted
+    next(
+        method.train(task, config, np.random.default_rng(0))
+    )  # imports what it needs, which is not to be counted
     tracemalloc.start()
     try:
         held, saved = {}, {}

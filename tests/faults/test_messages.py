@@ -1,4 +1,6 @@
-"""Every error that the sources raise: of one hierarchy, and saying what was got, expected, and the remedy."""
+"""Every error that the sources raise: of one hierarchy, and saying what was got, expected, and the
+remedy.
+"""
 
 import ast
 import re
@@ -20,7 +22,9 @@ MAKERS = {
     "NotPositiveDefinite",
 }  # functions that return an error; NotPositiveDefinite(...)
 WRAPPED = "{}: {}"  # a place put before another message
-SECOND_HALF = re.compile(r"expected|[;?]|: [a-z]|, or |should|must")  # what was expected, or what to do
+SECOND_HALF = re.compile(
+    r"expected|[;?]|: [a-z]|, or |should|must"
+)  # what was expected, or what to do
 
 
 def sources():
@@ -29,11 +33,15 @@ def sources():
 
 
 def text_of(node):
-    """Returns a message as it is written, with {} for what is filled in; None where it is no text."""
+    """Returns a message as it is written, with {} for what is filled in; None where it is no
+    text.
+    """
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
-        return "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        return "".join(
+            part.value if isinstance(part, ast.Constant) else "{}" for part in node.values
+        )
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         left, right = text_of(node.left), text_of(node.right)
         return None if left is None or right is None else left + right
@@ -52,7 +60,11 @@ def raised():
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and name_of(node) in OURS and node.args:
-                yield f"{path.relative_to(ROOT)}:{node.lineno}", name_of(node), text_of(node.args[0])
+                yield (
+                    f"{path.relative_to(ROOT)}:{node.lineno}",
+                    name_of(node),
+                    text_of(node.args[0]),
+                )
 
 
 def test_the_sources_raise_only_errors_of_the_hierarchy():
@@ -78,7 +90,9 @@ def test_every_message_says_what_was_got_and_what_was_expected_or_what_to_do():
     messages = list(raised())
     assert len(messages) > 100
     odd = [
-        f"{where} {text}" for where, _, text in messages if text and text != WRAPPED and not SECOND_HALF.search(text)
+        f"{where} {text}"
+        for where, _, text in messages
+        if text and text != WRAPPED and not SECOND_HALF.search(text)
     ]
     assert not odd, "\n".join(odd)
 
@@ -86,7 +100,9 @@ def test_every_message_says_what_was_got_and_what_was_expected_or_what_to_do():
 def test_a_message_is_one_line_without_a_capital_or_a_full_stop_at_its_ends():
     odd = []
     for where, _, text in raised():
-        if text and (text.endswith((".", "!")) or "\n" in text or re.match(r"[A-Z][a-z]{3,} ", text)):
+        if text and (
+            text.endswith((".", "!")) or "\n" in text or re.match(r"[A-Z][a-z]{3,} ", text)
+        ):
             odd.append(f"{where} {text}")
     assert not odd, "\n".join(odd)
 
@@ -101,8 +117,13 @@ def test_the_hierarchy_has_few_classes_and_one_root_and_each_has_an_exit_code():
 
 @pytest.mark.parametrize("call", ["cov", "multivariate_normal", "loads_pickle", "seed"])
 def test_calls_that_hide_a_fault_are_not_made(call):
-    """np.cov is NaN for one sample unless biased; multivariate_normal takes what is no covariance."""
-    patterns = {"cov": r"np\.cov\((?!.*bias=True)", "multivariate_normal": r"\.multivariate_normal\("}
+    """np.cov is NaN for one sample unless biased; multivariate_normal takes what is no
+    covariance.
+    """
+    patterns = {
+        "cov": r"np\.cov\((?!.*bias=True)",
+        "multivariate_normal": r"\.multivariate_normal\(",
+    }
     patterns |= {
         "loads_pickle": r"pickle\.load|allow_pickle=True|torch\.load\(|eval\(|exec\(",
         "seed": r"random\.seed\(",

@@ -1,6 +1,8 @@
-"""Numbers at their worst: scales from 1e-8 to 1e8, constants, duplicates, outliers, one sample, one step.
+"""Numbers at their worst: scales from 1e-8 to 1e8, constants, duplicates, outliers, one sample, one
+step.
 
-What comes out is finite and definite, or an error with a name; `python -m tests.faults numeric` tries more.
+What comes out is finite and definite, or an error with a name; `python -m tests.faults numeric`
+tries more.
 """
 
 import os
@@ -42,11 +44,22 @@ settings.register_profile(
 )
 hard = settings(settings.get_profile("faults"))
 
-sizes = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 6), st.integers(1, 3), st.integers(1, 4))
+sizes = st.tuples(
+    st.integers(1, 2), st.integers(1, 4), st.integers(1, 6), st.integers(1, 3), st.integers(1, 4)
+)
 decades = st.integers(-8, 8).map(lambda power: 10.0**power)
 troubles = st.lists(
     st.sampled_from(
-        ["constant x", "constant u", "all the same", "twice", "collinear", "outlier", "saturated", "still"]
+        [
+            "constant x",
+            "constant u",
+            "all the same",
+            "twice",
+            "collinear",
+            "outlier",
+            "saturated",
+            "still",
+        ]
     ),
     max_size=3,
     unique=True,
@@ -60,7 +73,9 @@ LEARNED = {  # small, so that many can be fitted
 
 
 def data(size, seed, scale_x, scale_u, offset, trouble):
-    """Returns x (C, N, T+1, dx) and u (C, N, T, du) of a stable random linear system, with troubles."""
+    """Returns x (C, N, T+1, dx) and u (C, N, T, du) of a stable random linear system, with
+    troubles.
+    """
     C, N, T, dx, du = size
     rng = np.random.default_rng(seed)
     A = np.linalg.qr(rng.normal(size=(dx, dx)))[0]
@@ -90,11 +105,16 @@ def data(size, seed, scale_x, scale_u, offset, trouble):
 
 
 def is_covariance(cov):
-    """Whether matrices are finite, symmetric and not negative, up to rounding at their own scale."""
+    """Whether matrices are finite, symmetric and not negative, up to rounding at their own
+    scale.
+    """
     if not np.isfinite(cov).all():
         return False
     size = np.abs(np.einsum("...ii->...i", cov)).max(-1)[..., None, None] + 1e-300
-    return np.allclose(cov / size, np.swapaxes(cov, -1, -2) / size) and np.linalg.eigvalsh(cov / size).min() > -1e-6
+    return (
+        np.allclose(cov / size, np.swapaxes(cov, -1, -2) / size)
+        and np.linalg.eigvalsh(cov / size).min() > -1e-6
+    )
 
 
 def fitted(x, u, word, weight=None):
@@ -106,7 +126,15 @@ def fitted(x, u, word, weight=None):
 
 
 @hard
-@given(sizes, st.integers(0, 10**6), decades, decades, st.sampled_from([0.0, 1.0, 1e4]), troubles, words)
+@given(
+    sizes,
+    st.integers(0, 10**6),
+    decades,
+    decades,
+    st.sampled_from([0.0, 1.0, 1e4]),
+    troubles,
+    words,
+)
 def test_a_model_is_fitted_to_anything(size, seed, scale_x, scale_u, offset, trouble, word):
     x, u = data(size, seed, scale_x, scale_u, offset, trouble)
     model = fitted(x, u, word)
@@ -121,7 +149,9 @@ def test_a_model_is_fitted_to_anything(size, seed, scale_x, scale_u, offset, tro
     *(sizes, st.integers(0, 10**6), decades, decades, st.sampled_from([0.0, 1.0, 1e4]), troubles),
     st.sampled_from(sorted(LEARNED)),
 )
-def test_a_learned_global_model_makes_a_local_one_of_anything(size, seed, scale_x, scale_u, offset, trouble, word):
+def test_a_learned_global_model_makes_a_local_one_of_anything(
+    size, seed, scale_x, scale_u, offset, trouble, word
+):
     x, u = data(size, seed, scale_x, scale_u, offset, trouble)
     model = fitted(x, u, word)
     assert np.isfinite(model.dynamics.F).all()
@@ -163,14 +193,18 @@ def test_a_policy_is_linearised_around_anything(size, seed, scale, trouble):
 
 @hard
 @given(sizes, st.integers(0, 10**6), decades, troubles)
-def test_a_network_is_trained_on_anything_and_stays_as_it_was_where_it_cannot_be(size, seed, scale, trouble):
+def test_a_network_is_trained_on_anything_and_stays_as_it_was_where_it_cannot_be(
+    size, seed, scale, trouble
+):
     x, u = data(size, seed, scale, 1.0, 0.0, trouble)
     o, target = x[:, :, :-1].reshape(-1, x.shape[-1]), u.reshape(-1, u.shape[-1])
     rng = np.random.default_rng(seed)
     policy = NeuralPolicy.create(o.shape[1], target.shape[1], (4,), np.ones(target.shape[1]), rng)
     before = policy.mean(o)
     try:
-        assert np.isfinite(policy.fit(o, target, np.tile(np.eye(target.shape[1]), (len(o), 1, 1)), rng, steps=3))
+        assert np.isfinite(
+            policy.fit(o, target, np.tile(np.eye(target.shape[1]), (len(o), 1, 1)), rng, steps=3)
+        )
     except NumericalError:
         np.testing.assert_allclose(policy.mean(o), before)
     assert np.isfinite(policy.mean(o)).all()
@@ -198,9 +232,14 @@ class World:
     name, dt = "world", 0.1
 
     def __init__(self, C, T, dx, du, scale=1.0, length=None, limit=1.0):
-        self.conditions, self.horizon, self.dx, self.du, self.do = C, T, dx, du, dx
+        self.conditions = C
+        self.horizon = T
+        self.dx = dx
+        self.du = du
+        self.do = dx
         rng = np.random.default_rng(0)
-        self.A, self.B = 0.9 * np.linalg.qr(rng.normal(size=(dx, dx)))[0], rng.normal(size=(dx, du)) * scale
+        self.A = 0.9 * np.linalg.qr(rng.normal(size=(dx, dx)))[0]
+        self.B = rng.normal(size=(dx, du)) * scale
         self.starts = scale * rng.normal(size=(C, dx))
         self.action_low, self.action_high = -limit * np.ones(du), limit * np.ones(du)
         self.cost = WeightedNorm(np.ones(dx) / scale, l2=1.0) + Action(0.1)
@@ -208,7 +247,9 @@ class World:
 
     def reset(self, conditions, rng):
         self.where, self.t = np.asarray(conditions), 0
-        self.x = self.starts[conditions] + 1e-3 * self.starts[conditions] * rng.normal(size=(len(conditions), 1))
+        self.x = self.starts[conditions] + 1e-3 * self.starts[conditions] * rng.normal(
+            size=(len(conditions), 1)
+        )
         return self.x.copy()
 
     def step(self, u):
@@ -229,14 +270,22 @@ class World:
 
 @hard
 @given(
-    st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 5), st.integers(1, 3), st.integers(1, 5)),
+    st.tuples(
+        st.integers(1, 2),
+        st.integers(1, 3),
+        st.integers(1, 5),
+        st.integers(1, 3),
+        st.integers(1, 5),
+    ),
     st.integers(-4, 4).map(lambda power: 10.0**power),
     words,
     st.sampled_from([1e-3, 1.0, 1e3, np.inf]),
     st.booleans(),
     st.integers(0, 10**6),
 )
-def test_two_iterations_of_learning_have_finite_metrics_or_end_with_a_named_error(size, scale, word, limit, net, seed):
+def test_two_iterations_of_learning_have_finite_metrics_or_end_with_a_named_error(
+    size, scale, word, limit, net, seed
+):
     C, N, T, dx, du = size
     draw = np.random.default_rng(seed)
     task = World(C, T, dx, du, scale, length=draw.integers(1, T + 1, size=C).tolist(), limit=limit)
@@ -290,7 +339,9 @@ def test_a_prior_learns_the_same_from_any_kind_of_array(kind, prior):
 def trained_on(x, u, word):
     prior = make_prior(word)
     prior.update(
-        x[:, :, :-1].reshape(-1, x.shape[-1]), u.reshape(-1, u.shape[-1]), x[:, :, 1:].reshape(-1, x.shape[-1])
+        x[:, :, :-1].reshape(-1, x.shape[-1]),
+        u.reshape(-1, u.shape[-1]),
+        x[:, :, 1:].reshape(-1, x.shape[-1]),
     )
     return prior
 
@@ -326,7 +377,10 @@ def writing(X, U):
 BAD_COSTS = {
     "NaN": (lambda X, U: X[..., 0] * np.nan, "nan"),
     "infinity": (lambda X, U: X[..., 0] * 0 - np.inf, "inf"),
-    "NaN once": (lambda X, U: np.where(np.arange(X.shape[-2]) == 3, np.nan, X[..., 0]), r"nan at .*3\)"),
+    "NaN once": (
+        lambda X, U: np.where(np.arange(X.shape[-2]) == 3, np.nan, X[..., 0]),
+        r"nan at .*3\)",
+    ),
     "a step too few": (lambda X, U: X[..., :-1, 0], "shape"),
     "a total": (lambda X, U: X[..., 0].sum(-1), "shape"),
     "one number": (lambda X, U: 1.0, "shape"),
@@ -354,7 +408,9 @@ def test_a_bad_cost_is_refused_with_what_is_wrong_with_it(name):
 def test_a_cost_of_small_or_whole_numbers_is_taken_as_it_is(kind):
     task = World(2, 5, 2, 1)
     task.cost = lambda X, U: np.ones((*X.shape[:-2], X.shape[-2]), kind)
-    cost = rollout(task, lc.initial_controller(task, 0.1), np.arange(2), 2, np.random.default_rng(0)).cost
+    cost = rollout(
+        task, lc.initial_controller(task, 0.1), np.arange(2), 2, np.random.default_rng(0)
+    ).cost
     assert cost.dtype == float
     assert (cost == 1).all()
 
@@ -385,14 +441,21 @@ def test_an_action_that_is_no_number_never_reaches_the_simulator(action):
     controller = lc.initial_controller(task, 0.1)
     with pytest.raises(GPSError, match="action of episode 0 at step 0"):
         rollout(
-            task, controller._replace(k=controller.k + action), np.arange(1), 1, np.random.default_rng(0), noise=0.0
+            task,
+            controller._replace(k=controller.k + action),
+            np.arange(1),
+            1,
+            np.random.default_rng(0),
+            noise=0.0,
         )
 
 
 def test_a_huge_action_is_clipped_before_it_reaches_the_simulator():
     task = World(1, 5, 2, 1)
     controller = lc.initial_controller(task, 0.1)
-    trials = rollout(task, controller._replace(k=controller.k + 1e30), np.arange(1), 1, np.random.default_rng(0))
+    trials = rollout(
+        task, controller._replace(k=controller.k + 1e30), np.arange(1), 1, np.random.default_rng(0)
+    )
     assert (trials.u == 1.0).all()
 
 
@@ -410,13 +473,18 @@ def test_nothing_past_an_episodes_end_reaches_anything_that_is_computed_from_it(
     x[0, :, 5:], u[0, :, 4:], o[0, :, 5:] = np.nan, np.nan, np.nan
     for poison in (1e9, np.nan):
         dirty = clean._replace(
-            x=np.where(np.isnan(x), poison, x), u=np.where(np.isnan(u), poison, u), o=np.where(np.isnan(o), poison, o)
+            x=np.where(np.isnan(x), poison, x),
+            u=np.where(np.isnan(u), poison, u),
+            o=np.where(np.isnan(o), poison, o),
         )
         for word in ("flat", "gmm"):
             fits = [lc.fit(local, trained(local, word)) for local in (clean, dirty)]
             for a, b in zip(fits[0].dynamics, fits[1].dynamics, strict=True):
                 np.testing.assert_array_equal(a, b)
-    share = [lc.expand(task.cost, local) for local in (clean, clean._replace(x=np.where(np.isnan(x), 1e6, x)))]
+    share = [
+        lc.expand(task.cost, local)
+        for local in (clean, clean._replace(x=np.where(np.isnan(x), 1e6, x)))
+    ]
     for a, b in zip(*share, strict=True):
         np.testing.assert_allclose(a[:, :5], b[:, :5], atol=1e-9)
     for terms in share:  # the average over trials that have all ended costs nothing
@@ -529,7 +597,9 @@ class Broken(World):
     ],
     ids=["lqr_flm", "badmm", "ilqg_ld", "rs_mpc"],
 )
-def test_costs_and_measures_are_those_of_the_trials_that_did_not_diverge(method, settings, monkeypatch):
+def test_costs_and_measures_are_those_of_the_trials_that_did_not_diverge(
+    method, settings, monkeypatch
+):
     monkeypatch.setitem(MODELS, "nn", lambda: Network((4,), 1))
     config = method.Config(iterations=2, **settings)
     for iteration in method.train(Broken(), config, np.random.default_rng(0)):
@@ -537,7 +607,9 @@ def test_costs_and_measures_are_those_of_the_trials_that_did_not_diverge(method,
         assert np.isfinite(list(scalars.values())).all()
         assert np.isnan(cost[1])
         assert scalars["cost"] == pytest.approx(cost[0])
-        assert scalars["diverged"] == (2 if method is rs_mpc else 3)  # two trials, and a noise-free one
+        assert scalars["diverged"] == (
+            2 if method is rs_mpc else 3
+        )  # two trials, and a noise-free one
         if method is badmm:
             assert scalars["policy_diverged"] == 1
             assert scalars["policy_cost"] == iteration.arrays["policy_cost"][0]
@@ -570,7 +642,11 @@ def test_a_loss_that_is_no_number_keeps_the_old_weights():
     before = policy.mean(o)
     with pytest.raises(NumericalError, match="loss"), np.errstate(all="ignore"):
         policy.fit(
-            o, np.full((20, 1), 1e200), np.tile(1e200 * np.eye(1), (20, 1, 1)), np.random.default_rng(0), steps=2
+            o,
+            np.full((20, 1), 1e200),
+            np.tile(1e200 * np.eye(1), (20, 1, 1)),
+            np.random.default_rng(0),
+            steps=2,
         )
     np.testing.assert_allclose(policy.mean(o), before)
 

@@ -1,4 +1,6 @@
-"""A saved planner that asks for absurd amounts, for strange parts or for another task is refused before it plans."""
+"""A saved planner that asks for absurd amounts, for strange parts or for another task is refused
+before it plans.
+"""
 
 import json
 import shutil

@@ -1,4 +1,6 @@
-"""No checkpoint that was announced is lost to a power cut; `python -m tests.faults power` tries more states."""
+"""No checkpoint that was announced is lost to a power cut; `python -m tests.faults power` tries
+more states.
+"""
 
 import os
 

@@ -1,4 +1,6 @@
-"""A real run with all its child processes: no socket is opened, and nobody is left when a parent is killed."""
+"""A real run with all its child processes: no socket is opened, and nobody is left when a parent is
+killed.
+"""
 
 import os
 import secrets
@@ -36,9 +38,16 @@ def tag():
 
 
 def started(words, place, tag):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **dict([tag.split("=")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        **dict([tag.split("=")]),
+    }
     with open(place / "said", "w") as said:
-        return subprocess.Popen([sys.executable, *words], cwd=place, env=environment, stdout=said, stderr=said)
+        return subprocess.Popen(
+            [sys.executable, *words], cwd=place, env=environment, stdout=said, stderr=said
+        )
 
 
 def until(condition, seconds=120):
@@ -62,7 +71,9 @@ def a_child_has(tag, parent, word):
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
     """A run with figures and a moving picture, and the sockets that were seen in it."""
-    place, tag, seen = tmp_path_factory.mktemp("watched"), f"FAULTS_TAG={secrets.token_hex(8)}", set()
+    place = tmp_path_factory.mktemp("watched")
+    tag = f"FAULTS_TAG={secrets.token_hex(8)}"
+    seen = set()
     words = ["reacher_four_local", "--iterations", "1", "--out", "r"]
     process, most = started([str(ROOT / "experiments" / "run.py"), *words], place, tag), 0
     while process.poll() is None:
@@ -79,7 +90,9 @@ def test_a_real_run_and_its_children_open_no_socket_and_leave_nobody(watched):
     place, seen, most, alone = watched
     assert seen == set()
     assert alone
-    assert most >= 2 or not (place / "r" / "policy.gif").exists()  # the moving picture has a process of its own
+    assert (
+        most >= 2 or not (place / "r" / "policy.gif").exists()
+    )  # the moving picture has a process of its own
 
 
 @pytest.mark.slow
@@ -97,13 +110,31 @@ def test_the_process_of_the_moving_picture_ends_with_the_run_that_started_it(wat
 
 @pytest.mark.slow
 def test_the_workers_of_a_sweep_that_is_killed_save_and_end(tmp_path, tag):
-    words = ["toy", "--seeds", "2", "--jobs", "2", "--out", "s", "--iterations", "1000", "--pause", "0.05"]
+    words = [
+        "toy",
+        "--seeds",
+        "2",
+        "--jobs",
+        "2",
+        "--out",
+        "s",
+        "--iterations",
+        "1000",
+        "--pause",
+        "0.05",
+    ]
     process = started(["-c", SWEEP, *words], tmp_path, tag)
-    until(lambda: len(list(tmp_path.glob("s/*/checkpoints/step_*"))) >= 2 or process.poll() is not None)
+    until(
+        lambda: (
+            len(list(tmp_path.glob("s/*/checkpoints/step_*"))) >= 2 or process.poll() is not None
+        )
+    )
     assert process.poll() is None, (tmp_path / "said").read_text()
     process.kill()
     process.wait()
     assert gone(tag, 20)
     for log in (tmp_path / "s").glob("seed_*.log"):
-        if (log.with_suffix("") / "checkpoints").exists() and list((log.with_suffix("") / "checkpoints").iterdir()):
+        if (log.with_suffix("") / "checkpoints").exists() and list(
+            (log.with_suffix("") / "checkpoints").iterdir()
+        ):
             assert "stopped and saved" in log.read_text()

@@ -1,4 +1,6 @@
-"""A sweep on a Ray cluster of two nodes, one of which dies, and a worker too: its table is the serial one's."""
+"""A sweep on a Ray cluster of two nodes, one of which dies, and a worker too: its table is the
+serial one's.
+"""
 
 import json
 import os
@@ -17,7 +19,9 @@ from harness import gone, sockets, tagged
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = ROOT / "experiments" / "sweep.py"
 WORDS = ("point_mass", "--iterations", "16", "--seeds", "2")
-pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: pip install .[ray]")
+pytestmark = pytest.mark.skipif(
+    not find_spec("ray"), reason="Ray is not installed: pip install .[ray]"
+)
 
 NODES = """
 import sys, time
@@ -44,26 +48,45 @@ def environment(tmp_path):
     assert gone(tag, 15)
 
 
-HEALTH = {"initial_delay_ms": "0", "period_ms": "500", "timeout_ms": "5000", "failure_threshold": "3"}
+HEALTH = {
+    "initial_delay_ms": "0",
+    "period_ms": "500",
+    "timeout_ms": "5000",
+    "failure_threshold": "3",
+}
 
 
 def parent_of(pid):
-    return int(next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "PPid" in line).split()[1])
+    return int(
+        next(
+            line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "PPid" in line
+        ).split()[1]
+    )
 
 
 def held_run(raylet, process, tag, seconds=120):
-    """Waits for a run that a node has begun and saved, and stops it there (SIGSTOP); returns its actor's process."""
+    """Waits for a run that a node has begun and saved, and stops it there (SIGSTOP); returns its
+    actor's process.
+    """
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         for pid in tagged(tag):
             try:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 actor = parent_of(pid)
-                place = Path(os.fsdecode(words[words.index(b"--out") + 1])) if b"--out" in words else None
+                place = (
+                    Path(os.fsdecode(words[words.index(b"--out") + 1]))
+                    if b"--out" in words
+                    else None
+                )
                 mine = place and words[1].endswith(b"run.py") and parent_of(actor) == raylet
             except (OSError, StopIteration):
                 continue
-            if mine and list((place / "checkpoints").glob("step_*")) and not (place / "result.json").exists():
+            if (
+                mine
+                and list((place / "checkpoints").glob("step_*"))
+                and not (place / "result.json").exists()
+            ):
                 os.kill(pid, signal.SIGSTOP)
                 return actor
         time.sleep(0.01)
@@ -83,24 +106,45 @@ def test_a_worker_and_a_node_die_and_the_table_is_that_of_the_serial_sweep(tmp_p
     serial = sweep([*WORDS, "--jobs", "1", "--out", "serial"], environment, tmp_path)
     assert serial.wait() == 0, (tmp_path / "said").read_text()
     command, quiet = [sys.executable, "-c", NODES], subprocess.DEVNULL
-    with subprocess.Popen(command, env=environment, stdin=-1, stdout=-1, stderr=quiet, text=True) as nodes:
+    with subprocess.Popen(
+        command, env=environment, stdin=-1, stdout=-1, stderr=quiet, text=True
+    ) as nodes:
         address, head, second = nodes.stdout.readline().split()
         tag = f"FAULTS_TAG={environment['FAULTS_TAG']}"
         process = sweep([*WORDS, "--out", "rays", "--ray", address], environment, tmp_path)
-        with ThreadPoolExecutor() as both:  # whichever node is the faster, its run waits for the other's
-            actors = list(both.map(lambda raylet: held_run(int(raylet), process, tag), (head, second)))
+        with (
+            ThreadPoolExecutor() as both
+        ):  # whichever node is the faster, its run waits for the other's
+            actors = list(
+                both.map(lambda raylet: held_run(int(raylet), process, tag), (head, second))
+            )
         os.kill(actors[0], signal.SIGKILL)  # its run dies with it
         nodes.stdin.write("\n")
         nodes.stdin.flush()
         assert process.wait(200) == 0, (tmp_path / "said").read_text()
-    deaths = [outcome["deaths"] for outcome in json.loads((tmp_path / "rays" / "sweep.json").read_text())]
+    deaths = [
+        outcome["deaths"] for outcome in json.loads((tmp_path / "rays" / "sweep.json").read_text())
+    ]
     assert sum(deaths) >= 2
-    assert (tmp_path / "rays" / "sweep.csv").read_bytes() == (tmp_path / "serial" / "sweep.csv").read_bytes()
+    assert (tmp_path / "rays" / "sweep.csv").read_bytes() == (
+        tmp_path / "serial" / "sweep.csv"
+    ).read_bytes()
 
 
 @pytest.mark.slow
 def test_ray_of_its_own_listens_on_this_machine_alone_and_is_gone_afterwards(tmp_path, environment):
-    words = ["point_mass", "--iterations", "2", "--seeds", "1", "--jobs", "1", "--out", "alone", "--ray"]
+    words = [
+        "point_mass",
+        "--iterations",
+        "2",
+        "--seeds",
+        "1",
+        "--jobs",
+        "1",
+        "--out",
+        "alone",
+        "--ray",
+    ]
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"):
         del environment[name]
     process = sweep(words, environment, tmp_path)
@@ -109,12 +153,18 @@ def test_ray_of_its_own_listens_on_this_machine_alone_and_is_gone_afterwards(tmp
         seen |= sockets(tagged(f"FAULTS_TAG={environment['FAULTS_TAG']}"), listening=True)
         time.sleep(0.2)
     assert process.returncode == 0, (tmp_path / "said").read_text()
-    assert seen <= {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    assert seen <= {
+        "0100007F",
+        "0000000000000000FFFF00000100007F",
+        "00000000000000000000000001000000",
+    }
     assert seen
 
 
 def test_a_cluster_that_is_not_there_is_named_in_one_line(tmp_path, environment):
     process = sweep(["point_mass", "--out", "x", "--ray", "127.0.0.1:9"], environment, tmp_path)
     assert process.wait(100) == 2
-    (line,) = [line for line in (tmp_path / "said").read_text().splitlines() if line.startswith("error: ")]
+    (line,) = [
+        line for line in (tmp_path / "said").read_text().splitlines() if line.startswith("error: ")
+    ]
     assert "127.0.0.1:9" in line

@@ -1,4 +1,6 @@
-"""Command lines and config files made of anything: one line, the right code, no folder and no import."""
+"""Command lines and config files made of anything: one line, the right code, no folder and no
+import.
+"""
 
 import json
 import os
@@ -15,7 +17,22 @@ from lqr import GPSError
 
 VALUES = st.one_of(
     st.sampled_from(
-        ["", "nan", "inf", "-1", "0", "1e999", "1e3", "[]", "None", "true", "-", "--", "os:system", "9" * 400]
+        [
+            "",
+            "nan",
+            "inf",
+            "-1",
+            "0",
+            "1e999",
+            "1e3",
+            "[]",
+            "None",
+            "true",
+            "-",
+            "--",
+            "os:system",
+            "9" * 400,
+        ]
     ),
     st.text(max_size=8).filter(lambda text: "\x00" not in text),
     st.integers().map(str),
@@ -40,7 +57,9 @@ OPTIONS = [
 def test_any_command_line_is_understood_or_refused(capsys, pairs):
     words = ["reacher", *(word for pair in pairs for word in pair)]
     try:
-        request = parse(words, lambda path, experiment: (experiment.config, 0), lambda path: "reacher")
+        request = parse(
+            words, lambda path, experiment: (experiment.config, 0), lambda path: "reacher"
+        )
     except GPSError as error:
         assert str(error)  # noqa: PT017
     else:
@@ -49,7 +68,17 @@ def test_any_command_line_is_understood_or_refused(capsys, pairs):
 
 
 @pytest.mark.parametrize(
-    "name", ["os:system", "../run", "experiments.run", "", "reacher.py", "evilmod:Foo-v0", "__init__", "run"]
+    "name",
+    [
+        "os:system",
+        "../run",
+        "experiments.run",
+        "",
+        "reacher.py",
+        "evilmod:Foo-v0",
+        "__init__",
+        "run",
+    ],
 )
 def test_a_name_that_is_no_experiment_is_never_imported(name):
     with pytest.raises(GPSError):
@@ -64,11 +93,19 @@ CHANGES = {
     "deep": lambda config: b'{"a":' * 100_000,
     "another seed": lambda config: json.dumps(config | {"seed": 4}).encode(),
     "a class": lambda config: json.dumps(config | {"experiment": "evilmod:Foo-v0"}).encode(),
-    "a target": lambda config: json.dumps(config | {"config": config["config"] | {"_target_": "os.system"}}).encode(),
+    "a target": lambda config: json.dumps(
+        config | {"config": config["config"] | {"_target_": "os.system"}}
+    ).encode(),
     "a setting less": lambda config: json.dumps(config | {"config": {"iterations": 6}}).encode(),
-    "another setting": lambda config: json.dumps(config | {"config": config["config"] | {"tries": 9}}).encode(),
-    "an absurd setting": lambda config: json.dumps(config | {"config": config["config"] | {"tries": [[1]]}}).encode(),
-    "no setting": lambda config: json.dumps(config | {"config": config["config"] | {"spread": None}}).encode(),
+    "another setting": lambda config: json.dumps(
+        config | {"config": config["config"] | {"tries": 9}}
+    ).encode(),
+    "an absurd setting": lambda config: json.dumps(
+        config | {"config": config["config"] | {"tries": [[1]]}}
+    ).encode(),
+    "no setting": lambda config: json.dumps(
+        config | {"config": config["config"] | {"spread": None}}
+    ).encode(),
     "empty": lambda config: b"",
 }
 

@@ -1,4 +1,6 @@
-"""Of the state that a method goes on from, no part may be missing, or be of another kind or shape."""
+"""Of the state that a method goes on from, no part may be missing, or be of another kind or
+shape.
+"""
 
 import copy
 from importlib import import_module
@@ -15,7 +17,10 @@ PLAN = {"hidden": (4,), "fit_steps": 1, "horizon": 2, "plans": 4, "plan_iteratio
 CASES = {
     "badmm": ("gps.badmm", NEURAL),
     "badmm, recurrent": ("gps.badmm", {**NEURAL, "policy": "recurrent"}),
-    "mdgps, nn": ("gps.mdgps", {**NEURAL, "policy": "mlp_std", "prior": Linearised(Network((4,), 1))}),
+    "mdgps, nn": (
+        "gps.mdgps",
+        {**NEURAL, "policy": "mlp_std", "prior": Linearised(Network((4,), 1))},
+    ),
     "pilqr_gps, ensemble": ("gps.pilqr_gps", {**NEURAL, "prior": Linearised(Ensemble(2, (4,), 1))}),
     "lqr_flm, gp": ("gps.lqr_flm", {"prior": Linearised(GaussianProcess(9, 9, 99, 1))}),
     "pilqr, previous": ("gps.pilqr", {"prior": "previous"}),
@@ -23,11 +28,21 @@ CASES = {
     "pigps": ("gps.pigps", NEURAL),
     "reset_free": ("gps.reset_free", {**NEURAL, "clusters": 2}),
     "ilqg_ld": ("gps.ilqg_ld", {"model": "gp", "plan_iterations": 1, "guesses": 0}),
-    "ilqg_gps": ("gps.ilqg_gps", {"model": "gp", "plan_iterations": 1, "plans": 2, "policy_steps": 1, "hidden": (4,)}),
+    "ilqg_gps": (
+        "gps.ilqg_gps",
+        {"model": "gp", "plan_iterations": 1, "plans": 2, "policy_steps": 1, "hidden": (4,)},
+    ),
     "pets": ("agents.mpc.pets", {**PLAN, "elites": 2}),
     "pddm, nn": ("agents.mpc.pddm", {**PLAN, "model": "nn"}),
 }
-REFUSED = (CheckpointError, KeyError, TypeError, ValueError, IndexError, AttributeError)  # by the runner, as damaged
+REFUSED = (
+    CheckpointError,
+    KeyError,
+    TypeError,
+    ValueError,
+    IndexError,
+    AttributeError,
+)  # by the runner, as damaged
 
 
 def leaves(tree, path=()):

@@ -24,12 +24,20 @@ def bare(requirement):
 
 
 DEPENDENCIES = {bare(requirement) for requirement in PROJECT["dependencies"]}
-EXTRAS = {bare(requirement) for extra in PROJECT["optional-dependencies"].values() for requirement in extra}
+EXTRAS = {
+    bare(requirement)
+    for extra in PROJECT["optional-dependencies"].values()
+    for requirement in extra
+}
 
 
 def pins(name):
     lines = (ROOT / name).read_text().splitlines()
-    return {line.split("==")[0].lower(): line for line in lines if "==" in line and not line.startswith("#")}
+    return {
+        line.split("==")[0].lower(): line
+        for line in lines
+        if "==" in line and not line.startswith("#")
+    }
 
 
 def test_every_import_has_its_dependency_and_the_optional_ones_are_extras():
@@ -55,7 +63,9 @@ def test_every_import_has_its_dependency_and_the_optional_ones_are_extras():
 def test_every_dependency_has_a_reason():
     text = (ROOT / "docs" / "dependencies.md").read_text()
     for name in DEPENDENCIES | EXTRAS:
-        assert re.search(rf"\b{re.escape(name)}\b", text), f"{name} has no row in docs/dependencies.md"
+        assert re.search(rf"\b{re.escape(name)}\b", text), (
+            f"{name} has no row in docs/dependencies.md"
+        )
 
 
 def test_every_dependency_is_pinned_and_every_pin_has_a_hash():

@@ -40,7 +40,9 @@ def test_killed_workers_are_replaced_and_the_table_is_that_of_the_serial_sweep(t
         process = start([*words, *(["--pause", "0.1"] if "--resume" not in words else [])], log)
         if log.name not in killed:  # each seed loses its first worker after its first checkpoint
             killed.add(log.name)
-            threading.Thread(target=kill_after_a_checkpoint, args=(process, log.with_suffix("") / CHECKPOINTS)).start()
+            threading.Thread(
+                target=kill_after_a_checkpoint, args=(process, log.with_suffix("") / CHECKPOINTS)
+            ).start()
         return process
 
     ended = sweep(COMMAND, SEEDS, tmp_path, 2, Stop(), launch, say=quiet)
@@ -80,7 +82,9 @@ def scripted(lives):
     return launch, signals
 
 
-def test_a_worker_that_dies_again_and_again_without_a_checkpoint_is_given_up_and_the_others_go_on(tmp_path):
+def test_a_worker_that_dies_again_and_again_without_a_checkpoint_is_given_up_and_the_others_go_on(
+    tmp_path,
+):
     launch, _ = scripted({0: [[-9] for _ in range(9)], 1: [[None, 0]]})
     outcomes = sweep(["run"], range(2), tmp_path, 1, Stop(), launch, say=quiet)
     assert outcomes == [(0, -9, TRIES), (1, 0, 0)]
@@ -110,13 +114,19 @@ def test_a_stop_is_passed_on_and_starts_no_more(tmp_path):
 def test_the_command_runs_shows_and_goes_on_where_it_was_and_leaves_nobody_when_it_is_killed(
     toy_sweep, tmp_path, serial
 ):
-    done = toy_sweep("toy", "--seeds", "3", "--first", "2", "--jobs", "2", "--out", "s", "--iterations", "4")
+    done = toy_sweep(
+        "toy", "--seeds", "3", "--first", "2", "--jobs", "2", "--out", "s", "--iterations", "4"
+    )
     assert done.returncode == 0, done.stderr
     assert "standard deviation" in done.stdout
     assert (tmp_path / "s" / "sweep.csv").read_bytes() == serial
     os.remove(tmp_path / "s" / "sweep.csv")
-    again = toy_sweep("toy", "--seeds", "3", "--first", "2", "--jobs", "2", "--out", "s", "--iterations", "4")
-    assert (again.returncode, (tmp_path / "s" / "sweep.csv").read_bytes()) == (0, serial), again.stdout + again.stderr
+    again = toy_sweep(
+        "toy", "--seeds", "3", "--first", "2", "--jobs", "2", "--out", "s", "--iterations", "4"
+    )
+    assert (again.returncode, (tmp_path / "s" / "sweep.csv").read_bytes()) == (0, serial), (
+        again.stdout + again.stderr
+    )
 
 
 @pytest.fixture
@@ -128,7 +138,11 @@ def toy_sweep(tmp_path):
         code = f"import sys; sys.path[:0] = [{str(root)!r}, {str(TOY.parent)!r}]; import toy; toy.install(); "
         code += f"from experiments.sweep import main; sys.exit(main(sys.argv[1:], {str(TOY)!r}))"
         return subprocess.run(
-            [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, timeout=200
+            [sys.executable, "-c", code, *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=200,
         )
 
     return run
@@ -143,7 +157,9 @@ def toy_sweep(tmp_path):
         (["toy", "--iteration", "3"], "--iterations"),
     ],
 )
-def test_what_is_not_understood_is_refused_in_one_line_and_makes_no_folder(toy_sweep, tmp_path, words, named):
+def test_what_is_not_understood_is_refused_in_one_line_and_makes_no_folder(
+    toy_sweep, tmp_path, words, named
+):
     done = toy_sweep(*words)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()

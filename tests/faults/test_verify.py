@@ -22,7 +22,8 @@ def test_a_whole_run_says_its_progress_and_equal_runs_have_equal_digests(runs, c
 
 
 @pytest.mark.parametrize(
-    "name", ["metrics.csv", "timing.csv", "result.json", "trajectories/meta.json", "policy/meta.json"]
+    "name",
+    ["metrics.csv", "timing.csv", "result.json", "trajectories/meta.json", "policy/meta.json"],
 )
 def test_damage_beside_the_checkpoints_is_named(runs, name, capsys):
     content = (runs / "r" / name).read_bytes()
@@ -48,7 +49,9 @@ def test_damage_is_named_and_the_whole_one_counts(runs, capsys):
             assert shown.err.startswith("error: ")
 
 
-@pytest.mark.parametrize(("words", "code"), [([], 2), (["a", "b"], 2), (["--help"], 2), (["nowhere"], 3)])
+@pytest.mark.parametrize(
+    ("words", "code"), [([], 2), (["a", "b"], 2), (["--help"], 2), (["nowhere"], 3)]
+)
 def test_what_is_no_run_is_refused(words, code, capsys):
     assert main(words) == code
     assert len(capsys.readouterr().err.splitlines()) == 1

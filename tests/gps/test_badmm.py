@@ -1,4 +1,6 @@
-"""The dual update against constrained optima by dense algebra: signs, fixed points, and where it converges."""
+"""The dual update against constrained optima by dense algebra: signs, fixed points, and where it
+converges.
+"""
 
 import numpy as np
 import pytest
@@ -8,14 +10,22 @@ from gps.badmm import Dual, lean_of, update_dual
 from gps.steps import trajectory_step as lc
 from gps.steps.linearise import linearise
 from gps.steps.policy_step import Seen, compare, distil
-from lqr import Gaussian, LinearGaussianController, TrajectoryDistribution, forward, negative_log_density
+from lqr import (
+    Gaussian,
+    LinearGaussianController,
+    TrajectoryDistribution,
+    forward,
+    negative_log_density,
+)
 
 C, T, DX, DU = 2, 4, 3, 2
 FREE = np.full(DU, np.inf)  # no bound on the lean
 
 
 def regress(policy, teacher, dual, bound, seen, rng):
-    return distil(policy, teacher, Seen(*seen), rng, 1, 1.0, dual.nu, lean_of(dual, teacher.cov, bound))
+    return distil(
+        policy, teacher, Seen(*seen), rng, 1, 1.0, dual.nu, lean_of(dual, teacher.cov, bound)
+    )
 
 
 def duals(lam=0.0, nu=1.0):
@@ -43,12 +53,16 @@ def test_where_controllers_disagree_the_policy_weighs_them_by_nu_and_precision()
     x, _, w = seen(rng, N=1)
     nu = rng.uniform(0.2, 3.0, size=(C, T))
     policy = Exact(1, DU)
-    regress(policy, teacher, Dual(np.zeros((C, T, DU)), nu), FREE, (x, np.ones((C, 1, T, 1)), w), rng)
+    regress(
+        policy, teacher, Dual(np.zeros((C, T, DU)), nu), FREE, (x, np.ones((C, 1, T, 1)), w), rng
+    )
     P = nu[..., None, None] * np.linalg.inv(teacher.cov)
     means = np.einsum("ctij,ctj->cti", teacher.K, x[:, 0]) + teacher.k
     expected = np.linalg.solve(P.sum((0, 1)), np.einsum("ctij,ctj->i", P, means))
     np.testing.assert_allclose(policy.B[0], expected, atol=1e-9)
-    np.testing.assert_allclose(policy.cov, np.linalg.inv(np.linalg.inv(teacher.cov).mean((0, 1))), atol=1e-12)
+    np.testing.assert_allclose(
+        policy.cov, np.linalg.inv(np.linalg.inv(teacher.cov).mean((0, 1))), atol=1e-12
+    )
 
 
 def test_the_policys_mean_minimises_its_half_of_the_lagrangian():
@@ -63,7 +77,9 @@ def test_the_policys_mean_minimises_its_half_of_the_lagrangian():
 
     def objective(b):  # lambda' u + nu KL(pi || p), in the mean
         gap = b - means
-        return (dual.lam @ b).sum() + 0.5 * (dual.nu * np.einsum("cti,ctij,ctj->ct", gap, precision, gap)).sum()
+        return (dual.lam @ b).sum() + 0.5 * (
+            dual.nu * np.einsum("cti,ctij,ctj->ct", gap, precision, gap)
+        ).sum()
 
     best = objective(policy.B[0])
     for step in 1e-3 * np.vstack([np.eye(DU), -np.eye(DU)]):
@@ -122,7 +138,9 @@ def test_a_positive_multiplier_lifts_the_controllers_and_lowers_the_policy():
         tables.append(policy.B.reshape(C, T, DU))
     assert means[1][0, 2, 1] > means[0][0, 2, 1]
     assert tables[1][0, 2, 1] < tables[0][0, 2, 1]
-    np.testing.assert_allclose(means[1][1], means[0][1], atol=1e-6)  # the other condition does not care
+    np.testing.assert_allclose(
+        means[1][1], means[0][1], atol=1e-6
+    )  # the other condition does not care
 
 
 def test_the_lean_adds_exactly_the_multiplier_to_the_controllers_cost():
@@ -130,11 +148,19 @@ def test_the_lean_adds_exactly_the_multiplier_to_the_controllers_cost():
     student, S = controllers(rng), np.array([[0.5, 0.2], [0.2, 0.3]])
     student = student._replace(cov=np.tile(S, (C, T, 1, 1)))
     dual = Dual(rng.normal(size=(C, T, DU)), rng.uniform(0.5, 2, size=(C, T)))
-    with_lean = negative_log_density(student._replace(k=student.k + lean_of(dual, S, FREE)), dual.nu)
+    with_lean = negative_log_density(
+        student._replace(k=student.k + lean_of(dual, S, FREE)), dual.nu
+    )
     without = negative_log_density(student, dual.nu)
-    np.testing.assert_allclose(with_lean.c[:, :-1, DX:] - without.c[:, :-1, DX:], -dual.lam, atol=1e-12)
-    across = np.einsum("ctij,cti->ctj", student.K, dual.lam)  # lambda' (K x + k), the policy's action under p's states
-    np.testing.assert_allclose(with_lean.c[:, :-1, :DX] - without.c[:, :-1, :DX], across, atol=1e-12)
+    np.testing.assert_allclose(
+        with_lean.c[:, :-1, DX:] - without.c[:, :-1, DX:], -dual.lam, atol=1e-12
+    )
+    across = np.einsum(
+        "ctij,cti->ctj", student.K, dual.lam
+    )  # lambda' (K x + k), the policy's action under p's states
+    np.testing.assert_allclose(
+        with_lean.c[:, :-1, :DX] - without.c[:, :-1, :DX], across, atol=1e-12
+    )
     np.testing.assert_allclose(with_lean.C, without.C, atol=1e-12)
 
 
@@ -152,14 +178,22 @@ def test_the_gap_is_the_policys_mean_action_less_the_controllers_under_its_state
     under = forward(teacher, dynamics, x0)
     gap, kl = compare(student, teacher, under)
     x = rng.multivariate_normal(under.mean[1, 2, :DX], under.cov[1, 2, :DX, :DX], size=200_000)
-    u = x @ teacher.K[1, 2].T + teacher.k[1, 2] + rng.multivariate_normal(np.zeros(DU), teacher.cov[1, 2], size=len(x))
+    u = (
+        x @ teacher.K[1, 2].T
+        + teacher.k[1, 2]
+        + rng.multivariate_normal(np.zeros(DU), teacher.cov[1, 2], size=len(x))
+    )
     pi = x @ student.K[1, 2].T + student.k[1, 2]
     np.testing.assert_allclose(gap[1, 2], pi.mean(0) - u.mean(0), atol=0.01)
 
     def log(d, S):
-        return -0.5 * np.einsum("ni,ij,nj->n", d, np.linalg.inv(S), d) - 0.5 * np.linalg.slogdet(S)[1]
+        return (
+            -0.5 * np.einsum("ni,ij,nj->n", d, np.linalg.inv(S), d) - 0.5 * np.linalg.slogdet(S)[1]
+        )
 
-    samples = log(u - x @ teacher.K[1, 2].T - teacher.k[1, 2], teacher.cov[1, 2]) - log(u - pi, student.cov[1, 2])
+    samples = log(u - x @ teacher.K[1, 2].T - teacher.k[1, 2], teacher.cov[1, 2]) - log(
+        u - pi, student.cov[1, 2]
+    )
     assert kl[1, 2] == pytest.approx(samples.mean(), rel=0.02)
 
 
@@ -175,7 +209,8 @@ def test_where_policy_and_controllers_agree_the_multipliers_stay():
 
 def test_the_multipliers_move_along_the_gap_in_units_of_the_covariance():
     rng = np.random.default_rng(10)
-    dual, gap = Dual(rng.normal(size=(C, T, DU)), rng.uniform(0.5, 2, size=(C, T))), rng.normal(size=(C, T, DU))
+    dual = Dual(rng.normal(size=(C, T, DU)), rng.uniform(0.5, 2, size=(C, T)))
+    gap = rng.normal(size=(C, T, DU))
     cov = controllers(rng).cov
     after = update_dual(dual, gap, np.ones((C, T)), cov, 0.3)
     for c in range(C):
@@ -202,27 +237,34 @@ def test_nu_rises_where_the_two_disagree_more_keeps_its_mean_and_stays_bounded()
 
 
 def alternate(features, steps, rate=1.0, nu=3.0, seed=12, even=False):
-    """Alternates controllers, policy and multipliers on a known world; returns what they came to, and its gaps.
+    """Alternates controllers, policy and multipliers on a known world; returns what they came to,
+    and its gaps.
 
-    `features` (C, T, do) is what the policy sees; its mean actions are features @ B. With `even`, nu is evened out over
-    the steps as in training; else it stays.
+    `features` (C, T, do) is what the policy sees; its mean actions are features @ B. With `even`,
+    nu is evened out over the steps as in training; else it stays.
     """
     rng = np.random.default_rng(seed)
     dynamics, cost, x0 = linear_world(rng)
     x0 = Gaussian(x0.mean, 1e-12 * x0.cov)
     teacher, policy, dual = controllers(rng), Exact(features.shape[-1], DU), duals(nu=nu)
     o, w, gaps = features[:, None], np.ones((C, 1, T)), []
-    start = local_of(teacher, np.tile(x0.mean[:, None, None], (1, 1, T + 1, 1)), np.zeros((C, 1, T, DU)))
+    start = local_of(
+        teacher, np.tile(x0.mean[:, None, None], (1, 1, T + 1, 1)), np.zeros((C, 1, T, DU))
+    )
     mean = forward(teacher, dynamics, x0).mean
     for _ in range(steps):
         x = mean[:, None, :-1, :DX]
         regress(policy, teacher, dual, FREE, (x, o, w), rng)
         student = linearise(x, policy.mean(o), policy.cov, w, reach=0)
-        extra = negative_log_density(student._replace(k=student.k + lean_of(dual, policy.cov, FREE)), dual.nu)
+        extra = negative_log_density(
+            student._replace(k=student.k + lean_of(dual, policy.cov, FREE)), dual.nu
+        )
         step = lc.improve(start, dynamics, cost, np.full(C, 1e9), extra, dual.nu)
         teacher, mean = lc.with_floor(step.controller, 0.5, np.ones(DU)), step.mean
         gap, kl = compare(student, teacher, TrajectoryDistribution(step.mean, step.cov))
-        dual = update_dual(dual, gap, kl if even else np.ones((C, T)), policy.cov + teacher.cov, rate)
+        dual = update_dual(
+            dual, gap, kl if even else np.ones((C, T)), policy.cov + teacher.cov, rate
+        )
         gaps.append(np.abs(gap).max())
     return policy, mean[:, :-1, DX:], dual, np.array(gaps), mean_action_cost(dynamics, cost, x0)[:2]
 
@@ -250,7 +292,8 @@ def test_the_dual_update_converges_to_the_constrained_optimum(features):
     best = (A @ B).reshape(C, T, DU)
     np.testing.assert_allclose(features @ policy.B, best, atol=2e-3)
     np.testing.assert_allclose(actions, best, atol=2e-3)
-    # at the optimum the multiplier is the slope of the cost along each action: the price of agreeing
+    # at the optimum the multiplier is the slope of the cost along each action: the price of
+    # agreeing
     slope = (np.einsum("cij,cj->ci", H, best.reshape(C, -1)) + g).reshape(C, T, DU)
     np.testing.assert_allclose(dual.lam, slope, atol=5e-2 * max(1.0, np.abs(slope).max()))
 
@@ -269,7 +312,11 @@ def test_a_step_of_the_multipliers_raises_the_dual_objective():
     dynamics, cost, x0 = linear_world(rng)
     H, g, _ = mean_action_cost(dynamics, cost, x0)
     H, g = H[0], g[0]
-    b, nu, S = rng.normal(size=T * DU), 0.7, controllers(rng).cov[0]  # the policy stays at the actions b
+    b, nu, S = (
+        rng.normal(size=T * DU),
+        0.7,
+        controllers(rng).cov[0],
+    )  # the policy stays at the actions b
     P = np.zeros((T * DU, T * DU))
     for t in range(T):
         P[t * DU : (t + 1) * DU, t * DU : (t + 1) * DU] = nu * np.linalg.inv(S[t])
@@ -277,7 +324,9 @@ def test_a_step_of_the_multipliers_raises_the_dual_objective():
     def actions(lam):
         return np.linalg.solve(H + P, P @ b + lam - g)
 
-    def dual_objective(lam):  # the least over u of cost + lambda' (b - u) + nu/2 (u - b)' S^-1 (u - b)
+    def dual_objective(
+        lam,
+    ):  # the least over u of cost + lambda' (b - u) + nu/2 (u - b)' S^-1 (u - b)
         u = actions(lam)
         return 0.5 * u @ H @ u + g @ u + lam @ (b - u) + 0.5 * (u - b) @ P @ (u - b)
 

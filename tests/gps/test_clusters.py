@@ -34,11 +34,15 @@ def test_planted_groups_are_found(seed, same_start):
     x, u, truth = planted(seed, same_start=same_start)
     found = cluster(x, u, K, np.random.default_rng(seed), tries=50)
     counts = np.array([[((found == i) & (truth == j)).sum() for j in range(K)] for i in range(K)])
-    assert counts[linear_sum_assignment(-counts)].sum() >= 43  # of 45; two worlds may both explain a trial
+    assert (
+        counts[linear_sum_assignment(-counts)].sum() >= 43
+    )  # of 45; two worlds may both explain a trial
 
 
 def test_groups_that_differ_in_their_dynamics_alone_are_told_apart():
-    """The states of both come from the same distribution; only how the next one follows from the last differs."""
+    """The states of both come from the same distribution; only how the next one follows from the
+    last differs.
+    """
     rng = np.random.default_rng(0)
     N, turn = 60, np.array([[0.0, -1.0], [1.0, 0.0]])
     truth = np.arange(N) % 2
@@ -46,7 +50,9 @@ def test_groups_that_differ_in_their_dynamics_alone_are_told_apart():
     x[:, 0] = rng.standard_normal((N, 2))
     for t in range(8):
         forward = x[:, t] @ turn.T
-        x[:, t + 1] = np.where(truth[:, None] == 0, forward, -forward) + 0.1 * rng.standard_normal((N, 2))
+        x[:, t + 1] = np.where(truth[:, None] == 0, forward, -forward) + 0.1 * rng.standard_normal(
+            (N, 2)
+        )
     assert same_parts(cluster(x, u, 2, np.random.default_rng(2), tries=50), truth)
 
 
@@ -54,7 +60,9 @@ def test_the_density_of_a_trial_is_that_of_its_start_times_those_of_what_followe
     rng = np.random.default_rng(1)
     d = 2 * DX + DU
     root = rng.normal(size=(2, T, d, d))
-    groups = Groups(rng.normal(size=(2, T, d)), root @ root.swapaxes(-1, -2) + np.eye(d), np.array([0.3, 0.7]))
+    groups = Groups(
+        rng.normal(size=(2, T, d)), root @ root.swapaxes(-1, -2) + np.eye(d), np.array([0.3, 0.7])
+    )
     z = rng.normal(size=(T, 4, d))
     found = log_density(groups, z, DX)
     for k in range(2):

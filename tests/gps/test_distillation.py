@@ -30,7 +30,9 @@ def test_the_student_of_linear_teachers_is_their_precision_weighted_regression()
     distil(teachers, x, student, rng, weight=weight)
     P = np.linalg.inv(spreads)
     left = sum(np.kron(P[c], np.einsum("n,ni,nj->ij", weight[c], x[c], x[c])) for c in range(3))
-    right = sum((P[c] @ A[c] @ np.einsum("n,ni,nj->ij", weight[c], x[c], x[c])).ravel() for c in range(3))
+    right = sum(
+        (P[c] @ A[c] @ np.einsum("n,ni,nj->ij", weight[c], x[c], x[c])).ravel() for c in range(3)
+    )
     np.testing.assert_allclose(student.B.T, np.linalg.solve(left, right).reshape(DU, DX), atol=1e-9)
     np.testing.assert_allclose(student.cov, np.linalg.inv(P.mean(0)), atol=1e-12)
 
@@ -55,7 +57,9 @@ def test_a_policy_teaches_what_it_does_where_it_is_asked():
     rng = np.random.default_rng(4)
     teacher = NeuralPolicy.create(5, DU, (8,), np.array([0.1, 0.2]), rng)
     teacher.weights[-1] = teacher.weights[-1] * 100
-    student, x, o = NeuralPolicy.create(5, DU, (32,), np.ones(DU), rng), rng.normal(size=(1, 400, 3)), None
+    student = NeuralPolicy.create(5, DU, (32,), np.ones(DU), rng)
+    x = rng.normal(size=(1, 400, 3))
+    o = None
     o = rng.normal(size=(1, 400, 5))
     distil([teacher], x, student, rng, observations=o, steps=1500, rate=0.01)
     assert np.sqrt(((student.mean(o) - teacher.mean(o)) ** 2).mean()) < 0.1 * teacher.mean(o).std()
@@ -88,15 +92,23 @@ def test_callables_without_a_covariance_take_the_one_given():
     ],
 )
 def test_what_does_not_fit_together_is_refused(change, message):
-    how = {"teachers": [lambda x: x], "states": np.ones((1, 4, DX)), "student": Exact(DX, DX)} | change
+    how = {
+        "teachers": [lambda x: x],
+        "states": np.ones((1, 4, DX)),
+        "student": Exact(DX, DX),
+    } | change
     with pytest.raises(InputError, match=message):
         distil(**how, rng=np.random.default_rng(0))
 
 
 def test_wishes_far_beyond_the_range_of_actions_are_bounded_at_twice_the_range():
-    policy = NeuralPolicy.create(3, 2, (), np.ones(2), np.random.default_rng(0), low=[-1.0, 0.0], high=[1.0, 4.0])
+    policy = NeuralPolicy.create(
+        3, 2, (), np.ones(2), np.random.default_rng(0), low=[-1.0, 0.0], high=[1.0, 4.0]
+    )
     wish = np.array([[0.5, 1.0], [-1.9, -1.9], [-300.0, 300.0]])
-    np.testing.assert_array_equal(within_range(wish, policy), [[0.5, 1.0], [-1.9, -1.9], [-2.0, 6.0]])
+    np.testing.assert_array_equal(
+        within_range(wish, policy), [[0.5, 1.0], [-1.9, -1.9], [-2.0, 6.0]]
+    )
     free = NeuralPolicy.create(3, 2, (), np.ones(2), np.random.default_rng(0))
     np.testing.assert_array_equal(within_range(1e6 * wish, free), 1e6 * wish)
 
@@ -108,7 +120,9 @@ def test_a_trial_gone_astray_does_not_cost_a_policy_with_limits_what_it_knows(li
     o = x.copy()
     x[0, 0] *= 200  # where the controller, which is linear, asks for actions of 50
     o[0, 0] = 5 * rng.normal(size=(T, 2))
-    teacher = LinearGaussianController(np.full((1, T, 1, 2), 0.5), np.zeros((1, T, 1)), np.ones((1, T, 1, 1)))
+    teacher = LinearGaussianController(
+        np.full((1, T, 1, 2), 0.5), np.zeros((1, T, 1)), np.ones((1, T, 1, 1))
+    )
     policy = NeuralPolicy.create(2, 1, (32, 32), np.ones(1), rng, -limit, limit)
     of_controllers(policy, teacher, Seen(x, o, np.ones((1, N, T))), rng, steps=300)
     error = np.sqrt(((policy.mean(x[0, 1:]) - x[0, 1:] @ [[0.5], [0.5]]) ** 2).mean())

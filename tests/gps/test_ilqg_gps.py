@@ -1,4 +1,6 @@
-"""Plans that teach a policy: on a linear world it is as good as the optimum after two trials; a run resumes exactly."""
+"""Plans that teach a policy: on a linear world it is as good as the optimum after two trials; a run
+resumes exactly.
+"""
 
 import dataclasses
 from functools import partial
@@ -22,7 +24,9 @@ def test_on_a_linear_world_the_policy_is_near_the_optimum_after_two_trials():
     rows = list(ilqg_gps.train(Seen(), SMALL, np.random.default_rng(0)))
     optimum = Seen().optimum()
     assert rows[0].scalars["env_steps"] == 2 * 15
-    assert rows[0].scalars["planned_cost"] == pytest.approx(optimum.mean(), rel=0.3)  # starts are drawn
+    assert rows[0].scalars["planned_cost"] == pytest.approx(
+        optimum.mean(), rel=0.3
+    )  # starts are drawn
     assert (rows[-1].arrays["cost"] < 1.1 * optimum).all()
     assert (rows[-1].arrays["cost"] > 0.999 * optimum).all()
 
@@ -32,7 +36,10 @@ def test_a_lesson_is_what_the_plans_do_in_their_states_and_after_noise_around_th
     config = dataclasses.replace(SMALL, copies=2000, copies_std=0.05, unused=5)
     x0 = task.reset(np.arange(3), rng)
     plans = plan(task, TrueWorld(), x0, np.zeros((3, 1, 15, 2)), 15, 0.05)
-    o, u = (a.reshape(10, 3, 2001, -1) for a in ilqg_gps.lesson(task, TrueWorld(), plans, plans.X[0], config, rng))
+    o, u = (
+        a.reshape(10, 3, 2001, -1)
+        for a in ilqg_gps.lesson(task, TrueWorld(), plans, plans.X[0], config, rng)
+    )
     np.testing.assert_allclose(o[:, :, 0], plans.X[:, :10].swapaxes(0, 1), atol=1e-9)
     np.testing.assert_allclose(u[:, :, 0], plans.U[:, :10].swapaxes(0, 1), atol=1e-9)
     asked = np.einsum("ctij,tcsj->tcsi", plans.controller.K[:, :10], o)
@@ -40,7 +47,9 @@ def test_a_lesson_is_what_the_plans_do_in_their_states_and_after_noise_around_th
     np.testing.assert_allclose(u, np.clip(asked, -3, 3), atol=1e-12)
     free = np.abs(plans.U[:, 0]) < 2  # far from the limits
     assert free.any()
-    assert o[1, :, 1:, 2:].std(1)[free] == pytest.approx(0.2 * 0.05 * 3, rel=0.1)  # a velocity after one noisy force
+    assert o[1, :, 1:, 2:].std(1)[free] == pytest.approx(
+        0.2 * 0.05 * 3, rel=0.1
+    )  # a velocity after one noisy force
 
 
 class Runaway(TrueWorld):
@@ -103,17 +112,27 @@ def test_plans_that_are_tried_go_from_their_own_starts_where_their_feedback_lead
     order = np.random.default_rng(1).choice(3, 3, replace=False)
 
     def tried(**settings):
-        return ilqg_gps.attempt(task, plans, where, dataclasses.replace(config, **settings), np.random.default_rng(1))
+        return ilqg_gps.attempt(
+            task, plans, where, dataclasses.replace(config, **settings), np.random.default_rng(1)
+        )
 
     exact, noisy, loose = tried(), tried(tried_std=0.1), tried(tried_std=0.1, tried_feedback=0.0)
-    np.testing.assert_allclose(exact.x[:, 0], plans.X[order, 0], atol=0.01)  # a start is never quite the same
-    np.testing.assert_allclose(exact.x[:, -1], plans.X[order, -1], atol=0.01)  # the world is the model
+    np.testing.assert_allclose(
+        exact.x[:, 0], plans.X[order, 0], atol=0.01
+    )  # a start is never quite the same
+    np.testing.assert_allclose(
+        exact.x[:, -1], plans.X[order, -1], atol=0.01
+    )  # the world is the model
     K, k, _ = (a[order] for a in plans.controller)
-    np.testing.assert_allclose(exact.u, np.einsum("ctij,ctj->cti", K, exact.x[:, :-1]) + k, atol=1e-9)
+    np.testing.assert_allclose(
+        exact.u, np.einsum("ctij,ctj->cti", K, exact.x[:, :-1]) + k, atol=1e-9
+    )
     strayed = noisy.u - (np.einsum("ctij,ctj->cti", K, noisy.x[:, :-1]) + k)
     inside = (np.abs(noisy.u) < task.action_high) & (np.abs(loose.u) < task.action_high)
     assert np.abs(strayed).max() > 0.05
-    np.testing.assert_allclose((loose.u - plans.U[order])[inside], strayed[inside], atol=1e-9)  # without feedback
+    np.testing.assert_allclose(
+        (loose.u - plans.U[order])[inside], strayed[inside], atol=1e-9
+    )  # without feedback
 
 
 def test_what_plans_showed_is_learned_from_and_counted():
@@ -125,9 +144,12 @@ def test_what_plans_showed_is_learned_from_and_counted():
 
 
 def test_the_model_is_as_large_as_the_settings_say():
-    x, u = np.random.default_rng(0).normal(size=(60, 4)), np.random.default_rng(1).normal(size=(60, 2))
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    u = np.random.default_rng(1).normal(size=(60, 2))
     for word, members in (("ensemble", 3), ("nn", 1)):
-        config = dataclasses.replace(SMALL, model=word, members=3, model_hidden=(7, 5), fit_steps=20)
+        config = dataclasses.replace(
+            SMALL, model=word, members=3, model_hidden=(7, 5), fit_steps=20
+        )
         model = ilqg_gps.make_model(config)
         assert model.steps == 20
         model.fit(x, u, x + 0.1 * np.concatenate([u, u], 1), np.random.default_rng(0))
@@ -136,11 +158,15 @@ def test_the_model_is_as_large_as_the_settings_say():
 
 
 def test_the_cart_pole_of_the_benchmark_stands_after_a_thousand_steps():
-    config = ilqg_gps.Config(iterations=1, trials=5, initial_std=0.1, dither=True, plans=12, copies_std=0.5)
+    config = ilqg_gps.Config(
+        iterations=1, trials=5, initial_std=0.1, dither=True, plans=12, copies_std=0.5
+    )
     config = dataclasses.replace(config, plan_length=60, unused=20)
     last = next(ilqg_gps.train(make_task("mbbl_cartpole"), config, np.random.default_rng(0)))
     assert last.scalars["env_steps"] == 1005
-    assert mean_return(make_task("mbbl_cartpole"), last.policy, 10) > 195  # 201 at most; random actions get 38
+    assert (
+        mean_return(make_task("mbbl_cartpole"), last.policy, 10) > 195
+    )  # 201 at most; random actions get 38
 
 
 @pytest.mark.slow
@@ -155,7 +181,9 @@ LOCAL = {"plan_length": 20, "unused": 5, "visited": 3}
 TRIED = {"tried": 2, "model": "ensemble", "members": 2, "fit_steps": 50, "trial_smoothing": 2.0}
 
 
-@pytest.mark.parametrize(("task", "more"), [(partial(make_task, "mbbl_mountain_car"), LOCAL), (Seen, TRIED)])
+@pytest.mark.parametrize(
+    ("task", "more"), [(partial(make_task, "mbbl_mountain_car"), LOCAL), (Seen, TRIED)]
+)
 def test_a_run_resumes_to_the_same_bits(tmp_path, task, more):
     config = dataclasses.replace(SMALL, plans=3, replay=2, policy_steps=50, **more)
     whole = list(ilqg_gps.train(task(), config, np.random.default_rng(3)))
@@ -190,7 +218,9 @@ def test_plans_that_teach_nothing_or_outlast_the_episode_are_refused(length, unu
         next(ilqg_gps.train(Seen(), config, np.random.default_rng(0)))
 
 
-@pytest.mark.parametrize(("settings", "words"), [({"tried": 13}, "tried 13 of 12"), ({"plan_length": 9}, "of 9 steps")])
+@pytest.mark.parametrize(
+    ("settings", "words"), [({"tried": 13}, "tried 13 of 12"), ({"plan_length": 9}, "of 9 steps")]
+)
 def test_only_whole_plans_can_be_tried(settings, words):
     config = dataclasses.replace(SMALL, **{"tried": 2, **settings})
     with pytest.raises(InputError, match=f"{words}.*; expected at most all of them"):
@@ -200,15 +230,23 @@ def test_only_whole_plans_can_be_tried(settings, words):
 def test_trials_cannot_dither_between_limits_that_are_not_there():
     task = Seen()
     task.action_high = np.array([3.0, np.inf])
-    with pytest.raises(InputError, match="seen point has actions without limits; expected dither False"):
-        next(ilqg_gps.train(task, dataclasses.replace(SMALL, dither=True), np.random.default_rng(0)))
+    with pytest.raises(
+        InputError, match="seen point has actions without limits; expected dither False"
+    ):
+        next(
+            ilqg_gps.train(task, dataclasses.replace(SMALL, dither=True), np.random.default_rng(0))
+        )
 
 
 def test_plans_begin_at_starts_and_at_states_of_trials_and_the_latest_rounds_teach():
     task = make_task("mbbl_mountain_car")
-    config = dataclasses.replace(SMALL, plan_length=5, unused=1, visited=4, plans=3, replay=2, policy_steps=5)
+    config = dataclasses.replace(
+        SMALL, plan_length=5, unused=1, visited=4, plans=3, replay=2, policy_steps=5
+    )
     state = list(ilqg_gps.train(task, config, np.random.default_rng(0)))[-1].state
-    first, second = (one["o"].reshape(4, 7, 3, -1) for one in state["lessons"].values())  # steps, starts, copies
+    first, second = (
+        one["o"].reshape(4, 7, 3, -1) for one in state["lessons"].values()
+    )  # steps, starts, copies
     for o in (first, second):
         np.testing.assert_array_equal(o[0, :3, 0], task.view(state["starts"]))
         seen = task.view(state["seen"]["x"])

@@ -1,4 +1,6 @@
-"""iLQG with learned dynamics: on a linear world one trial is enough for the optimum; a run resumes to the same bits."""
+"""iLQG with learned dynamics: on a linear world one trial is enough for the optimum; a run resumes
+to the same bits.
+"""
 
 import dataclasses
 
@@ -22,7 +24,10 @@ def test_on_a_linear_world_the_optimum_is_found_after_a_trial_or_two():
 
 def test_steps_of_trials_that_diverge_count_too():
     rows = list(ilqg_ld.train(Fragile(), ilqg_ld.Config(iterations=2), np.random.default_rng(0)))
-    assert [row.scalars["diverged"] for row in rows] == [2, 2]  # one of three trials, and the noise-free one
+    assert [row.scalars["diverged"] for row in rows] == [
+        2,
+        2,
+    ]  # one of three trials, and the noise-free one
     assert [row.scalars["env_steps"] for row in rows] == [4 + 15 + 15, 2 * (4 + 15 + 15)]
 
 

@@ -1,4 +1,6 @@
-"""Plans teach, a library goes on: what is counted, resumed and refused; its own trials improve a policy."""
+"""Plans teach, a library goes on: what is counted, resumed and refused; its own trials improve a
+policy.
+"""
 
 import dataclasses
 
@@ -13,7 +15,14 @@ from lqr import CheckpointError, InputError
 pytest.importorskip("sb3_contrib")
 
 SMALL = ilqg_mf.Config(
-    iterations=4, teaching=2, trials=2, plans=6, policy_steps=100, hidden=(16,), tune_steps=60, tune_std=0.1
+    iterations=4,
+    teaching=2,
+    trials=2,
+    plans=6,
+    policy_steps=100,
+    hidden=(16,),
+    tune_steps=60,
+    tune_std=0.1,
 )
 
 
@@ -40,13 +49,17 @@ def test_a_run_resumes_to_the_same_bits_in_both_phases(tmp_path, shaping):
         run = ilqg_mf.train(Seen(), config, rng)
         last = [next(run) for _ in range(stop)][-1]
         save_tree(tmp_path / f"state{stop}", last.state, {})
-        rest = list(ilqg_mf.train(Seen(), config, rng, state=load_tree(tmp_path / f"state{stop}")[0]))
+        rest = list(
+            ilqg_mf.train(Seen(), config, rng, state=load_tree(tmp_path / f"state{stop}")[0])
+        )
         assert [row.scalars for row in rest] == [row.scalars for row in whole[stop:]]
         assert np.array_equal(rest[-1].policy.weights[0], whole[-1].policy.weights[0])
 
 
 def test_fine_tuning_improves_a_policy_that_learned_little():
-    config = dataclasses.replace(SMALL, iterations=16, teaching=1, plan_iterations=1, policy_steps=20, tune_steps=600)
+    config = dataclasses.replace(
+        SMALL, iterations=16, teaching=1, plan_iterations=1, policy_steps=20, tune_steps=600
+    )
     config = dataclasses.replace(config, tune_std=0.3)
     rows = list(ilqg_mf.train(Seen(), config, np.random.default_rng(0)))
     assert rows[-1].scalars["cost"] < 0.8 * rows[0].scalars["cost"]
@@ -54,10 +67,14 @@ def test_fine_tuning_improves_a_policy_that_learned_little():
 
 def test_shaping_changes_what_is_learned_from_the_same_trials_and_not_what_they_cost():
     plain, shaped = (
-        list(ilqg_mf.train(Seen(), dataclasses.replace(SMALL, shaping=on), np.random.default_rng(0)))
+        list(
+            ilqg_mf.train(Seen(), dataclasses.replace(SMALL, shaping=on), np.random.default_rng(0))
+        )
         for on in (False, True)
     )
-    assert plain[2].scalars["sampled_cost"] == pytest.approx(shaped[2].scalars["sampled_cost"], rel=1e-9)
+    assert plain[2].scalars["sampled_cost"] == pytest.approx(
+        shaped[2].scalars["sampled_cost"], rel=1e-9
+    )
     assert not np.allclose(plain[2].policy.weights[0], shaped[2].policy.weights[0], rtol=1e-6)
 
 
@@ -100,7 +117,11 @@ def test_a_setting_that_makes_no_sense_is_refused(settings, words):
 
 def test_rounds_shorter_than_an_episode_and_other_states_are_refused():
     with pytest.raises(InputError, match="tune_steps is 5; expected at least an episode's 15"):
-        next(ilqg_mf.train(Seen(), dataclasses.replace(SMALL, tune_steps=5), np.random.default_rng(0)))
+        next(
+            ilqg_mf.train(
+                Seen(), dataclasses.replace(SMALL, tune_steps=5), np.random.default_rng(0)
+            )
+        )
     task = Seen()
     task.action_low = np.array([-3.0, -np.inf])
     with pytest.raises(InputError, match="seen point has actions without limits"):

@@ -1,4 +1,6 @@
-"""Whether the policy keeps up, what is said and done where it does not, and which old states still teach."""
+"""Whether the policy keeps up, what is said and done where it does not, and which old states still
+teach.
+"""
 
 import warnings
 
@@ -18,12 +20,18 @@ C, T, DX, DU = 2, 4, 3, 2
 
 def told(imitation, nats, epsilon=2.0, costs=None):
     """Reports a divergence of so many nats per trajectory."""
-    return imitation.report(np.full((C, T, DU), 0.3), np.full((C, T), nats / T), np.full(C, epsilon), costs)
+    return imitation.report(
+        np.full((C, T, DU), 0.3), np.full((C, T), nats / T), np.full(C, epsilon), costs
+    )
 
 
 def test_it_lags_where_the_divergence_exceeds_so_many_steps():
     imitation = Imitation(badmm.Config(lag_limit=10.0))
-    assert told(imitation, 19.9) == {"policy_kl": pytest.approx(19.9), "policy_gap": pytest.approx(0.3), "lagging": 0.0}
+    assert told(imitation, 19.9) == {
+        "policy_kl": pytest.approx(19.9),
+        "policy_gap": pytest.approx(0.3),
+        "lagging": 0.0,
+    }
     assert told(imitation, 20.1)["lagging"] == 1.0
 
 
@@ -31,7 +39,9 @@ def test_it_is_said_once_when_three_iterations_in_a_row_lag():
     imitation = Imitation(badmm.Config(lag_limit=10.0))
     with warnings.catch_warnings(action="error"):
         assert [told(imitation, nats)["lagging"] for nats in (30, 30, 3, 30, 30)] == [1, 1, 0, 1, 1]
-    with pytest.warns(UserWarning, match=r"for 3 iterations .* by 20\.1 nats, above 10 KL steps\. Harmless while"):
+    with pytest.warns(
+        UserWarning, match=r"for 3 iterations .* by 20\.1 nats, above 10 KL steps\. Harmless while"
+    ):
         told(imitation, 20.1)
     with warnings.catch_warnings(action="error"):
         assert [told(imitation, nats)["lagging"] for nats in (30, 30, 30)] == [1, 1, 1]
@@ -48,7 +58,9 @@ def test_nothing_is_said_while_the_policy_costs_no_more_than_its_controllers():
         told(imitation, 30, costs=(5.0, 9.0))
 
 
-@pytest.mark.parametrize(("word", "steps", "share"), [("warn", 100, 1.0), ("train", 200, 1.0), ("slow", 100, 0.5)])
+@pytest.mark.parametrize(
+    ("word", "steps", "share"), [("warn", 100, 1.0), ("train", 200, 1.0), ("slow", 100, 0.5)]
+)
 def test_while_it_lags_the_regression_is_longer_or_the_step_shorter(word, steps, share):
     rng = np.random.default_rng(0)
     known = Known(None, None, None, None, None, None, rng.uniform(1, 5, C))
@@ -65,17 +77,23 @@ def test_while_it_lags_the_regression_is_longer_or_the_step_shorter(word, steps,
 
 @pytest.mark.parametrize("method", [badmm, mdgps])
 def test_a_policy_that_cannot_imitate_lags_and_one_that_can_does_not(method):
-    """Trained for one step against 300, in a world where a linear policy is as good as any controller."""
+    """Trained for one step against 300, in a world where a linear policy is as good as any
+    controller.
+    """
     lagging = {}
     for steps in (1, 300):
         config = method.Config(iterations=5, samples=4, policy_steps=steps, hidden=(16,))
-        lagging[steps] = [i.scalars["lagging"] for i in method.train(Point(), config, np.random.default_rng(0))]
+        lagging[steps] = [
+            i.scalars["lagging"] for i in method.train(Point(), config, np.random.default_rng(0))
+        ]
     assert lagging[1][-1] == 1.0
     assert lagging[300][-1] == 0.0
 
 
 def test_a_run_that_lags_goes_on_to_the_same_bits():
-    config = mdgps.Config(iterations=3, samples=3, policy_steps=2, hidden=(4,), lag_limit=0.1, on_lag="slow")
+    config = mdgps.Config(
+        iterations=3, samples=3, policy_steps=2, hidden=(4,), lag_limit=0.1, on_lag="slow"
+    )
     rng = np.random.default_rng(0)
     run = mdgps.train(Point(), config, rng)
     first = next(run)
@@ -114,7 +132,11 @@ def test_the_trust_region_is_that_of_the_forecast_distribution():
 def test_old_trials_far_from_the_present_trajectories_do_not_teach_and_new_ones_always_do():
     known, x = known_world(np.random.default_rng(3), N=5)
     world = Point()
-    world.dx, world.du, world.do, world.conditions, world.horizon = DX, DU, DX, C, T
+    world.dx = DX
+    world.du = DU
+    world.do = DX
+    world.conditions = C
+    world.horizon = T
     world.action_low, world.action_high = -np.ones(DU), np.ones(DU)
     for radius in (None, 3.0):
         student = Student(world, badmm.Config(replay_radius=radius), 0.1, np.random.default_rng(0))

@@ -1,4 +1,6 @@
-"""The methods learn: to the optimum of a pushed point, and on the reacher below what a wrong sign would reach."""
+"""The methods learn: to the optimum of a pushed point, and on the reacher below what a wrong sign
+would reach.
+"""
 
 import pkgutil
 import re
@@ -16,33 +18,65 @@ from agents.tasks.classic.point_mass import PointMass
 from agents.tasks.mujoco.reacher import ReacherFour
 from dynamics.storage.tree import load_tree, save_tree
 from experiments.configs import point_mass
-from gps import badmm, ilqg_gps, ilqg_ld, ilqg_mf, lqr_flm, mdgps, pi2, pigps, pilqr, pilqr_gps, reset_free
+from gps import (
+    badmm,
+    ilqg_gps,
+    ilqg_ld,
+    ilqg_mf,
+    lqr_flm,
+    mdgps,
+    pi2,
+    pigps,
+    pilqr,
+    pilqr_gps,
+    reset_free,
+)
 from lqr import InputError
 
 SMALL = {
     lqr_flm: lqr_flm.Config(iterations=4, samples=3, initial_std=0.1),
-    badmm: badmm.Config(iterations=4, samples=3, initial_std=0.1, policy_steps=30, hidden=(8,), replay=2),
-    mdgps: mdgps.Config(iterations=4, samples=3, initial_std=0.1, policy_steps=150, hidden=(8,), replay=2),
+    badmm: badmm.Config(
+        iterations=4, samples=3, initial_std=0.1, policy_steps=30, hidden=(8,), replay=2
+    ),
+    mdgps: mdgps.Config(
+        iterations=4, samples=3, initial_std=0.1, policy_steps=150, hidden=(8,), replay=2
+    ),
     pi2: pi2.Config(iterations=4, samples=3),
     pilqr: pilqr.Config(iterations=4, samples=3, prior="flat"),
     pigps: pigps.Config(iterations=4, samples=3, policy_steps=100, hidden=(8,), replay=2),
     pilqr_gps: pilqr_gps.Config(iterations=4, samples=3, policy_steps=100, hidden=(8,), replay=2),
-    reset_free: reset_free.Config(iterations=4, samples=3, clusters=2, policy_steps=100, hidden=(8,), replay=2),
+    reset_free: reset_free.Config(
+        iterations=4, samples=3, clusters=2, policy_steps=100, hidden=(8,), replay=2
+    ),
     ilqg_ld: ilqg_ld.Config(iterations=4, samples=1, plan_iterations=5),
-    ilqg_gps: ilqg_gps.Config(iterations=4, plans=4, plan_iterations=4, policy_steps=100, hidden=(8,)),
+    ilqg_gps: ilqg_gps.Config(
+        iterations=4, plans=4, plan_iterations=4, policy_steps=100, hidden=(8,)
+    ),
     ilqg_mf: ilqg_mf.Config(
-        iterations=4, teaching=2, plans=4, plan_iterations=4, policy_steps=100, hidden=(8,), tune_steps=60
+        iterations=4,
+        teaching=2,
+        plans=4,
+        plan_iterations=4,
+        policy_steps=100,
+        hidden=(8,),
+        tune_steps=60,
     ),
 }
 PLANNED = (ilqg_gps, ilqg_mf)  # they have no local controllers, and need a task with a `view`
-PEERS = pytest.mark.skipif(find_spec("sb3_contrib") is None, reason="sb3_contrib is not installed: extra peers")
+PEERS = pytest.mark.skipif(
+    find_spec("sb3_contrib") is None, reason="sb3_contrib is not installed: extra peers"
+)
 THESE = [pytest.param(m, marks=PEERS if m is ilqg_mf else (), id=m.__name__) for m in SMALL]
 METHODS = pytest.mark.parametrize("method", THESE)
-WITH_CONTROLLERS = pytest.mark.parametrize("method", [m for m in SMALL if m not in PLANNED], ids=lambda m: m.__name__)
+WITH_CONTROLLERS = pytest.mark.parametrize(
+    "method", [m for m in SMALL if m not in PLANNED], ids=lambda m: m.__name__
+)
 
 
 class Seen(Point):
-    """The policy sees x alone, so that what it would see in a state that is only imagined is known."""
+    """The policy sees x alone, so that what it would see in a state that is only imagined is
+    known.
+    """
 
     do = 4
 
@@ -66,7 +100,9 @@ def test_local_controllers_reach_the_optimum_of_a_pushed_point():
     config = lqr_flm.Config(iterations=12, samples=5, initial_std=0.2, min_std=0.02)
     results, best = run(lqr_flm, Point(), config), Point().optimum()
     still = 0.5 * 2.0 * (Point.targets**2).sum(1) * 16  # the cost of doing nothing
-    assert results[-1].arrays["cost"] == pytest.approx(best, rel=0.005)  # the start's velocities vary a little
+    assert results[-1].arrays["cost"] == pytest.approx(
+        best, rel=0.005
+    )  # the start's velocities vary a little
     assert (best < 0.4 * still).all()
 
 
@@ -90,7 +126,9 @@ def test_a_policy_of_the_dual_update_imitates_controllers_that_reach_the_optimum
 @pytest.mark.slow
 def test_local_controllers_learn_the_four_targets_of_the_reacher():
     last = run(lqr_flm, ReacherFour(), lqr_flm.Config(iterations=10, samples=5))[-1]
-    assert last.scalars["cost"] < 4.0  # 10.2 at the beginning; the reference code needs 100 rollouts for 4.05
+    assert (
+        last.scalars["cost"] < 4.0
+    )  # 10.2 at the beginning; the reference code needs 100 rollouts for 4.05
     assert last.scalars["distance"] < 0.08
 
 
@@ -119,7 +157,11 @@ def test_every_iteration_has_the_same_keys_and_finite_numbers(method):
 
 def documented(method):
     """Returns the keys that docs/methods.md says this method reports."""
-    text = (Path(__file__).parents[2] / "docs" / "methods.md").read_text().split("## What an iteration reports")[1]
+    text = (
+        (Path(__file__).parents[2] / "docs" / "methods.md")
+        .read_text()
+        .split("## What an iteration reports")[1]
+    )
     keys, name = set(), method.__name__.split(".")[1]
     for line in text.splitlines():
         if not line.startswith("| `"):
@@ -137,7 +179,9 @@ def documented(method):
 
 @METHODS
 def test_it_reports_the_documented_keys_and_the_tasks_own(method):
-    found = next(method.train(point(method), SMALL[method], np.random.default_rng(0))).scalars.keys()
+    found = next(
+        method.train(point(method), SMALL[method], np.random.default_rng(0))
+    ).scalars.keys()
     own = {"distance", "policy_distance"} & found
     assert own
     assert found - own == documented(method)
@@ -183,20 +227,30 @@ def test_the_state_of_an_iteration_does_not_change_while_training_goes_on(method
 
     def leaves(tree, path=""):
         for name, value in tree.items():
-            yield from leaves(value, f"{path}/{name}") if isinstance(value, dict) else [(f"{path}/{name}", value)]
+            yield from (
+                leaves(value, f"{path}/{name}")
+                if isinstance(value, dict)
+                else [(f"{path}/{name}", value)]
+            )
 
     late = dict(leaves(load_tree(tmp_path / "late")[0]))
     for name, value in leaves(load_tree(tmp_path / "early")[0]):
         assert np.array_equal(value, late[name]), name
-    for name, value in leaves(first.state):  # sums of other layouts differ in their last bits from those of a file
+    for name, value in leaves(
+        first.state
+    ):  # sums of other layouts differ in their last bits from those of a file
         assert np.asarray(value).flags.c_contiguous, name
 
 
 def test_the_reported_cost_is_that_of_the_controllers_mean_actions():
     task = Point()
     it = run(lqr_flm, task, SMALL[lqr_flm])[-1]
-    again = rollout(task, it.policy.controller, np.arange(3), 1, np.random.default_rng(9), noise=0.0)
-    np.testing.assert_allclose(again.cost.sum(-1), it.arrays["cost"], rtol=0.05)  # but for the start's velocities
+    again = rollout(
+        task, it.policy.controller, np.arange(3), 1, np.random.default_rng(9), noise=0.0
+    )
+    np.testing.assert_allclose(
+        again.cost.sum(-1), it.arrays["cost"], rtol=0.05
+    )  # but for the start's velocities
     assert it.scalars["cost"] == pytest.approx(it.arrays["cost"].mean())
 
 
@@ -219,7 +273,9 @@ class Fragile(Point):
 
 
 @WITH_CONTROLLERS
-def test_a_condition_whose_first_trials_all_diverge_does_not_poison_the_others_and_recovers(method, tmp_path):
+def test_a_condition_whose_first_trials_all_diverge_does_not_poison_the_others_and_recovers(
+    method, tmp_path
+):
     results = run(method, Fragile(), SMALL[method])
     assert results[0].scalars["diverged"] == SMALL[method].samples
     assert results[1].scalars["diverged"] == 0
@@ -232,7 +288,9 @@ def test_a_condition_whose_first_trials_all_diverge_does_not_poison_the_others_a
 
 
 @METHODS
-@pytest.mark.parametrize("wrong", [lambda X, U: np.zeros(3), lambda X, U: np.full(X.shape[:2], np.nan)])
+@pytest.mark.parametrize(
+    "wrong", [lambda X, U: np.zeros(3), lambda X, U: np.full(X.shape[:2], np.nan)]
+)
 def test_a_broken_cost_is_refused_before_anything_is_learned_from_it(method, wrong):
     task = point(method)
     task.cost = wrong

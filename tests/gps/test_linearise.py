@@ -1,4 +1,6 @@
-"""A policy as a linear controller: exact where it is linear, cautious where nothing was explored."""
+"""A policy as a linear controller: exact where it is linear, cautious where nothing was
+explored.
+"""
 
 import numpy as np
 import pytest
@@ -43,11 +45,14 @@ def test_the_fit_is_ridge_regression_over_a_window_written_out():
     X, U = np.array([x[c, n, s] for n, s in rows]), np.array([u[c, n, s] for n, s in rows])
     W = np.array([w[c, n, s] * weights[s] for n, s in rows])
     X0, U0 = W @ X / W.sum(), W @ U / W.sum()
-    # the spread of the states of all steps: the variance over conditions and steps of the local means
+    # the spread of the states of all steps: the variance over conditions and steps of the local
+    # means
     means = []
     for cc in range(C):
         for tt in range(T):
-            near = [(n, min(max(tt + d, 0), T - 1), 0.5 ** abs(d)) for n in range(N) for d in (-1, 0, 1)]
+            near = [
+                (n, min(max(tt + d, 0), T - 1), 0.5 ** abs(d)) for n in range(N) for d in (-1, 0, 1)
+            ]
             ws = np.array([w[cc, n, s] * q for n, s, q in near])
             means.append(ws @ np.array([x[cc, n, s] for n, s, _ in near]) / ws.sum())
     pull = 0.5 * np.var(means, axis=0)
@@ -72,7 +77,9 @@ def test_one_sample_gives_the_policys_action_there():
     x = states()[:, :1]
     u = np.random.default_rng(4).normal(size=(C, 1, T, DU))
     out = linearise(x, u, np.eye(DU), np.ones((C, 1, T)), reach=0)
-    np.testing.assert_allclose(np.einsum("ctij,ctj->cti", out.K, x[:, 0]) + out.k, u[:, 0], atol=1e-9)
+    np.testing.assert_allclose(
+        np.einsum("ctij,ctj->cti", out.K, x[:, 0]) + out.k, u[:, 0], atol=1e-9
+    )
     np.testing.assert_allclose(out.K, 0.0, atol=1e-9)
 
 
@@ -142,7 +149,9 @@ def test_under_one_gaussian_the_mixtures_posterior_is_that_of_pooled_and_own_sca
         S = 2.0 * pooled + (own - own.mean(0)).T @ (own - own.mean(0))
         K = np.linalg.lstsq(S[:DX, :DX], S[:DX, DX:], rcond=None)[0].T
         np.testing.assert_allclose(out.K[0, t], K, atol=1e-8)
-        np.testing.assert_allclose(out.K[0, t] @ own.mean(0)[:DX] + out.k[0, t], own.mean(0)[DX:], atol=1e-8)
+        np.testing.assert_allclose(
+            out.K[0, t] @ own.mean(0)[:DX] + out.k[0, t], own.mean(0)[DX:], atol=1e-8
+        )
 
 
 def test_the_mixture_knows_from_elsewhere_what_one_sample_per_step_cannot_tell():
@@ -165,16 +174,22 @@ def test_the_jacobian_of_a_policy_that_sees_the_state_is_exact():
     policy, x, one, h = policy_on(DX), states()[:, :1], np.ones((C, 1, T)), 1e-6
     G = observation_slopes(x, x.copy(), one)
     out = with_jacobian(x, policy.mean(x), np.eye(DU), one, policy.jacobian(x), G)
-    numeric = np.stack([(policy.mean(x + e) - policy.mean(x - e)) / (2 * h) for e in h * np.eye(DX)], -1)
+    numeric = np.stack(
+        [(policy.mean(x + e) - policy.mean(x - e)) / (2 * h) for e in h * np.eye(DX)], -1
+    )
     np.testing.assert_allclose(out.K, numeric[:, 0], atol=1e-8)
-    np.testing.assert_allclose((out.K @ x[:, 0, ..., None])[..., 0] + out.k, policy.mean(x)[:, 0], atol=1e-9)
+    np.testing.assert_allclose(
+        (out.K @ x[:, 0, ..., None])[..., 0] + out.k, policy.mean(x)[:, 0], atol=1e-9
+    )
 
 
 def test_the_jacobian_goes_through_the_observation():
     policy, x, rng = policy_on(4), states(spread=0.5), np.random.default_rng(12)
     A, one = rng.normal(size=(4, DX)), np.ones((C, N, T))
     o = x @ A.T + 1.0
-    out = with_jacobian(x, policy.mean(o), np.eye(DU), one, policy.jacobian(o), observation_slopes(x, o, one))
+    out = with_jacobian(
+        x, policy.mean(o), np.eye(DU), one, policy.jacobian(o), observation_slopes(x, o, one)
+    )
     np.testing.assert_allclose(out.K, policy.jacobian(o).mean(1) @ A, atol=1e-3)
 
 
@@ -187,7 +202,11 @@ def test_samples_of_weight_zero_do_not_count_in_the_other_ways_either(how):
     def by(x, weight):
         along = x, policy.mean(x), np.eye(DU), weight
         G = observation_slopes(x, x.copy(), weight)
-        return with_mixture(*along) if how == "mixture" else with_jacobian(*along, policy.jacobian(x), G)
+        return (
+            with_mixture(*along)
+            if how == "mixture"
+            else with_jacobian(*along, policy.jacobian(x), G)
+        )
 
     for a, b in zip(by(poison, weight), by(x[:, :4], weight[:, :4]), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-7)

@@ -28,7 +28,9 @@ def world(seed=0, N=6, std=0.5):
 
 
 def judged(predicted, actual, cost=100.0, multiplier=1.0):
-    """Judges conditions of cost 100 whose new trials improve by `actual` where `predicted` was promised."""
+    """Judges conditions of cost 100 whose new trials improve by `actual` where `predicted` was
+    promised.
+    """
     n, rng = len(predicted), np.random.default_rng(0)
     x, u = rng.normal(size=(2, n, 3, T + 1, DX)), rng.normal(size=(2, n, 3, T, DU))
     old = local_of(controllers(rng, C=n), x[0], u[0], cost, multiplier=np.full(n, multiplier))
@@ -113,8 +115,12 @@ def test_the_floor_raises_only_what_is_below_it_in_units_of_the_action_range():
     R = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     values = np.array([[1e-8, 0.25], [0.09, 0.25], [1e-8, 1e-7]])
     cov = np.array([[(R * v) @ R.T for v in values]]) * np.outer(scale, scale)
-    out = lc.with_floor(LinearGaussianController(np.ones((1, 3, 2, 3)), np.ones((1, 3, 2)), cov), 0.1, scale).cov
-    expected = np.array([[(R * np.maximum(v, 0.01)) @ R.T for v in values]]) * np.outer(scale, scale)
+    out = lc.with_floor(
+        LinearGaussianController(np.ones((1, 3, 2, 3)), np.ones((1, 3, 2)), cov), 0.1, scale
+    ).cov
+    expected = np.array([[(R * np.maximum(v, 0.01)) @ R.T for v in values]]) * np.outer(
+        scale, scale
+    )
     np.testing.assert_allclose(out, expected, atol=1e-12)
     np.testing.assert_allclose(out[0, 1], cov[0, 1], atol=1e-12)
 
@@ -128,7 +134,9 @@ def test_initial_controllers_explore_by_a_share_of_half_the_action_range():
     assert (controller.K == 0).all()
     assert (controller.k == 0).all()
     assert controller.K.shape == (2, 5, 3, 3)
-    np.testing.assert_allclose(controller.cov, np.broadcast_to(np.diag([0.01, 0.25, 0.01]), (2, 5, 3, 3)))
+    np.testing.assert_allclose(
+        controller.cov, np.broadcast_to(np.diag([0.01, 0.25, 0.01]), (2, 5, 3, 3))
+    )
 
 
 def trials(failed, length, cost):
@@ -149,7 +157,10 @@ def test_the_cost_of_a_condition_is_the_mean_over_the_episodes_that_did_not_fail
     data = data._replace(failed=data.failed.astype(bool))
     local = lc.by_condition(data, controllers(np.random.default_rng(0)), np.ones(2))
     np.testing.assert_allclose(local.cost, [2.0, 6.0])
-    expected = [[[1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0]], [[1, 1, 1, 1], [1, 1, 1, 1], [1, 0, 0, 0]]]
+    expected = [
+        [[1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0]],
+        [[1, 1, 1, 1], [1, 1, 1, 1], [1, 0, 0, 0]],
+    ]
     assert np.array_equal(local.used, expected)
     assert np.array_equal(local.x[1], data.x[3:])
     assert (local.trials, local.steps) == (6, T + 2 + 3 + T + T + 1)
@@ -182,7 +193,9 @@ def test_the_expansion_is_the_mean_of_those_around_the_trials_that_count():
     _, _, local = world(N=4)
     used = local.used.copy()
     used[0, 1] = 0  # failed
-    local = local._replace(used=used, x=np.where((np.arange(4) == 1)[None, :, None, None], 1e3, local.x))
+    local = local._replace(
+        used=used, x=np.where((np.arange(4) == 1)[None, :, None, None], 1e3, local.x)
+    )
     term, h = WeightedNorm(np.ones(DX), l1=1.0, l2=0.5, alpha=0.01), 1e-5
     cost = lc.expand(term, local)
     rng = np.random.default_rng(0)
@@ -194,7 +207,9 @@ def test_the_expansion_is_the_mean_of_those_around_the_trials_that_count():
         here = QuadraticCost(*(a[c] for a in cost))
         x, u = rng.normal(size=(T + 1, DX)), rng.normal(size=(T, DU))
         expected = np.zeros(T + 1)
-        for n in rows:  # value + slope + curvature, each by differences of the term itself along the line to x
+        for n in (
+            rows
+        ):  # value + slope + curvature, each by differences of the term itself along the line to x
             X, U = local.x[c, n], local.u[c, n]
             line = [term(X + s * (x - X), U) for s in (-h, 0, h)]
             curve = [term(X + s * (x - X), U) for s in (-1e-3, 0, 1e-3)]
@@ -276,7 +291,9 @@ def test_the_promise_is_what_sampling_the_model_gives():
     for controller in (local.controller, step.controller):
         x, u = sampled(rng, controller, dynamics, x0, 40_000)
         xu = np.concatenate([x, np.pad(u, ((0, 0), (0, 0), (0, 1), (0, 0)))], -1)
-        steps = 0.5 * np.einsum("cnti,ctij,cntj->cnt", xu, cost.C, xu) + np.einsum("cnti,cti->cnt", xu, cost.c)
+        steps = 0.5 * np.einsum("cnti,ctij,cntj->cnt", xu, cost.C, xu) + np.einsum(
+            "cnti,cti->cnt", xu, cost.c
+        )
         totals.append((steps + cost.const[:, None]).sum(-1).mean(1))
     np.testing.assert_allclose(step.predicted, totals[0] - totals[1], rtol=0.02)
 
@@ -285,7 +302,9 @@ def test_the_promise_does_not_count_what_is_added_to_the_objective():
     dynamics, cost, local = world()
     extra = QuadraticCost(*(5.0 * a for a in cost))
     plain = lc.improve(local, dynamics, cost, np.full(C, 1e-3))
-    pulled = lc.improve(local, dynamics, cost, np.full(C, 1e-3), extra)  # the same direction, six times the objective
+    pulled = lc.improve(
+        local, dynamics, cost, np.full(C, 1e-3), extra
+    )  # the same direction, six times the objective
     np.testing.assert_allclose(pulled.predicted, plain.predicted, rtol=1e-2)
 
 
@@ -298,7 +317,9 @@ def test_a_condition_without_a_usable_model_stays_and_the_others_go_on():
     for mine, old, other in zip(step.controller, local.controller, alone.controller, strict=True):
         assert np.array_equal(mine[1], old[1])
         np.testing.assert_allclose(mine[0], other[0], atol=1e-9)
-    np.testing.assert_allclose(step.mean[1], forward(local.controller, dynamics, lc.start(local)).mean[1], atol=1e-12)
+    np.testing.assert_allclose(
+        step.mean[1], forward(local.controller, dynamics, lc.start(local)).mean[1], atol=1e-12
+    )
 
 
 def test_a_temperature_alone_gives_maximum_entropy_control():

@@ -1,4 +1,6 @@
-"""Learning on manifolds: a pendulum whose angle wraps where it shall stand, a body that turns by up to 172 degrees."""
+"""Learning on manifolds: a pendulum whose angle wraps where it shall stand, a body that turns by up
+to 172 degrees.
+"""
 
 import numpy as np
 import pytest
@@ -30,7 +32,10 @@ def learned(task, config, seed=0):
 
 @pytest.mark.slow
 def test_a_pendulum_swings_up_through_the_wrap_if_its_angle_is_declared():
-    results = [learned(task, SWING)[-1].scalars for task in (WrappingPendulum(), undeclared(WrappingPendulum))]
+    results = [
+        learned(task, SWING)[-1].scalars
+        for task in (WrappingPendulum(), undeclared(WrappingPendulum))
+    ]
     assert results[0]["balanced"] == 1.0
     assert results[0]["distance"] < 0.05  # m
     assert results[1]["balanced"] == 0.0
@@ -71,13 +76,17 @@ def test_a_task_of_plain_numbers_learns_the_same_with_and_without_saying_so():
         manifold = Manifold("real", "real")
 
     config = lqr_flm.Config(iterations=3, samples=4, initial_std=0.3)
-    said, unsaid = (learned(task, config)[-1].arrays["cost"] for task in (Said(), undeclared(WrappingPendulum)))
+    said, unsaid = (
+        learned(task, config)[-1].arrays["cost"] for task in (Said(), undeclared(WrappingPendulum))
+    )
     np.testing.assert_allclose(said, unsaid, rtol=0.02)  # the fit's ridge is about another mean
 
 
 @pytest.mark.slow
 def test_the_simulator_as_a_prior_knows_the_manifold_too_and_rehearses_on_it():
-    config = lqr_flm.Config(iterations=1, samples=1, prior="simulator", rehearsal=12, kl_step=100.0, max_kl_step=1e3)
+    config = lqr_flm.Config(
+        iterations=1, samples=1, prior="simulator", rehearsal=12, kl_step=100.0, max_kl_step=1e3
+    )
     first = learned(FreeBody(), config)[0]
     assert first.scalars["rollouts"] == 3
     assert first.scalars["angle"] < 5.0
@@ -93,11 +102,16 @@ def test_the_mean_of_trials_half_a_turn_from_the_reference_is_among_them():
     local = lc.recentred(lc.by_condition(trials, controller, np.ones(1), chart))
     assert np.abs(np.abs(local.chart.origin[..., 0]) - np.pi).max() < 0.02
     assert np.abs(local.x[..., 0]).max() < 0.03
-    np.testing.assert_allclose(np.cos(local.chart.curved(local.x)[0, ..., 0]), np.cos(trials.x[..., 0]))
+    np.testing.assert_allclose(
+        np.cos(local.chart.curved(local.x)[0, ..., 0]), np.cos(trials.x[..., 0])
+    )
 
 
 def test_a_resumed_run_is_bit_identical(tmp_path):
-    config, rng, whole, generators = lqr_flm.Config(iterations=3, samples=2), np.random.default_rng(2), [], []
+    config = lqr_flm.Config(iterations=3, samples=2)
+    rng = np.random.default_rng(2)
+    whole = []
+    generators = []
     for it in lqr_flm.train(FreeBody(), config, rng):
         whole.append(it)
         generators.append(rng.bit_generator.state)
@@ -107,22 +121,39 @@ def test_a_resumed_run_is_bit_identical(tmp_path):
     rest = list(lqr_flm.train(FreeBody(), config, again, state=load_tree(tmp_path / "state")[0]))
     assert [it.scalars for it in rest] == [it.scalars for it in whole[1:]]
     with pytest.raises(CheckpointError):
-        next(lqr_flm.train(undeclared(FreeBody), config, again, state=load_tree(tmp_path / "state")[0]))
+        next(
+            lqr_flm.train(
+                undeclared(FreeBody), config, again, state=load_tree(tmp_path / "state")[0]
+            )
+        )
 
 
 def test_saved_controllers_take_states_as_the_task_gives_them(tmp_path):
     last = learned(FreeBody(), lqr_flm.Config(iterations=2, samples=2))[-1]
     save_tree(tmp_path / "policy", last.policy.state())
-    policy, task, every = ControllerPolicy.from_state(load_tree(tmp_path / "policy")[0]), FreeBody(), np.arange(3)
+    policy = ControllerPolicy.from_state(load_tree(tmp_path / "policy")[0])
+    task = FreeBody()
+    every = np.arange(3)
     mine = run(task, lambda x, o, t: policy.sample(x, t, None), every, np.random.default_rng(3))
     other = rollout(
-        task, last.policy.controller, every, 1, np.random.default_rng(3), noise=0.0, chart=last.policy.chart
+        task,
+        last.policy.controller,
+        every,
+        1,
+        np.random.default_rng(3),
+        noise=0.0,
+        chart=last.policy.chart,
     )
     np.testing.assert_allclose(mine.x, other.x, atol=1e-12)
     one = np.stack([policy.act(mine.x[c, 7], 7, c) for c in every])
-    np.testing.assert_allclose(np.clip(one, task.action_low, task.action_high), mine.u[:, 7], atol=1e-12)
+    np.testing.assert_allclose(
+        np.clip(one, task.action_low, task.action_high), mine.u[:, 7], atol=1e-12
+    )
     state = last.policy.state()
-    for broken in ({"parts": "real", "origin": state["chart"]["origin"]}, {**state["chart"], "parts": "euler"}):
+    for broken in (
+        {"parts": "real", "origin": state["chart"]["origin"]},
+        {**state["chart"], "parts": "euler"},
+    ):
         with pytest.raises(CheckpointError, match="another version"):
             ControllerPolicy.from_state({**state, "chart": broken})
 
@@ -134,7 +165,9 @@ def test_old_trials_are_replayed_in_the_coordinates_of_the_controllers_that_teac
     for _ in range(2):
         trials = rollout(task, lc.initial_controller(task, 0.2), every, 2, rng, chart=chart)
         raw.append(trials.x.reshape(3, 2, 41, 13)[:, :, :-1])
-        new = lc.recentred(lc.by_condition(trials, lc.initial_controller(task, 0.2), np.ones(3), chart))
+        new = lc.recentred(
+            lc.by_condition(trials, lc.initial_controller(task, 0.2), np.ones(3), chart)
+        )
         chart = new.chart
         seen = student.see(new, chart)
     expected = POSES.difference(np.concatenate(raw, 1), chart.origin[:, None, :-1])
@@ -143,7 +176,9 @@ def test_old_trials_are_replayed_in_the_coordinates_of_the_controllers_that_teac
 
 @pytest.mark.slow
 def test_the_dual_update_learns_on_a_manifold_too():
-    config = badmm.Config(iterations=6, samples=3, initial_std=0.1, min_std=0.03, policy_steps=100, hidden=(16,))
+    config = badmm.Config(
+        iterations=6, samples=3, initial_std=0.1, min_std=0.03, policy_steps=100, hidden=(16,)
+    )
     results = [it.scalars for it in badmm.train(FreeBody(), config, np.random.default_rng(4))]
     assert results[-1]["cost"] < 0.5 * results[0]["cost"]
     assert results[-1]["policy_cost"] < 0.7 * results[0]["policy_cost"]

@@ -1,4 +1,6 @@
-"""Mirror descent against constrained LQR in a world where the policy can be any controller; its step rules by hand."""
+"""Mirror descent against constrained LQR in a world where the policy can be any controller; its
+step rules by hand.
+"""
 
 import numpy as np
 import pytest
@@ -15,7 +17,9 @@ C, T, DX, DU = 2, 4, 3, 2
 
 
 def everything(x):
-    """Observations with which a linear policy can be any time-varying controller of any condition."""
+    """Observations with which a linear policy can be any time-varying controller of any
+    condition.
+    """
     onehot = np.eye(C * T).reshape(C, 1, T, C * T, 1)
     affine = np.concatenate([x, np.ones_like(x[..., :1])], -1)
     return (onehot * affine[..., None, :]).reshape(*x.shape[:3], -1)
@@ -26,15 +30,22 @@ def test_with_a_policy_that_can_be_any_controller_it_is_constrained_lqr():
     dynamics, cost, x0 = linear_world(rng)
     anchor = controllers(rng)
     x, u = sampled(rng, anchor, dynamics, x0, 12)
-    local, seen = local_of(anchor, x, u), Seen(x[:, :, :-1], everything(x[:, :, :-1]), np.ones((C, 12, T)))
+    local = local_of(anchor, x, u)
+    seen = Seen(x[:, :, :-1], everything(x[:, :, :-1]), np.ones((C, 12, T)))
     policy = Exact(C * T * (DX + 1), DU)
     expected = anchor
     for _ in range(3):  # the trials stay; the controllers move on
         step = lc.improve(local._replace(controller=anchor), dynamics, cost, np.full(C, 2.0))
         distil(policy, step.controller, seen, rng, 1)
-        anchor = linearise(seen.x, policy.mean(seen.o), policy.cov, seen.used, reach=0, strength=1e-13)
-        expected = minimise_cost_within_kl(expected, dynamics, cost, lc.start(local), np.full(C, 2.0)).controller
-        shared = np.linalg.inv(np.linalg.inv(expected.cov).mean((0, 1)))  # all that a policy with one covariance loses
+        anchor = linearise(
+            seen.x, policy.mean(seen.o), policy.cov, seen.used, reach=0, strength=1e-13
+        )
+        expected = minimise_cost_within_kl(
+            expected, dynamics, cost, lc.start(local), np.full(C, 2.0)
+        ).controller
+        shared = np.linalg.inv(
+            np.linalg.inv(expected.cov).mean((0, 1))
+        )  # all that a policy with one covariance loses
         expected = expected._replace(cov=np.broadcast_to(shared, expected.cov.shape))
         np.testing.assert_allclose(anchor.K, expected.K, atol=1e-6)
         np.testing.assert_allclose(anchor.k, expected.k, atol=1e-6)
@@ -47,12 +58,18 @@ def total(controller, dynamics, cost, x0):
 
 @pytest.mark.parametrize(("tried", "judged"), [("pi", "pi"), ("pi", "p"), ("p", "pi"), ("p", "p")])
 def test_each_step_rule_compares_its_own_costs(tried, judged):
-    """epsilon' = epsilon (l_old - l_predicted) / (2 (l_actual - l_predicted)), l of the controllers or the policy."""
+    """epsilon' = epsilon (l_old - l_predicted) / (2 (l_actual - l_predicted)), l of the controllers
+    or the policy.
+    """
     rng = np.random.default_rng(1)
     dynamics, cost, x0 = linear_world(rng)
-    who = [{"pi": controllers(rng), "p": controllers(rng)} for _ in range(2)]  # before and after the step
+    who = [
+        {"pi": controllers(rng), "p": controllers(rng)} for _ in range(2)
+    ]  # before and after the step
     runs = []
-    for now, offset in zip(who, (5.0, 4.0), strict=True):  # what the model misses of the costs of trials
+    for now, offset in zip(
+        who, (5.0, 4.0), strict=True
+    ):  # what the model misses of the costs of trials
         x, u = sampled(rng, now[tried], dynamics, x0, 6)
         local = local_of(now["pi"], x, u)
         at = lc.start(local)
@@ -62,13 +79,16 @@ def test_each_step_rule_compares_its_own_costs(tried, judged):
     step = lc.improve(old, dynamics, cost, np.full(C, 0.5))
     promised = step.predicted + old.lead
     l_old, l_new = (
-        100 + total(w[judged], dynamics, cost, a) + d for w, a, d in zip(who, (at, after), (5, 4), strict=True)
+        100 + total(w[judged], dynamics, cost, a) + d
+        for w, a, d in zip(who, (at, after), (5, 4), strict=True)
     )
     l_predicted = 105 + total(step.controller, dynamics, cost, at)
     np.testing.assert_allclose(promised, l_old - l_predicted)
     merged, accepted, actual = lc.judge(old._replace(predicted=promised), new)
     np.testing.assert_allclose(actual, l_old - l_new)
-    growth = abs(l_old - l_predicted) / (2 * np.maximum(l_new - l_predicted, 1e-4 * (1 + abs(l_old))))
+    growth = abs(l_old - l_predicted) / (
+        2 * np.maximum(l_new - l_predicted, 1e-4 * (1 + abs(l_old)))
+    )
     np.testing.assert_allclose(merged.multiplier, np.where(accepted, np.clip(growth, 0.3, 3), 0.3))
 
 
@@ -103,7 +123,9 @@ def test_forecast_states_follow_the_marginals_and_are_observed_as_they_would_be(
     used = np.ones((C, 6, T))
     used[1, -2:, 2:] = 0  # the latest trials of one condition ended
     root = rng.normal(size=(C, T + 1, DX + DU, DX + DU))
-    ahead = TrajectoryDistribution(3 + rng.normal(size=(C, T + 1, DX + DU)), root @ np.swapaxes(root, -1, -2))
+    ahead = TrajectoryDistribution(
+        3 + rng.normal(size=(C, T + 1, DX + DU)), root @ np.swapaxes(root, -1, -2)
+    )
     seen = Seen(np.where(used[..., None] > 0, x, 1e3), x @ A.T + 1.0, used)
     near = with_forecast(seen, ahead, 2, 20_000, 2.0, rng)
     assert np.array_equal(near.x[:, :6], seen.x)
@@ -114,7 +136,9 @@ def test_forecast_states_follow_the_marginals_and_are_observed_as_they_would_be(
     for c, t in ((0, 0), (1, 1), (0, T - 1)):
         drawn = near.x[c, 7:, t]
         cov = 4 * ahead.cov[c, t, :DX, :DX]
-        np.testing.assert_allclose(drawn.mean(0), ahead.mean[c, t, :DX], atol=0.05 * np.sqrt(np.trace(cov)))
+        np.testing.assert_allclose(
+            drawn.mean(0), ahead.mean[c, t, :DX], atol=0.05 * np.sqrt(np.trace(cov))
+        )
         np.testing.assert_allclose(np.cov(drawn.T), cov, atol=0.05 * np.trace(cov))
     assert with_forecast(seen, ahead, 2, 0, 2.0, rng).x.shape == x.shape
 
@@ -123,7 +147,13 @@ def test_forecast_states_follow_the_marginals_and_are_observed_as_they_would_be(
 @pytest.mark.parametrize(("sampling", "step_rule"), [("on", "global"), ("off", "classic")])
 def test_the_policy_reaches_the_optimum_of_a_pushed_point(sampling, step_rule):
     config = mdgps.Config(
-        iterations=6, samples=5, initial_std=0.2, min_std=0.02, hidden=(32,), sampling=sampling, step_rule=step_rule
+        iterations=6,
+        samples=5,
+        initial_std=0.2,
+        min_std=0.02,
+        hidden=(32,),
+        sampling=sampling,
+        step_rule=step_rule,
     )
     last, best = list(mdgps.train(Point(), config, np.random.default_rng(0)))[-1], Point().optimum()
     assert last.arrays["policy_cost"] == pytest.approx(best, rel=0.1)

@@ -1,4 +1,6 @@
-"""Path integrals against their formula and its limits; PILQR where the model explains all of the cost, and nothing."""
+"""Path integrals against their formula and its limits; PILQR where the model explains all of the
+cost, and nothing.
+"""
 
 from types import SimpleNamespace
 
@@ -10,7 +12,15 @@ from agents.tasks.classic.disc import Disc
 from gps import lqr_flm, pi2, pigps, pilqr, pilqr_gps
 from gps.steps import trajectory_step as lc
 from gps.steps.local_policies import Known
-from gps.steps.path_integral import cost_to_go, deviations, divergence, explained, moved, temperature, weights
+from gps.steps.path_integral import (
+    cost_to_go,
+    deviations,
+    divergence,
+    explained,
+    moved,
+    temperature,
+    weights,
+)
 from lqr import QuadraticCost
 
 C, N, T, DX, DU = 2, 6, 4, 3, 2
@@ -50,14 +60,18 @@ def test_the_temperature_spends_the_bound_and_no_more():
     S, used = costs()
     for epsilon in (0.1, 1.0):
         eta = temperature(100 * S, np.full(C, epsilon), used)
-        np.testing.assert_allclose(divergence(weights(100 * S, eta, used), used), epsilon, rtol=1e-6)
+        np.testing.assert_allclose(
+            divergence(weights(100 * S, eta, used), used), epsilon, rtol=1e-6
+        )
     beyond = temperature(S, np.full(C, 2 * np.log(N)), used)  # a bound that cannot be reached
     np.testing.assert_allclose(divergence(weights(S, beyond, used), used), np.log(N), atol=1e-3)
 
 
 def test_equal_costs_are_weighed_evenly_whatever_the_bound():
     used = np.ones((C, N, T))
-    P = weights(np.full((C, N, T), 3.0), temperature(np.full((C, N, T), 3.0), np.full(C, 0.5), used), used)
+    P = weights(
+        np.full((C, N, T), 3.0), temperature(np.full((C, N, T), 3.0), np.full(C, 0.5), used), used
+    )
     np.testing.assert_allclose(P, 1 / N)
 
 
@@ -84,14 +98,18 @@ def test_the_controller_moves_by_the_weighted_deviation_less_the_plain_one():
 
 
 def world(seed=3):
-    """A linear world without noise in its dynamics, trials of it, and what is known of it: everything."""
+    """A linear world without noise in its dynamics, trials of it, and what is known of it:
+    everything.
+    """
     rng = np.random.default_rng(seed)
     dynamics, cost, x0 = linear_world(rng)
     dynamics = dynamics._replace(cov=1e-24 * dynamics.cov)
     old = controllers(rng)
     x, u = sampled(rng, old, dynamics, x0, N)
     xu = np.concatenate([x, np.pad(u, ((0, 0), (0, 0), (0, 1), (0, 0)))], -1)
-    paid = 0.5 * np.einsum("cnti,ctij,cntj->cnt", xu, cost.C, xu) + np.einsum("cnti,cti->cnt", xu, cost.c)
+    paid = 0.5 * np.einsum("cnti,ctij,cntj->cnt", xu, cost.C, xu) + np.einsum(
+        "cnti,cti->cnt", xu, cost.c
+    )
     local = local_of(old, x, u)
     fit = SimpleNamespace(dynamics=dynamics._replace(cov=1e-9 * np.tile(np.eye(DX), (C, T, 1, 1))))
     return Known(local, None, None, None, fit, cost, np.ones(C)), paid + cost.const[:, None]
@@ -102,7 +120,10 @@ def test_what_the_model_forecasts_of_a_linear_world_is_what_was_paid():
     local = known.local
     delta = deviations(local.controller, local.x, local.u)
     np.testing.assert_allclose(
-        explained(local.controller, delta, local.x[:, :, 0], known.dynamics, known.cost), paid, rtol=1e-6, atol=1e-6
+        explained(local.controller, delta, local.x[:, :, 0], known.dynamics, known.cost),
+        paid,
+        rtol=1e-6,
+        atol=1e-6,
     )
 
 
@@ -120,7 +141,9 @@ def test_pilqr_is_lqr_where_the_model_explains_the_whole_cost():
         known.dynamics,
         known.cost,
     )
-    np.testing.assert_allclose(pilqr.correct(known, step, exact, 2.0).controller.k, step.controller.k, atol=1e-12)
+    np.testing.assert_allclose(
+        pilqr.correct(known, step, exact, 2.0).controller.k, step.controller.k, atol=1e-12
+    )
 
 
 def test_pilqr_is_pi2_where_the_model_explains_nothing():
@@ -145,7 +168,11 @@ def test_path_integrals_find_the_disc_that_has_no_slope(method):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [pigps, pilqr_gps])
 def test_a_policy_learns_of_the_disc_from_path_integrals(method):
-    last = list(method.train(Disc(), method.Config(iterations=12, policy_steps=200), np.random.default_rng(0)))[-1]
+    last = list(
+        method.train(
+            Disc(), method.Config(iterations=12, policy_steps=200), np.random.default_rng(0)
+        )
+    )[-1]
     assert last.scalars["policy_inside"] > 0.9
     assert last.scalars["policy_cost"] < -2.5  # 1.1 where LQR alone ends
 

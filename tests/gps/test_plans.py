@@ -1,4 +1,6 @@
-"""Plans in a model: optimal where the optimum is known, loyal to the policy, and sound where the model breaks."""
+"""Plans in a model: optimal where the optimum is known, loyal to the policy, and sound where the
+model breaks.
+"""
 
 import numpy as np
 import pytest
@@ -56,7 +58,9 @@ def test_guesses_under_which_the_model_diverges_are_replaced_by_the_cheapest_of_
     np.testing.assert_array_equal(U[1, 1], U[1, [0, 2, 3][int(np.argmin(priced))]])
     np.testing.assert_array_equal(U[[0, 2], 1], last[[0, 2]])
     policy.biases[-1] = np.array([30.0, 0.0])
-    with pytest.raises(NumericalError, match="the model diverges from start 0 under each of 2 guesses"):
+    with pytest.raises(
+        NumericalError, match="the model diverges from start 0 under each of 2 guesses"
+    ):
         plans.guesses(task, Steep(), policy, x0, random[:, :2], last + 3.0)
 
 
@@ -68,5 +72,15 @@ def test_smoothed_noise_keeps_its_variance_and_is_alike_from_step_to_step():
 
 def test_far_is_ten_times_the_range_of_what_is_known():
     known = np.array([[0.0, 5.0], [1.0, 5.0]])
-    x = np.array([[10.9, 5.0], [11.1, 5.0], [-9.9, 5.0], [0.5, 5.1], [0.5, 5.0 + 1e-7], [np.nan, 5.0], [np.inf, 5.0]])
+    x = np.array(
+        [
+            [10.9, 5.0],
+            [11.1, 5.0],
+            [-9.9, 5.0],
+            [0.5, 5.1],
+            [0.5, 5.0 + 1e-7],
+            [np.nan, 5.0],
+            [np.inf, 5.0],
+        ]
+    )
     assert plans.near(x, known).tolist() == [True, False, True, False, True, False, False]

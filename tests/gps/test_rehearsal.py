@@ -1,4 +1,6 @@
-"""Rehearsal: what is learned in the prior's simulator holds in the world as far as the simulator is right."""
+"""Rehearsal: what is learned in the prior's simulator holds in the world as far as the simulator is
+right.
+"""
 
 import numpy as np
 import pytest
@@ -24,7 +26,13 @@ class Known(Point):
 
 
 def run(task, seed=0, state=None, rng=None, **settings):
-    defaults = {"iterations": 2, "samples": 1, "prior": "simulator", "rehearsal": 8, "kl_step": 200.0}
+    defaults = {
+        "iterations": 2,
+        "samples": 1,
+        "prior": "simulator",
+        "rehearsal": 8,
+        "kl_step": 200.0,
+    }
     config = lqr_flm.Config(**{**defaults, **settings})
     return list(lqr_flm.train(task, config, rng or np.random.default_rng(seed), state=state))
 
@@ -77,7 +85,11 @@ def test_the_imagined_world_is_the_simulators_and_ends_where_that_fails():
     world = Imagined(task, prior)
     x = world.reset(np.array([0, 1, 2]), np.random.default_rng(0))
     after = world.step(np.ones((3, 2)))
-    assert world.done().tolist() == [False, True, False]  # of the second, the target lies on the other side
+    assert world.done().tolist() == [
+        False,
+        True,
+        False,
+    ]  # of the second, the target lies on the other side
     np.testing.assert_allclose(after[0, 2:], x[0, 2:] + 0.4)
     assert (world.horizon, world.conditions, world.cost) == (15, 3, task.cost)
 

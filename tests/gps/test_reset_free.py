@@ -1,4 +1,6 @@
-"""Reset-free guided policy search: groups of trials, their costs, the targets of the policy; it learns."""
+"""Reset-free guided policy search: groups of trials, their costs, the targets of the policy; it
+learns.
+"""
 
 import numpy as np
 import pytest
@@ -27,7 +29,11 @@ def test_small_groups_are_filled_up_with_trials_that_do_not_count():
     used = np.ones((N, T))
     used[3, 2:] = 0  # this one ended early
     past = reset_free.Past(
-        rng.normal(size=(N, T + 1, DX)), rng.normal(size=(N, T, DU)), rng.normal(size=(N, T + 1, 1)), used, np.ones(N)
+        rng.normal(size=(N, T + 1, DX)),
+        rng.normal(size=(N, T, DU)),
+        rng.normal(size=(N, T + 1, 1)),
+        used,
+        np.ones(N),
     )
     local = reset_free.grouped(past, group)
     assert local.x.shape == (3, 4, T + 1, DX)
@@ -35,7 +41,9 @@ def test_small_groups_are_filled_up_with_trials_that_do_not_count():
         rows = np.flatnonzero(group == k)
         assert local.used[k].sum() == used[rows].sum()
         counts = local.used[k] > 0
-        assert sorted(local.x[k, :, :-1][counts][:, 0]) == sorted(past.x[rows, :-1][used[rows] > 0][:, 0])
+        assert sorted(local.x[k, :, :-1][counts][:, 0]) == sorted(
+            past.x[rows, :-1][used[rows] > 0][:, 0]
+        )
         np.testing.assert_allclose(lc.start(local).mean[k], past.x[rows, 0].mean(0))
 
 
@@ -45,8 +53,12 @@ def test_a_quadratic_cost_is_itself_in_every_group():
     cost = Quadratic(root @ root.T, np.arange(5.0))
     local = local_of(controller, x, u)
     found = reset_free.expand(type("Any", (), {"cost": cost}), local)
-    np.testing.assert_allclose(found.C[:, :-1], np.broadcast_to(root @ root.T, (C, T, 5, 5)), atol=1e-6)
-    np.testing.assert_allclose(found.c[:, :-1], np.broadcast_to(np.arange(5.0), (C, T, 5)), atol=1e-6)
+    np.testing.assert_allclose(
+        found.C[:, :-1], np.broadcast_to(root @ root.T, (C, T, 5, 5)), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        found.c[:, :-1], np.broadcast_to(np.arange(5.0), (C, T, 5)), atol=1e-6
+    )
 
 
 def test_a_quadratic_cost_is_what_it_is_of_trials_from_one_start_wherever_they_end():
@@ -63,7 +75,9 @@ def test_a_quadratic_cost_is_what_it_is_of_trials_from_one_start_wherever_they_e
 
 
 def test_the_cost_of_a_group_has_the_mean_slope_of_its_trials_at_their_mean():
-    """By central differences, where the plain mean of expansions has another: the norm's slope turns over the group."""
+    """By central differences, where the plain mean of expansions has another: the norm's slope
+    turns over the group.
+    """
     controller, x, u = trials()
     cost = WeightedNorm(np.ones(DX), l1=1.0, l2=0.0, alpha=0.01)
     local = local_of(controller, x, u)
@@ -100,7 +114,9 @@ def test_trials_are_kept_for_so_many_iterations_and_those_that_diverged_not_at_a
     task = Point()
     past = reset_free.nothing(task)
     for number in range(1, 5):
-        seen = rollout(task, reset_free_policy(task), np.arange(3), 2, np.random.default_rng(number))
+        seen = rollout(
+            task, reset_free_policy(task), np.arange(3), 2, np.random.default_rng(number)
+        )
         if number == 4:
             seen = seen._replace(failed=np.arange(6) == 2)
         past = reset_free.remember(past, seen, number, 2)
@@ -136,5 +152,8 @@ def test_no_start_of_the_task_comes_twice():
 @pytest.mark.slow
 def test_a_policy_learns_to_reach_from_starts_that_never_come_twice():
     config = reset_free.Config(iterations=5, policy_steps=500)
-    costs = [it.scalars["policy_cost"] for it in reset_free.train(ReacherResetFree(), config, np.random.default_rng(2))]
+    costs = [
+        it.scalars["policy_cost"]
+        for it in reset_free.train(ReacherResetFree(), config, np.random.default_rng(2))
+    ]
     assert costs[-1] < 7.0  # about 10 of no action

@@ -10,7 +10,11 @@ from gps.steps.local_policies import Rounds
 
 def leaves(tree, path=""):
     for name, value in tree.items():
-        yield from leaves(value, f"{path}/{name}") if isinstance(value, dict) else [(f"{path}/{name}", value)]
+        yield from (
+            leaves(value, f"{path}/{name}")
+            if isinstance(value, dict)
+            else [(f"{path}/{name}", value)]
+        )
 
 
 def test_what_was_frozen_resumes_exactly():

@@ -65,7 +65,9 @@ def test_a_first_step_above_the_largest_is_refused(method):
         method.Config(kl_step=50.0, max_kl_step=1.0)
 
 
-@pytest.mark.parametrize(("field", "words"), [("sampling", "on, off"), ("step_rule", "classic, global")])
+@pytest.mark.parametrize(
+    ("field", "words"), [("sampling", "on, off"), ("step_rule", "classic, global")]
+)
 def test_an_unknown_word_is_refused_with_the_choices(field, words):
     with pytest.raises(InputError, match=f"{field} is 'both'; expected one of {words}"):
         mdgps.Config(**{field: "both"})
@@ -76,5 +78,8 @@ def test_the_strength_of_the_prior_is_a_number_above_zero_or_left_to_the_data(me
     assert method.Config().prior_strength is None
     assert method.Config(prior_strength=3.5).prior_strength == 3.5
     for value in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(InputError, match=f"prior_strength is {value}; expected a finite number above 0, or None"):
+        with pytest.raises(
+            InputError,
+            match=f"prior_strength is {value}; expected a finite number above 0, or None",
+        ):
             method.Config(prior_strength=value)

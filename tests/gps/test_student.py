@@ -29,15 +29,23 @@ def test_any_policy_learns_under_any_method_and_goes_on_to_the_same_bits(method,
 
 
 def test_derivatives_are_asked_only_of_policies_that_have_them():
-    config = badmm.Config(iterations=1, samples=2, policy="recurrent", hidden=(4,), linearisation="jacobian")
-    with pytest.raises(InputError, match="jacobian with a RecurrentPolicy, which has none; expected regression"):
+    config = badmm.Config(
+        iterations=1, samples=2, policy="recurrent", hidden=(4,), linearisation="jacobian"
+    )
+    with pytest.raises(
+        InputError, match="jacobian with a RecurrentPolicy, which has none; expected regression"
+    ):
         next(badmm.train(Point(), config, np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize("word", ["mixture", "jacobian"])
 def test_the_other_linearisations_learn_a_pushed_point(word):
-    config = badmm.Config(iterations=3, samples=4, policy_steps=150, hidden=(16,), initial_std=0.2, linearisation=word)
-    costs = [i.scalars["policy_cost"] for i in badmm.train(Point(), config, np.random.default_rng(0))]
+    config = badmm.Config(
+        iterations=3, samples=4, policy_steps=150, hidden=(16,), initial_std=0.2, linearisation=word
+    )
+    costs = [
+        i.scalars["policy_cost"] for i in badmm.train(Point(), config, np.random.default_rng(0))
+    ]
     assert costs[-1] < 1.02 * Point().optimum().mean() < 0.9 * costs[0]
 
 
@@ -47,6 +55,8 @@ def test_neither_pictures_nor_episodes_are_forecast():
     with pytest.raises(InputError, match="--forecasts 0"):
         next(
             mdgps.train(
-                ReacherImages(conditions=1, size=16), mdgps.Config(policy="convolutional"), np.random.default_rng(0)
+                ReacherImages(conditions=1, size=16),
+                mdgps.Config(policy="convolutional"),
+                np.random.default_rng(0),
             )
         )

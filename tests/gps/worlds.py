@@ -1,4 +1,6 @@
-"""Worlds small enough that the right answer follows from dense algebra: a pushed point, and random linear systems."""
+"""Worlds small enough that the right answer follows from dense algebra: a pushed point, and random
+linear systems.
+"""
 
 import numpy as np
 
@@ -37,7 +39,9 @@ class Point:
         return {"distance": np.linalg.norm(x[:, -1, :2], axis=1)}
 
     def optimum(self):
-        """Returns the least cost of each condition from rest, by one dense least-squares problem."""
+        """Returns the least cost of each condition from rest, by one dense least-squares
+        problem.
+        """
         T, h = self.horizon, self.dt
         V = np.tril(np.ones((T + 1, T)), -1) * h  # velocities from forces
         P = np.tril(np.ones((T + 1, T + 1)), -1) @ V * h  # positions from forces
@@ -78,7 +82,9 @@ class Fragile(Seen):
         return super().reset(conditions, rng)
 
 
-F = np.block([[np.eye(2), 0.2 * np.eye(2), np.zeros((2, 2))], [np.zeros((2, 2)), np.eye(2), 0.2 * np.eye(2)]])
+F = np.block(
+    [[np.eye(2), 0.2 * np.eye(2), np.zeros((2, 2))], [np.zeros((2, 2)), np.eye(2), 0.2 * np.eye(2)]]
+)
 
 
 class TrueWorld:
@@ -114,7 +120,9 @@ class Exact:
         left = np.einsum("mi,mab,mj->iajb", o, weight, o)
         right = np.einsum("mi,mab,mb->ia", o, weight, target)
         size = self.B.size
-        self.B = np.linalg.lstsq(left.reshape(size, size), right.reshape(size), rcond=None)[0].reshape(self.B.shape)
+        self.B = np.linalg.lstsq(left.reshape(size, size), right.reshape(size), rcond=None)[
+            0
+        ].reshape(self.B.shape)
         return 0.0
 
 
@@ -125,16 +133,22 @@ def linear_world(rng, C=2, T=4, dx=3, du=2):
     F = np.concatenate([A, rng.normal(size=(C, T, dx, du))], -1)
     root = rng.normal(size=(C, T + 1, n, n))
     cost = QuadraticCost(
-        root @ root.swapaxes(-1, -2) / n + 0.3 * np.eye(n), rng.normal(size=(C, T + 1, n)), rng.normal(size=(C, T + 1))
+        root @ root.swapaxes(-1, -2) / n + 0.3 * np.eye(n),
+        rng.normal(size=(C, T + 1, n)),
+        rng.normal(size=(C, T + 1)),
     )
-    dynamics = LinearGaussianDynamics(F, rng.normal(size=(C, T, dx)), np.tile(0.01 * np.eye(dx), (C, T, 1, 1)))
+    dynamics = LinearGaussianDynamics(
+        F, rng.normal(size=(C, T, dx)), np.tile(0.01 * np.eye(dx), (C, T, 1, 1))
+    )
     return dynamics, cost, Gaussian(rng.normal(size=(C, dx)), np.tile(0.02 * np.eye(dx), (C, 1, 1)))
 
 
 def controllers(rng, C=2, T=4, dx=3, du=2, std=0.5):
     root = 0.3 * rng.normal(size=(C, T, du, du)) + np.eye(du)
     return LinearGaussianController(
-        0.3 * rng.normal(size=(C, T, du, dx)), rng.normal(size=(C, T, du)), std**2 * root @ root.swapaxes(-1, -2)
+        0.3 * rng.normal(size=(C, T, du, dx)),
+        rng.normal(size=(C, T, du)),
+        std**2 * root @ root.swapaxes(-1, -2),
     )
 
 
@@ -152,13 +166,17 @@ def sampled(rng, controller, dynamics, x0, N):
         u[:, :, t] = np.einsum("cij,cnj->cni", K, x[:, :, t]) + k[:, None] + noise(S, du)
         xu = np.concatenate([x[:, :, t], u[:, :, t]], -1)
         x[:, :, t + 1] = (
-            np.einsum("cij,cnj->cni", dynamics.F[:, t], xu) + dynamics.f[:, None, t] + noise(dynamics.cov[:, t], dx)
+            np.einsum("cij,cnj->cni", dynamics.F[:, t], xu)
+            + dynamics.f[:, None, t]
+            + noise(dynamics.cov[:, t], dx)
         )
     return x, u
 
 
 def mean_action_cost(dynamics, cost, x0):
-    """Returns H (C, Tdu, Tdu), g (C, Tdu), const (C,) of 1/2 U'HU + g'U + const, the noiseless cost of actions U."""
+    """Returns H (C, Tdu, Tdu), g (C, Tdu), const (C,) of 1/2 U'HU + g'U + const, the noiseless cost
+    of actions U.
+    """
     C, T, dx, n = dynamics.F.shape
     du = n - dx
     out = []
@@ -186,6 +204,6 @@ def local_of(controller, x, u, cost=0.0, used=None, **fields):
     C, N, T = u.shape[:3]
     used = np.ones((C, N, T)) if used is None else used
     cost = np.broadcast_to(np.asarray(cost, dtype=float), (C,))
-    return Local(controller, x, u, x, used, cost, np.ones(C), np.zeros(C), C * N, C * N * T, np.zeros(C))._replace(
-        **fields
-    )
+    return Local(
+        controller, x, u, x, used, cost, np.ones(C), np.zeros(C), C * N, C * N * T, np.zeros(C)
+    )._replace(**fields)

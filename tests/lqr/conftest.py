@@ -1,4 +1,6 @@
-"""Makes the random problems, and the systems of the benchmarks, importable from the tests of this folder."""
+"""Makes the random problems, and the systems of the benchmarks, importable from the tests of this
+folder.
+"""
 
 import sys
 from pathlib import Path

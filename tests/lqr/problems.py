@@ -1,4 +1,6 @@
-"""Random LQR problems, and answers by dense algebra that share nothing with the recursions under test."""
+"""Random LQR problems, and answers by dense algebra that share nothing with the recursions under
+test.
+"""
 
 import numpy as np
 
@@ -9,19 +11,29 @@ def random_problem(rng, dx=3, du=2, T=5, lead=(), cost_scale=1.0):
     """Returns dynamics, a convex cost with cross and linear terms, and x0."""
     n = dx + du
     root = rng.normal(size=(*lead, T, dx, dx)) * 0.2
-    F = np.concatenate([np.eye(dx) + 0.3 * rng.normal(size=root.shape), rng.normal(size=(*lead, T, dx, du))], -1)
+    F = np.concatenate(
+        [np.eye(dx) + 0.3 * rng.normal(size=root.shape), rng.normal(size=(*lead, T, dx, du))], -1
+    )
     A = rng.normal(size=(*lead, T + 1, n, n))
     C = cost_scale * (A @ A.swapaxes(-1, -2) / n + 0.1 * np.eye(n))
-    cost = QuadraticCost(C, cost_scale * rng.normal(size=(*lead, T + 1, n)), rng.normal(size=(*lead, T + 1)))
+    cost = QuadraticCost(
+        C, cost_scale * rng.normal(size=(*lead, T + 1, n)), rng.normal(size=(*lead, T + 1))
+    )
     P = rng.normal(size=(*lead, dx, dx)) * 0.5
     x0 = Gaussian(rng.normal(size=(*lead, dx)), P @ P.swapaxes(-1, -2) + 0.1 * np.eye(dx))
-    return LinearGaussianDynamics(F, rng.normal(size=(*lead, T, dx)), root @ root.swapaxes(-1, -2)), cost, x0
+    return (
+        LinearGaussianDynamics(F, rng.normal(size=(*lead, T, dx)), root @ root.swapaxes(-1, -2)),
+        cost,
+        x0,
+    )
 
 
 def random_controller(rng, dx=3, du=2, T=5, lead=(), std=1.0):
     S = rng.normal(size=(*lead, T, du, du)) * 0.3
     cov = std**2 * (S @ S.swapaxes(-1, -2) + np.eye(du))
-    return LinearGaussianController(0.3 * rng.normal(size=(*lead, T, du, dx)), rng.normal(size=(*lead, T, du)), cov)
+    return LinearGaussianController(
+        0.3 * rng.normal(size=(*lead, T, du, dx)), rng.normal(size=(*lead, T, du)), cov
+    )
 
 
 def stacked(dynamics, T, dx, du):
@@ -37,13 +49,17 @@ def stacked(dynamics, T, dx, du):
 
 
 def dense_optimum(dynamics, cost, x):
-    """Returns the optimal actions (T, du) and cost without noise from x, by one dense linear solve."""
+    """Returns the optimal actions (T, du) and cost without noise from x, by one dense linear
+    solve.
+    """
     T, dx, n = dynamics.F.shape
     du = n - dx
     A, B, d = stacked(dynamics, T, dx, du)
     H, g = np.zeros(((T + 1) * dx + T * du,) * 2), np.zeros((T + 1) * dx + T * du)
     for t in range(T + 1):
-        at = list(range(t * dx, (t + 1) * dx)) + [(T + 1) * dx + t * du + i for i in range(du) if t < T]
+        at = list(range(t * dx, (t + 1) * dx)) + [
+            (T + 1) * dx + t * du + i for i in range(du) if t < T
+        ]
         H[np.ix_(at, at)] += cost.C[t][: len(at), : len(at)]
         g[at] += cost.c[t][: len(at)]
     M = np.vstack([B, np.eye(T * du)])
@@ -72,16 +88,22 @@ def numpy_backward(dynamics, cost, tau):
 
 
 def joint(controller, dynamics, x0):
-    """Returns mean and covariance of [x_0, u_0, x_1, ..., x_T] by pushing all noises through dense matrices."""
+    """Returns mean and covariance of [x_0, u_0, x_1, ..., x_T] by pushing all noises through dense
+    matrices.
+    """
     T, dx, n = dynamics.F.shape
     du = n - dx
     size, noises = T * n + dx, dx + T * n
     M, m = np.zeros((size, noises)), np.zeros(size)
     M[:dx, :dx], m[:dx] = np.linalg.cholesky(x0.cov), x0.mean
     for t in range(T):
-        x, u, xu, then = (slice(t * n + a, t * n + b) for a, b in ((0, dx), (dx, n), (0, n), (n, n + dx)))
+        x, u, xu, then = (
+            slice(t * n + a, t * n + b) for a, b in ((0, dx), (dx, n), (0, n), (n, n + dx))
+        )
         M[u], m[u] = controller.K[t] @ M[x], controller.K[t] @ m[x] + controller.k[t]
         M[u, dx + t * n : dx + t * n + du] += np.linalg.cholesky(controller.cov[t])
         M[then], m[then] = dynamics.F[t] @ M[xu], dynamics.F[t] @ m[xu] + dynamics.f[t]
-        M[then, dx + t * n + du : dx + (t + 1) * n] += np.linalg.cholesky(dynamics.cov[t] + 1e-300 * np.eye(dx))
+        M[then, dx + t * n + du : dx + (t + 1) * n] += np.linalg.cholesky(
+            dynamics.cov[t] + 1e-300 * np.eye(dx)
+        )
     return m, M @ M.T

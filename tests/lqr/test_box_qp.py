@@ -1,4 +1,6 @@
-"""The box-QP kernel against its twin in plain NumPy and against all active sets, and what the solver refuses."""
+"""The box-QP kernel against its twin in plain NumPy and against all active sets, and what the
+solver refuses.
+"""
 
 from itertools import product
 
@@ -12,11 +14,18 @@ from lqr.kernels.ilqr_backward import box_qp
 def random_programme(seed, d):
     rng = np.random.default_rng(seed)
     A, centre = rng.normal(size=(d + 1, d)), rng.normal(size=d)
-    return A.T @ A + 1e-3 * np.eye(d), 2 * rng.normal(size=d), centre - rng.random(d), centre + rng.random(d)
+    return (
+        A.T @ A + 1e-3 * np.eye(d),
+        2 * rng.normal(size=d),
+        centre - rng.random(d),
+        centre + rng.random(d),
+    )
 
 
 def twin(H, g, low, high):
-    """Projected Newton steps with Armijo's rule (Tassa, Mansard & Todorov 2014, section 3): x, free, factor."""
+    """Projected Newton steps with Armijo's rule (Tassa, Mansard & Todorov 2014, section 3): x,
+    free, factor.
+    """
     x = np.clip(np.zeros(len(g)), low, high)
     for _ in range(100):
         slope = g + H @ x
@@ -77,7 +86,10 @@ GOOD = {"H": np.diag([1.0, 2.0]), "g": np.ones(2), "low": -np.ones(2), "high": n
         ({"g": ["a", "b"]}, "g is no array of real numbers"),
         ({"g": np.array([1.0, np.nan])}, r"g is nan at index \(1,\); expected finite"),
         ({"H": np.array([[1.0, np.inf], [np.inf, 1.0]])}, r"H is inf at index \(0, 1\)"),
-        ({"H": np.array([[1.0, 0.5], [0.0, 1.0]])}, r"H is not as expected: not symmetric; use 0\.5"),
+        (
+            {"H": np.array([[1.0, 0.5], [0.0, 1.0]])},
+            r"H is not as expected: not symmetric; use 0\.5",
+        ),
         ({"low": np.array([0.0, 2.0])}, "low is 2.0, high is 1.0 at index 1; expected low <= high"),
         ({"high": np.array([1.0, np.nan])}, "high is nan at index 1"),
     ],

@@ -1,9 +1,21 @@
-"""Every cost term against finite differences of its own value, and the shapes and errors they share."""
+"""Every cost term against finite differences of its own value, and the shapes and errors they
+share.
+"""
 
 import numpy as np
 import pytest
 
-from lqr import Action, ActionLimits, InputError, Lorentzian, Quadratic, StateLimits, Sum, WeightedNorm, make_convex
+from lqr import (
+    Action,
+    ActionLimits,
+    InputError,
+    Lorentzian,
+    Quadratic,
+    StateLimits,
+    Sum,
+    WeightedNorm,
+    make_convex,
+)
 from lqr.costs import barrier
 from lqr.expansion import ramp_weights
 from lqr.types import QuadraticCost
@@ -16,7 +28,9 @@ TERMS = {
     "quadratic of x": Quadratic(np.eye(DX), ramp="final"),
     "quadratic per step": Quadratic(RNG.normal(size=(T + 1, DX, DX)), RNG.normal(size=(T + 1, DX))),
     "l2": WeightedNorm([1.0, 2.0, 0.0], target=[0.5, 0.0, 1.0], ramp="linear"),
-    "l2 and l1": WeightedNorm([1.0, 2.0, 0.0], l1=3.0, l2=0.5, alpha=1e-2, target=RNG.normal(size=(T + 1, DX))),
+    "l2 and l1": WeightedNorm(
+        [1.0, 2.0, 0.0], l1=3.0, l2=0.5, alpha=1e-2, target=RNG.normal(size=(T + 1, DX))
+    ),
     "lorentzian": Lorentzian([1.0, 2.0, 0.5], l1=3.0, l2=0.5, alpha=1e-2, ramp="quadratic"),
     "action": Action([2.0, 3.0], target=0.1, ramp=np.arange(T + 1.0)),
     "state limits": StateLimits([-0.5, -np.inf, -0.3], [0.5, 0.1, np.inf], weight=7.0, margin=0.2),
@@ -38,7 +52,9 @@ def perturbed(term, i, j, h, k):
 
 def model(cost: QuadraticCost, xu):
     return (
-        0.5 * np.einsum("...i,...ij,...j->...", xu, cost.C, xu) + np.einsum("...i,...i->...", cost.c, xu) + cost.const
+        0.5 * np.einsum("...i,...ij,...j->...", xu, cost.C, xu)
+        + np.einsum("...i,...i->...", cost.c, xu)
+        + cost.const
     )
 
 
@@ -53,8 +69,12 @@ def test_the_expansion_has_the_value_gradient_and_hessian_of_finite_differences(
         slope = (perturbed(term, i, i, h, 0) - perturbed(term, i, i, -h, 0)) / (2 * h)
         np.testing.assert_allclose(gradient[..., i], slope, atol=1e-5)
         for j in range(DX + DU):
-            corners = [perturbed(term, i, j, a * h, b * h) * a * b for a in (1, -1) for b in (1, -1)]
-            np.testing.assert_allclose(C[..., i, j], sum(corners) / (4 * h * h), atol=2e-4 * max(1, abs(C).max()))
+            corners = [
+                perturbed(term, i, j, a * h, b * h) * a * b for a in (1, -1) for b in (1, -1)
+            ]
+            np.testing.assert_allclose(
+                C[..., i, j], sum(corners) / (4 * h * h), atol=2e-4 * max(1, abs(C).max())
+            )
 
 
 @pytest.mark.parametrize("name", TERMS)
@@ -70,7 +90,11 @@ def test_nothing_at_the_last_step_depends_on_actions_and_leading_axes_are_kept(n
 
 
 def test_ramps_are_those_of_the_docstring():
-    expected = {"constant": [1, 1, 1, 1, 1], "linear": [0, 0.25, 0.5, 0.75, 1], "final": [0, 0, 0, 0, 1]}
+    expected = {
+        "constant": [1, 1, 1, 1, 1],
+        "linear": [0, 0.25, 0.5, 0.75, 1],
+        "final": [0, 0, 0, 0, 1],
+    }
     expected["quadratic"] = [0, 0.0625, 0.25, 0.5625, 1]
     for name, weights in expected.items():
         np.testing.assert_array_equal(ramp_weights(name, 4), weights)
@@ -78,7 +102,9 @@ def test_ramps_are_those_of_the_docstring():
 
 def test_values_match_the_formulas_by_hand():
     x, u = np.array([[1.0], [3.0]]), np.array([[2.0]])
-    np.testing.assert_allclose(WeightedNorm([4.0], l1=2.0, l2=0.5, alpha=0.0)(x, u), [1 + 4, 9 + 12])
+    np.testing.assert_allclose(
+        WeightedNorm([4.0], l1=2.0, l2=0.5, alpha=0.0)(x, u), [1 + 4, 9 + 12]
+    )
     np.testing.assert_allclose(Lorentzian([1.0], l1=2.0, l2=0.0, alpha=1.0)(x, u), np.log([2, 10]))
     np.testing.assert_allclose(Action(3.0)(x, u), [6, 0])
 
@@ -99,7 +125,9 @@ def test_make_convex_clips_eigenvalues_and_keeps_value_and_gradient_where_asked(
     np.testing.assert_allclose(model(convex, xu), model(cost, xu), atol=1e-10)
     for a, b in ((cost, convex),):
         np.testing.assert_allclose(
-            np.einsum("...ij,...j->...i", a.C, xu) + a.c, np.einsum("...ij,...j->...i", b.C, xu) + b.c, atol=1e-10
+            np.einsum("...ij,...j->...i", a.C, xu) + a.c,
+            np.einsum("...ij,...j->...i", b.C, xu) + b.c,
+            atol=1e-10,
         )
 
 
@@ -132,7 +160,10 @@ def test_adding_sums_gives_one_flat_sum():
         (lambda: Action(1.0, target=np.zeros(3))(X, U), "target has shape"),
         (lambda: Action(np.ones(3)).expand(X, U), "weights has shape"),
         (lambda: WeightedNorm(["a"]), "weights is no array of real numbers"),
-        (lambda: WeightedNorm(1.0, target=np.array([0.0, np.inf, 0.0])), r"target is inf at index \(1,\)"),
+        (
+            lambda: WeightedNorm(1.0, target=np.array([0.0, np.inf, 0.0])),
+            r"target is inf at index \(1,\)",
+        ),
         (lambda: WeightedNorm(1.0, l1=-1.0), "l1 holds -1.0; expected none below 0"),
         (lambda: WeightedNorm(1.0, l1=1.0, alpha=0.0).expand(X, U), "alpha is 0"),
         (lambda: WeightedNorm(1.0, ramp=[1.0, np.nan]), r"ramp is nan at index \(1,\)"),
@@ -148,7 +179,9 @@ def test_adding_sums_gives_one_flat_sum():
         (lambda: ActionLimits(-1.0, 1.0, weight=-1.0), "weight holds -1.0"),
         (lambda: ActionLimits(-1.0, 1.0, weight=np.inf), "weight is inf"),
         (
-            lambda: make_convex(QuadraticCost(np.full((2, 1, 1), np.nan), np.zeros((2, 1)), np.zeros(2))),
+            lambda: make_convex(
+                QuadraticCost(np.full((2, 1, 1), np.nan), np.zeros((2, 1)), np.zeros(2))
+            ),
             "cost.C is nan",
         ),
     ],

@@ -1,4 +1,6 @@
-"""iLQR and DDP: one step on LQ problems, stationarity by finite differences, box limits, constraints, re-planning."""
+"""iLQR and DDP: one step on LQ problems, stationarity by finite differences, box limits,
+constraints, re-planning.
+"""
 
 import numpy as np
 import pytest
@@ -20,12 +22,17 @@ def total_cost(dynamics, cost, x0, U):
     for u in U:
         X.append(dynamics(X[-1], u))
     xu = np.concatenate([np.array(X), np.vstack([U, np.zeros((1, U.shape[1]))])], 1)
-    return (0.5 * np.einsum("ti,tij,tj->t", xu, cost.C, xu) + (cost.c * xu).sum(1) + cost.const).sum()
+    return (
+        0.5 * np.einsum("ti,tij,tj->t", xu, cost.C, xu) + (cost.c * xu).sum(1) + cost.const
+    ).sum()
 
 
 def gradient(dynamics, cost, x0, U, h=1e-5):
     steps = h * np.eye(U.size).reshape(-1, *U.shape)
-    slopes = [(total_cost(dynamics, cost, x0, U + e) - total_cost(dynamics, cost, x0, U - e)) / (2 * h) for e in steps]
+    slopes = [
+        (total_cost(dynamics, cost, x0, U + e) - total_cost(dynamics, cost, x0, U - e)) / (2 * h)
+        for e in steps
+    ]
     return np.array(slopes).reshape(U.shape)
 
 
@@ -98,7 +105,9 @@ def test_jacobians_an_uncompiled_solve_and_a_foreign_qp_solver_lead_to_the_same_
 
     def jacobian(X, _):
         F = np.zeros((len(X), 2, 3))
-        F[:, 1] = np.stack([0.05 * 9.81 * np.cos(X[:, 0]), np.ones(len(X)), np.full(len(X), 0.05)], 1)
+        F[:, 1] = np.stack(
+            [0.05 * 9.81 * np.cos(X[:, 0]), np.ones(len(X)), np.full(len(X), 0.05)], 1
+        )
         F[:, 0] = [1, 0, 0] + 0.05 * F[:, 1]
         return F
 
@@ -161,7 +170,9 @@ def test_replanning_holds_the_pendulum_up_against_a_wrong_model():
     def plan(x, warm):
         return ilqr(dynamics, cost, x, warm, low=-limit, high=limit, max_iterations=3)
 
-    X, actions = receding_horizon(lambda x, u: dynamics(x, 0.97 * u), plan, x0, np.zeros((30, 1)), 60)
+    X, actions = receding_horizon(
+        lambda x, u: dynamics(x, 0.97 * u), plan, x0, np.zeros((30, 1)), 60
+    )
     assert abs(X[-1]).max() < 0.01
     assert abs(actions).max() <= limit
     np.testing.assert_array_equal(shift(np.array([[1.0], [2.0], [3.0]]), 2), [[3.0], [3.0], [3.0]])
@@ -210,7 +221,12 @@ def test_a_state_constraint_binds_with_a_multiplier_and_complementary_slackness(
     ],
 )
 def test_bad_arguments_of_ilqr_are_named(change, message):
-    good = {"dynamics": lambda x, u: x + u, "cost": Quadratic(np.eye(2)), "x0": np.ones(1), "U": np.zeros((5, 1))}
+    good = {
+        "dynamics": lambda x, u: x + u,
+        "cost": Quadratic(np.eye(2)),
+        "x0": np.ones(1),
+        "U": np.zeros((5, 1)),
+    }
     with pytest.raises(InputError, match=message):
         ilqr(**{**good, **change})
 
@@ -218,10 +234,29 @@ def test_bad_arguments_of_ilqr_are_named(change, message):
 def swept(sweep, dynamics, cost, H, low, high, mu):
     """Returns K, k and the promised change, of a sweep around zero."""
     T, dx, n = dynamics.F.shape
-    K, k, definite, promise = np.zeros((1, T, n - dx, dx)), np.zeros((1, T, n - dx)), np.ones(1, bool), np.zeros((2, 1))
+    K = np.zeros((1, T, n - dx, dx))
+    k = np.zeros((1, T, n - dx))
+    definite = np.ones(1, bool)
+    promise = np.zeros((2, 1))
     F, C, c = (a[None] for a in (dynamics.F, cost.C, cost.c))
     U, S, yes = np.zeros_like(k), np.zeros((1, T, n, n)), np.ones(1, bool)
-    sweep(yes, yes, F, H[None], S, C, c, low[None], high[None], U, np.array([mu]), K, k, definite, *promise)
+    sweep(
+        yes,
+        yes,
+        F,
+        H[None],
+        S,
+        C,
+        c,
+        low[None],
+        high[None],
+        U,
+        np.array([mu]),
+        K,
+        k,
+        definite,
+        *promise,
+    )
     assert definite[0]
     return K[0], k[0], promise[:, 0]
 
@@ -251,7 +286,8 @@ def test_the_boxed_sweep_equals_its_numpy_twin_and_predicts_the_change_of_cost(s
 def test_dynamics_that_change_with_the_step_need_a_jacobian_and_batches():
     step = lambda x, u, t: x + (1 + t) * u  # noqa: E731
     jacobian = lambda X, U: np.concatenate(  # noqa: E731
-        [np.ones((*U.shape, 1)), np.broadcast_to(1.0 + np.arange(3)[:, None, None], (*U.shape, 1))], -1
+        [np.ones((*U.shape, 1)), np.broadcast_to(1.0 + np.arange(3)[:, None, None], (*U.shape, 1))],
+        -1,
     )
     cost, how = Quadratic(np.diag([1.0, 1.0])), {"vectorised": True, "timed": True}
     found = ilqr(step, cost, np.ones((2, 1)), np.zeros((2, 3, 1)), jacobian=jacobian, **how)

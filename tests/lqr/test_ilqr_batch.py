@@ -9,7 +9,9 @@ from systems import SYSTEMS, quadratic
 from lqr import Action, InputError, WeightedNorm, constrained_ilqr, ilqr, receding_horizon, shift
 
 S = SYSTEMS["pendulum"]
-X0 = S.x0 + np.array([[[0.0, 0.0], [0.3, 0.0]], [[0.0, -0.5], [-1.0, 1.0]], [[-3.0, 0.0], [0.1, 0.1]]])  # (3, 2, 2)
+X0 = S.x0 + np.array(
+    [[[0.0, 0.0], [0.3, 0.0]], [[0.0, -0.5], [-1.0, 1.0]], [[-3.0, 0.0], [0.1, 0.1]]]
+)  # (3, 2, 2)
 COST = WeightedNorm([100.0, 10.0], ramp="final") + WeightedNorm([0.01, 0.01]) + Action(0.01)
 
 
@@ -27,7 +29,12 @@ def many(x, u):
 def test_a_batch_gives_what_its_problems_give_alone(way, second_order):
     f = {"compiled": S.dynamics, "python": python, "vectorised": many, "terms": S.dynamics}[way]
     cost = COST if way == "terms" else S.cost
-    options = {"low": -5.0, "high": 5.0, "second_order": second_order, "vectorised": way == "vectorised"}
+    options = {
+        "low": -5.0,
+        "high": 5.0,
+        "second_order": second_order,
+        "vectorised": way == "vectorised",
+    }
     together = ilqr(f, cost, X0, S.U, **options, max_iterations=15)
     assert together.X.shape == (3, 2, 61, 2)
     assert together.controller.K.shape == (3, 2, 60, 1, 2)
@@ -51,7 +58,13 @@ def test_dynamics_of_any_leading_axes_are_asked_for_the_unfinished_problems_alon
         F[..., 0, 0] += 1.0
         return F
 
-    options = {"low": -5.0, "high": 5.0, "second_order": False, "max_iterations": 60, "jacobian": slopes}
+    options = {
+        "low": -5.0,
+        "high": 5.0,
+        "second_order": False,
+        "max_iterations": 60,
+        "jacobian": slopes,
+    }
     whole = ilqr(many, S.cost, X0, S.U, **options, vectorised=True)
     assert set(asked) == {(3, 2, 60)}
     asked.clear()
@@ -156,15 +169,21 @@ def acrobot(x, u):
     M = np.array([[5 / 3 + c, 1 / 3 + c / 2], [1 / 3 + c / 2, 1 / 3]])
     g1 = 9.81 * (1.5 * np.sin(x[0]) + 0.5 * np.sin(x[0] + x[1]))
     r = np.array(
-        [0.5 * s * (2 * x[2] * x[3] + x[3] ** 2) - g1, u[0] - 0.5 * s * x[2] ** 2 - 4.905 * np.sin(x[0] + x[1])]
+        [
+            0.5 * s * (2 * x[2] * x[3] + x[3] ** 2) - g1,
+            u[0] - 0.5 * s * x[2] ** 2 - 4.905 * np.sin(x[0] + x[1]),
+        ]
     )
     v = x[2:] + 0.02 * np.linalg.solve(M, r)
     return np.concatenate([x[:2] + 0.02 * v, v])
 
 
 def test_an_acrobot_swings_up_to_a_stationary_point():
-    # there are several optima, so the test is of the gradient of the total cost, by plain differences
-    cost = WeightedNorm([100.0, 100.0, 10.0, 10.0], target=[np.pi, 0, 0, 0], ramp="final") + Action(0.01)
+    # there are several optima, so the test is of the gradient of the total cost, by plain
+    # differences
+    cost = WeightedNorm([100.0, 100.0, 10.0, 10.0], target=[np.pi, 0, 0, 0], ramp="final") + Action(
+        0.01
+    )
     x0, U = np.zeros(4), 2.0 * np.sin(0.1 * np.arange(100))[:, None]
     r = ilqr(acrobot, cost, x0, U, max_iterations=300, second_order=True)
     assert r.converged, r.status

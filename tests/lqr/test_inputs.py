@@ -1,4 +1,6 @@
-"""What callers may pass in: any kind of array gives the same answer, none is changed, and a bad number is named."""
+"""What callers may pass in: any kind of array gives the same answer, none is changed, and a bad
+number is named.
+"""
 
 import numpy as np
 import pytest
@@ -46,9 +48,22 @@ def solve(anchor, dynamics, cost, x0):
     """Returns all numbers that the passes and both solvers give."""
     controller, value = backward(dynamics, cost, 0.2)
     marginals = forward(anchor, dynamics, x0)
-    both = [s(anchor, dynamics, cost, x0, 0.5) for s in (minimise_cost_within_kl, minimise_cost_within_kl_per_step)]
-    spent = kl_divergence(controller, anchor, marginals), expected_cost(marginals, cost), entropy(anchor)
-    return [*controller, *value, *marginals, *spent, *(field for r in both for field in (*r.controller, r.kl))]
+    both = [
+        s(anchor, dynamics, cost, x0, 0.5)
+        for s in (minimise_cost_within_kl, minimise_cost_within_kl_per_step)
+    ]
+    spent = (
+        kl_divergence(controller, anchor, marginals),
+        expected_cost(marginals, cost),
+        entropy(anchor),
+    )
+    return [
+        *controller,
+        *value,
+        *marginals,
+        *spent,
+        *(field for r in both for field in (*r.controller, r.kl)),
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,7 +78,9 @@ def test_any_kind_of_array_gives_the_same_answer_and_is_left_alone(kind, size):
     for mine, expected in zip(found, exact, strict=True):
         assert mine.dtype == np.float64
         tolerance = 1e-4 if kind == "float32" else 1e-12
-        np.testing.assert_allclose(mine, expected, rtol=tolerance, atol=tolerance * abs(expected).max())
+        np.testing.assert_allclose(
+            mine, expected, rtol=tolerance, atol=tolerance * abs(expected).max()
+        )
     for before, after in zip(problem, other, strict=True):
         for a, b in zip(before, after, strict=True):
             np.testing.assert_array_equal(KINDS[kind](a), b)
@@ -74,7 +91,12 @@ def test_above_the_small_sizes_no_shape_and_no_kind_of_array_is_compiled_for():
 
     def use(kind, *size, lead=(1,)):
         dynamics, cost, x0 = random_problem(rng, *size, lead=lead)
-        solve(*(type(t)(*(kind(a) for a in t)) for t in (random_controller(rng, *size, lead=lead), dynamics, cost, x0)))
+        solve(
+            *(
+                type(t)(*(kind(a) for a in t))
+                for t in (random_controller(rng, *size, lead=lead), dynamics, cost, x0)
+            )
+        )
 
     use(np.array, 9, 3, 4)
     kernels = _backward, _forward, _divergence
@@ -90,8 +112,14 @@ FUNCTIONS = {
     "forward": (forward, ("anchor", "dynamics", "x0")),
     "entropy": (entropy, ("anchor",)),
     "negative_log_density": (negative_log_density, ("anchor",)),
-    "within_kl": (lambda **p: minimise_cost_within_kl(**p, epsilon=1.0), ("anchor", "dynamics", "cost", "x0")),
-    "per_step": (lambda **p: minimise_cost_within_kl_per_step(**p, epsilon=1.0), ("anchor", "dynamics", "cost", "x0")),
+    "within_kl": (
+        lambda **p: minimise_cost_within_kl(**p, epsilon=1.0),
+        ("anchor", "dynamics", "cost", "x0"),
+    ),
+    "per_step": (
+        lambda **p: minimise_cost_within_kl_per_step(**p, epsilon=1.0),
+        ("anchor", "dynamics", "cost", "x0"),
+    ),
 }
 
 
@@ -100,7 +128,12 @@ FUNCTIONS = {
 def test_a_number_that_is_not_finite_is_named_with_its_index_wherever_it_is(name, value):
     rng = np.random.default_rng(2)
     dynamics, cost, x0 = random_problem(rng, 9, 3, 4, lead=(2,))
-    problem = {"anchor": random_controller(rng, 9, 3, 4, lead=(2,)), "dynamics": dynamics, "cost": cost, "x0": x0}
+    problem = {
+        "anchor": random_controller(rng, 9, 3, 4, lead=(2,)),
+        "dynamics": dynamics,
+        "cost": cost,
+        "x0": x0,
+    }
     function, arguments = FUNCTIONS[name]
     rename = {"anchor": "controller"} if name == "forward" else {}
     for spoilt in arguments:

@@ -18,7 +18,12 @@ print(forward(k, d, Gaussian(np.zeros(1), np.eye(1))).mean[:, 0].tolist())
 
 def run(code, **env):
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done

@@ -1,4 +1,6 @@
-"""Each compiled kernel equals a few lines of plain NumPy; sizes on both sides of every block and of the small limit."""
+"""Each compiled kernel equals a few lines of plain NumPy; sizes on both sides of every block and of
+the small limit.
+"""
 
 import numpy as np
 import pytest
@@ -7,7 +9,13 @@ from problems import random_controller, random_problem
 
 from lqr import forward, kl_divergence
 from lqr.batching import _finite, _inspect
-from lqr.kernels.matrix_products import add_lower_product, add_product, mirror, padded, write_product
+from lqr.kernels.matrix_products import (
+    add_lower_product,
+    add_product,
+    mirror,
+    padded,
+    write_product,
+)
 from lqr.kernels.simd import add_dot, add_row, copy_row, scale_row, transpose, write_row
 from lqr.lagrangian import _augment
 from lqr.passes import SMALL, backward_flat, divergence_flat, forward_flat
@@ -37,7 +45,9 @@ def rows(A, flat, out, back, turned, sums):
 @pytest.mark.parametrize("count", [1, 3])
 def test_products_by_tiles_equal_numpy(p, count):
     rng, width = np.random.default_rng(0), padded(40)
-    A, B, start = rng.normal(size=(count, width)), rng.normal(size=(count, width)), rng.normal(size=(40, width))
+    A = rng.normal(size=(count, width))
+    B = rng.normal(size=(count, width))
+    start = rng.normal(size=(40, width))
     for q in (1, 8, 9, 16, 17, 24, 25, 33):
         B[:, :40] = A[:, :40] if q == 33 else B[:, :40]  # then the product is symmetric
         written, added, lower = (start.copy() for _ in range(3))
@@ -50,7 +60,10 @@ def test_products_by_tiles_equal_numpy(p, count):
 
 def test_rows_of_vectors_equal_numpy_and_touch_nothing_else():
     rng = np.random.default_rng(1)
-    A, flat, out, back = rng.normal(size=(9, 24)), rng.normal(size=30), np.full((3, 24), 7.0), np.full(20, 7.0)
+    A = rng.normal(size=(9, 24))
+    flat = rng.normal(size=30)
+    out = np.full((3, 24), 7.0)
+    back = np.full(20, 7.0)
     turned, sums = np.full((8, 16), 7.0), np.zeros((1, 8))
     rows(A, flat, out, back, turned, sums)
     np.testing.assert_array_equal(out[1, 2:13], flat[3:14])
@@ -90,7 +103,9 @@ def test_the_divergence_kernels_equal_the_numpy_function_for_the_problems_named(
     new, anchor = (random_controller(rng, *size, lead=(3,)) for _ in range(2))
     precision, logdet = np.linalg.inv(anchor.cov), np.linalg.slogdet(anchor.cov)[1]
     kl = np.full((3, size[2]), -1.0)
-    divergence_flat(np.array([0, 2]), new, (anchor.K, anchor.k, precision, logdet), (*dynamics, *x0), kl)
+    divergence_flat(
+        np.array([0, 2]), new, (anchor.K, anchor.k, precision, logdet), (*dynamics, *x0), kl
+    )
     expected = kl_divergence(new, anchor, forward(new, dynamics, x0))
     np.testing.assert_allclose(kl[[0, 2]], expected[[0, 2]], rtol=1e-10)
     assert (kl[1] == -1).all()
@@ -100,7 +115,8 @@ def test_the_divergence_kernels_equal_the_numpy_function_for_the_problems_named(
 def test_a_covariance_that_is_none_gives_a_divergence_that_is_no_number(size):
     rng = np.random.default_rng(4)
     dynamics, _, x0 = random_problem(rng, *size, lead=(1,))
-    new, eye = random_controller(rng, *size, lead=(1,)), np.tile(np.eye(size[1]), (1, size[2], 1, 1))
+    new = random_controller(rng, *size, lead=(1,))
+    eye = np.tile(np.eye(size[1]), (1, size[2], 1, 1))
     kl = np.empty((1, size[2]))
     anchor = new.K, new.k, eye, np.zeros((1, size[2]))
     divergence_flat(np.arange(1), (new.K, new.k, -new.cov), anchor, (*dynamics, *x0), kl)
@@ -112,10 +128,19 @@ def test_the_two_backward_kernels_agree_where_the_limit_between_them_lies():
     for dx in (SMALL - 2, SMALL - 1):
         dynamics, cost, _ = random_problem(rng, dx, 2, 6, lead=(1,))
         out = backward_flat(*dynamics, *cost, np.full((1, 6), 0.3))
-        wide = [np.zeros((1, 6, dx + 4, dx + 6)), np.zeros((1, 6, dx + 4)), np.zeros((1, 6, dx + 4, dx + 4))]
-        C, c = np.tile(np.eye(dx + 6), (1, 7, 1, 1)), np.zeros((1, 7, dx + 6))  # four states more that nothing touches
+        wide = [
+            np.zeros((1, 6, dx + 4, dx + 6)),
+            np.zeros((1, 6, dx + 4)),
+            np.zeros((1, 6, dx + 4, dx + 4)),
+        ]
+        C, c = (
+            np.tile(np.eye(dx + 6), (1, 7, 1, 1)),
+            np.zeros((1, 7, dx + 6)),
+        )  # four states more that nothing touches
         at = np.r_[0:dx, dx + 4 : dx + 6]
-        wide[0][..., :dx, at], wide[1][..., :dx], wide[2][..., :dx, :dx] = dynamics.F, dynamics.f, dynamics.cov
+        wide[0][..., :dx, at] = dynamics.F
+        wide[1][..., :dx] = dynamics.f
+        wide[2][..., :dx, :dx] = dynamics.cov
         C[..., at[:, None], at], c[..., at] = cost.C, cost.c
         other = backward_flat(*wide, C, c, cost.const, np.full((1, 6), 0.3))
         np.testing.assert_allclose(other[0][..., :dx], out[0], rtol=1e-11, atol=1e-11)

@@ -1,4 +1,6 @@
-"""KL-constrained LQR against the joint Gaussian, a general constrained optimiser, and conditions of optimality."""
+"""KL-constrained LQR against the joint Gaussian, a general constrained optimiser, and conditions of
+optimality.
+"""
 
 import numpy as np
 import pytest
@@ -22,11 +24,16 @@ from lqr import (
 def gaussian_kl(m0, S0, m1, S1):
     d = m1 - m0
     P = np.linalg.inv(S1)
-    return 0.5 * (np.trace(P @ S0) + d @ P @ d - len(d) + np.linalg.slogdet(S1)[1] - np.linalg.slogdet(S0)[1])
+    return 0.5 * (
+        np.trace(P @ S0) + d @ P @ d - len(d) + np.linalg.slogdet(S1)[1] - np.linalg.slogdet(S0)[1]
+    )
 
 
 def objective(controller, dynamics, cost, x0, tau=0.0):
-    return expected_cost(forward(controller, dynamics, x0), cost).sum() - tau * entropy(controller).sum()
+    return (
+        expected_cost(forward(controller, dynamics, x0), cost).sum()
+        - tau * entropy(controller).sum()
+    )
 
 
 def test_the_divergence_is_that_of_the_joint_gaussians():
@@ -70,7 +77,9 @@ def test_the_optimum_is_that_of_a_general_constrained_optimiser(tau):
     epsilon = 0.3
 
     def controller(z):
-        return LinearGaussianController(z[:2].reshape(2, 1, 1), z[2:4].reshape(2, 1), np.exp(z[4:]).reshape(2, 1, 1))
+        return LinearGaussianController(
+            z[:2].reshape(2, 1, 1), z[2:4].reshape(2, 1), np.exp(z[4:]).reshape(2, 1, 1)
+        )
 
     def slack(z):
         p = controller(z)
@@ -83,7 +92,9 @@ def test_the_optimum_is_that_of_a_general_constrained_optimiser(tau):
     )  # fmt: skip
     r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, tau, tolerance=1e-8)
     assert objective(r.controller, dynamics, cost, x0, tau) == pytest.approx(found.fun, rel=1e-5)
-    ours = np.concatenate([r.controller.K.ravel(), r.controller.k.ravel(), np.log(r.controller.cov.ravel())])
+    ours = np.concatenate(
+        [r.controller.K.ravel(), r.controller.k.ravel(), np.log(r.controller.cov.ravel())]
+    )
     np.testing.assert_allclose(ours, found.x, atol=3e-3)
     assert abs(slack(ours)) < 1e-6  # complementary slackness: eta > 0 and no slack
     assert r.eta > 0
@@ -132,7 +143,9 @@ def test_each_step_keeps_its_own_bound_and_is_stationary(tau, seed):
     assert ((slack < 2e-3 * epsilon) | (r.eta < 1e-3)).all()
 
     def lagrangian(z):
-        p = LinearGaussianController(z[:30].reshape(5, 2, 3), z[30:].reshape(5, 2), r.controller.cov)
+        p = LinearGaussianController(
+            z[:30].reshape(5, 2, 3), z[30:].reshape(5, 2), r.controller.cov
+        )
         divergence = kl_divergence(p, anchor, forward(p, dynamics, x0))
         return objective(p, dynamics, cost, x0, tau) + (r.eta * divergence).sum()
 
@@ -152,12 +165,15 @@ def test_the_bounds_per_step_are_all_met_in_hard_random_problems(tau):
             cost = cost._replace(C=cost.C - 2 * np.eye(dx + du))
         elif seed % 3 == 2:
             cost = type(cost)(*(10 ** rng.uniform(-4, 4) * field for field in cost))
-        anchor, epsilon = random_controller(rng, dx, du, T, std=10 ** rng.uniform(-1, 1)), 10 ** rng.uniform(-2, 1.5, T)
+        anchor = random_controller(rng, dx, du, T, std=10 ** rng.uniform(-1, 1))
+        epsilon = 10 ** rng.uniform(-2, 1.5, T)
         r = minimise_cost_within_kl_per_step(anchor, dynamics, cost, x0, epsilon, tau)
         kl = kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0))
         assert r.converged, seed
         assert (kl <= epsilon * (1 + 1e-7)).all(), seed
-        assert ((kl >= epsilon * (1 - 1.001e-3)) | (r.eta < 1e-5 * tau)).all(), seed  # complementary slackness
+        assert ((kl >= epsilon * (1 - 1.001e-3)) | (r.eta < 1e-5 * tau)).all(), (
+            seed
+        )  # complementary slackness
 
 
 def test_a_search_that_starts_far_away_where_the_divergence_is_flat_arrives_in_few_passes():
@@ -194,7 +210,9 @@ def test_a_search_cut_short_says_so_and_keeps_its_bounds():
     for solve in (minimise_cost_within_kl, minimise_cost_within_kl_per_step):
         r = solve(anchor, dynamics, cost, x0, 0.1, eta=1e4, max_passes=2)
         assert not r.converged
-        assert (kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0)) <= 0.1).all()
+        assert (
+            kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0)) <= 0.1
+        ).all()
 
 
 @pytest.mark.filterwarnings("ignore:delta_grad")  # SciPy's, where it stands still
@@ -205,7 +223,9 @@ def test_the_optimum_of_a_larger_problem_is_that_of_trust_constr():
     anchor = random_controller(rng, dx, du, T)
 
     def controller(z):
-        return LinearGaussianController(z[:4].reshape(2, 1, 2), z[4:6].reshape(2, 1), np.exp(z[6:]).reshape(2, 1, 1))
+        return LinearGaussianController(
+            z[:4].reshape(2, 1, 2), z[4:6].reshape(2, 1), np.exp(z[6:]).reshape(2, 1, 1)
+        )
 
     def divergence(z):
         p = controller(z)
@@ -227,7 +247,9 @@ def test_an_active_bound_with_entropy_is_told_from_an_inactive_one():
     anchor = random_controller(rng)
     free = minimise_cost_within_kl(anchor, dynamics, cost, x0, 1e6, temperature=1.0)
     for factor, active in ((0.999, True), (1.001, False)):
-        r = minimise_cost_within_kl(anchor, dynamics, cost, x0, factor * float(free.kl), temperature=1.0)
+        r = minimise_cost_within_kl(
+            anchor, dynamics, cost, x0, factor * float(free.kl), temperature=1.0
+        )
         assert bool(r.active) is active
         assert (r.eta > 0) == active
         assert active or r.passes <= 2
@@ -251,12 +273,28 @@ def test_fields_that_do_not_fit_are_named_with_their_place(solve, size):
             anchor._replace(K=anchor.K[:, :, :-1]),
             r"expected .* as in LinearGaussianController\.K",
         ),
-        ("anchor", anchor._replace(K=holed), r"LinearGaussianController\.K is inf at index \(2, 1, 0\)"),
-        ("anchor", anchor._replace(cov=-anchor.cov), r"LinearGaussianController\.cov at index \(0,\).*semi-definite"),
-        ("dynamics", dynamics._replace(f=dynamics.f + 1j), r"LinearGaussianDynamics\.f is no array of real numbers"),
+        (
+            "anchor",
+            anchor._replace(K=holed),
+            r"LinearGaussianController\.K is inf at index \(2, 1, 0\)",
+        ),
+        (
+            "anchor",
+            anchor._replace(cov=-anchor.cov),
+            r"LinearGaussianController\.cov at index \(0,\).*semi-definite",
+        ),
+        (
+            "dynamics",
+            dynamics._replace(f=dynamics.f + 1j),
+            r"LinearGaussianDynamics\.f is no array of real numbers",
+        ),
         ("cost", cost._replace(C=skew), r"QuadraticCost\.C at index \(3,\).*not symmetric; use"),
         ("cost", cost._replace(const=cost.const[:-1]), r"QuadraticCost\.const has shape"),
-        ("x0", x0._replace(cov=negative), r"Gaussian\.cov is not as expected: not positive semi-definite; raise"),
+        (
+            "x0",
+            x0._replace(cov=negative),
+            r"Gaussian\.cov is not as expected: not positive semi-definite; raise",
+        ),
         ("x0", x0._replace(mean=np.zeros((2, 3, size[0]))), None),
         ("epsilon", -1.0, r"epsilon is -1\.0 at index"),
     ):

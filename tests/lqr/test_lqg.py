@@ -1,4 +1,6 @@
-"""Filter and smoother against the dense joint posterior; infinite horizon and tracking against their limits."""
+"""Filter and smoother against the dense joint posterior; infinite horizon and tracking against
+their limits.
+"""
 
 import numpy as np
 import pytest
@@ -35,7 +37,9 @@ def observed(rng, lead=()):
 
 def dense_posterior(dynamics, observation, x0, U, O, last):
     """Conditions the joint Gaussian of x_0..x_T on o_0..o_last, with the actions fixed."""
-    fixed = LinearGaussianController(np.zeros((T, DU, DX)), U, np.tile(1e-300 * np.eye(DU), (T, 1, 1)))
+    fixed = LinearGaussianController(
+        np.zeros((T, DU, DX)), U, np.tile(1e-300 * np.eye(DU), (T, 1, 1))
+    )
     mean, cov = joint(fixed, dynamics, x0)
     at = np.concatenate([t * (DX + DU) + np.arange(DX) for t in range(T + 1)])
     mean, cov = mean[at], cov[np.ix_(at, at)]
@@ -74,7 +78,9 @@ def test_filters_of_a_batch_are_those_of_its_members():
     one = [type(p)(*(a[1, 2] for a in p)) if isinstance(p, tuple) else p[1, 2] for p in problem]
     alone = kalman_filter(*one)
     np.testing.assert_allclose(together.cov[1, 2], alone.cov, rtol=1e-10)
-    np.testing.assert_allclose(rts_smoother(problem[0], together).mean[1, 2], rts_smoother(one[0], alone).mean)
+    np.testing.assert_allclose(
+        rts_smoother(problem[0], together).mean[1, 2], rts_smoother(one[0], alone).mean
+    )
 
 
 @pytest.mark.parametrize("unit", [(1e-4, 1.0, 1e4), (1e-9, 1.0, 1e3)])
@@ -86,7 +92,9 @@ def test_smoothing_does_not_depend_on_the_units_of_the_states(unit):
     F = D[:, None] * dynamics.F / np.append(D, np.ones(DU))
     other = LinearGaussianDynamics(F, D * dynamics.f, dynamics.cov * np.outer(D, D))
     start = Gaussian(D * x0.mean, x0.cov * np.outer(D, D))
-    found = rts_smoother(other, kalman_filter(other, observation._replace(H=observation.H / D), start, U, O))
+    found = rts_smoother(
+        other, kalman_filter(other, observation._replace(H=observation.H / D), start, U, O)
+    )
     np.testing.assert_allclose(found.mean / D, expected.mean, rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(found.cov / np.outer(D, D), expected.cov, rtol=1e-6, atol=1e-9)
 
@@ -94,7 +102,13 @@ def test_smoothing_does_not_depend_on_the_units_of_the_states(unit):
 def test_an_exact_observation_of_a_certain_state_is_refused():
     dynamics, observation, x0, U, O = observed(np.random.default_rng(2))
     with pytest.raises(NotPositiveDefinite, match="step 0"):
-        kalman_filter(dynamics, observation._replace(cov=0 * observation.cov), Gaussian(x0.mean, 0 * x0.cov), U, O)
+        kalman_filter(
+            dynamics,
+            observation._replace(cov=0 * observation.cov),
+            Gaussian(x0.mean, 0 * x0.cov),
+            U,
+            O,
+        )
     with pytest.raises(InputError, match="U has shape"):
         kalman_filter(dynamics, observation, x0, U[:-1], O)
 
@@ -104,7 +118,9 @@ def test_the_infinite_horizon_is_the_limit_of_the_backward_pass_and_its_average_
     F = np.hstack([np.array([[1.1, 0.2], [0.0, 0.9]]), rng.normal(size=(2, 1))])
     A = rng.normal(size=(3, 3))
     C, W, S = A @ A.T + np.eye(3), np.array([[0.2, 0.1], [0.1, 0.3]]), 300
-    dynamics = LinearGaussianDynamics(np.tile(F, (S, 1, 1)), np.zeros((S, 2)), np.tile(W, (S, 1, 1)))
+    dynamics = LinearGaussianDynamics(
+        np.tile(F, (S, 1, 1)), np.zeros((S, 2)), np.tile(W, (S, 1, 1))
+    )
     cost = QuadraticCost(np.tile(C, (S + 1, 1, 1)), np.zeros((S + 1, 3)), np.zeros(S + 1))
     controller, value = backward(dynamics, cost)
     limit = infinite_horizon(F, C, W)
@@ -123,7 +139,9 @@ def test_an_unreachable_unstable_mode_and_free_actions_are_refused():
 
 def test_infinite_horizons_of_a_batch_are_those_of_its_members_and_bad_input_is_named():
     rng = np.random.default_rng(5)
-    F = np.concatenate([np.eye(2) * 0.9 + 0.1 * rng.normal(size=(2, 3, 2, 2)), rng.normal(size=(2, 3, 2, 1))], -1)
+    F = np.concatenate(
+        [np.eye(2) * 0.9 + 0.1 * rng.normal(size=(2, 3, 2, 2)), rng.normal(size=(2, 3, 2, 1))], -1
+    )
     together = infinite_horizon(F, np.eye(3), cov=0.1 * np.eye(2))
     assert together.average_cost.shape == (2, 3)
     alone = infinite_horizon(F[1, 2], np.eye(3), cov=0.1 * np.eye(2))
@@ -146,7 +164,9 @@ def test_tracking_costs_the_distance_and_a_reachable_reference_is_followed_exact
     dynamics, _, x0 = random_problem(rng, DX, DU, T)
     dynamics = dynamics._replace(cov=0 * dynamics.cov)
     x0 = Gaussian(x0.mean, 0 * x0.cov)
-    reference = forward(random_controller(rng, DX, DU, T)._replace(cov=np.zeros((T, DU, DU))), dynamics, x0).mean
+    reference = forward(
+        random_controller(rng, DX, DU, T)._replace(cov=np.zeros((T, DU, DU))), dynamics, x0
+    ).mean
     X, U = reference[:, :DX], reference[:-1, DX:]
     cost = tracking_cost(X, U, np.eye(DX), 0.1 * np.eye(DU), 10 * np.eye(DX))
     found = forward(backward(dynamics, cost)[0], dynamics, x0)
@@ -159,7 +179,9 @@ def test_tracking_costs_the_distance_and_a_reachable_reference_is_followed_exact
 
 
 def spoiled(problem, position, field, index, value):
-    """Returns the arguments of the filter with one entry changed, of a tuple's field or of an array."""
+    """Returns the arguments of the filter with one entry changed, of a tuple's field or of an
+    array.
+    """
     changed = list(problem)
     a = np.array(getattr(changed[position], field) if field else changed[position])
     a[index] = value
@@ -172,10 +194,22 @@ def spoiled(problem, position, field, index, value):
     [
         (0, "F", (1, 2, 0, 0), np.nan, r"dynamics\.F is nan at index \(1, 2, 0, 0\)"),
         (0, "cov", (0, 3, 0, 1), 9.0, r"dynamics\.cov at index \(0, 3\).*not symmetric"),
-        (0, "cov", (1, 3), -np.eye(DX), r"dynamics\.cov at index \(1, 3\).*not positive semi-definite"),
+        (
+            0,
+            "cov",
+            (1, 3),
+            -np.eye(DX),
+            r"dynamics\.cov at index \(1, 3\).*not positive semi-definite",
+        ),
         (1, "H", (0, 5, 1, 2), np.inf, r"observation\.H is inf at index \(0, 5, 1, 2\)"),
         (1, "cov", (1, 5, 0, 1), 2.0, r"observation\.cov at index \(1, 5\).*not symmetric"),
-        (1, "cov", (1, 4), -np.eye(DO), r"observation\.cov at index \(1, 4\).*not positive semi-definite"),
+        (
+            1,
+            "cov",
+            (1, 4),
+            -np.eye(DO),
+            r"observation\.cov at index \(1, 4\).*not positive semi-definite",
+        ),
         (2, "cov", (0,), -np.eye(DX), r"x0\.cov at index \(0,\).*not positive semi-definite"),
         (3, None, (0, 1, 1), np.nan, r"U is nan at index \(0, 1, 1\)"),
         (4, None, (1, 2, 0), np.inf, r"O is inf at index \(1, 2, 0\).*NaN for what is missing"),
@@ -201,13 +235,17 @@ def test_a_filter_and_a_smoother_name_shapes_that_do_not_fit():
     with pytest.raises(InputError, match="O is no array of real numbers"):
         kalman_filter(dynamics, observation, x0, U, "O")
     shorter = LinearGaussianDynamics(*(a[:, 1:] for a in dynamics))
-    with pytest.raises(InputError, match=r"filtered\.mean has shape \(2, 6, 3\); expected \(2, 5, 3\)"):
+    with pytest.raises(
+        InputError, match=r"filtered\.mean has shape \(2, 6, 3\); expected \(2, 5, 3\)"
+    ):
         rts_smoother(shorter, filtered)
     with pytest.raises(InputError, match=r"filtered\.mean has shape"):
         rts_smoother(LinearGaussianDynamics(*(np.stack([a] * 3) for a in dynamics)), filtered)
     bad = filtered.cov.copy()
     bad[1, 4] = -np.eye(DX)
-    with pytest.raises(InputError, match=r"filtered\.cov at index \(1, 4\).*not positive semi-definite"):
+    with pytest.raises(
+        InputError, match=r"filtered\.cov at index \(1, 4\).*not positive semi-definite"
+    ):
         rts_smoother(dynamics, filtered._replace(cov=bad))
     early = filtered.predicted._replace(mean=filtered.predicted.mean * np.nan)
     with pytest.raises(InputError, match=r"filtered\.predicted\.mean is nan at index \(0, 0, 0\)"):
@@ -223,10 +261,16 @@ def test_a_filter_and_a_smoother_name_shapes_that_do_not_fit():
         ({"Q": "heavy"}, "Q is no array of real numbers"),
         ({"Q_final": -np.eye(DX)}, "Q_final is not as expected: not positive semi-definite"),
         ({"Q_final": np.eye(2)}, r"Q_final has shape \(2, 2\); expected \(3, 3\)"),
-        ({"R": np.stack([np.eye(DU)] * (T - 1) + [-np.eye(DU)])}, r"R at index \(4,\).*not positive semi-definite"),
+        (
+            {"R": np.stack([np.eye(DU)] * (T - 1) + [-np.eye(DU)])},
+            r"R at index \(4,\).*not positive semi-definite",
+        ),
         ({"R": np.full((DU, DU), np.inf)}, r"R is inf at index \(0, 0\)"),
         ({"R": np.ones(DU)}, r"R has shape \(2,\); expected square matrices"),
-        ({"R": np.stack([np.eye(DU)] * (T + 1))}, r"R has shape \(6, 2, 2\); expected \(2, 2\), or .* \(5, 2, 2\)"),
+        (
+            {"R": np.stack([np.eye(DU)] * (T + 1))},
+            r"R has shape \(6, 2, 2\); expected \(2, 2\), or .* \(5, 2, 2\)",
+        ),
     ],
 )
 def test_a_tracking_cost_names_what_is_wrong(change, message):

@@ -57,22 +57,30 @@ def test_an_ill_conditioned_plan_is_stationary_in_the_dense_problem(size):
         rng = np.random.default_rng(100 + seed)
         dynamics, cost, x0 = random_problem(rng, *size)
         _, vectors = np.linalg.eigh(cost.C)
-        C = (vectors * 10.0 ** rng.uniform(-6, 6, cost.c.shape)[:, None, :]) @ vectors.swapaxes(-1, -2)
+        C = (vectors * 10.0 ** rng.uniform(-6, 6, cost.c.shape)[:, None, :]) @ vectors.swapaxes(
+            -1, -2
+        )
         cost = cost._replace(C=0.5 * (C + C.swapaxes(-1, -2)))
         controller, _ = backward(dynamics, cost)
         quiet = dynamics._replace(cov=0 * dynamics.cov)
-        xu = forward(controller._replace(cov=0 * controller.cov), quiet, x0._replace(cov=0 * x0.cov)).mean
+        xu = forward(
+            controller._replace(cov=0 * controller.cov), quiet, x0._replace(cov=0 * x0.cov)
+        ).mean
         slope = np.einsum("tij,tj->ti", cost.C, xu) + cost.c
         size_of = np.einsum("tij,tj->ti", abs(cost.C), abs(xu)) + abs(cost.c)
         costate, bound = slope[T, :dx], size_of[T, :dx]
-        for t in range(T - 1, -1, -1):  # the gradient of the total cost with respect to u_t, by the adjoint equation
-            both, most = slope[t] + dynamics.F[t].T @ costate, size_of[t] + abs(dynamics.F[t]).T @ bound
+        for t in range(
+            T - 1, -1, -1
+        ):  # the gradient of the total cost with respect to u_t, by the adjoint equation
+            both = slope[t] + dynamics.F[t].T @ costate
+            most = size_of[t] + abs(dynamics.F[t]).T @ bound
             assert (abs(both[dx:]) <= 1e-7 * most[dx:].max()).all()
             costate, bound = both[:dx], most[:dx]
 
 
 def test_a_scalar_problem_has_the_textbook_gains():
-    # x' = x + u, cost 1/2 (x^2 + u^2): V_t = (1 + 2 V) / (1 + V) backward from 1, a ratio of Fibonacci numbers
+    # x' = x + u, cost 1/2 (x^2 + u^2): V_t = (1 + 2 V) / (1 + V) backward from 1, a ratio of
+    # Fibonacci numbers
     T = 6
     dynamics = LinearGaussianDynamics(np.ones((T, 1, 2)), np.zeros((T, 1)), np.zeros((T, 1, 1)))
     cost = QuadraticCost(np.tile(np.eye(2), (T + 1, 1, 1)), np.zeros((T + 1, 2)), np.zeros(T + 1))
@@ -90,8 +98,12 @@ def test_a_long_horizon_reaches_the_algebraic_riccati_equation():
     A, B, T = np.array([[1.0, 0.1], [0.0, 1.0]]), np.array([[0.0], [0.1]]), 400
     Q, R, N = np.eye(2), np.array([[0.5]]), 0.1 * rng.normal(size=(2, 1))
     C = np.block([[Q, N], [N.T, R]])
-    dynamics = LinearGaussianDynamics(np.tile(np.hstack([A, B]), (T, 1, 1)), np.zeros((T, 2)), np.zeros((T, 2, 2)))
-    _, value = backward(dynamics, QuadraticCost(np.tile(C, (T + 1, 1, 1)), np.zeros((T + 1, 3)), np.zeros(T + 1)))
+    dynamics = LinearGaussianDynamics(
+        np.tile(np.hstack([A, B]), (T, 1, 1)), np.zeros((T, 2)), np.zeros((T, 2, 2))
+    )
+    _, value = backward(
+        dynamics, QuadraticCost(np.tile(C, (T + 1, 1, 1)), np.zeros((T + 1, 3)), np.zeros(T + 1))
+    )
     np.testing.assert_allclose(value.V[0], solve_discrete_are(A, B, Q, R, s=N), rtol=1e-9)
 
 
@@ -107,7 +119,9 @@ def test_marginals_are_those_of_the_dense_joint_gaussian(size):
         at = slice(t * (dx + du), t * (dx + du) + (dx + du if t < T else dx))
         d = at.stop - at.start
         np.testing.assert_allclose(found.mean[t, :d], mean[at], rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(found.cov[t, :d, :d], cov[at, at], rtol=1e-9, atol=1e-9 * abs(cov).max())
+        np.testing.assert_allclose(
+            found.cov[t, :d, :d], cov[at, at], rtol=1e-9, atol=1e-9 * abs(cov).max()
+        )
     assert not found.mean[T, dx:].any()
     assert not found.cov[T, dx:].any()
 
@@ -121,21 +135,35 @@ def test_marginals_and_expected_cost_are_those_of_200_000_samples():
     for t in range(4):
         u = np.zeros((N, 2))
         if t < 3:
-            u = x @ controller.K[t].T + controller.k[t] + rng.multivariate_normal([0, 0], controller.cov[t], N)
+            u = (
+                x @ controller.K[t].T
+                + controller.k[t]
+                + rng.multivariate_normal([0, 0], controller.cov[t], N)
+            )
         xu = np.hstack([x, u])
         samples.append(xu)
         C, c, const = (field[t].copy() for field in cost)
         total += 0.5 * np.einsum("ni,ij,nj->n", xu, C, xu) + xu @ c + const
         if t < 3:
-            x = xu @ dynamics.F[t].T + dynamics.f[t] + rng.multivariate_normal(np.zeros(3), dynamics.cov[t], N)
+            x = (
+                xu @ dynamics.F[t].T
+                + dynamics.f[t]
+                + rng.multivariate_normal(np.zeros(3), dynamics.cov[t], N)
+            )
     found = forward(controller, dynamics, x0)
     for t, xu in enumerate(samples):
         spread = np.sqrt(np.diag(found.cov[t])) + 1e-12
-        np.testing.assert_array_less(abs(xu.mean(0) - found.mean[t]) / spread, 5 / np.sqrt(N) + 1e-9)
-        np.testing.assert_allclose(
-            np.cov(xu.T) / np.outer(spread, spread), found.cov[t] / np.outer(spread, spread), atol=0.02
+        np.testing.assert_array_less(
+            abs(xu.mean(0) - found.mean[t]) / spread, 5 / np.sqrt(N) + 1e-9
         )
-    assert expected_cost(found, cost).sum() == pytest.approx(total.mean(), abs=5 * total.std() / np.sqrt(N))
+        np.testing.assert_allclose(
+            np.cov(xu.T) / np.outer(spread, spread),
+            found.cov[t] / np.outer(spread, spread),
+            atol=0.02,
+        )
+    assert expected_cost(found, cost).sum() == pytest.approx(
+        total.mean(), abs=5 * total.std() / np.sqrt(N)
+    )
 
 
 def test_the_value_is_the_mean_cost_of_samples():
@@ -148,7 +176,11 @@ def test_the_value_is_the_mean_cost_of_samples():
         xu = np.hstack([x, u])
         total += 0.5 * np.einsum("ni,ij,nj->n", xu, cost.C[t], xu) + xu @ cost.c[t] + cost.const[t]
         if t < 4:
-            x = xu @ dynamics.F[t].T + dynamics.f[t] + rng.multivariate_normal(np.zeros(3), dynamics.cov[t], N)
+            x = (
+                xu @ dynamics.F[t].T
+                + dynamics.f[t]
+                + rng.multivariate_normal(np.zeros(3), dynamics.cov[t], N)
+            )
     promised = 0.5 * x0.mean @ value.V[0] @ x0.mean + value.v[0] @ x0.mean + value.const[0]
     assert total.mean() == pytest.approx(promised, abs=4 * total.std() / np.sqrt(N))
 
@@ -207,7 +239,10 @@ def test_temperatures_that_are_none_are_named():
     for temperature, message in (
         (-1.0, r"temperature is -1.0 at index \(\)"),
         (np.nan, "temperature is nan"),
-        (np.array([1.0, 1, 1, -2, 1]), r"temperature is -2.0 at index \(3,\); expected finite numbers of at least 0"),
+        (
+            np.array([1.0, 1, 1, -2, 1]),
+            r"temperature is -2.0 at index \(3,\); expected finite numbers of at least 0",
+        ),
         (np.ones(4), r"temperature has shape \(4,\); expected a number or \(5,\)"),
         ("warm", "no array of real numbers"),
     ):
@@ -221,7 +256,8 @@ def test_costs_divergences_and_entropies_name_what_does_not_fit():
     p = random_controller(rng)
     marginals = forward(p, dynamics, x0)
     with pytest.raises(
-        InputError, match=r"QuadraticCost\.C has shape .* expected 6 as in TrajectoryDistribution\.mean"
+        InputError,
+        match=r"QuadraticCost\.C has shape .* expected 6 as in TrajectoryDistribution\.mean",
     ):
         expected_cost(marginals, QuadraticCost(*(field[:-1] for field in cost)))
     with pytest.raises(InputError, match=r"q\.K has shape .* x is 2; expected 3 as in p\.K"):
@@ -232,7 +268,9 @@ def test_costs_divergences_and_entropies_name_what_does_not_fit():
         kl_divergence(p, p, marginals._replace(mean=mean))
     flat = p.cov.copy()
     flat[3] = 0.0
-    with pytest.raises(NotPositiveDefinite, match=r"q\.cov is singular at step 3 of problem 0; give it a floor"):
+    with pytest.raises(
+        NotPositiveDefinite, match=r"q\.cov is singular at step 3 of problem 0; give it a floor"
+    ):
         kl_divergence(p, p._replace(cov=flat), marginals)
     for function in (entropy, negative_log_density):
         with pytest.raises(NotPositiveDefinite, match="singular at step 3"):
@@ -249,7 +287,9 @@ def test_marginals_that_overflow_are_named_with_the_step(size):
     dynamics, _, x0 = random_problem(rng, *size, lead=(2,))
     controller = random_controller(rng, *size, lead=(2,))
     controller.K[1] *= 1e30
-    with pytest.raises(NumericalError, match=r"overflows at step \d+ of problem 1; the closed loop is unstable"):
+    with pytest.raises(
+        NumericalError, match=r"overflows at step \d+ of problem 1; the closed loop is unstable"
+    ):
         forward(controller, dynamics, x0)
 
 

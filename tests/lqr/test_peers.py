@@ -1,4 +1,6 @@
-"""Faults seen in other solvers, and that they are not ours; and one that a comparison must know of."""
+"""Faults seen in other solvers, and that they are not ours; and one that a comparison must know
+of.
+"""
 
 import numpy as np
 import pytest
@@ -13,7 +15,10 @@ from lqr.kernels.ilqr_backward import compiled_sweep
 def sweep_once(mu, H=None, T=1, dx=3, du=2, seed=0):
     """Returns K, k, the promise and the problem of one sweep around zero without limits."""
     dynamics, cost, _ = random_problem(np.random.default_rng(seed), dx, du, T)
-    K, k, promise, yes = np.zeros((1, T, du, dx)), np.zeros((1, T, du)), np.zeros((2, 1)), np.ones(1, bool)
+    K = np.zeros((1, T, du, dx))
+    k = np.zeros((1, T, du))
+    promise = np.zeros((2, 1))
+    yes = np.ones(1, bool)
     n = dx + du
     H = np.zeros((1, 0, dx, n, n)) if H is None else H
     wide = np.full((1, T, du), np.inf)
@@ -30,23 +35,30 @@ def test_the_regularised_gain_is_the_dense_minimiser_for_every_deviation(mu):
     K, k, _, F, cost = sweep_once(mu)
     V, v = cost.C[1, :3, :3], cost.c[1, :3]
     for d in np.random.default_rng(1).normal(size=(5, 3)):
-        # minimise 1/2 xu'C xu + c'xu + V(F xu) + mu/2 |u|^2 over u, for x = d, as one least-squares system in u
+        # minimise 1/2 xu'C xu + c'xu + V(F xu) + mu/2 |u|^2 over u, for x = d, as one least-squares
+        # system in u
         A, B = F[0][:, :3], F[0][:, 3:]
         hessian = cost.C[0, 3:, 3:] + B.T @ V @ B + mu * np.eye(2)
         slope = cost.C[0, 3:, :3] @ d + cost.c[0, 3:] + B.T @ (V @ A @ d + v)
-        np.testing.assert_allclose(k[0] + K[0] @ d, np.linalg.solve(hessian, -slope), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            k[0] + K[0] @ d, np.linalg.solve(hessian, -slope), rtol=1e-9, atol=1e-12
+        )
 
 
 def test_the_promised_change_is_that_of_the_true_cost_to_second_order():
     s = SYSTEMS["pendulum"]
     start, seen = ilqr(s.dynamics, s.cost, s.x0, s.U, max_iterations=12), []
     for alpha in (1e-2, 1e-3):
-        # one step of the sweep at `start`, shortened: the change must approach alpha times the slope
+        # one step of the sweep at `start`, shortened: the change must approach alpha times the
+        # slope
         T, (dx, du) = len(s.U), (2, 1)
         F = s.jacobian(start.X[:-1], start.U)[None]
         xu = np.concatenate([start.X, np.vstack([start.U, np.zeros((1, 1))])], 1)
         g = (s.cost.C @ xu[..., None])[..., 0] + s.cost.c
-        K, k, promise, yes = np.zeros((1, T, du, dx)), np.zeros((1, T, du)), np.zeros((2, 1)), np.ones(1, bool)
+        K = np.zeros((1, T, du, dx))
+        k = np.zeros((1, T, du))
+        promise = np.zeros((2, 1))
+        yes = np.ones(1, bool)
         wide = np.full((1, T, du), np.inf)
         sweep_with(solve_box_qp)(
             yes, ~yes, F, np.zeros((1, 0, 2, 3, 3)), np.zeros((1, T, 3, 3)), s.cost.C[None], g[None], -wide, wide,
@@ -59,7 +71,8 @@ def test_the_promised_change_is_that_of_the_true_cost_to_second_order():
             X.append(s.dynamics(X[-1], U[-1]))
         new = np.concatenate([np.array(X), np.vstack([U, np.zeros((1, 1))])], 1)
         change = sum(
-            0.5 * (a @ C @ a - b @ C @ b) + c @ (a - b) for a, b, C, c in zip(new, xu, s.cost.C, s.cost.c, strict=True)
+            0.5 * (a @ C @ a - b @ C @ b) + c @ (a - b)
+            for a, b, C, c in zip(new, xu, s.cost.C, s.cost.c, strict=True)
         )
         seen.append(abs(change - alpha * promise[0, 0]) / alpha**2)
     assert promise[0, 0] < -1e-3
@@ -111,7 +124,9 @@ def test_crocoddyl_free_forward_dynamics_drop_gravity_unless_an_armature_is_set(
     crocoddyl, pin = pytest.importorskip("crocoddyl"), pytest.importorskip("pinocchio")
     model = pin.Model()
     joint = model.addJoint(0, pin.JointModelRY(), pin.SE3.Identity(), "hinge")
-    model.appendBodyToJoint(joint, pin.Inertia(1.0, np.array([0, 0, 1.0]), np.zeros((3, 3))), pin.SE3.Identity())
+    model.appendBodyToJoint(
+        joint, pin.Inertia(1.0, np.array([0, 0, 1.0]), np.zeros((3, 3))), pin.SE3.Identity()
+    )
     state = crocoddyl.StateMultibody(model)
 
     def acceleration(armature):
@@ -126,6 +141,8 @@ def test_crocoddyl_free_forward_dynamics_drop_gravity_unless_an_armature_is_set(
     fall = 9.81 * np.sin(0.5)
     assert acceleration(armature=True) == pytest.approx(fall)
     if (crocoddyl.__version__, pin.__version__) == ("3.2.1", "4.1.0"):
-        assert acceleration(armature=False) == pytest.approx(0.0, abs=1e-12)  # the fault; ours falls:
+        assert acceleration(armature=False) == pytest.approx(
+            0.0, abs=1e-12
+        )  # the fault; ours falls:
     x = SYSTEMS["pendulum"].dynamics(np.array([0.5, 0.0]), np.zeros(1))
     assert x[1] / 0.05 == pytest.approx(fall)

@@ -1,4 +1,6 @@
-"""Any problem, however badly scaled or shaped, gets a right answer or a named error: no NaN, no hang."""
+"""Any problem, however badly scaled or shaped, gets a right answer or a named error: no NaN, no
+hang.
+"""
 
 import numpy as np
 import pytest
@@ -20,7 +22,9 @@ from lqr import (
 )
 from lqr.box_qp import solve_box_qp
 
-often = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+often = settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 seldom = settings(often, max_examples=30)
 SIZES = (
     (1, 1, 1),
@@ -58,17 +62,26 @@ def test_the_backward_pass_is_right_or_says_why_not(size, seed, scale, spread):
     marginals = forward(controller, dynamics, x0)
     moment = x0.cov + np.outer(x0.mean, x0.mean)
     promised = 0.5 * np.trace(value.V[0] @ moment) + value.v[0] @ x0.mean + value.const[0]
-    parts = abs(0.5 * np.trace(value.V[0] @ moment)) + abs(value.const).max() + abs(value.v[0] @ x0.mean)
+    parts = (
+        abs(0.5 * np.trace(value.V[0] @ moment))
+        + abs(value.const).max()
+        + abs(value.v[0] @ x0.mean)
+    )
     largest = abs(cost.C).max() * (abs(marginals.mean).max() ** 2 + abs(marginals.cov).max())
-    assert expected_cost(marginals, cost).sum() == pytest.approx(promised, abs=1e-8 * (parts + largest))
+    assert expected_cost(marginals, cost).sum() == pytest.approx(
+        promised, abs=1e-8 * (parts + largest)
+    )
 
 
 @given(sizes, st.integers(0, 10**6), decades, decades, st.floats(0, 12))
 @often
-def test_marginals_are_finite_symmetric_and_no_covariance_is_negative(size, seed, scale, noise, spread):
+def test_marginals_are_finite_symmetric_and_no_covariance_is_negative(
+    size, seed, scale, noise, spread
+):
     rng = np.random.default_rng(seed)
     dynamics, _, x0 = random_problem(rng, *size)
-    values, vectors = 10.0 ** rng.uniform(-spread / 2, spread / 2, size[0]), np.linalg.eigh(x0.cov)[1]
+    values = 10.0 ** rng.uniform(-spread / 2, spread / 2, size[0])
+    vectors = np.linalg.eigh(x0.cov)[1]
     P = 10**scale * (vectors * values) @ vectors.T
     x0 = x0._replace(mean=10 ** (scale / 2) * x0.mean, cov=0.5 * (P + P.T))
     mean, cov = forward(random_controller(rng, *size, std=10 ** (noise / 2)), dynamics, x0)
@@ -84,17 +97,27 @@ def test_a_divergence_is_positive_and_none_from_itself(size, seed, std, spread):
     dynamics, _, x0 = random_problem(rng, *size)
     p, q = (random_controller(rng, *size, std=10 ** (std / 2)) for _ in range(2))
     vectors = np.linalg.eigh(q.cov)[1]
-    cov = (vectors * 10.0 ** (std + rng.uniform(-spread / 2, spread / 2, q.k.shape))[:, None, :]) @ vectors.swapaxes(
-        -1, -2
-    )
+    cov = (
+        vectors * 10.0 ** (std + rng.uniform(-spread / 2, spread / 2, q.k.shape))[:, None, :]
+    ) @ vectors.swapaxes(-1, -2)
     q, under = q._replace(cov=0.5 * (cov + cov.swapaxes(-1, -2))), forward(p, dynamics, x0)
     assert (kl_divergence(p, q, under) > 0).all()
     np.testing.assert_allclose(kl_divergence(q, q, under), 0.0, atol=1e-8)
 
 
-@given(sizes, st.integers(0, 10**6), decades, decades, st.floats(-3, 3), st.floats(0, 12), st.booleans())
+@given(
+    sizes,
+    st.integers(0, 10**6),
+    decades,
+    decades,
+    st.floats(-3, 3),
+    st.floats(0, 12),
+    st.booleans(),
+)
 @often
-def test_the_kl_constrained_controller_keeps_its_bound_or_says_why_not(size, seed, scale, std, eps, spread, hollow):
+def test_the_kl_constrained_controller_keeps_its_bound_or_says_why_not(
+    size, seed, scale, std, eps, spread, hollow
+):
     rng, epsilon = np.random.default_rng(seed), 10**eps
     dynamics, cost, x0 = random_problem(rng, *size)
     cost = conditioned(rng, cost, spread)
@@ -119,9 +142,19 @@ def test_the_kl_constrained_controller_keeps_its_bound_or_says_why_not(size, see
     assert r.passes <= 60
 
 
-@given(sizes, st.integers(0, 10**6), decades, st.floats(-2, 2), st.floats(0, 12), st.booleans(), st.booleans())
+@given(
+    sizes,
+    st.integers(0, 10**6),
+    decades,
+    st.floats(-2, 2),
+    st.floats(0, 12),
+    st.booleans(),
+    st.booleans(),
+)
 @often
-def test_the_bounds_per_step_are_kept_or_the_error_says_why_not(size, seed, scale, eps, spread, hollow, warm):
+def test_the_bounds_per_step_are_kept_or_the_error_says_why_not(
+    size, seed, scale, eps, spread, hollow, warm
+):
     rng, epsilon = np.random.default_rng(seed), 10**eps
     dynamics, cost, x0 = random_problem(rng, *size)
     cost = conditioned(rng, cost, spread)
@@ -131,7 +164,9 @@ def test_the_bounds_per_step_are_kept_or_the_error_says_why_not(size, seed, scal
     cost = cost._replace(C=0.5 * (cost.C + cost.C.swapaxes(-1, -2)))
     anchor, tau = random_controller(rng, *size), 10 ** (scale - 1) if warm else 0.0
     try:
-        r = minimise_cost_within_kl_per_step(anchor, dynamics, cost, x0, epsilon, tau, eta=10**scale)
+        r = minimise_cost_within_kl_per_step(
+            anchor, dynamics, cost, x0, epsilon, tau, eta=10**scale
+        )
     except GPSError as error:
         assert "epsilon" in str(error)  # noqa: PT017
         return
@@ -143,7 +178,9 @@ def test_the_bounds_per_step_are_kept_or_the_error_says_why_not(size, seed, scal
 
 @given(st.integers(1, 6), st.integers(0, 10**6), decades)
 @seldom
-def test_a_projection_is_positive_semi_definite_and_touches_only_negative_directions(d, seed, scale):
+def test_a_projection_is_positive_semi_definite_and_touches_only_negative_directions(
+    d, seed, scale
+):
     rng = np.random.default_rng(seed)
     A = 10**scale * rng.normal(size=(3, d, d))
     C = A + A.swapaxes(-1, -2)

@@ -42,7 +42,9 @@ def reacher(angles, target):
 
 
 def replayed(angles, target, U):
-    """Returns the cost of the actions in Gymnasium's environment, by the formula and without our cost terms."""
+    """Returns the cost of the actions in Gymnasium's environment, by the formula and without our
+    cost terms.
+    """
     env = gymnasium.make("Reacher-v5").unwrapped
     env.reset(seed=0)
     env.set_state(np.array([*angles, *target]), np.zeros(4))
@@ -62,7 +64,10 @@ def test_ilqr_reaches_the_true_dynamics_limit_of_reacher():
     for angles, target in CONDITIONS:
         dynamics, x0 = reacher(np.array(angles), np.array(target))
         first = [0.05 * np.ones((50, 2)) * sign for sign in ([1, 1], [-1, -1])]
-        runs = [ilqr(dynamics, cost, x0, U, low=-1, high=1, max_iterations=40, tolerance=1e-5) for U in first]
+        runs = [
+            ilqr(dynamics, cost, x0, U, low=-1, high=1, max_iterations=40, tolerance=1e-5)
+            for U in first
+        ]
         best = min(runs, key=lambda r: r.cost)
         assert abs(best.U).max() <= 1.0
         assert np.linalg.norm(best.X[-1, 4:]) < 0.005

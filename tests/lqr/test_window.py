@@ -3,13 +3,24 @@
 import numpy as np
 import pytest
 
-from lqr import Action, ActionLimits, InputError, Lorentzian, Quadratic, StateLimits, WeightedNorm, window
+from lqr import (
+    Action,
+    ActionLimits,
+    InputError,
+    Lorentzian,
+    Quadratic,
+    StateLimits,
+    WeightedNorm,
+    window,
+)
 
 T, DX, DU = 9, 3, 2
 rng = np.random.default_rng(0)
 C = rng.normal(size=(T + 1, DX + DU, DX + DU))
 COSTS = {
-    "quadratic": Quadratic(C, rng.normal(size=(T + 1, DX + DU)), rng.normal(size=T + 1), ramp="quadratic"),
+    "quadratic": Quadratic(
+        C, rng.normal(size=(T + 1, DX + DU)), rng.normal(size=T + 1), ramp="quadratic"
+    ),
     "state": Quadratic(np.eye(DX), np.ones(DX), ramp=np.r_[np.ones(T), 0.0]),
     "norm": WeightedNorm(np.ones(DX), l1=1.0, target=rng.normal(size=(T + 1, DX)), ramp="linear"),
     "lorentzian": Lorentzian(np.ones(DX), target=1.0, ramp="final"),
@@ -40,7 +51,9 @@ def test_values_and_expansion_are_those_of_the_whole_episode(name, t, count):
     part = window(COSTS[name], t, count, T)
     x, u = X[:, t : t + count + 1], U[:, t : t + count]
     steps = slice(t, t + count + (t + count == T))  # at a window's end there is no action
-    np.testing.assert_allclose(part(x, u)[:, : count + (t + count == T)], COSTS[name](X, U)[:, steps], atol=1e-12)
+    np.testing.assert_allclose(
+        part(x, u)[:, : count + (t + count == T)], COSTS[name](X, U)[:, steps], atol=1e-12
+    )
     found, whole = part.expand(x, u), COSTS[name].expand(X, U)
     for a, b in zip(found, whole, strict=True):
         np.testing.assert_allclose(a[:, : count + (t + count == T)], b[:, steps], atol=1e-12)

@@ -1,15 +1,17 @@
 """Any task as an environment of Gymnasium, for libraries of model-free methods.
 
-An episode begins in a condition drawn anew. The reward of a step is minus the cost of its state and action. Where an
-episode ends by itself it is terminated, and its last state is paid for as well. Where its length ends it, it is
-truncated, and a learner goes on with what its critic says of the last state, which that state's own cost is a part of
-(Pardo et al., Time Limits in Reinforcement Learning, 2018): paid for is what the last state costs beyond that.
-Where the simulation diverges, an episode is truncated as well, in the last sound state, which is paid for in all steps
-that were left besides: nothing is to be gained by it.
+An episode begins in a condition drawn anew. The reward of a step is minus the cost of its state and
+action. Where an episode ends by itself it is terminated, and its last state is paid for as well.
+Where its length ends it, it is truncated, and a learner goes on with what its critic says of the
+last state, which that state's own cost is a part of (Pardo et al., Time Limits in Reinforcement
+Learning, 2018): paid for is what the last state costs beyond that. Where the simulation diverges,
+an episode is truncated as well, in the last sound state, which is paid for in all steps that were
+left besides: nothing is to be gained by it.
 
-Rewards may be shaped by a potential, minus what it would cost to stay in a state for ever: a step is then paid by how
-much that falls, and by its action, and a critic need not learn what each state costs, only what will change. Which
-policies are best stays as it is (Ng, Harada and Russell, Policy Invariance under Reward Transformations, 1999).
+Rewards may be shaped by a potential, minus what it would cost to stay in a state for ever: a step
+is then paid by how much that falls, and by its action, and a critic need not learn what each state
+costs, only what will change. Which policies are best stays as it is (Ng, Harada and Russell, Policy
+Invariance under Reward Transformations, 1999).
 """
 
 from functools import cache
@@ -24,9 +26,11 @@ from ...interfaces import Array, Cost, Task
 
 
 class TaskEnv(gymnasium.Env):
-    """One simulation of a task; observations are `(o - centre) / scale`, actions within -1 and 1 are those limits.
+    """One simulation of a task; observations are `(o - centre) / scale`, actions within -1 and 1
+    are those limits.
 
-    `info` tells the cost of the episode so far, with its last state's at the end, and whether it diverged.
+    `info` tells the cost of the episode so far, with its last state's at the end, and whether it
+    diverged.
     """
 
     def __init__(
@@ -37,18 +41,25 @@ class TaskEnv(gymnasium.Env):
         per_reward: float = 1.0,
         shaping: float | None = None,
     ):
-        """`centre`, `scale` (do,) are units of the observations; `per_reward` is the cost that is a reward of -1.
+        """`centre`, `scale` (do,) are units of the observations; `per_reward` is the cost that is a
+        reward of -1.
 
         `shaping` is the learner's discount, where rewards are to be shaped.
         """
-        self.task, self.centre, self.scale, self.per_reward = task, centre, scale, per_reward
+        self.task = task
+        self.centre = centre
+        self.scale = scale
+        self.per_reward = per_reward
         self.shaping = shaping
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (task.do,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (task.du,), np.float32)
-        self.middle, self.half = 0.5 * (task.action_low + task.action_high), 0.5 * (task.action_high - task.action_low)
+        self.middle = 0.5 * (task.action_low + task.action_high)
+        self.half = 0.5 * (task.action_high - task.action_low)
         self._cost = cache(lambda t: window(task.cost, t, 1, task.horizon))
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
         """Starts an episode; returns what is seen (do,), and nothing more."""
         super().reset(seed=seed)
         condition = self.np_random.integers(self.task.conditions, size=1)
@@ -58,9 +69,14 @@ class TaskEnv(gymnasium.Env):
         return self._seen(), {}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """Returns what is seen (do,), the reward, and whether the episode ended by itself, or was cut off."""
+        """Returns what is seen (do,), the reward, and whether the episode ended by itself, or was
+        cut off.
+        """
         u = self.middle + self.half * np.clip(np.asarray(action, dtype=float), -1.0, 1.0)
-        t, before, after, seen = self._t, self._x, self.task.step(u[None])[0], self.task.observe()[0]
+        t = self._t
+        before = self._x
+        after = self.task.step(u[None])[0]
+        seen = self.task.observe()[0]
         broken = bool(np.any(getattr(self.task, "diverged", False)))
         sound = bool(np.isfinite(after).all() and np.isfinite(seen).all()) and not broken
         if sound:
@@ -82,12 +98,16 @@ class TaskEnv(gymnasium.Env):
         return self._seen(), -paid / self.per_reward, terminated, truncated, told
 
     def _price(self, t: int, x: Array, after: Array, u: Array) -> tuple[float, float]:
-        """Returns the costs of x (dx,) with u (du,) at step t, and of the state after it by itself."""
+        """Returns the costs of x (dx,) with u (du,) at step t, and of the state after it by
+        itself.
+        """
         now, last = self._cost(t)(np.stack([x, after]), u[None])
         return float(now), float(last)
 
     def _standing(self, discount: float) -> float:
-        """Returns what staying where it is would cost, at the last step's price: one potential for all times."""
+        """Returns what staying where it is would cost, at the last step's price: one potential for
+        all times.
+        """
         return float(standing(self._cost(self.task.horizon - 1), self._x, self.task.du, discount))
 
     def _seen(self) -> Array:
@@ -95,7 +115,8 @@ class TaskEnv(gymnasium.Env):
 
 
 def standing(cost: Cost, x: Array, du: int, discount: float) -> Array:
-    """Returns what it would cost, discounted, to stay in states x (..., dx) for ever without action.
+    """Returns what it would cost, discounted, to stay in states x (..., dx) for ever without
+    action.
 
     `cost` is that of one step, as `lqr.window` cuts it out of an episode's.
     """

@@ -1,10 +1,11 @@
 """Any environment of Gymnasium with continuous actions as a task: `make_task("gymnasium:ENV_ID")`.
 
-x and o are both the environment's observation, as a vector. Condition c starts where the environment's reset with seed
-`layout_seed + c` does, every time; `fresh_starts` draws another seed for every episode instead. A termination ends an
-episode. The environment's own time limit does not apply, `horizon` does. Where no cost is given, one is learned from
-the rewards (`agents.tasks.costs.reward_cost`). Environments are stepped one after another or, with `processes`, side by
-side.
+x and o are both the environment's observation, as a vector. Condition c starts where the
+environment's reset with seed `layout_seed + c` does, every time; `fresh_starts` draws another seed
+for every episode instead. A termination ends an episode. The environment's own time limit does not
+apply, `horizon` does. Where no cost is given, one is learned from the rewards
+(`agents.tasks.costs.reward_cost`). Environments are stepped one after another or, with `processes`,
+side by side.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,12 +56,14 @@ class Environment:
 
 
 class GymnasiumTask(OwnTask):
-    """An environment by its id, or by a function that makes one (for wrappers and settings of your own).
+    """An environment by its id, or by a function that makes one (for wrappers and settings of your
+    own).
 
-    With `processes` each episode's environment runs in a process of its own, which pays where a step takes more than a
-    millisecond (see `agents.tasks.adapters.subprocesses`); the numbers are the same. `dt` is the environment's where it
-    tells, else 1. An id "module:Name" makes Gymnasium import that module: it is refused unless `allow_import` is True,
-    which only a person's own words may set, never a file.
+    With `processes` each episode's environment runs in a process of its own, which pays where a
+    step takes more than a millisecond (see `agents.tasks.adapters.subprocesses`); the numbers are
+    the same. `dt` is the environment's where it tells, else 1. An id "module:Name" makes Gymnasium
+    import that module: it is refused unless `allow_import` is True, which only a person's own words
+    may set, never a file.
     """
 
     def __init__(
@@ -87,9 +90,13 @@ class GymnasiumTask(OwnTask):
             try:
                 spec = gymnasium.spec(env)
             except gymnasium.error.Error as error:
-                raise InputError(f"got the environment {env!r}; expected one that Gymnasium knows: {error}") from None
+                raise InputError(
+                    f"got the environment {env!r}; expected one that Gymnasium knows: {error}"
+                ) from None
             horizon = horizon or spec.max_episode_steps
-            make: Callable[[], Any] = partial(gymnasium.make, spec, max_episode_steps=10**9, disable_env_checker=True)
+            make: Callable[[], Any] = partial(
+                gymnasium.make, spec, max_episode_steps=10**9, disable_env_checker=True
+            )
             self.env_id: str | None = env
         else:
             make, self.env_id = env, None
@@ -122,7 +129,9 @@ class GymnasiumTask(OwnTask):
         return list(self._processes.reset([self._pattern.seed(int(c), rng) for c in conditions]))
 
     def advance(self, u: Array, which: Array) -> tuple[Sequence[Any], Array, Array]:
-        """Applies u (B, du) in the environments `which` (A,); returns observations, rewards (A,), and ends (A,)."""
+        """Applies u (B, du) in the environments `which` (A,); returns observations, rewards (A,),
+        and ends (A,).
+        """
         if self._processes is None:
             return super().advance(u, which)
         still = np.zeros_like(u)

@@ -1,9 +1,11 @@
-"""Environments of Gymnasium in processes of their own, by its `AsyncVectorEnv`: for those that take long over a step.
+"""Environments of Gymnasium in processes of their own, by its `AsyncVectorEnv`: for those that take
+long over a step.
 
-What a step says goes through a pipe, so quick environments are quicker one after another in this process
-(`python -m benchmarks.rollouts --gymnasium` measures both). The numbers are the same: each environment is reset by the
-same seed. The processes are forked from a clean server, not from this one, whose threads would not survive it; a script
-that uses them must stand under `if __name__ == "__main__":`.
+What a step says goes through a pipe, so quick environments are quicker one after another in this
+process (`python -m benchmarks.rollouts --gymnasium` measures both). The numbers are the same: each
+environment is reset by the same seed. The processes are forked from a clean server, not from this
+one, whose threads would not survive it; a script that uses them must stand under `if __name__ ==
+"__main__":`.
 """
 
 import weakref
@@ -29,9 +31,11 @@ class Processes:
         return self._fleet.reset(seed=[int(seed) for seed in seeds])[0]
 
     def step(self, u: Array) -> tuple[Array, Array, Array]:
-        """Applies u (B, ...); returns observations (B, ...), rewards (B,) and which episodes are over (B,).
+        """Applies u (B, ...); returns observations (B, ...), rewards (B,) and which episodes are
+        over (B,).
 
-        That of an ended episode is its last one; after that its environment starts another, which nobody looks at.
+        That of an ended episode is its last one; after that its environment starts another, which
+        nobody looks at.
         """
         seen, reward, terminated, truncated, _ = self._fleet.step(u)
         return seen, reward, terminated | truncated
@@ -41,6 +45,8 @@ class Processes:
 
         if len(self._fleets) >= KEPT:
             self._fleets.pop(next(iter(self._fleets))).close(terminate=True)
-        fleet = AsyncVectorEnv([self._make] * count, context="forkserver", autoreset_mode=AutoresetMode.NEXT_STEP)
+        fleet = AsyncVectorEnv(
+            [self._make] * count, context="forkserver", autoreset_mode=AutoresetMode.NEXT_STEP
+        )
         weakref.finalize(self, fleet.close, terminate=True)  # at the exit the pipes may be gone
         return fleet

@@ -1,4 +1,5 @@
-"""Your own robot or simulator as a task: an object that resets and steps one episode at a time is enough.
+"""Your own robot or simulator as a task: an object that resets and steps one episode at a time is
+enough.
 
     class Tank:                                      # x = [level (m), inflow (m^3/s)], u = valve
         def reset(self, condition, rng):
@@ -6,13 +7,14 @@
             return self.x
 
         def step(self, u):
-            self.x = self.x + 0.1 * np.array([self.x[1] - 0.5 * np.sqrt(self.x[0]), u[0] - self.x[1]])
-            return self.x
+            self.x = self.x + 0.1 * np.array([self.x[1] - 0.5 * np.sqrt(self.x[0]), u[0] -
+            self.x[1]]) return self.x
 
     task = OwnTask(Tank, cost, action_low=[0], action_high=[2], horizon=50, dt=0.1)
 
-The object may also have `over` (True once its episode has ended), `reward` (of the last step: then no cost is needed,
-one is learned from the rewards), and `observe()`, what the policy sees where that is not x.
+The object may also have `over` (True once its episode has ended), `reward` (of the last step: then
+no cost is needed, one is learned from the rewards), and `observe()`, what the policy sees where
+that is not x.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,11 +44,13 @@ class Simulator(Protocol):
 
 
 class OwnTask:
-    """As many simulators side by side as there are episodes, each built by `make()` when it is first needed.
+    """As many simulators side by side as there are episodes, each built by `make()` when it is
+    first needed.
 
-    `conditions` is how many different starts there are. `cost` is a `Cost` (see `lqr.costs`); None learns one from the
-    simulators' `reward`. `metrics(x, u)` returns numbers to judge by, (N,) each. One simulator is started at once, to
-    see what its x is like. Raises InputError for what does not fit.
+    `conditions` is how many different starts there are. `cost` is a `Cost` (see `lqr.costs`); None
+    learns one from the simulators' `reward`. `metrics(x, u)` returns numbers to judge by, (N,)
+    each. One simulator is started at once, to see what its x is like. Raises InputError for what
+    does not fit.
     """
 
     def __init__(
@@ -63,14 +67,25 @@ class OwnTask:
         metrics: Metrics | None = None,
     ):
         if conditions < 1 or horizon < 1 or not dt > 0:
-            raise InputError(f"conditions is {conditions}, horizon {horizon}, dt {dt}; expected 1 or more, and dt > 0")
-        self.name, self.horizon, self.dt, self.conditions = name, horizon, dt, conditions
-        self.action_low, self.action_high = (np.array(a, dtype=float).reshape(-1) for a in (action_low, action_high))
+            raise InputError(
+                f"conditions is {conditions}, horizon {horizon}, dt {dt}; expected 1 or more, and dt > 0"
+            )
+        self.name = name
+        self.horizon = horizon
+        self.dt = dt
+        self.conditions = conditions
+        self.action_low, self.action_high = (
+            np.array(a, dtype=float).reshape(-1) for a in (action_low, action_high)
+        )
         self.du = len(self.action_low)
         if self.action_high.shape != (self.du,) or not (self.action_low < self.action_high).all():
-            raise InputError(f"action_low is {action_low}, action_high {action_high}; expected low < high, one shape")
+            raise InputError(
+                f"action_low is {action_low}, action_high {action_high}; expected low < high, one shape"
+            )
         self._make, self._metrics, self._sims = make, metrics, [make()]
-        self.dx = len(vector(self._sims[0].reset(0, np.random.default_rng(0)), f"the x of {name} after reset"))
+        self.dx = len(
+            vector(self._sims[0].reset(0, np.random.default_rng(0)), f"the x of {name} after reset")
+        )
         self.do = len(self._seen(self._sims[0], np.zeros(self.dx)))
         self.learned = RewardCost(self.dx, self.du) if cost is None else None
         self.cost: Cost = cost or self.learned  # type: ignore[assignment]
@@ -79,7 +94,9 @@ class OwnTask:
         """Starts simulation i in condition conditions[i]; returns x (B, dx)."""
         B = len(conditions)
         self.diverged, self._over = np.zeros(B, bool), np.zeros(B, bool)
-        self._x = rows(self.begin(np.asarray(conditions), rng), f"the x of {self.name} after reset", self.dx)
+        self._x = rows(
+            self.begin(np.asarray(conditions), rng), f"the x of {self.name} after reset", self.dx
+        )
         return self._x.copy()
 
     def begin(self, conditions: Array, rng: np.random.Generator) -> Sequence[Any]:
@@ -90,14 +107,22 @@ class OwnTask:
         return [sim.reset(int(c), rng) for sim, c in zip(self._now, conditions, strict=True)]
 
     def advance(self, u: Array, which: Array) -> tuple[Sequence[Any], Array, Array]:
-        """Applies u (B, du) in the simulators `which` (A,); returns what these say of x, rewards and ends (A,)."""
+        """Applies u (B, du) in the simulators `which` (A,); returns what these say of x, rewards
+        and ends (A,).
+        """
         sims = [self._now[i] for i in which]
         after = [sim.step(u[i]) for sim, i in zip(sims, which, strict=True)]
         rewards = np.array([getattr(sim, "reward", np.nan) for sim in sims], dtype=float)
-        return after, rewards, np.array([bool(getattr(sim, "over", False)) for sim in sims], dtype=bool)
+        return (
+            after,
+            rewards,
+            np.array([bool(getattr(sim, "over", False)) for sim in sims], dtype=bool),
+        )
 
     def step(self, u: Array) -> Array:
-        """Applies u (B, du); returns x (B, dx). Whoever is at its end stays there and is not asked again."""
+        """Applies u (B, du); returns x (B, dx). Whoever is at its end stays there and is not asked
+        again.
+        """
         before, u = self._x.copy(), np.array(u, dtype=float)
         reward = np.zeros(len(u))
         self.diverged = self.diverged | ~np.isfinite(u).all(-1)
@@ -109,7 +134,9 @@ class OwnTask:
             self._x[which[sound]], self.diverged[which[~sound]] = after[sound], True
         if self.learned:
             if not np.isfinite(reward).all():
-                raise InputError(f"{self.name}: got no finite reward; expected a cost, or a `reward` after each step")
+                raise InputError(
+                    f"{self.name}: got no finite reward; expected a cost, or a `reward` after each step"
+                )
             keep = active & ~self.diverged
             self.learned.add(before[keep], u[keep], reward[keep])
             self.learned.end(self._x[active & self.done()])
@@ -126,7 +153,9 @@ class OwnTask:
         return self.diverged | self._over
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns the numbers that were asked for, and the return where rewards are given, (N,) each."""
+        """Returns the numbers that were asked for, and the return where rewards are given, (N,)
+        each.
+        """
         found = dict(self._metrics(x, u)) if self._metrics else {}
         return found | ({"return": -self.cost(x, u).sum(-1)} if self.learned else {})
 
@@ -136,12 +165,16 @@ class OwnTask:
 
 
 def rows(values: Sequence[Any], what: str, size: int, finite: bool = True) -> Array:
-    """Returns one vector (size,) of each value as a new array (B, size). Raises InputError as `vector` does."""
+    """Returns one vector (size,) of each value as a new array (B, size). Raises InputError as
+    `vector` does.
+    """
     try:
         found = np.array(values, dtype=float).reshape(len(values), -1)
     except (TypeError, ValueError):
         found = np.zeros((0, 0))
-    if found.shape != (len(values), size) or (finite and not np.isfinite(found).all()):  # one of them is to blame
+    if found.shape != (len(values), size) or (
+        finite and not np.isfinite(found).all()
+    ):  # one of them is to blame
         found = np.stack([vector(value, what, size, finite) for value in values])
     return found
 

@@ -21,8 +21,9 @@ def usable_cores() -> int:
 class MujocoBatch:
     """Simulations of one model, side by side; a divergence is seen, never hidden.
 
-    MuJoCo answers a NaN or a huge number by resetting the state in place and going on, and only raises a warning
-    counter. `diverged` is True from the step on in which any counter of that simulation rose.
+    MuJoCo answers a NaN or a huge number by resetting the state in place and going on, and only
+    raises a warning counter. `diverged` is True from the step on in which any counter of that
+    simulation rose.
     """
 
     def __init__(self, xml: str, frame_skip: int):
@@ -30,16 +31,23 @@ class MujocoBatch:
         self.xml, self.frame_skip = xml, frame_skip
         self._batches: dict[int, Any] = {}
         self.diverged = np.zeros(0, bool)
-        self.vary: Callable[[MujocoBatch], None] | None = None  # at each start: scales model fields, then `follow`
+        # at each start: scales model fields, then `follow`
+        self.vary: Callable[[MujocoBatch], None] | None = None
 
     @cached_property
     def model(self) -> Any:
         """The mujoco.MjModel."""
         import mujoco
 
-        mujoco.set_mju_user_warning(lambda message: None)  # else MuJoCo writes MUJOCO_LOG.TXT where the user stands
+        mujoco.set_mju_user_warning(
+            lambda message: None
+        )  # else MuJoCo writes MUJOCO_LOG.TXT where the user stands
         written_out = self.xml.lstrip().startswith("<")
-        return mujoco.MjModel.from_xml_string(self.xml) if written_out else mujoco.MjModel.from_xml_path(self.xml)
+        return (
+            mujoco.MjModel.from_xml_string(self.xml)
+            if written_out
+            else mujoco.MjModel.from_xml_path(self.xml)
+        )
 
     @property
     def dt(self) -> float:
@@ -52,7 +60,9 @@ class MujocoBatch:
         return tuple(np.ascontiguousarray(self.model.actuator_ctrlrange.T))  # type: ignore[return-value]
 
     def start(self, qpos: Array, qvel: Array, **fields: Array) -> None:
-        """Begins len(qpos) simulations at positions (B, nq), velocities (B, nv) and other MjData fields (B, ...)."""
+        """Begins len(qpos) simulations at positions (B, nq), velocities (B, nv) and other MjData
+        fields (B, ...).
+        """
         B = len(qpos)
         if B < 1:
             raise InputError("got 0 simulations; expected at least 1")
@@ -62,7 +72,9 @@ class MujocoBatch:
             self.vary(self)
         for name, value in {"qpos": qpos, "qvel": qvel, **fields}.items():
             self.field(name)[:] = value
-        for name in DERIVED:  # an array that is bound after forward() holds zeros until the next step
+        for (
+            name
+        ) in DERIVED:  # an array that is bound after forward() holds zeros until the next step
             self.field(name)
         self._warnings = self._batch.warning.copy()
         self._batch.forward()  # answers a start that is NaN or huge by a reset, too
@@ -73,7 +85,9 @@ class MujocoBatch:
         """Applies controls u (B, nu) for one step."""
         self.field("ctrl")[:] = u
         self._batch.step(nstep=self.frame_skip)
-        fresh = (self._batch.warning[..., 1] != self._warnings[..., 1]).any(-1) | ~np.isfinite(u).all(-1)
+        fresh = (self._batch.warning[..., 1] != self._warnings[..., 1]).any(-1) | ~np.isfinite(
+            u
+        ).all(-1)
         self.diverged = self.diverged | fresh  # a new array: callers keep the old one
 
     def field(self, name: str) -> Array:
@@ -81,7 +95,9 @@ class MujocoBatch:
         return self._batch.bind(name)
 
     def scale(self, field: str, index: int | slice | Sequence[int], factor: Array) -> None:
-        """Makes simulation i's entries of an MjModel field those of the model times factor[i], (B,) or (B, entries)."""
+        """Makes simulation i's entries of an MjModel field those of the model times factor[i], (B,)
+        or (B, entries).
+        """
         nominal = np.asarray(getattr(self.model, field)[index])
         self._batch.expand(field)[:, index] = nominal * factor.reshape(
             *factor.shape, *[1] * (nominal.ndim + 1 - factor.ndim)
@@ -110,11 +126,13 @@ class MujocoBatch:
 
 
 class OneStep:
-    """One step of a task's model from any state, with its physical parameters scaled: for the prior `simulator`.
+    """One step of a task's model from any state, with its physical parameters scaled: for the prior
+    `simulator`.
 
-    `place(x)` returns (qpos, qvel) of states x (M, dx), and `read(simulations)` returns x again. `parameters` names
-    what may be wrong in the model: fields of mjModel and their indices, which one factor multiplies. `believed` holds
-    factors by which the model at hand differs from the model file, by the parameters' names.
+    `place(x)` returns (qpos, qvel) of states x (M, dx), and `read(simulations)` returns x again.
+    `parameters` names what may be wrong in the model: fields of mjModel and their indices, which
+    one factor multiplies. `believed` holds factors by which the model at hand differs from the
+    model file, by the parameters' names.
     """
 
     def __init__(
@@ -125,11 +143,16 @@ class OneStep:
         parameters: Mapping[str, Sequence[tuple[str, Any]]],
         believed: Mapping[str, float] | None = None,
     ):
-        self._sim, self._place, self._read, self._fields = simulations, place, read, dict(parameters)
+        self._sim = simulations
+        self._place = place
+        self._read = read
+        self._fields = dict(parameters)
         self.parameters = tuple(parameters)
         believed = dict(believed or {})
         if unknown := set(believed) - set(parameters):
-            raise InputError(f"got factors of {', '.join(sorted(unknown))}; expected of {', '.join(parameters)}")
+            raise InputError(
+                f"got factors of {', '.join(sorted(unknown))}; expected of {', '.join(parameters)}"
+            )
         self._believed = np.array([believed.get(name, 1.0) for name in parameters])
 
     def __call__(self, x: Array, u: Array, factors: Array) -> Array:

@@ -15,11 +15,12 @@ Array = np.ndarray
 
 
 class ModelTask(ABC):
-    """A task on a MuJoCo model; a subclass says where it starts, what is seen, what it costs and when it ends.
+    """A task on a MuJoCo model; a subclass says where it starts, what is seen, what it costs and
+    when it ends.
 
-    It gives the numbers of `agents.interfaces.Task`, `cost`, `starts`, `states`, `observe` and `metrics`, and
-    `terminated` where something other than a divergence ends an episode. With `place_of(x) -> qpos, qvel` it can be
-    planned in (`agents.planners.models.Simulated`).
+    It gives the numbers of `agents.interfaces.Task`, `cost`, `starts`, `states`, `observe` and
+    `metrics`, and `terminated` where something other than a divergence ends an episode. With
+    `place_of(x) -> qpos, qvel` it can be planned in (`agents.planners.models.Simulated`).
     """
 
     name: str
@@ -33,7 +34,9 @@ class ModelTask(ABC):
 
     def __init__(self, xml: str, frame_skip: int, conditions: int, horizon: int):
         if conditions < 1 or horizon < 1:
-            raise InputError(f"conditions is {conditions}, horizon {horizon}; expected at least 1 each")
+            raise InputError(
+                f"conditions is {conditions}, horizon {horizon}; expected at least 1 each"
+            )
         self._sim = MujocoBatch(xml, frame_skip)
         self.conditions, self.horizon, self.dt = conditions, horizon, self._sim.dt
         self.action_low, self.action_high = self._sim.action_limits
@@ -49,7 +52,9 @@ class ModelTask(ABC):
 
     @abstractmethod
     def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, ...]:
-        """Returns where simulations in these conditions (B,) begin, for `start`: qpos (B, nq), qvel (B, nv) ..."""
+        """Returns where simulations in these conditions (B,) begin, for `start`: qpos (B, nq), qvel
+        (B, nv) ...
+        """
 
     @abstractmethod
     def states(self) -> Array:
@@ -64,7 +69,9 @@ class ModelTask(ABC):
         return np.zeros(len(self._over), bool)
 
     def twin(self) -> Self:
-        """Returns the same task with simulations of its own: for planning, beside an episode that goes on."""
+        """Returns the same task with simulations of its own: for planning, beside an episode that
+        goes on.
+        """
         other = copy(self)
         other._sim = MujocoBatch(self._sim.xml, self._sim.frame_skip)
         return other
@@ -74,7 +81,9 @@ class ModelTask(ABC):
         return self.start(*self.starts(np.asarray(conditions), rng))
 
     def start(self, qpos: Array, qvel: Array) -> Array:
-        """Starts simulations at these positions (B, nq) and velocities (B, nv); returns x (B, dx)."""
+        """Starts simulations at these positions (B, nq) and velocities (B, nv); returns x (B,
+        dx).
+        """
         self._sim.start(qpos, qvel)
         self._over = np.zeros(len(qpos), bool)
         return self.states()

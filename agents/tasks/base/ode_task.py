@@ -1,4 +1,6 @@
-"""What the classic tasks share: B simulations of an ordinary differential equation, integrated by Runge and Kutta."""
+"""What the classic tasks share: B simulations of an ordinary differential equation, integrated by
+Runge and Kutta.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,8 +14,12 @@ from ...interfaces import Cost
 Array = np.ndarray
 
 
-def runge_kutta(derivative: Callable[[Array, Array], Array], s: Array, u: Array, dt: float, substeps: int) -> Array:
-    """Returns s (..., d) after dt seconds of ds/dt = derivative(s, u) with u held: the classic method of order 4."""
+def runge_kutta(
+    derivative: Callable[[Array, Array], Array], s: Array, u: Array, dt: float, substeps: int
+) -> Array:
+    """Returns s (..., d) after dt seconds of ds/dt = derivative(s, u) with u held: the classic
+    method of order 4.
+    """
     h = dt / substeps
     for _ in range(substeps):
         a = derivative(s, u)
@@ -24,10 +30,12 @@ def runge_kutta(derivative: Callable[[Array, Array], Array], s: Array, u: Array,
 
 
 class MapTask(ABC):
-    """A task whose physics is one function of a step; a subclass says what s is, how it starts, moves and costs.
+    """A task whose physics is one function of a step; a subclass says what s is, how it starts,
+    moves and costs.
 
-    It gives the numbers of `agents.interfaces.Task`, `starts`, `advance`, `states`, `see` and `metrics`, and `physical`
-    where x is not s. Episodes start at `starts(conditions, rng)`, physical states s (B, d).
+    It gives the numbers of `agents.interfaces.Task`, `starts`, `advance`, `states`, `see` and
+    `metrics`, and `physical` where x is not s. Episodes start at `starts(conditions, rng)`,
+    physical states s (B, d).
     """
 
     name: str
@@ -86,7 +94,9 @@ class MapTask(ABC):
         return self.states(self._s)
 
     def step(self, u: Array) -> Array:
-        """Applies u (B, du) for dt seconds; returns x (B, dx). A simulation that diverges stays where it was."""
+        """Applies u (B, du) for dt seconds; returns x (B, dx). A simulation that diverges stays
+        where it was.
+        """
         with np.errstate(over="ignore", invalid="ignore"):
             after = self.advance(self._s, np.asarray(u, dtype=float))
             sound = np.isfinite(after).all(-1) & (np.abs(after) < 1e10).all(-1)

@@ -1,12 +1,15 @@
-"""The classic environments of Benchmarking Model-Based Reinforcement Learning (Wang et al. 2019), in its definitions.
+"""The classic environments of Benchmarking Model-Based Reinforcement Learning (Wang et al. 2019),
+in its definitions.
 
-They differ from Gymnasium's: a reward is that of the state that a step starts from, nothing ends an episode, and an
-action in [-1, 1] is turned into what the environment takes. Its pendulum is rewarded for hanging down. x holds the
-cosines and sines of the angles that are rewarded, and the cost, the negated reward, says of them
+They differ from Gymnasium's: a reward is that of the state that a step starts from, nothing ends an
+episode, and an action in [-1, 1] is turned into what the environment takes. Its pendulum is
+rewarded for hanging down. x holds the cosines and sines of the angles that are rewarded, and the
+cost, the negated reward, says of them
 
     -cos a = 1/2 (cos a - 1)^2 + 1/2 sin^2 a - 1
 
-which has the curvature that a planner needs: of a cost that is linear in the cosine, all of it lies in the dynamics.
+which has the curvature that a planner needs: of a cost that is linear in the cosine, all of it lies
+in the dynamics.
 """
 
 import numpy as np
@@ -43,7 +46,8 @@ class MbblTask(MapTask):
 
 
 class MbblPendulum(MbblTask):
-    """s = [angle, 0 upright, speed]; x = o = [cos, sin, speed]; a torque of 2 u on a rod of 1 kg and 1 m.
+    """s = [angle, 0 upright, speed]; x = o = [cos, sin, speed]; a torque of 2 u on a rod of 1 kg
+    and 1 m.
 
     The reward is -(cos + 0.1 |sin| + 0.1 speed^2 + 0.001 torque^2): it is best to hang.
     """
@@ -53,8 +57,14 @@ class MbblPendulum(MbblTask):
     def __init__(self, conditions: int = 1):
         super().__init__(conditions)
         ramp = before_each_step(self.horizon)
-        place = Quadratic(np.diag([1.0, 1.0, 0.2]), np.array([1.0, 0.0, 0.0]), const=-0.5, ramp=ramp)
-        self.cost = place + WeightedNorm([0.0, 1.0, 0.0], l1=0.1, l2=0.0, alpha=1e-6, ramp=ramp) + Action(0.008)
+        place = Quadratic(
+            np.diag([1.0, 1.0, 0.2]), np.array([1.0, 0.0, 0.0]), const=-0.5, ramp=ramp
+        )
+        self.cost = (
+            place
+            + WeightedNorm([0.0, 1.0, 0.0], l1=0.1, l2=0.0, alpha=1e-6, ramp=ramp)
+            + Action(0.008)
+        )
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Returns any angle, and a speed within 1 rad/s."""
@@ -82,8 +92,9 @@ class MbblPendulum(MbblTask):
 
 
 class MbblCartPole(MbblTask):
-    """Gymnasium's CartPole without an end, pushed by 10 N to the side of u; x = [s, cosine, sine], o = s = [cart, its
-    speed, angle, 0 upright, its speed]. The reward is cos(angle) - 0.01 cart^2."""
+    """Gymnasium's CartPole without an end, pushed by 10 N to the side of u; x = [s, cosine, sine],
+    o = s = [cart, its speed, angle, 0 upright, its speed]. The reward is cos(angle) - 0.01
+    cart^2."""
 
     name, dt, dx, do = "mbbl_cartpole", 0.02, 6, 4
 
@@ -101,7 +112,9 @@ class MbblCartPole(MbblTask):
         speed, angle, spin = s[..., 1], s[..., 2], s[..., 3]
         sin, cos = np.sin(angle), np.cos(angle)
         force = np.where(u[..., 0] > 0, 10.0, -10.0)
-        push = (force + 0.05 * spin**2 * sin) / 1.1  # pole of 0.1 kg, half a metre to its middle; cart of 1 kg
+        push = (
+            force + 0.05 * spin**2 * sin
+        ) / 1.1  # pole of 0.1 kg, half a metre to its middle; cart of 1 kg
         bend = (9.8 * sin - cos * push) / (0.5 * (4.0 / 3.0 - 0.1 * cos**2 / 1.1))
         rate = np.stack([speed, push - 0.05 * bend * cos / 1.1, spin, bend], -1)
         after = s + self.dt * rate
@@ -128,7 +141,9 @@ class MbblMountainCar(MountainCar):
 
     def __init__(self, conditions: int = 1):
         super().__init__(conditions, horizon=201)
-        self.cost = Quadratic(np.zeros((2, 2)), np.array([-1.0, 0.0]), ramp=before_each_step(self.horizon))
+        self.cost = Quadratic(
+            np.zeros((2, 2)), np.array([-1.0, 0.0]), ramp=before_each_step(self.horizon)
+        )
 
     def possible(self, x: Array) -> Array:
         """Returns the states x (..., 2) within the limits of place and speed."""
@@ -144,10 +159,11 @@ class MbblMountainCar(MountainCar):
 
 
 class MbblAcrobot(Acrobot):
-    """Gymnasium's Acrobot without an end; u below -1/3 is a torque of -1 Nm, above 1/3 of 1 Nm, else 0.
+    """Gymnasium's Acrobot without an end; u below -1/3 is a torque of -1 Nm, above 1/3 of 1 Nm,
+    else 0.
 
-    x = [cos, sin of the upper link's angle to the vertical, cos, sin of the lower link's, speeds]; the policy sees
-    Gymnasium's observation. The reward is the tip's height.
+    x = [cos, sin of the upper link's angle to the vertical, cos, sin of the lower link's, speeds];
+    the policy sees Gymnasium's observation. The reward is the tip's height.
     """
 
     name, dx, horizon = "mbbl_acrobot", 6, 201
@@ -165,12 +181,16 @@ class MbblAcrobot(Acrobot):
     def states(self, s: Array) -> Array:
         """Returns cosines and sines of both links' angles, and the speeds."""
         upper, lower = s[..., 0], s[..., 0] + s[..., 1]
-        return np.stack([np.cos(upper), np.sin(upper), np.cos(lower), np.sin(lower), s[..., 2], s[..., 3]], -1)
+        return np.stack(
+            [np.cos(upper), np.sin(upper), np.cos(lower), np.sin(lower), s[..., 2], s[..., 3]], -1
+        )
 
     def physical(self, x: Array) -> Array:
         """Returns both angles and their speeds."""
         upper, lower = np.arctan2(x[..., 1], x[..., 0]), np.arctan2(x[..., 3], x[..., 2])
-        return np.stack([upper, (lower - upper + np.pi) % (2 * np.pi) - np.pi, x[..., 4], x[..., 5]], -1)
+        return np.stack(
+            [upper, (lower - upper + np.pi) % (2 * np.pi) - np.pi, x[..., 4], x[..., 5]], -1
+        )
 
     def possible(self, x: Array) -> Array:
         """Returns the states x (..., 6) with cosines and sines that belong together."""

@@ -1,9 +1,11 @@
-"""The MuJoCo bodies of Benchmarking Model-Based Reinforcement Learning (Wang et al. 2019), with its rewards.
+"""The MuJoCo bodies of Benchmarking Model-Based Reinforcement Learning (Wang et al. 2019), with its
+rewards.
 
-The physics and the resets are those of Gymnasium's models as they are now, which differ a little from those of 2019. A
-reward is that of the state and the action that a step starts from: forward speed, less 0.1 |u|^2 and, for those that
-walk, less 3 (height - aim)^2, plus 1. x = o = [positions without the place in the world, velocities]. Where the
-benchmark's table says "-ET", here `_et`, a fall ends the episode; elsewhere nothing does.
+The physics and the resets are those of Gymnasium's models as they are now, which differ a little
+from those of 2019. A reward is that of the state and the action that a step starts from: forward
+speed, less 0.1 |u|^2 and, for those that walk, less 3 (height - aim)^2, plus 1. x = o = [positions
+without the place in the world, velocities]. Where the benchmark's table says "-ET", here `_et`, a
+fall ends the episode; elsewhere nothing does.
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,15 @@ from lqr.terms import Parts, Term
 
 from ..base.mujoco_task import ModelTask
 from ..mujoco.inverted import InvertedPendulum
-from ..mujoco.reacher import ExactCost, gymnasium_xml, place_of, sample_layout, state_of, tip_cost, view_of
+from ..mujoco.reacher import (
+    ExactCost,
+    gymnasium_xml,
+    place_of,
+    sample_layout,
+    state_of,
+    tip_cost,
+    view_of,
+)
 from ..mujoco.walkers import Ant, HalfCheetah, Hopper, Swimmer, Walker, Walker2d
 from .mbbl import before_each_step
 
@@ -39,7 +49,9 @@ class MbblBody(Walker):
         c[self.model.nq - self.hidden] = -1.0  # the first velocity is the forward one
         if self.aim is not None:
             C[0, 0], c[0], const = 6.0, -6.0 * self.aim, 3.0 * self.aim**2 - 1.0
-        self.cost = Quadratic(C, c, const=const, ramp=before_each_step(horizon)) + Action(2 * self.effort)
+        self.cost = Quadratic(C, c, const=const, ramp=before_each_step(horizon)) + Action(
+            2 * self.effort
+        )
 
     def states(self) -> Array:
         """Returns x (B, dx)."""
@@ -118,13 +130,17 @@ class MbblAntEt(MbblAnt):
 
 
 class MbblSwimmer(MbblBody, Swimmer):
-    """Three links in a viscous fluid, the table's Swimmer-v0: the speed is that of the joint behind the head."""
+    """Three links in a viscous fluid, the table's Swimmer-v0: the speed is that of the joint behind
+    the head.
+    """
 
     name, dx, effort = "mbbl_swimmer", 8, 1e-4
 
 
 class MbblFixedSwimmer(Swimmer):
-    """The table's Swimmer: the speed is that of the tip of the head over the last step, which is seen as well."""
+    """The table's Swimmer: the speed is that of the tip of the head over the last step, which is
+    seen as well.
+    """
 
     name, do = "mbbl_fixed_swimmer", 9
 
@@ -135,7 +151,9 @@ class MbblFixedSwimmer(Swimmer):
         self.cost = speed + Action(2e-4)
 
     def place(self) -> Array:
-        """Returns where the tip is along x, 1.5 m from the joint that the body turns about, (B,)."""
+        """Returns where the tip is along x, 1.5 m from the joint that the body turns about,
+        (B,).
+        """
         q = self._sim.field("qpos")
         return q[:, 0] + 1.5 * np.cos(q[:, 2])
 
@@ -171,8 +189,9 @@ class Standing(Term):
 
 
 class MbblSlimHumanoid(MbblBody):
-    """A body of 17 motors; it sees positions and velocities. The reward is 0.25 / 0.015 times the forward speed, less
-    0.1 |u|^2, plus 5 while it stands. Contact forces are neither seen nor charged for."""
+    """A body of 17 motors; it sees positions and velocities. The reward is 0.25 / 0.015 times the
+    forward speed, less 0.1 |u|^2, plus 5 while it stands. Contact forces are neither seen nor
+    charged for."""
 
     name, xml, frame_skip = "mbbl_slim_humanoid", "humanoid.xml", 5
     dx, du, do, hidden = 45, 17, 45, 2
@@ -182,7 +201,9 @@ class MbblSlimHumanoid(MbblBody):
         super().__init__(conditions, horizon)
         speed, ramp = np.zeros(self.dx), before_each_step(horizon)
         speed[22] = -0.25 / 0.015
-        self.cost = Quadratic(np.zeros((self.dx, self.dx)), speed, ramp=ramp) + Action(2 * self.effort)
+        self.cost = Quadratic(np.zeros((self.dx, self.dx)), speed, ramp=ramp) + Action(
+            2 * self.effort
+        )
         self.cost = self.cost + Standing(5.0, *self.standing, ramp)
 
 
@@ -193,7 +214,9 @@ class MbblSlimHumanoidEt(MbblSlimHumanoid):
 
 
 class MbblInvertedPendulum(InvertedPendulum):
-    """Gymnasium's InvertedPendulum without an end, pushed by at most a third of its motor; the reward is -angle^2."""
+    """Gymnasium's InvertedPendulum without an end, pushed by at most a third of its motor; the
+    reward is -angle^2.
+    """
 
     name = "mbbl_inverted_pendulum"
 
@@ -227,13 +250,17 @@ class MbblReacher(ModelTask):
 
     def __init__(self, conditions: int = 1):
         super().__init__(gymnasium_xml("reacher.xml"), 2, conditions, 50)
-        self.cost = ExactCost(*(tip_cost(1.0, alpha, first=1.0, last=0.0) for alpha in (1e-40, 1e-5)))
+        self.cost = ExactCost(
+            *(tip_cost(1.0, alpha, first=1.0, last=0.0) for alpha in (1e-40, 1e-5))
+        )
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """Returns angles, targets and velocities of Reacher-v5's reset distribution."""
         angles, targets = sample_layout(len(conditions), rng)
         speeds = rng.uniform(-0.005, 0.005, size=(len(conditions), 2))
-        return np.concatenate([angles, targets], 1), np.concatenate([speeds, np.zeros_like(speeds)], 1)
+        return np.concatenate([angles, targets], 1), np.concatenate(
+            [speeds, np.zeros_like(speeds)], 1
+        )
 
     def states(self) -> Array:
         """Returns x (B, 6)."""
@@ -253,5 +280,10 @@ class MbblReacher(ModelTask):
         return view_of(x)
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns the return, and the final distance of the fingertip to the target (m), (N,) each."""
-        return {"return": -self.cost(x, u).sum(-1), "distance": np.linalg.norm(x[:, -1, 4:], axis=-1)}
+        """Returns the return, and the final distance of the fingertip to the target (m), (N,)
+        each.
+        """
+        return {
+            "return": -self.cost(x, u).sum(-1),
+            "distance": np.linalg.norm(x[:, -1, 4:], axis=-1),
+        }

@@ -1,7 +1,7 @@
 """The noisy environments of Benchmarking Model-Based Reinforcement Learning (Wang et al. 2019).
 
-What is seen, or what is done, has uniform noise added at each step. The reward is that of what was seen; in x, as in
-the observation, nothing tells the noise from the rest.
+What is seen, or what is done, has uniform noise added at each step. The reward is that of what was
+seen; in x, as in the observation, nothing tells the noise from the rest.
 """
 
 from collections.abc import Callable
@@ -20,13 +20,23 @@ Array = np.ndarray
 class Noisy(Wrapper):
     """A task whose observations are off by at most `seen`, and whose actions by at most `acted`.
 
-    `whole(o)` makes x (B, dx) of an observation (B, do); where it is not given, the two are the same. A reset is
-    seen as it is. Planned in is the task without noise.
+    `whole(o)` makes x (B, dx) of an observation (B, do); where it is not given, the two are the
+    same. A reset is seen as it is. Planned in is the task without noise.
     """
 
-    def __init__(self, task: Any, name: str, seen: float, acted: float, whole: Callable[[Array], Array] | None):
+    def __init__(
+        self,
+        task: Any,
+        name: str,
+        seen: float,
+        acted: float,
+        whole: Callable[[Array], Array] | None,
+    ):
         super().__init__(task)
-        self.name, self.seen, self.acted, self._whole = name, seen, acted, whole or np.copy
+        self.name = name
+        self.seen = seen
+        self.acted = acted
+        self._whole = whole or np.copy
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Starts simulation i in condition conditions[i]; returns x (B, dx)."""

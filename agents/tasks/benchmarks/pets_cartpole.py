@@ -1,9 +1,9 @@
 """The cart-pole swing-up of PETS, with its constants and its reward (Chua et al. 2018).
 
-A cart of about 10 kg and a pole of 5 kg and 0.6 m that hangs at the start; steps of 0.04 s, episodes of 8 s; at most
-300 N. x = o = [cart (m), cos, sin of the angle, 0 hanging, cart's speed, pole's speed]. The reward of a step is
-exp(-(distance of the pole's tip to its place above the middle of the rail)^2 / (0.6 m)^2) - 0.01 u^2, at most 200 in
-all.
+A cart of about 10 kg and a pole of 5 kg and 0.6 m that hangs at the start; steps of 0.04 s,
+episodes of 8 s; at most 300 N. x = o = [cart (m), cos, sin of the angle, 0 hanging, cart's speed,
+pole's speed]. The reward of a step is exp(-(distance of the pole's tip to its place above the
+middle of the rail)^2 / (0.6 m)^2) - 0.01 u^2, at most 200 in all.
 """
 
 from pathlib import Path

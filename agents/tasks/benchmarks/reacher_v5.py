@@ -1,7 +1,7 @@
 """Gymnasium's Reacher-v5, another start and target in each episode, for methods that plan in x.
 
-x = [2 joint angles (rad), 2 joint velocities (rad/s), fingertip - target (2, m)]: the arm moves alike wherever the
-target is, and this is all that the reward depends on.
+x = [2 joint angles (rad), 2 joint velocities (rad/s), fingertip - target (2, m)]: the arm moves
+alike wherever the target is, and this is all that the reward depends on.
 """
 
 from ..mujoco.reacher import ExactCost, tip_cost

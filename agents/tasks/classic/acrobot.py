@@ -1,9 +1,10 @@
-"""Acrobot swing-up: two links hang from a bar, a motor at the elbow alone brings them up (Sutton and Barto 2018).
+"""Acrobot swing-up: two links hang from a bar, a motor at the elbow alone brings them up (Sutton
+and Barto 2018).
 
-The physics is that of Gymnasium's Acrobot-v1, with any torque within 1 Nm instead of three; steps of 0.2 s.
-Nothing ends an episode: the links have to stay up, not to pass a line.
-s = x = [shoulder (rad), 0 hanging, elbow (rad), 0 straight, their speeds (rad/s)]; the policy sees Gymnasium's
-observation, [cos, sin of the shoulder, cos, sin of the elbow, speeds].
+The physics is that of Gymnasium's Acrobot-v1, with any torque within 1 Nm instead of three; steps
+of 0.2 s. Nothing ends an episode: the links have to stay up, not to pass a line.
+s = x = [shoulder (rad), 0 hanging, elbow (rad), 0 straight, their speeds (rad/s)]; the policy sees
+Gymnasium's observation, [cos, sin of the shoulder, cos, sin of the elbow, speeds].
 """
 
 import numpy as np
@@ -19,7 +20,9 @@ GRAVITY = 9.8  # m/s^2; links of 1 m and 1 kg, each balanced half-way, with a mo
 
 
 class Acrobot(EquationTask):
-    """The cost is the squared distance of the angles from upright, more so towards the end, and a little torque."""
+    """The cost is the squared distance of the angles from upright, more so towards the end, and a
+    little torque.
+    """
 
     name = "acrobot"
     horizon, dt, substeps = 100, 0.2, 1
@@ -58,10 +61,14 @@ class Acrobot(EquationTask):
 
     def see(self, s: Array) -> Array:
         """Returns Gymnasium's observation, (..., 6)."""
-        angles = np.stack([np.cos(s[..., 0]), np.sin(s[..., 0]), np.cos(s[..., 1]), np.sin(s[..., 1])], -1)
+        angles = np.stack(
+            [np.cos(s[..., 0]), np.sin(s[..., 0]), np.cos(s[..., 1]), np.sin(s[..., 1])], -1
+        )
         return np.concatenate([angles, s[..., 2:]], -1)
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns the final and the highest height of the tip above the bar (m, at most 2), (N,) each."""
+        """Returns the final and the highest height of the tip above the bar (m, at most 2), (N,)
+        each.
+        """
         height = -np.cos(x[..., 0]) - np.cos(x[..., 0] + x[..., 1])
         return {"height": height[:, -1], "highest": height.max(1)}

@@ -1,10 +1,11 @@
-"""Cart-pole swing-up with PILCO's constants: a cart, pushed sideways, swings its pole up and balances it in place.
+"""Cart-pole swing-up with PILCO's constants: a cart, pushed sideways, swings its pole up and
+balances it in place.
 
-Cart and pole of 0.5 kg each, a uniform pole of 0.5 m, friction 0.1 Ns/m, force within 10 N; steps of 0.1 s, episodes of
-4 s, starting about rest with the pole hanging (Deisenroth and Rasmussen 2011; Chatzilygeroudis et al. 2017). The target
-is the pole's tip 0.5 m above where the cart started.
-s = x = [cart (m), its speed, angle (rad), 0 hanging, its speed]; the policy sees [cart, its speed, cos, sin of the
-angle, its speed].
+Cart and pole of 0.5 kg each, a uniform pole of 0.5 m, friction 0.1 Ns/m, force within 10 N; steps
+of 0.1 s, episodes of 4 s, starting about rest with the pole hanging (Deisenroth and Rasmussen 2011;
+Chatzilygeroudis et al. 2017). The target is the pole's tip 0.5 m above where the cart started.
+s = x = [cart (m), its speed, angle (rad), 0 hanging, its speed]; the policy sees [cart, its speed,
+cos, sin of the angle, its speed].
 """
 
 import numpy as np
@@ -22,7 +23,8 @@ LENGTH, POLE, CART, FRICTION, GRAVITY = 0.5, 0.5, 0.5, 0.1, 9.82  # m, kg, kg, N
 class CartPole(EquationTask):
     """The cost is 1/2 (cart^2 + 0.2 speed^2 + angle from upright^2 + 0.03 spin^2 + 0.003 force^2).
 
-    All but the force counts from about 3.4 s on. What happens before is free: the way up leads away from upright first.
+    All but the force counts from about 3.4 s on. What happens before is free: the way up leads away
+    from upright first.
     """
 
     name = "cartpole"
@@ -50,7 +52,9 @@ class CartPole(EquationTask):
         pull = POLE * LENGTH * spin**2 * sin
         mass = 4 * (CART + POLE) - 3 * POLE * cos**2
         cart = (2 * pull + 3 * POLE * GRAVITY * sin * cos + 4 * push) / mass
-        pole = (-3 * pull * cos - 6 * (CART + POLE) * GRAVITY * sin - 6 * push * cos) / (LENGTH * mass)
+        pole = (-3 * pull * cos - 6 * (CART + POLE) * GRAVITY * sin - 6 * push * cos) / (
+            LENGTH * mass
+        )
         out = np.empty(np.shape(s))
         out[..., 0], out[..., 1], out[..., 2], out[..., 3] = speed, cart, spin, pole
         return out
@@ -65,8 +69,9 @@ class CartPole(EquationTask):
         return np.concatenate([s[..., :2], np.cos(angle), np.sin(angle), s[..., 3:]], -1)
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns the tip's final distance (m), whether it stayed within 0.1 m for the last second, and the sum of
-        PILCO's and Black-DROPS's reward exp(-distance^2 / (2 width^2)), (N,) each."""
+        """Returns the tip's final distance (m), whether it stayed within 0.1 m for the last second,
+        and the sum of PILCO's and Black-DROPS's reward exp(-distance^2 / (2 width^2)), (N,)
+        each."""
         angle = x[..., 2]
         gap = np.stack([x[..., 0] + LENGTH * np.sin(angle), -LENGTH * (1 + np.cos(angle))], -1)
         return tip_metrics(gap, self.width, round(1 / self.dt))

@@ -1,7 +1,8 @@
 """A point steered in the plane, and a disc in which it costs less, with no slope that tells of it.
 
-x = position - target (2, m), u the commanded velocity (2, m/s, within +-2). Per step of 0.05 s the cost is
-|x|^2 + 0.02 |u|^2, and 0.5 less inside the disc, which lies beside the target and off the straight way to it.
+x = position - target (2, m), u the commanded velocity (2, m/s, within +-2). Per step of 0.05 s the
+cost is |x|^2 + 0.02 |u|^2, and 0.5 less inside the disc, which lies beside the target and off the
+straight way to it.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,9 @@ class Fall:
     def expand(self, X: Array, U: Array) -> QuadraticCost:
         """Returns the expansion, which is constant."""
         n = X.shape[-1] + U.shape[-1]
-        return QuadraticCost(np.zeros((*X.shape[:-1], n, n)), np.zeros((*X.shape[:-1], n)), self(X, U))
+        return QuadraticCost(
+            np.zeros((*X.shape[:-1], n, n)), np.zeros((*X.shape[:-1], n)), self(X, U)
+        )
 
 
 class Disc:
@@ -78,6 +81,8 @@ class Disc:
         return self.diverged
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns the final distance to the target (m) and the share of the second half spent in the disc, (N,)."""
+        """Returns the final distance to the target (m) and the share of the second half spent in
+        the disc, (N,).
+        """
         inside = self.fall.inside(x)[:, self.horizon // 2 :].mean(-1)
         return {"distance": np.linalg.norm(x[:, -1], axis=-1), "inside": inside}

@@ -1,8 +1,10 @@
-"""A body that floats freely, pushed and turned by its own thrusters, comes to rest at a place and an orientation.
+"""A body that floats freely, pushed and turned by its own thrusters, comes to rest at a place and
+an orientation.
 
-x = [place (3, m), orientation (unit quaternion, 4), velocity (3, m/s), angular velocity in the body's frame (3,
-rad/s)], MuJoCo's free joint; the orientation is declared, so that models and controllers are of rotation vectors. u =
-[force (3), torque (3)] in the body's frame. The policy sees x, its quaternion with a scalar part that is not negative.
+x = [place (3, m), orientation (unit quaternion, 4), velocity (3, m/s), angular velocity in the
+body's frame (3, rad/s)], MuJoCo's free joint; the orientation is declared, so that models and
+controllers are of rotation vectors. u = [force (3), torque (3)] in the body's frame. The policy
+sees x, its quaternion with a scalar part that is not negative.
 """
 
 from dataclasses import dataclass
@@ -43,15 +45,23 @@ XML = """
 </mujoco>
 """
 STARTS = np.array(  # place (m), and rotation vector (rad): 100, 137 and 172 degrees
-    [[0.5, 0.0, 0.0, 0.0, 1.75, 0.0], [0.0, -0.5, 0.3, 1.7, 0.0, 1.7], [-0.3, 0.3, 0.3, 1.0, -2.0, 2.0]]
+    [
+        [0.5, 0.0, 0.0, 0.0, 1.75, 0.0],
+        [0.0, -0.5, 0.3, 1.7, 0.0, 1.7],
+        [-0.3, 0.3, 0.3, 1.0, -2.0, 2.0],
+    ]
 )
 POSES = Manifold(*["real"] * 3, "quaternion", *["real"] * 6)
-PARAMETERS: dict[str, list[tuple[str, Any]]] = {"mass": [("body_mass", 1)], "inertia": [("body_inertia", 1)]}
+PARAMETERS: dict[str, list[tuple[str, Any]]] = {
+    "mass": [("body_mass", 1)],
+    "inertia": [("body_inertia", 1)],
+}
 
 
 @dataclass(frozen=True)
 class Turned:
-    """ramp_t * weight * 4 sin^2(angle / 2), about the square of the angle (rad), from an orientation `target` (4,).
+    """ramp_t * weight * 4 sin^2(angle / 2), about the square of the angle (rad), from an
+    orientation `target` (4,).
 
     The quaternion is x[at : at + 4]. The expansion is that of a polynomial of its four numbers.
     """
@@ -73,11 +83,15 @@ class Turned:
         goal[self.at : self.at + 4] = self.target
         C = -2 * weight[:, None, None] * np.outer(goal, goal)
         value = np.broadcast_to(weight, xu.shape[:-1]).copy()
-        return QuadraticCost(np.broadcast_to(C, (*xu.shape, len(goal))).copy(), np.zeros(xu.shape), value)
+        return QuadraticCost(
+            np.broadcast_to(C, (*xu.shape, len(goal))).copy(), np.zeros(xu.shape), value
+        )
 
 
 class FreeBody(ModelTask):
-    """The cost is the squared distance and the squared angle to the goal, more so towards the end, and effort."""
+    """The cost is the squared distance and the squared angle to the goal, more so towards the end,
+    and effort.
+    """
 
     name = "free_body"
     dx, du, do = 13, 6, 13
@@ -87,7 +101,11 @@ class FreeBody(ModelTask):
         super().__init__(XML, frame_skip=5, conditions=len(STARTS), horizon=40)
         place, speed = [1.0] * 3 + [0.0] * 10, [0.0] * 7 + [0.1] * 6
         goal: Any = WeightedNorm(place, ramp="quadratic") + WeightedNorm(speed, ramp="quadratic")
-        self.cost = goal + Turned(3, [1.0, 0.0, 0.0, 0.0], ramp="quadratic") + Action([0.01] * 3 + [0.2] * 3)
+        self.cost = (
+            goal
+            + Turned(3, [1.0, 0.0, 0.0, 0.0], ramp="quadratic")
+            + Action([0.01] * 3 + [0.2] * 3)
+        )
 
     @cached_property
     def simulator(self) -> OneStep:

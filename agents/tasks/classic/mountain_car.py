@@ -1,7 +1,8 @@
-"""Gymnasium's MountainCarContinuous-v0: a car, too weak for the hill, gathers speed on the other side first.
+"""Gymnasium's MountainCarContinuous-v0: a car, too weak for the hill, gathers speed on the other
+side first.
 
-s = x = o = [place, speed], in units of the environment, one step apart. It ends on top, at 0.45, and that is rewarded
-by 100; each step costs 0.1 u^2 (Moore 1990).
+s = x = o = [place, speed], in units of the environment, one step apart. It ends on top, at 0.45,
+and that is rewarded by 100; each step costs 0.1 u^2 (Moore 1990).
 """
 
 import numpy as np
@@ -17,9 +18,11 @@ LEFT, RIGHT, GOAL, FASTEST, POWER, SLOPE = -1.2, 0.6, 0.45, 0.07, 0.0015, 0.0025
 
 
 class MountainCar(MapTask):
-    """The cost, in place of the sparse reward, is the squared distance to the goal and the effort that is charged.
+    """The cost, in place of the sparse reward, is the squared distance to the goal and the effort
+    that is charged.
 
-    An episode's end is worth reaching: the steps that are left cost nothing. `metrics` counts Gymnasium's return.
+    An episode's end is worth reaching: the steps that are left cost nothing. `metrics` counts
+    Gymnasium's return.
     """
 
     name = "mountain_car"

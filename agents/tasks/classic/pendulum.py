@@ -1,8 +1,10 @@
-"""Pendulum swing-up with PILCO's constants: a rod, too heavy for its motor, goes up in several swings and stays.
+"""Pendulum swing-up with PILCO's constants: a rod, too heavy for its motor, goes up in several
+swings and stays.
 
-A uniform rod of 1 kg and 1 m, friction 0.01 Nms/rad, torque within 2.5 Nm, where holding it level takes 4.9 Nm;
-steps of 0.1 s, episodes of 4 s, starting about rest (Deisenroth and Rasmussen 2011; Chatzilygeroudis et al. 2017).
-s = x = [angle (rad), 0 hanging, speed (rad/s)]; the policy sees [cos, sin, speed].
+A uniform rod of 1 kg and 1 m, friction 0.01 Nms/rad, torque within 2.5 Nm, where holding it level
+takes 4.9 Nm; steps of 0.1 s, episodes of 4 s, starting about rest (Deisenroth and Rasmussen 2011;
+Chatzilygeroudis et al. 2017). s = x = [angle (rad), 0 hanging, speed (rad/s)]; the policy sees
+[cos, sin, speed].
 """
 
 import numpy as np
@@ -17,10 +19,11 @@ LENGTH, MASS, FRICTION, GRAVITY = 1.0, 1.0, 0.01, 9.82  # m, kg, Nms/rad, m/s^2
 
 
 class Pendulum(EquationTask):
-    """The cost is half the squared angle from upright and 0.025 speed^2, from about 2.4 s on, plus 0.05 torque^2.
+    """The cost is half the squared angle from upright and 0.025 speed^2, from about 2.4 s on, plus
+    0.05 torque^2.
 
-    The angle, not the tip's distance: that has no slope where the rod hangs, and says nothing of full turns. What
-    happens before is free, so that a swing away from upright costs nothing.
+    The angle, not the tip's distance: that has no slope where the rod hangs, and says nothing of
+    full turns. What happens before is free, so that a swing away from upright costs nothing.
     """
 
     name = "pendulum"
@@ -55,19 +58,24 @@ class Pendulum(EquationTask):
         return np.concatenate([np.cos(angle), np.sin(angle), s[..., 1:]], -1)
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns the tip's final distance (m), whether it stayed within 0.1 m for the last second, and the sum of
-        PILCO's and Black-DROPS's reward exp(-distance^2 / (2 width^2)), (N,) each."""
+        """Returns the tip's final distance (m), whether it stayed within 0.1 m for the last second,
+        and the sum of PILCO's and Black-DROPS's reward exp(-distance^2 / (2 width^2)), (N,)
+        each."""
         gap = LENGTH * np.stack([np.sin(x[..., 0]), -1 - np.cos(x[..., 0])], -1)
         return tip_metrics(gap, self.width, round(1 / self.dt))
 
 
 def free_at_first(horizon: int, middle: float, width: float = 0.05) -> Array:
-    """Returns weights of the steps 0..horizon, (horizon+1,), that rise smoothly from 0 to 1 about a share of them."""
+    """Returns weights of the steps 0..horizon, (horizon+1,), that rise smoothly from 0 to 1 about a
+    share of them.
+    """
     return 1 / (1 + np.exp((middle - np.linspace(0.0, 1.0, horizon + 1)) / width))
 
 
 def tip_metrics(gap: Array, width: float, last: int) -> dict[str, Array]:
-    """Returns the figures of a swing-up from the tip's place relative to its target, (N, T+1, 2)."""
+    """Returns the figures of a swing-up from the tip's place relative to its target, (N, T+1,
+    2).
+    """
     distance = np.linalg.norm(gap, axis=-1)
     return {
         "distance": distance[:, -1],

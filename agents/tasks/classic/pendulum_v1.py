@@ -1,7 +1,9 @@
-"""Gymnasium's Pendulum-v1 as equations: swing a rod up, and hold it, with a motor too weak to lift it at once.
+"""Gymnasium's Pendulum-v1 as equations: swing a rod up, and hold it, with a motor too weak to lift
+it at once.
 
-x = o = [cos, sin of the angle, 0 upright, speed]; a torque within 2 Nm on a rod of 1 kg and 1 m, steps of 0.05 s,
-episodes of 200 steps. The cost is minus Gymnasium's reward: angle^2 + 0.1 speed^2 + 0.001 torque^2 where a step starts.
+x = o = [cos, sin of the angle, 0 upright, speed]; a torque within 2 Nm on a rod of 1 kg and 1 m,
+steps of 0.05 s, episodes of 200 steps. The cost is minus Gymnasium's reward: angle^2 + 0.1 speed^2
++ 0.001 torque^2 where a step starts.
 """
 
 from dataclasses import dataclass
@@ -30,7 +32,9 @@ class SquaredAngle(Term):
         c, s, n = X[..., 0], X[..., 1], X.shape[-1] + U.shape[-1]
         r2, angle = np.maximum(c**2 + s**2, 1e-12), np.arctan2(s, c)
         first = np.stack([-s, c], -1) / r2[..., None]
-        second = np.stack([np.stack([2 * c * s, s**2 - c**2], -1), np.stack([s**2 - c**2, -2 * c * s], -1)], -1)
+        second = np.stack(
+            [np.stack([2 * c * s, s**2 - c**2], -1), np.stack([s**2 - c**2, -2 * c * s], -1)], -1
+        )
         g, H = np.zeros((*X.shape[:-1], n)), np.zeros((*X.shape[:-1], n, n))
         g[..., :2] = 2 * angle[..., None] * first
         bend = angle[..., None, None] * second / (r2**2)[..., None, None]
@@ -58,7 +62,9 @@ class PendulumV1(MapTask):
 
     def advance(self, s: Array, u: Array) -> Array:
         """Returns s one step later, by Euler's method, the speed first."""
-        speed = np.clip(s[..., 1] + (15.0 * np.sin(s[..., 0]) + 3.0 * u[..., 0]) * self.dt, -8.0, 8.0)
+        speed = np.clip(
+            s[..., 1] + (15.0 * np.sin(s[..., 0]) + 3.0 * u[..., 0]) * self.dt, -8.0, 8.0
+        )
         return np.stack([s[..., 0] + speed * self.dt, speed], -1)
 
     def states(self, s: Array) -> Array:

@@ -1,7 +1,8 @@
 """A point of 1 kg on a plane without friction is pushed to a target: a task whose optimum is known.
 
-x = [position - target (2, m), velocity (2, m/s)], u a force (2, N, within +-10). Per step of 0.05 s the cost is
-sqrt(0.01 + distance^2) + 0.025 |velocity|^2 + 0.05 |u|^2: nearly linear far away, sharp at the target.
+x = [position - target (2, m), velocity (2, m/s)], u a force (2, N, within +-10). Per step of 0.05 s
+the cost is sqrt(0.01 + distance^2) + 0.025 |velocity|^2 + 0.05 |u|^2: nearly linear far away, sharp
+at the target.
 """
 
 from typing import ClassVar
@@ -32,11 +33,17 @@ class PointMass:
         self.conditions = conditions
         self.action_low, self.action_high = np.full(2, -10.0), np.full(2, 10.0)
         place, speed = np.array([1.0, 1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0, 1.0])
-        self.cost: Cost = WeightedNorm(place, l1=1.0, l2=0.0, alpha=0.01) + WeightedNorm(speed, l2=0.05) + Action(0.1)
+        self.cost: Cost = (
+            WeightedNorm(place, l1=1.0, l2=0.0, alpha=0.01)
+            + WeightedNorm(speed, l2=0.05)
+            + Action(0.1)
+        )
         self.x, self.diverged = np.zeros((0, 4)), np.zeros(0, bool)
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
-        """Starts simulation i at rest at the start of conditions[i], but for a slight jitter; returns x (B, 4)."""
+        """Starts simulation i at rest at the start of conditions[i], but for a slight jitter;
+        returns x (B, 4).
+        """
         self.x = JITTER * rng.standard_normal((len(conditions), 4))
         self.x[:, :2] += STARTS[conditions]
         self.diverged = np.zeros(len(conditions), bool)
@@ -66,12 +73,16 @@ class PointMass:
         return {"distance": np.linalg.norm(x[:, -1, :2], axis=-1)}
 
     def optimum(self) -> Array:
-        """Returns the least cost of each condition without jitter, (C,), by iLQR on the dynamics themselves."""
+        """Returns the least cost of each condition without jitter, (C,), by iLQR on the dynamics
+        themselves.
+        """
         still = np.zeros((self.horizon, self.du))
         starts = np.pad(STARTS[: self.conditions], ((0, 0), (0, 2)))
         return np.array(
             [
-                ilqr(self.dynamics, self.cost, x0, still, low=self.action_low, high=self.action_high).cost
+                ilqr(
+                    self.dynamics, self.cost, x0, still, low=self.action_low, high=self.action_high
+                ).cost
                 for x0 in starts
             ]
         )

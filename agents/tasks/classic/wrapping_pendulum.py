@@ -1,7 +1,8 @@
-"""The pendulum with an angle that wraps at +-pi, which is upright: the swing-up ends where the number jumps.
+"""The pendulum with an angle that wraps at +-pi, which is upright: the swing-up ends where the
+number jumps.
 
-x = [angle within pi (rad), 0 hanging, speed (rad/s)]. The angle is declared, so that models and controllers are of the
-shorter way round.
+x = [angle within pi (rad), 0 hanging, speed (rad/s)]. The angle is declared, so that models and
+controllers are of the shorter way round.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""A cost that counts near the goal alone: minus a Gaussian bump, so that far away nothing is better than anything."""
+"""A cost that counts near the goal alone: minus a Gaussian bump, so that far away nothing is better
+than anything.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,9 @@ Array = np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Bump(Term):
-    """ramp_t * -exp(-|M x - target|^2 / width^2) with M (k, dx), target (k,) or (T+1, k). Not convex far away."""
+    """ramp_t * -exp(-|M x - target|^2 / width^2) with M (k, dx), target (k,) or (T+1, k). Not
+    convex far away.
+    """
 
     M: Any
     target: Any = 0.0
@@ -26,7 +30,10 @@ class Bump(Term):
         return -np.exp(-(gap * gap).sum(-1) / self.width**2)
 
     def _parts(self, X: Array, U: Array) -> Parts:
-        M, d, value, dx = np.asarray(self.M, dtype=float), self._gap(X), self._value(X, U), X.shape[-1]
+        M = np.asarray(self.M, dtype=float)
+        d = self._gap(X)
+        value = self._value(X, U)
+        dx = X.shape[-1]
         n = dx + U.shape[-1]
         slope = 2 / self.width**2 * d @ M  # of the exponent
         g, H = np.zeros((*X.shape[:-1], n)), np.zeros((*X.shape[:-1], n, n))
@@ -37,5 +44,7 @@ class Bump(Term):
 
     def _gap(self, X: Array) -> Array:
         M = np.asarray(self.M, dtype=float)
-        y = np.moveaxis((M @ X.reshape(-1, X.shape[-1]).T).reshape(-1, *X.shape[:-1]), 0, -1)  # k first: long rows
+        y = np.moveaxis(
+            (M @ X.reshape(-1, X.shape[-1]).T).reshape(-1, *X.shape[:-1]), 0, -1
+        )  # k first: long rows
         return y - fitted("target", self.target, y.shape)

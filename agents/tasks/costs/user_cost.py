@@ -1,11 +1,13 @@
-"""A cost that a user wrote as one function of a step, in torch or in NumPy; its expansion is found for it.
+"""A cost that a user wrote as one function of a step, in torch or in NumPy; its expansion is found
+for it.
 
     def cost(x, u):             # x (M, dx), u (M, du); M steps of any episodes, row by row
         return (x[:, 0] - 1) ** 2 + 0.1 * (u**2).sum(-1)            # (M,)
 
-A third argument, t (M,), is the step, 0..T; there is no action at step T, so u is 0 there. What takes torch's tensors
-and returns one is differentiated by autograd, twice and exactly. Anything else gets NumPy arrays and is differentiated
-by central differences, whose steps are DIFFERENCE times the size of each number, or of 1 where that is smaller.
+A third argument, t (M,), is the step, 0..T; there is no action at step T, so u is 0 there. What
+takes torch's tensors and returns one is differentiated by autograd, twice and exactly. Anything
+else gets NumPy arrays and is differentiated by central differences, whose steps are DIFFERENCE
+times the size of each number, or of 1 where that is smaller.
 """
 
 import contextlib
@@ -28,22 +30,30 @@ REMEDY = "return one number per row, computed from that row alone"
 
 
 class UserCost:
-    """A `Cost` of the function, for states x (dx,) and actions u (du,); `name` is what messages call it.
+    """A `Cost` of the function, for states x (dx,) and actions u (du,); `name` is what messages
+    call it.
 
-    Raises InputError, at once or when it is met, where the function fails, returns another shape, mixes rows, or its
-    value or a derivative is not finite.
+    Raises InputError, at once or when it is met, where the function fails, returns another shape,
+    mixes rows, or its value or a derivative is not finite.
     """
 
     def __init__(self, function: Callable[..., Any], dx: int, du: int, name: str = "cost"):
         if not callable(function):
-            raise InputError(f"{name} is a {type(function).__name__}; expected a function of x and u")
-        self.function, self.dx, self.du, self.name = function, dx, du, name
+            raise InputError(
+                f"{name} is a {type(function).__name__}; expected a function of x and u"
+            )
+        self.function = function
+        self.dx = dx
+        self.du = du
+        self.name = name
         self.timed = _takes_time(function, name)
         self.torch = self._is_torch()
         probe = np.random.default_rng(0).normal(size=(4, dx + du))
         together, alone = self._rows(probe, np.arange(4.0)), self._rows(probe[1:2], np.ones(1))
         if not np.allclose(together[1:2], alone, rtol=1e-6, atol=1e-9 * (1 + np.abs(alone).max())):
-            raise InputError(f"{name} gives {together[1]} for a step among others, {alone[0]} for it alone; {REMEDY}")
+            raise InputError(
+                f"{name} gives {together[1]} for a step among others, {alone[0]} for it alone; {REMEDY}"
+            )
 
     def __call__(self, X: Array, U: Array) -> Array:
         """Returns the cost of each step, (..., T+1)."""
@@ -51,7 +61,9 @@ class UserCost:
         return self._rows(xu.reshape(-1, xu.shape[-1]), t.ravel()).reshape(t.shape)
 
     def expand(self, X: Array, U: Array) -> QuadraticCost:
-        """Returns the second-order expansion in absolute coordinates xu; what depends on u is 0 at step T."""
+        """Returns the second-order expansion in absolute coordinates xu; what depends on u is 0 at
+        step T.
+        """
         xu, t = self._flat(X, U)
         n = xu.shape[-1]
         derive = self._autograd if self.torch else self._differences
@@ -123,7 +135,11 @@ class UserCost:
         self._checked(value.detach().numpy(), xu)
         g = _gradient(value.sum(), z)
         H = torch.stack([_gradient(g[:, i].sum(), z) for i in range(n)], 1).detach().numpy()
-        return value.detach().numpy().astype(float), g.detach().numpy(), 0.5 * (H + np.swapaxes(H, -1, -2))
+        return (
+            value.detach().numpy().astype(float),
+            g.detach().numpy(),
+            0.5 * (H + np.swapaxes(H, -1, -2)),
+        )
 
     def _differences(self, xu: Array, t: Array) -> tuple[Array, Array, Array]:
         n, value = xu.shape[-1], self._rows(xu, t)
@@ -157,7 +173,9 @@ class UserCost:
 
 
 class WithCost(Wrapper):
-    """A task with another cost; all else, the numbers that it is judged by too, is the task's own."""
+    """A task with another cost; all else, the numbers that it is judged by too, is the task's
+    own.
+    """
 
     tuning_cost: None = None  # nor is anything learned from another cost than this
     planning_cost: None = None  # or planned
@@ -178,16 +196,24 @@ def _gradient(value: Any, z: Any) -> Any:
 
 
 def _takes_time(function: Callable[..., Any], name: str) -> bool:
-    """Returns whether the function takes a third argument. Raises InputError where it takes neither two nor three."""
+    """Returns whether the function takes a third argument. Raises InputError where it takes neither
+    two nor three.
+    """
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # compiled; it cannot be asked
         return False
-    plain = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    plain = [
+        p
+        for p in signature.parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
     required = [p for p in plain if p.default is p.empty]
     if len(plain) >= 3 and len(required) <= 3 and (len(required) == 3 or plain[2].name == "t"):
         return True
     with contextlib.suppress(TypeError):
         signature.bind(None, None)
         return False
-    raise InputError(f"{name} takes {signature}; expected (x, u), or (x, u, t) where the cost depends on the step")
+    raise InputError(
+        f"{name} takes {signature}; expected (x, u), or (x, u, t) where the cost depends on the step"
+    )

@@ -1,12 +1,13 @@
 """Door opening: an arm of six joints hooks the handle of a door and pulls it open.
 
-After Chebotar et al., Combining Model-Based and Model-Free Updates (2017): the hook must be behind the handle before
-the door can move at all. The arm of `models/door.xml`, its weight compensated, starts at rest beside the handle;
-torques within (20, 20, 10, 10, 3, 3) Nm for u of 1; 100 steps of 0.05 s. x = [6 joint angles (rad), 6 velocities
-(rad/s), angle of the door (rad) and its velocity, hook relative to its place behind the handle (3, m), and that one's
-mean velocity over the last step (3, m/s)]; the policy sees x. Each condition is one start of the arm. With a the door's
-angle minus that which is wanted and d the hook's distance to its place, the cost is 2 a^2 + sqrt(1e-3 + a^2) / 2 +
-5 d^2 + sqrt(1e-4 + d^2) / 2 + 0.1 |u|^2.
+After Chebotar et al., Combining Model-Based and Model-Free Updates (2017): the hook must be behind
+the handle before the door can move at all. The arm of `models/door.xml`, its weight compensated,
+starts at rest beside the handle; torques within (20, 20, 10, 10, 3, 3) Nm for u of 1; 100 steps of
+0.05 s. x = [6 joint angles (rad), 6 velocities (rad/s), angle of the door (rad) and its velocity,
+hook relative to its place behind the handle (3, m), and that one's mean velocity over the last step
+(3, m/s)]; the policy sees x. Each condition is one start of the arm. With a the door's angle minus
+that which is wanted and d the hook's distance to its place, the cost is 2 a^2 + sqrt(1e-3 + a^2) /
+2 + 5 d^2 + sqrt(1e-4 + d^2) / 2 + 0.1 |u|^2.
 """
 
 from pathlib import Path
@@ -39,11 +40,18 @@ class Door(ModelTask):
 
     name = "door"
     dx, du, do = 20, 6, 20
-    camera: ClassVar[dict[str, Any]] = {"lookat": (0.4, -0.1, -0.15), "distance": 1.9, "azimuth": 35, "elevation": -25}
+    camera: ClassVar[dict[str, Any]] = {
+        "lookat": (0.4, -0.1, -0.15),
+        "distance": 1.9,
+        "azimuth": 35,
+        "elevation": -25,
+    }
 
     def __init__(self, conditions: int = 4, horizon: int = 100):
         super().__init__(str(MODEL), 5, min(conditions, len(STARTS)), horizon)
-        angle, gap = (np.r_[np.zeros(12), w] for w in ([1.0] + 7 * [0.0], [0, 0, 1, 1, 1, 0, 0, 0.0]))
+        angle, gap = (
+            np.r_[np.zeros(12), w] for w in ([1.0] + 7 * [0.0], [0, 0, 1, 1, 1, 0, 0, 0.0])
+        )
         wide = WeightedNorm(angle, l1=0.5, l2=4.0, alpha=1e-3, target=OPEN * angle)
         self.cost: Cost = wide + WeightedNorm(gap, l1=0.5, l2=10.0, alpha=1e-4) + Action(0.2)
 
@@ -56,7 +64,9 @@ class Door(ModelTask):
     def start(self, qpos: Array, qvel: Array) -> Array:
         """Starts simulations at these positions (B, 7) and velocities (B, 7); returns x (B, 20)."""
         self._sim.start(qpos, qvel)
-        self._over, self._gap, self._speed = np.zeros(len(qpos), bool), self.gap(), np.zeros((len(qpos), 3))
+        self._over = np.zeros(len(qpos), bool)
+        self._gap = self.gap()
+        self._speed = np.zeros((len(qpos), 3))
         return self.states()
 
     def step(self, u: Array) -> Array:

@@ -1,10 +1,12 @@
-"""A gripper pushes a block to a goal: an arm of three joints in the plane, and two fingers that open and close.
+"""A gripper pushes a block to a goal: an arm of three joints in the plane, and two fingers that
+open and close.
 
-After the gripper pusher of Chebotar et al., Combining Model-Based and Model-Free Updates (2017): contact comes and
-goes, which local linear models take for noise. The arm of `models/gripper.xml` starts at rest beside the block; torques
-within (4, 3, 1) Nm and 5 N at the fingers for u of 1; 100 steps of 0.05 s. x = [3 joint angles (rad), opening of a
-finger (m), their velocities (4), block - goal (2, m), the block's velocity (2, m/s), grip - block (2, m)]; the policy
-sees x. Each condition is one place of the block. With d the block's distance to the goal and g the grip's to the block,
+After the gripper pusher of Chebotar et al., Combining Model-Based and Model-Free Updates (2017):
+contact comes and goes, which local linear models take for noise. The arm of `models/gripper.xml`
+starts at rest beside the block; torques within (4, 3, 1) Nm and 5 N at the fingers for u of 1; 100
+steps of 0.05 s. x = [3 joint angles (rad), opening of a finger (m), their velocities (4), block -
+goal (2, m), the block's velocity (2, m/s), grip - block (2, m)]; the policy sees x. Each condition
+is one place of the block. With d the block's distance to the goal and g the grip's to the block,
 the cost is 2 sqrt(1e-4 + d^2) + sqrt(1e-3 + g^2) / 2 + 0.01 |u|^2.
 """
 
@@ -61,6 +63,8 @@ class Gripper(ModelTask):
         return self.states()
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns the block's final distance to the goal (m), and whether it is there, (N,) each."""
+        """Returns the block's final distance to the goal (m), and whether it is there, (N,)
+        each.
+        """
         distance = np.linalg.norm(x[:, -1, 8:10], axis=-1)
         return {"distance": distance, "success": (distance < NEAR).astype(float)}

@@ -1,7 +1,8 @@
-"""Gymnasium's InvertedPendulum-v5 and InvertedDoublePendulum-v5: a cart keeps a pole, or two in a row, upright.
+"""Gymnasium's InvertedPendulum-v5 and InvertedDoublePendulum-v5: a cart keeps a pole, or two in a
+row, upright.
 
-The physics is that of the XML in the installed gymnasium package, and so are the resets, the observations and the
-episode's end. Every condition has the same distribution of starts.
+The physics is that of the XML in the installed gymnasium package, and so are the resets, the
+observations and the episode's end. Every condition has the same distribution of starts.
 """
 
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ Array = np.ndarray
 class InvertedPendulum(ModelTask):
     """x = o = [cart (m), angle (rad), their speeds]; it ends when the pole leans by 0.2 rad.
 
-    Gymnasium rewards each step by 1. The cost is -1 per step plus (angle / 0.2)^2 and a little of the rest, so that
-    it is smooth and below 0 while the pole stands.
+    Gymnasium rewards each step by 1. The cost is -1 per step plus (angle / 0.2)^2 and a little of
+    the rest, so that it is smooth and below 0 while the pole stands.
     """
 
     name, env_id = "inverted_pendulum", "InvertedPendulum-v5"
@@ -54,15 +55,17 @@ class InvertedPendulum(ModelTask):
         return np.abs(self._sim.field("qpos")[:, 1]) > 0.2
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns Gymnasium's return, the number of steps before the one in which the pole fell, (N,)."""
+        """Returns Gymnasium's return, the number of steps before the one in which the pole fell,
+        (N,).
+        """
         fallen = np.cumsum(np.abs(x[:, 1:, 1]) > 0.2, axis=1) > 0
         return {"return": (~fallen).sum(1).astype(float)}
 
 
 @dataclass(frozen=True)
 class TipCost:
-    """0.01 sideways^2 + (height - 2)^2 of the tip of two poles of 0.6 m on a cart, after each step; x starts with
-    cart, angle and angle between the poles."""
+    """0.01 sideways^2 + (height - 2)^2 of the tip of two poles of 0.6 m on a cart, after each step;
+    x starts with cart, angle and angle between the poles."""
 
     def __call__(self, X: Array, U: Array) -> Array:
         """Returns the cost of each step, (..., T+1)."""
@@ -85,7 +88,9 @@ class TipCost:
         zero, one = np.zeros_like(a), np.ones_like(a)
         sin, cos = 0.6 * (np.sin(a) + np.sin(b)), 0.6 * (np.cos(a) + np.cos(b))
         low_sin, low_cos = 0.6 * np.sin(b), 0.6 * np.cos(b)
-        first = np.stack([np.stack([one, cos, low_cos], -1), np.stack([zero, -sin, -low_sin], -1)], -1)  # (..., 3, 2)
+        first = np.stack(
+            [np.stack([one, cos, low_cos], -1), np.stack([zero, -sin, -low_sin], -1)], -1
+        )  # (..., 3, 2)
         second = np.zeros((*a.shape, 2, 3, 3))
         for k, (both, low) in enumerate(((-sin, -low_sin), (-cos, -low_cos))):
             second[..., k, 1, 1], second[..., k, 2, 2] = both, low
@@ -108,10 +113,11 @@ def tip(x: Array) -> tuple[Array, Array]:
 class InvertedDoublePendulum(ModelTask):
     """x = [cart (m), angle, angle between the poles (rad), their speeds].
 
-    The cost is the negated reward of a step in which the tip is above 1 m, 0.01 sideways^2 + (height - 2)^2
-    + 0.001 speed_1^2 + 0.005 speed_2^2 - 10, and 0.1 u^2, without which plans are wild; it ends when the tip is lower.
-    Gymnasium reads the tip's place one substep of 0.01 s before the rest of the state. The ten that the step of the
-    fall does not get is the only part of the reward that is not smooth, and `metrics` counts it.
+    The cost is the negated reward of a step in which the tip is above 1 m, 0.01 sideways^2 +
+    (height - 2)^2 + 0.001 speed_1^2 + 0.005 speed_2^2 - 10, and 0.1 u^2, without which plans are
+    wild; it ends when the tip is lower. Gymnasium reads the tip's place one substep of 0.01 s
+    before the rest of the state. The ten that the step of the fall does not get is the only part of
+    the reward that is not smooth, and `metrics` counts it.
     """
 
     name, env_id = "inverted_double_pendulum", "InvertedDoublePendulum-v5"
@@ -119,7 +125,9 @@ class InvertedDoublePendulum(ModelTask):
 
     def __init__(self, conditions: int = 1, horizon: int = 1000):
         super().__init__(gymnasium_xml("inverted_double_pendulum.xml"), 5, conditions, horizon)
-        speeds = Quadratic(2 * np.diag([0, 0, 0, 0, 0.001, 0.005]), const=-10.0, ramp=np.r_[0.0, np.ones(horizon)])
+        speeds = Quadratic(
+            2 * np.diag([0, 0, 0, 0, 0.001, 0.005]), const=-10.0, ramp=np.r_[0.0, np.ones(horizon)]
+        )
         self.cost = speeds + TipCost() + Action(0.2)
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -132,7 +140,9 @@ class InvertedDoublePendulum(ModelTask):
         return np.concatenate([self._sim.field("qpos"), self._sim.field("qvel")], 1)
 
     def observe(self) -> Array:
-        """Returns Gymnasium's observation: cart, sines, cosines, speeds, and the force at the cart's stop, (B, 9)."""
+        """Returns Gymnasium's observation: cart, sines, cosines, speeds, and the force at the
+        cart's stop, (B, 9).
+        """
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
         stop = self._sim.field("qfrc_constraint")[:, :1]
         angles = [np.sin(q[:, 1:]), np.cos(q[:, 1:])]
@@ -143,10 +153,12 @@ class InvertedDoublePendulum(ModelTask):
         return self._sim.field("site_xpos")[:, 0, 2] <= 1.0
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns the return and the number of steps before the fall, (N,) each; Gymnasium may see the fall a step
-        later."""
+        """Returns the return and the number of steps before the fall, (N,) each; Gymnasium may see
+        the fall a step later."""
         fallen = np.cumsum(tip(x[:, 1:])[1] <= 1.0, axis=1) > 0
-        counted = np.concatenate([np.ones((len(x), 1), bool), ~fallen[:, :-1]], 1)  # the step of the fall counts
+        counted = np.concatenate(
+            [np.ones((len(x), 1), bool), ~fallen[:, :-1]], 1
+        )  # the step of the fall counts
         lost = counted & fallen
         return {
             "return": -(counted * self.cost(x, 0 * u)[:, 1:]).sum(1) - 10.0 * lost.sum(1),

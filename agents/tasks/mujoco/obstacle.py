@@ -1,9 +1,11 @@
-"""A point is pushed around a box to a target, the first test of guided policy search (Levine & Koltun 2013).
+"""A point is pushed around a box to a target, the first test of guided policy search (Levine &
+Koltun 2013).
 
-The disc of `models/obstacle.xml` (1 kg) starts at rest to the left of the box and the target lies to the right of it,
-so that the straight way hits it. x = [position - target (2, m), velocity (2, m/s)], u a share of 10 N (2); 100 steps of
-0.05 s. Per step the cost is sqrt(0.01 + distance^2) + 0.025 |velocity|^2 + 0.05 |u|^2, and a smooth hill about the box,
-which tells the way around it before the disc has been there. Each condition is one start.
+The disc of `models/obstacle.xml` (1 kg) starts at rest to the left of the box and the target lies
+to the right of it, so that the straight way hits it. x = [position - target (2, m), velocity (2,
+m/s)], u a share of 10 N (2); 100 steps of 0.05 s. Per step the cost is sqrt(0.01 + distance^2) +
+0.025 |velocity|^2 + 0.05 |u|^2, and a smooth hill about the box, which tells the way around it
+before the disc has been there. Each condition is one start.
 """
 
 from dataclasses import dataclass
@@ -69,7 +71,9 @@ class Obstacle(ModelTask):
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """Returns each condition's start, but for a millimetre."""
-        return STARTS[conditions] + 1e-3 * rng.standard_normal((len(conditions), 2)), np.zeros((len(conditions), 2))
+        return STARTS[conditions] + 1e-3 * rng.standard_normal((len(conditions), 2)), np.zeros(
+            (len(conditions), 2)
+        )
 
     def states(self) -> Array:
         """Returns x (B, 4)."""

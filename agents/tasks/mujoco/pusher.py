@@ -1,10 +1,11 @@
 """Gymnasium's Pusher-v5: a 7-joint arm pushes a cylinder along a table to a goal.
 
-The physics is that of the XML in the installed gymnasium package. x = [7 joint angles (rad), 7 velocities (rad/s),
-object's place on the table (2, m), its velocity (2, m/s), object - tip (3, m), object - goal (3, m)]; the policy sees
-Gymnasium's observation: angles, velocities, and the places of tip, object and goal (23 numbers). The cost is the
-negated reward, distance of object to goal + 0.5 distance of object to tip + 0.1 |u|^2 after each step; each condition
-is one place of the object.
+The physics is that of the XML in the installed gymnasium package. x = [7 joint angles (rad), 7
+velocities (rad/s), object's place on the table (2, m), its velocity (2, m/s), object - tip (3, m),
+object - goal (3, m)]; the policy sees Gymnasium's observation: angles, velocities, and the places
+of tip, object and goal (23 numbers). The cost is the negated reward, distance of object to goal +
+0.5 distance of object to tip + 0.1 |u|^2 after each step; each condition is one place of the
+object.
 """
 
 import numpy as np
@@ -22,14 +23,24 @@ NEAR, FAR = np.eye(24)[18:21].sum(0), np.eye(24)[21:].sum(0)  # of x: object - t
 
 
 class Pusher(ModelTask):
-    """Pusher-v5 with its own reward, observation and reset distribution; each condition is one sampled object."""
+    """Pusher-v5 with its own reward, observation and reset distribution; each condition is one
+    sampled object.
+    """
 
     name, env_id = "pusher", "Pusher-v5"
     dx, du, do = 24, 7, 23
     plane = (14, 15)
 
-    def __init__(self, conditions: int = 8, horizon: int = 100, layout_seed: int = 20_000, weight: float = 1.0):
-        """`weight` is that of the object's distance to the goal in the cost that fine-tuning learns from."""
+    def __init__(
+        self,
+        conditions: int = 8,
+        horizon: int = 100,
+        layout_seed: int = 20_000,
+        weight: float = 1.0,
+    ):
+        """`weight` is that of the object's distance to the goal in the cost that fine-tuning learns
+        from.
+        """
         super().__init__(gymnasium_xml("pusher_v5.xml"), 5, conditions, horizon)
         self.objects = sample_objects(conditions, np.random.default_rng(layout_seed))
         self.find_bodies()
@@ -63,7 +74,9 @@ class Pusher(ModelTask):
     def place_of(self, x: Array) -> tuple[Array, Array]:
         """Returns positions and velocities of x (B, 24), with the goal where it always is."""
         goal = np.zeros((len(x), 2))
-        return np.concatenate([x[:, :7], x[:, 14:16], goal], 1), np.concatenate([x[:, 7:14], x[:, 16:18], goal], 1)
+        return np.concatenate([x[:, :7], x[:, 14:16], goal], 1), np.concatenate(
+            [x[:, 7:14], x[:, 16:18], goal], 1
+        )
 
     def observe(self) -> Array:
         """Returns Gymnasium's observation, (B, 23)."""
@@ -79,11 +92,16 @@ class Pusher(ModelTask):
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the object's final distance to the goal (m) and Gymnasium's return, (N,) each."""
-        return {"distance": np.linalg.norm(x[:, -1, 21:], axis=-1), "return": -self.cost(x, u).sum(-1)}
+        return {
+            "distance": np.linalg.norm(x[:, -1, 21:], axis=-1),
+            "return": -self.cost(x, u).sum(-1),
+        }
 
 
 def sample_objects(count: int, rng: np.random.Generator) -> Array:
-    """Returns places of the object (count, 2) of Gymnasium's reset distribution: not within 0.17 m of the goal."""
+    """Returns places of the object (count, 2) of Gymnasium's reset distribution: not within 0.17 m
+    of the goal.
+    """
     places = np.empty((0, 2))
     while len(places) < count:
         draw = rng.uniform([-0.3, -0.2], [0.0, 0.2], size=(count, 2))

@@ -1,8 +1,9 @@
 """Gymnasium's Reacher-v5: a two-link arm in the plane brings its fingertip to a target.
 
-The physics is that of the XML in the installed gymnasium package. x = [2 joint angles (rad), 2 joint velocities
-(rad/s), fingertip - target (2, m)]; the policy sees Gymnasium's observation: cosines and sines of the angles, the
-target's position, the velocities, and fingertip - target (10 numbers).
+The physics is that of the XML in the installed gymnasium package. x = [2 joint angles (rad), 2
+joint velocities (rad/s), fingertip - target (2, m)]; the policy sees Gymnasium's observation:
+cosines and sines of the angles, the target's position, the velocities, and fingertip - target (10
+numbers).
 """
 
 from collections.abc import Mapping
@@ -40,7 +41,9 @@ def gymnasium_xml(name: str) -> str:
     """Returns the path of a model file of the installed gymnasium package, without importing it."""
     spec = find_spec("gymnasium")
     if spec is None or spec.origin is None:
-        raise InputError("gymnasium is not installed; expected it for its model files: pip install 'gymnasium[mujoco]'")
+        raise InputError(
+            "gymnasium is not installed; expected it for its model files: pip install 'gymnasium[mujoco]'"
+        )
     return str(Path(spec.origin).parent / "envs" / "mujoco" / "assets" / name)
 
 
@@ -65,10 +68,12 @@ class ExactCost:
 
 
 class Reacher:
-    """Reacher-v5 with its own reward, observation and reset distribution; each condition is one sampled target.
+    """Reacher-v5 with its own reward, observation and reset distribution; each condition is one
+    sampled target.
 
-    The cost is the negated reward, |fingertip - target| + |u|^2 after each step. Targets and start angles of the
-    `conditions` are drawn once, from `layout_seed`, by Gymnasium's own distribution; velocities at each reset.
+    The cost is the negated reward, |fingertip - target| + |u|^2 after each step. Targets and start
+    angles of the `conditions` are drawn once, from `layout_seed`, by Gymnasium's own distribution;
+    velocities at each reset.
     """
 
     name = "reacher"
@@ -79,8 +84,15 @@ class Reacher:
     joints = (range(2), range(2, 4))
     camera: ClassVar[dict[str, float]] = {"distance": 0.62}  # m above the plane, for pictures
 
-    def __init__(self, conditions: int = 40, layout_seed: int = 20_000, believed: Mapping[str, float] | None = None):
-        """`believed` are the factors by which the arm's parameters are wrong in what `simulator` believes."""
+    def __init__(
+        self,
+        conditions: int = 40,
+        layout_seed: int = 20_000,
+        believed: Mapping[str, float] | None = None,
+    ):
+        """`believed` are the factors by which the arm's parameters are wrong in what `simulator`
+        believes.
+        """
         if conditions < 1:
             raise InputError(f"conditions is {conditions}; expected at least 1")
         self.conditions = conditions
@@ -111,8 +123,12 @@ class Reacher:
         return self.start(self.angles[conditions], speeds, self.targets[conditions])
 
     def start(self, angles: Array, speeds: Array, targets: Array) -> Array:
-        """Starts simulations at joint angles (B, 2), velocities (B, 2) and targets (B, 2); returns x (B, 6)."""
-        self._sim.start(np.concatenate([angles, targets], 1), np.concatenate([speeds, np.zeros_like(speeds)], 1))
+        """Starts simulations at joint angles (B, 2), velocities (B, 2) and targets (B, 2); returns
+        x (B, 6).
+        """
+        self._sim.start(
+            np.concatenate([angles, targets], 1), np.concatenate([speeds, np.zeros_like(speeds)], 1)
+        )
         return state_of(self._sim)
 
     def step(self, u: Array) -> Array:
@@ -123,7 +139,9 @@ class Reacher:
     def observe(self) -> Array:
         """Returns Gymnasium's observation, (B, 10)."""
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
-        return np.concatenate([np.cos(q[:, :2]), np.sin(q[:, :2]), q[:, 2:], v[:, :2], _gap(self._sim)], 1)
+        return np.concatenate(
+            [np.cos(q[:, :2]), np.sin(q[:, :2]), q[:, 2:], v[:, :2], _gap(self._sim)], 1
+        )
 
     def view(self, x: Array) -> Array:
         """Returns Gymnasium's observation (..., 10) in states x (..., 6)."""
@@ -144,7 +162,9 @@ class Reacher:
 
 
 class ReacherFour(Reacher):
-    """Four fixed targets, a comparison task: cost sqrt(1e-5 + |fingertip - target|^2) + 0.1 |u|^2 per step."""
+    """Four fixed targets, a comparison task: cost sqrt(1e-5 + |fingertip - target|^2) + 0.1 |u|^2
+    per step.
+    """
 
     name = "reacher_four"
     env_id = None
@@ -156,14 +176,17 @@ class ReacherFour(Reacher):
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Starts simulation i at rest, in condition conditions[i]."""
-        return self.start(self.angles[conditions], np.zeros((len(conditions), 2)), self.targets[conditions])
+        return self.start(
+            self.angles[conditions], np.zeros((len(conditions), 2)), self.targets[conditions]
+        )
 
 
 class ReacherResetFree(Reacher):
-    """No start comes twice: every reset draws angles, velocities and target anew, as if the last episode's end decided.
+    """No start comes twice: every reset draws angles, velocities and target anew, as if the last
+    episode's end decided.
 
-    The cost is that of ReacherFour, where an action costs a tenth of what it does in Reacher-v5. `conditions` is how
-    many trials a round has.
+    The cost is that of ReacherFour, where an action costs a tenth of what it does in Reacher-v5.
+    `conditions` is how many trials a round has.
     """
 
     name = "reacher_reset_free"
@@ -174,13 +197,19 @@ class ReacherResetFree(Reacher):
         self.cost = tip_cost(0.1, 1e-5, first=1.0, last=0.0)
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
-        """Starts simulations at angles, velocities and targets that are drawn now; returns x (B, 6)."""
+        """Starts simulations at angles, velocities and targets that are drawn now; returns x (B,
+        6).
+        """
         self.angles, self.targets = sample_layout(len(conditions), rng)
-        return self.start(self.angles, rng.uniform(-0.005, 0.005, size=(len(conditions), 2)), self.targets)
+        return self.start(
+            self.angles, rng.uniform(-0.005, 0.005, size=(len(conditions), 2)), self.targets
+        )
 
 
 def sample_layout(count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Returns start angles and targets, (count, 2) each, by the reset distribution of Reacher-v5."""
+    """Returns start angles and targets, (count, 2) each, by the reset distribution of
+    Reacher-v5.
+    """
     angles = rng.uniform(-0.1, 0.1, size=(count, 2))
     targets = np.empty((0, 2))
     while len(targets) < count:
@@ -214,11 +243,17 @@ def view_of(x: Array) -> Array:
 def place_of(x: Array) -> tuple[Array, Array]:
     """Returns qpos and qvel of states x (M, 6)."""
     angles, speeds, gap = x[:, :2], x[:, 2:4], x[:, 4:]
-    return np.concatenate([angles, tip_of(angles) - gap], 1), np.concatenate([speeds, np.zeros_like(speeds)], 1)
+    return np.concatenate([angles, tip_of(angles) - gap], 1), np.concatenate(
+        [speeds, np.zeros_like(speeds)], 1
+    )
 
 
-def tip_cost(control_weight: float, smoothing: float, first: float = 1.0, last: float = 1.0) -> Cost:
-    """Returns |fingertip - target|, smoothed, + control_weight |u|^2; `first` and `last` weigh states 0 and T."""
+def tip_cost(
+    control_weight: float, smoothing: float, first: float = 1.0, last: float = 1.0
+) -> Cost:
+    """Returns |fingertip - target|, smoothed, + control_weight |u|^2; `first` and `last` weigh
+    states 0 and T.
+    """
     ramp = np.ones(Reacher.horizon + 1)
     ramp[0], ramp[-1] = first, last
     gap = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0])

@@ -1,10 +1,12 @@
-"""Gymnasium's HalfCheetah-v5, Hopper-v5, Swimmer-v5, Walker2d-v5 and Ant-v5: run forward, spend little, do not fall.
+"""Gymnasium's HalfCheetah-v5, Hopper-v5, Swimmer-v5, Walker2d-v5 and Ant-v5: run forward, spend
+little, do not fall.
 
-The physics is that of the XML in the installed gymnasium package, and so are the resets, the observations and the
-episode's end. x = [positions without the place in the world, velocities, forward speed over the last step (m/s)]: the
-last is what the reward counts. The cost is the negated reward of the steps in which the body is healthy,
-control_weight |u|^2 - speed - bonus; the bonus that the step of a fall loses is the only part of the reward that is not
-smooth, and `metrics` counts it.
+The physics is that of the XML in the installed gymnasium package, and so are the resets, the
+observations and the episode's end. x = [positions without the place in the world, velocities,
+forward speed over the last step (m/s)]: the last is what the reward counts. The cost is the negated
+reward of the steps in which the body is healthy, control_weight |u|^2 - speed - bonus; the bonus
+that the step of a fall loses is the only part of the reward that is not smooth, and `metrics`
+counts it.
 
 Contact forces, which Ant-v5 by default shows and charges for, are left out here: it is
 gymnasium.make("Ant-v5", include_cfrc_ext_in_observation=False, contact_cost_weight=0).
@@ -35,7 +37,9 @@ class Walker(ModelTask):
     def __init__(self, conditions: int = 1, horizon: int = 1000):
         super().__init__(gymnasium_xml(self.xml), self.frame_skip, conditions, horizon)
         first = np.r_[0.0, np.ones(horizon)]  # no action has made the speed of step 0
-        motion = Quadratic(np.zeros((self.dx, self.dx)), -np.eye(self.dx)[-1], const=-self.bonus, ramp=first)
+        motion = Quadratic(
+            np.zeros((self.dx, self.dx)), -np.eye(self.dx)[-1], const=-self.bonus, ramp=first
+        )
         self.cost = motion + Action(2 * self.control_weight)  # it halves the square
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -71,14 +75,18 @@ class Walker(ModelTask):
         return np.concatenate([q[:, self.hidden :], v, self._speed[:, None]], 1)
 
     def place_of(self, x: Array) -> tuple[Array, Array]:
-        """Returns positions, of which those that nothing depends on are 0, and velocities, of x (B, dx)."""
+        """Returns positions, of which those that nothing depends on are 0, and velocities, of x (B,
+        dx).
+        """
         rest = self.model.nq - self.hidden
         return np.concatenate([np.zeros((len(x), self.hidden)), x[:, :rest]], 1), x[:, rest:-1]
 
     def observe(self) -> Array:
         """Returns Gymnasium's observation, (B, do)."""
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
-        return np.concatenate([q[:, self.hidden :], np.clip(v, -self.speed_limit, self.speed_limit)], 1)
+        return np.concatenate(
+            [q[:, self.hidden :], np.clip(v, -self.speed_limit, self.speed_limit)], 1
+        )
 
     def view(self, x: Array) -> Array:
         """Returns Gymnasium's observation (..., do) in states x (..., dx)."""
@@ -101,9 +109,13 @@ class Walker(ModelTask):
         return after[..., -1] + alive - self.control_weight * (u**2).sum(-1)
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns Gymnasium's return up to the fall, and the mean forward speed (m/s), (N,) each."""
+        """Returns Gymnasium's return up to the fall, and the mean forward speed (m/s), (N,)
+        each.
+        """
         fallen = np.cumsum(~self.healthy(x[:, 1:]), axis=1) > 0
-        counted = np.concatenate([np.ones((len(x), 1), bool), ~fallen[:, :-1]], 1)  # the step of the fall counts
+        counted = np.concatenate(
+            [np.ones((len(x), 1), bool), ~fallen[:, :-1]], 1
+        )  # the step of the fall counts
         speed = (counted * x[:, 1:, -1]).sum(1) / counted.sum(1)
         return {"return": (counted * self.rewards(x, u)).sum(1), "speed": speed}
 
@@ -149,7 +161,9 @@ class Walker2d(Walker):
 
 
 class Ant(Walker):
-    """Four legs, free in space; it ends when the trunk leaves 0.2 to 1 m. Without contact forces, see above."""
+    """Four legs, free in space; it ends when the trunk leaves 0.2 to 1 m. Without contact forces,
+    see above.
+    """
 
     name, env_id, xml, frame_skip = "ant", None, "ant.xml", 5
     dx, du, do, hidden = 28, 8, 27, 2

@@ -1,7 +1,9 @@
-"""Tasks that do not show the policy their whole state: the local controllers see it all, the policy a part.
+"""Tasks that do not show the policy their whole state: the local controllers see it all, the policy
+a part.
 
-`point_mass_hidden` and `reacher_four_hidden` hide velocities: without memory, braking in time is guesswork.
-`reacher_images` shows a picture of the arm and its target from above in place of their places.
+`point_mass_hidden` and `reacher_four_hidden` hide velocities: without memory, braking in time is
+guesswork. `reacher_images` shows a picture of the arm and its target from above in place of their
+places.
 """
 
 import os
@@ -20,7 +22,9 @@ ADVICE = "apt-get install --no-install-recommends libegl1 libgl1"
 
 
 class PointMassHidden(PointMass):
-    """Four starts, and half as many steps, twice as long; the policy sees position - target (2, m)."""
+    """Four starts, and half as many steps, twice as long; the policy sees position - target (2,
+    m).
+    """
 
     name, do = "point_mass_hidden", 2
     horizon, dt = 50, 0.1
@@ -34,7 +38,9 @@ class PointMassHidden(PointMass):
 
 
 class ReacherFourHidden(ReacherFour):
-    """The policy sees cosines and sines of the angles, the target, and fingertip - target (8 numbers)."""
+    """The policy sees cosines and sines of the angles, the target, and fingertip - target (8
+    numbers).
+    """
 
     name, do = "reacher_four_hidden", 8
 
@@ -48,10 +54,11 @@ class ReacherFourHidden(ReacherFour):
 
 
 class ReacherImages(Reacher):
-    """Reacher-v5's arm, targets and cost; the policy sees a picture from above, then cosines, sines and velocities.
+    """Reacher-v5's arm, targets and cost; the policy sees a picture from above, then cosines, sines
+    and velocities.
 
-    The picture, size x size pixels of red, green and blue in [0, 1], is rendered by MuJoCo. Raises InputError where
-    there is no OpenGL to render with.
+    The picture, size x size pixels of red, green and blue in [0, 1], is rendered by MuJoCo. Raises
+    InputError where there is no OpenGL to render with.
     """
 
     name, env_id = "reacher_images", None
@@ -74,27 +81,39 @@ class ReacherImages(Reacher):
 
         renderer, camera = self._eye
         data, out = mujoco.MjData(self.model), np.empty((len(self._sim.field("qpos")), *self.image))
-        for i, (q, v) in enumerate(zip(self._sim.field("qpos"), self._sim.field("qvel"), strict=True)):
+        for i, (q, v) in enumerate(
+            zip(self._sim.field("qpos"), self._sim.field("qvel"), strict=True)
+        ):
             data.qpos[:], data.qvel[:] = q, v
             mujoco.mj_kinematics(self.model, data)
             mujoco.mj_camlight(self.model, data)
             renderer.update_scene(data, camera)
-            out[i] = renderer.render().reshape(*out.shape[1:2], 2, *out.shape[2:3], 2, 3).mean((1, 3))  # smooth edges
+            out[i] = (
+                renderer.render().reshape(*out.shape[1:2], 2, *out.shape[2:3], 2, 3).mean((1, 3))
+            )  # smooth edges
         return out / 255
 
     @cached_property
     def _eye(self) -> tuple[Any, Any]:
         import mujoco
 
-        self.model.vis.quality.shadowsize = self.model.vis.quality.offsamples = 0  # ten times faster in software
+        # ten times faster in software
+        self.model.vis.quality.shadowsize = self.model.vis.quality.offsamples = 0
         camera = mujoco.MjvCamera()
-        camera.lookat[:], camera.distance, camera.elevation, camera.azimuth = (0, 0, 0.01), 0.56, -90, 90
+        camera.lookat[:] = (0, 0, 0.01)
+        camera.distance = 0.56
+        camera.elevation = -90
+        camera.azimuth = 90
         try:
-            if not {"DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL"} & set(os.environ):  # MuJoCo would look for a window
+            if not {"DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL"} & set(
+                os.environ
+            ):  # MuJoCo would look for a window
                 from mujoco.egl import GLContext
                 from mujoco.rendering.classic import gl_context
 
                 gl_context.GLContext = GLContext
             return mujoco.Renderer(self.model, 2 * self.image[0], 2 * self.image[1]), camera
         except Exception as error:  # every OpenGL binding has exceptions of its own
-            raise InputError(f"got no OpenGL for pictures ({type(error).__name__}); expected some: {ADVICE}") from None
+            raise InputError(
+                f"got no OpenGL for pictures ({type(error).__name__}); expected some: {ADVICE}"
+            ) from None

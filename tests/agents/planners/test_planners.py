@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from scipy.stats import truncnorm
 
-from agents.planners import CEM, CMAES, ICEM, ILQR, MPPI, PLANNERS, Gradient, Objective, RandomShooting, RewardWeighted
+from agents.planners import (
+    CEM,
+    CMAES,
+    ICEM,
+    ILQR,
+    MPPI,
+    PLANNERS,
+    Gradient,
+    Objective,
+    RandomShooting,
+    RewardWeighted,
+)
 from agents.planners.cem import truncated_normal
 from agents.planners.icem import coloured
 from agents.planners.models import Local
@@ -36,7 +47,9 @@ class Bowl:
 
 
 class Line(Bowl):
-    """The same as an objective of a linear world, so that every planner may be asked: x' = x + B u, cost of x_H."""
+    """The same as an objective of a linear world, so that every planner may be asked: x' = x + B u,
+    cost of x_H.
+    """
 
     def __init__(self):
         super().__init__(1.0)
@@ -139,7 +152,9 @@ def test_a_nan_is_the_worst_and_never_the_best(planner):
 
     class Broken(Line):
         def __call__(self, U):
-            return np.where(U[:, 0, 0] < 0.0, np.nan, -1000 + line(U))  # costs below 0, so that 0 would be bad
+            return np.where(
+                U[:, 0, 0] < 0.0, np.nan, -1000 + line(U)
+            )  # costs below 0, so that 0 would be bad
 
         def gradient(self, U):
             cost, slope = line.gradient(U)
@@ -196,10 +211,14 @@ def test_limits_that_are_no_box_are_refused(planner, limits):
 def test_costs_do_not_depend_on_how_many_are_priced_together(monkeypatch):
     F, rng = np.array([[1, 0.3, 0.05], [0, 1, 0.3]]), np.random.default_rng(0)
     dynamics = LinearGaussianDynamics(np.tile(F, (8, 1, 1)), np.zeros((8, 2)), np.zeros((8, 2, 2)))
-    price = Objective(Local(dynamics), Quadratic(np.diag([2.0, 0.3, 0.2])), np.array([1.0, 0.5]), 0, 8, 8, rng)
+    price = Objective(
+        Local(dynamics), Quadratic(np.diag([2.0, 0.3, 0.2])), np.array([1.0, 0.5]), 0, 8, 8, rng
+    )
     U = rng.normal(size=(7, 8, 1))
     whole = price(U)
-    monkeypatch.setattr("agents.planners.objective.AT_ONCE", 3 * 9 * 2)  # three at once, and one at the end
+    monkeypatch.setattr(
+        "agents.planners.objective.AT_ONCE", 3 * 9 * 2
+    )  # three at once, and one at the end
     np.testing.assert_allclose(price(U), whole, rtol=1e-12)
 
 
@@ -264,7 +283,13 @@ def test_above_fifty_dimensions_the_covariance_is_diagonal_and_restarts_double_t
 
 @pytest.mark.parametrize(
     "search",
-    [CEM(400, 40, 40), CMAES(6000), Gradient(1, 300), ILQR(1, 5), MPPI(1000, 0.002, 0.05, iterations=60)],
+    [
+        CEM(400, 40, 40),
+        CMAES(6000),
+        Gradient(1, 300),
+        ILQR(1, 5),
+        MPPI(1000, 0.002, 0.05, iterations=60),
+    ],
     ids=["cem", "cmaes", "gradient", "ilqr", "mppi"],
 )
 def test_on_a_linear_system_the_cost_is_that_of_lqr(search):
@@ -289,7 +314,9 @@ def test_on_a_linear_system_the_cost_is_that_of_lqr(search):
 
 def test_cem_refits_to_the_elites_and_smooths():
     rng = np.random.default_rng(0)
-    mean, var, elites = rng.normal(size=(4, 2)), rng.uniform(size=(4, 2)), rng.normal(size=(10, 4, 2))
+    mean = rng.normal(size=(4, 2))
+    var = rng.uniform(size=(4, 2))
+    elites = rng.normal(size=(10, 4, 2))
     new, spread = CEM(smoothing=0.25).refit(mean, var, elites)
     np.testing.assert_allclose(new, 0.25 * mean + 0.75 * sum(elites) / 10)
     second = sum((e - sum(elites) / 10) ** 2 for e in elites) / 10
@@ -336,7 +363,11 @@ def test_icem_keeps_elites_across_steps_and_prices_the_mean_last():
 
     search, rng = ICEM(40, 10, 3, shrink=1.25, share=0.3), np.random.default_rng(0)
     plan = search(objective, EMPTY, LOW, HIGH, rng)
-    assert sizes == [40, 32 + 3, 26 + 3 + 1]  # 40 / 1.25^i, elites kept, and the mean in the last iteration
+    assert sizes == [
+        40,
+        32 + 3,
+        26 + 3 + 1,
+    ]  # 40 / 1.25^i, elites kept, and the mean in the last iteration
     assert len(plan.kept) == 4  # the mean and three elites
     search(objective, shift(plan.kept), LOW, HIGH, rng)
     assert sizes[3] == 43
@@ -387,9 +418,13 @@ def test_pddm_filters_its_noise_and_weighs_by_reward():
     noise = np.random.default_rng(0).normal(size=(2, 3, 1))
     n = filtered(noise, 0.7)
     np.testing.assert_allclose(n[:, 0], 0.7 * noise[:, 0])
-    np.testing.assert_allclose(n[:, 2], 0.7 * noise[:, 2] + 0.3 * (0.7 * noise[:, 1] + 0.3 * 0.7 * noise[:, 0]))
+    np.testing.assert_allclose(
+        n[:, 2], 0.7 * noise[:, 2] + 0.3 * (0.7 * noise[:, 1] + 0.3 * 0.7 * noise[:, 0])
+    )
     reward = np.array([1.0, 2.0, -1.0])
-    np.testing.assert_allclose(weights(-reward, 1 / 10.0), np.exp(10 * reward) / np.exp(10 * reward).sum())
+    np.testing.assert_allclose(
+        weights(-reward, 1 / 10.0), np.exp(10 * reward) / np.exp(10 * reward).sum()
+    )
 
 
 def test_the_adjoint_gradient_is_the_slope_of_the_cost():
