@@ -1,8 +1,27 @@
-"""The rules that a Config's fields keep: a refusal says got and expected."""
+"""Settings: a field's type says which values it takes; a refusal says got and expected.
+
+    @dataclass(frozen=True)
+    class Config(Settings):
+        horizon: Count = 25  # steps planned ahead
+        smoothing: Share = 0.1  # of the old mean that is kept
+        library: Literal["trpo", "ppo"] = "trpo"  # fine-tuning by
+        hidden: Counts = (64, 64)  # units of the hidden layers
+
+Numbers are brought to Python's own kinds when they come in: a NumPy integer, a list where a tuple is
+meant. A truth value is no number, and a number is no truth value.
+"""
 
 import math
-from collections.abc import Callable
-from typing import Any
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from functools import cache
+from numbers import Integral, Real
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from lqr import InputError
 
 Rule = Callable[[Any], str | None]  # None, or what was expected
 
@@ -12,9 +31,19 @@ def positive(value: Any) -> str | None:
     return None if math.isfinite(value) and value > 0 else "a finite number above 0"
 
 
-def positive_or_none(value: Any) -> str | None:
-    """A finite number above 0, or None."""
-    return None if value is None or positive(value) is None else "a finite number above 0, or None"
+def not_negative(value: Any) -> str | None:
+    """A finite number, 0 or above."""
+    return None if math.isfinite(value) and value >= 0 else "a finite number, 0 or above"
+
+
+def finite(value: Any) -> str | None:
+    """A finite number."""
+    return None if math.isfinite(value) else "a finite number"
+
+
+def share(value: Any) -> str | None:
+    """A number from 0 to below 1."""
+    return None if 0 <= value < 1 else "a number from 0 to below 1"
 
 
 def count(value: Any) -> str | None:
@@ -32,19 +61,90 @@ def counts(value: Any) -> str | None:
     return None if all(count(v) is None for v in value) else "whole numbers, each 1 or more"
 
 
+def word_of(table: Iterable[str]) -> Rule:
+    """Returns the rule of a field that takes a word of a table, as the table is when it is asked."""
+    return lambda value: None if value in table else f"one of {', '.join(table)}"
+
+
+Positive = Annotated[float, positive]
+NotNegative = Annotated[float, not_negative]
+Finite = Annotated[float, finite]
+Share = Annotated[float, share]
+Count = Annotated[int, count]
+Whole = Annotated[int, whole]
+Counts = Annotated[tuple[int, ...], counts]
+
+
+class Settings:
+    """A frozen dataclass whose fields are checked against their types when it is made."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError for the first field whose value does not fit its type."""
+        own: Any = type(self)
+        hints = _hints_of(own)
+        for field in fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
+            value, expected = fitted(getattr(self, field.name), hints[field.name])
+            if expected:
+                got = getattr(self, field.name)
+                raise InputError(f"{field.name} is {got!r}; expected {expected}")
+            object.__setattr__(self, field.name, value)
+
+
+@cache  # a class is hashable
+def _hints_of(cls: Any) -> dict[str, Any]:
+    """Returns the types of a class's fields, rules included."""
+    return get_type_hints(cls, include_extras=True)
+
+
+def fitted(value: Any, hint: Any) -> tuple[Any, str | None]:
+    """Returns the value in the kind that its type asks for, and None, or what was expected."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        value, expected = fitted(value, arguments[0])
+        for rule in arguments[1:] if expected is None else ():
+            expected = expected or (rule(value) if callable(rule) else None)
+        return value, expected
+    if origin in (Union, types.UnionType):
+        tried = [fitted(value, argument) for argument in arguments]
+        found = next(((v, None) for v, expected in tried if expected is None), None)
+        return found or (value, " or ".join(filter(None, (expected for _, expected in tried))))
+    if origin is Literal:
+        words = ", ".join(map(str, arguments))
+        sound = any(type(value) is type(word) and value == word for word in arguments)
+        return value, None if sound else f"one of {words}"
+    if origin is tuple and arguments[1:] == (...,):
+        if not isinstance(value, (tuple, list, np.ndarray)) or np.ndim(value) != 1:
+            return value, "several values, such as (64, 64)"
+        parts = [fitted(item, arguments[0]) for item in value]
+        return tuple(v for v, _ in parts), next((e for _, e in parts if e), None)
+    return _plain(value, hint)
+
+
+def _plain(value: Any, kind: Any) -> tuple[Any, str | None]:
+    if kind is None or kind is type(None):
+        return value, None if value is None else "None"
+    truth = isinstance(value, (bool, np.bool_))
+    if kind is bool:
+        return (bool(value), None) if truth else (value, "True or False")
+    if kind is int:
+        sound = isinstance(value, Integral) and not truth
+        return (int(value), None) if sound else (value, "a whole number")
+    if kind is float:
+        sound = isinstance(value, Real) and not truth
+        return (float(value), None) if sound else (value, "a number")
+    if isinstance(kind, type) and not isinstance(value, kind):
+        return value, f"{kind.__name__}"
+    return value, None
+
+
+def positive_or_none(value: Any) -> str | None:
+    """A finite number above 0, or None."""
+    return None if value is None or positive(value) is None else "a finite number above 0, or None"
+
+
 def zero(value: Any) -> str | None:
     """Of a setting that a method has no use for: 0."""
     return None if value == 0 else "0: this method has no use for it"
-
-
-def not_negative(value: Any) -> str | None:
-    """A finite number, 0 or above."""
-    return None if math.isfinite(value) and value >= 0 else "a finite number, 0 or above"
-
-
-def share(value: Any) -> str | None:
-    """A number from 0 to below 1."""
-    return None if 0 <= value < 1 else "a number from 0 to below 1"
 
 
 def one_of(*words: str) -> Rule:
