@@ -261,7 +261,7 @@ def _controllers(
     steps = noise * (spread @ smoothed(draws, smoothing)[..., None])[..., 0]
 
     def act(x: Array, o: Array, t: int) -> Array:
-        seen = x if chart is None else chart.see(x, t, rows)
+        seen = x if chart is None else chart.tangent_at(x, t, rows)
         return (K[:, t] @ seen[..., None])[..., 0] + k[:, t] + steps[:, t]
 
     return act

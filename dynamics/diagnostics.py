@@ -14,7 +14,7 @@ from scipy.special import gammaln
 from lqr import InputError, LinearGaussianDynamics
 
 from .local import Fit, checked_weight
-from .priors.normal_inverse_wishart import Array
+from .normal_inverse_wishart import Array
 from .regression import StudentT, predictive
 
 

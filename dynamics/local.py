@@ -11,7 +11,7 @@ import numpy as np
 
 from lqr import InputError, LinearGaussianDynamics, NumericalError
 
-from .priors.normal_inverse_wishart import Array, NormalInverseWishart, Prior, posterior, smallest
+from .normal_inverse_wishart import Array, NormalInverseWishart, Prior, posterior, smallest
 from .regression import MatrixNormalInverseWishart, expected, log_multigamma, regression
 
 STRENGTHS = (

@@ -17,9 +17,9 @@ import numpy as np
 from lqr import InputError
 
 from .base import Array, Model
-from .networks.base import Perceptrons
+from .networks.base import MLPEnsemble
 from .networks.ensemble import Ensemble
-from .networks.fused_forward import advance, advance_mean, folded
+from .networks.fused_forward import advance, advance_mean, fuse
 
 PROPAGATIONS = ("mean", "sample", "ts1", "tsinf", "moment")
 MEMBERS = ("ts1", "tsinf", "moment")
@@ -43,7 +43,7 @@ def propagate(
         raise InputError(
             f"propagation is {propagation!r}; expected one of {', '.join(PROPAGATIONS)}"
         )
-    if isinstance(model, Perceptrons):  # the kernels do not look
+    if isinstance(model, MLPEnsemble):  # the kernels do not look
         model.known(np.broadcast_to(x0, (*U.shape[:2], *np.shape(x0))), U)
     if propagation in MEMBERS:
         if not isinstance(model, Ensemble):
@@ -53,7 +53,7 @@ def propagate(
         return _through_members(model, x0, U, rng, propagation, particles)
     if propagation == "mean" and particles != 1:
         raise InputError(f"got {particles} particles; expected 1: the mean is one trajectory")
-    if propagation == "mean" and isinstance(model, Perceptrons):
+    if propagation == "mean" and isinstance(model, MLPEnsemble):
         return _mean(model, x0, U)
     N, H = U.shape[:2]
     X = np.empty((N, particles, H + 1, len(x0)))
@@ -67,10 +67,10 @@ def propagate(
     return X
 
 
-def _mean(model: Perceptrons, x0: Array, U: Array) -> Array:
+def _mean(model: MLPEnsemble, x0: Array, U: Array) -> Array:
     """The mean of the members' means, of networks."""
     N, H = U.shape[:2]
-    X, net = np.empty((N, 1, H + 1, len(x0))), folded(model)
+    X, net = np.empty((N, 1, H + 1, len(x0))), fuse(model)
     X[:, :, 0] = x0
     advance_mean(X, np.ascontiguousarray(U), *net[:5])
     return X
@@ -84,7 +84,7 @@ def _through_members(
         raise InputError(
             f"got {P} particles for {E} members; expected a multiple, so that each serves as many"
         )
-    U, X, net = np.ascontiguousarray(U), np.empty((N, P, H + 1, dx)), folded(model)
+    U, X, net = np.ascontiguousarray(U), np.empty((N, P, H + 1, dx)), fuse(model)
     X[:, :, 0] = x0
     noise = rng.standard_normal((H, P, dx), dtype=np.float32)
     member = np.tile(np.arange(P) // (P // E), (H, 1))

@@ -14,7 +14,7 @@ from scipy.special import gammaln
 
 from lqr import InputError, LinearGaussianDynamics
 
-from .priors.normal_inverse_wishart import Array, NormalInverseWishart
+from .normal_inverse_wishart import Array, NormalInverseWishart
 
 
 class MatrixNormalInverseWishart(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 from lqr import LinearGaussianController, QuadraticCost
 
 from .manifold import Array, Manifold
-from .priors.normal_inverse_wishart import NormalInverseWishart, Prior
+from .normal_inverse_wishart import NormalInverseWishart, Prior
 
 RIDGE = 1e-6  # least variance of a prior, relative to that of each coordinate
 
@@ -24,23 +24,23 @@ class Chart:
     def __init__(self, manifold: Manifold, origin: Array):
         self.manifold, self.origin = manifold, origin
 
-    def flat(self, x: Array) -> Array:
+    def to_tangent(self, x: Array) -> Array:
         """Returns the tangent coordinates (C, N, T+1, dim) of states x (C, N, T+1, size), or of
         fewer steps.
         """
         return self.manifold.difference(x, self.origin[:, None, : x.shape[2]])
 
-    def curved(self, d: Array) -> Array:
+    def from_tangent(self, d: Array) -> Array:
         """Returns the states (C, N, T+1, size) at the tangent coordinates d (C, N, T+1, dim)."""
         return self.manifold.retract(self.origin[:, None], d)
 
-    def see(self, x: Array, t: int, rows: Any = slice(None)) -> Array:
+    def tangent_at(self, x: Array, t: int, rows: Any = slice(None)) -> Array:
         """Returns the tangent coordinates (..., dim) at step t of states x (..., size), of the
         conditions `rows`.
         """
         return self.manifold.difference(x, self.origin[rows, t])
 
-    def moved(self, d: Array) -> "Chart":
+    def retracted(self, d: Array) -> "Chart":
         """Returns the chart about the states at the tangent coordinates d (C, T+1, dim)."""
         return Chart(self.manifold, self.manifold.retract(self.origin, d))
 
@@ -66,7 +66,7 @@ class Chart:
         where x is on the reference; elsewhere the chart's own curvature, which grows with the
         distance from there, is left out.
         """
-        d, size, dim = self.flat(x), self.manifold.size, self.manifold.dim
+        d, size, dim = self.to_tangent(x), self.manifold.size, self.manifold.dim
         xu = _stack(x, u)
         slope = (cost.C @ xu[..., None])[..., 0] + cost.c
         value = cost.const + 0.5 * ((slope + cost.c) * xu).sum(-1)
@@ -94,7 +94,7 @@ class Chart:
         about = self.manifold.difference(x, self.manifold.zero)
         return about, u, about + self.manifold.difference(xnext, x)
 
-    def seen(self, mean: Array, cov: Array) -> tuple[Array, Array]:
+    def state_distribution(self, mean: Array, cov: Array) -> tuple[Array, Array]:
         """Returns mean (C, T+1, n) and covariance of [d; u] as those of [x; u], to first order."""
         size, dim = self.manifold.size, self.manifold.dim
         x = self.manifold.retract(self.origin, mean[..., :dim])

@@ -235,7 +235,7 @@ def make_model(word: str, config: Any) -> Any:
         "steps": config.fit_steps,
         "unroll": config.unroll,
     }
-    how["screen"] = config.screen
+    how["reject_outliers"] = config.screen
     return Ensemble(config.members, **how) if word == "ensemble" else Network(**how)
 
 
@@ -378,7 +378,7 @@ def _learned(state: dict[str, Any], task: Task) -> Learned:
         raise CheckpointError(
             f"mpc: got {particles} particles by {way!r:.80} in this model; expected a way it has"
         )
-    if made.units is not None and (size := len(made.units.centre)) != task.dx + task.du:
+    if made.normaliser is not None and (size := len(made.normaliser.centre)) != task.dx + task.du:
         raise CheckpointError(
             f"mpc: got a model of {size} numbers, expected {task.dx + task.du} for {task.name}"
         )

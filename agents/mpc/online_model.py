@@ -36,7 +36,7 @@ class Learner:
     @property
     def ready(self) -> bool:
         """Whether the model has been fitted."""
-        return self.model.units is not None
+        return self.model.normaliser is not None
 
     def watch(self, trials: Trajectories) -> None:
         """Sees the first t steps of episodes that go on."""

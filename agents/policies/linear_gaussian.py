@@ -28,12 +28,12 @@ class ControllerPolicy:
 
     def act(self, x: Array, t: int, condition: int = 0) -> Array:
         """Returns the mean action (du,) of a condition's controller in state x (dx,) at step t."""
-        seen = np.asarray(x) if self.chart is None else self.chart.see(x, t, condition)
+        seen = np.asarray(x) if self.chart is None else self.chart.tangent_at(x, t, condition)
         return self.controller.K[condition, t] @ seen + self.controller.k[condition, t]
 
     def sample(self, o: Array, t: int, rng: np.random.Generator | None) -> Array:
         """Returns actions (C, du) for the states `o` (C, dx), row c by condition c's controller."""
-        seen = o if self.chart is None else self.chart.see(o, t)
+        seen = o if self.chart is None else self.chart.tangent_at(o, t)
         mean = (self.controller.K[:, t] @ seen[..., None])[..., 0] + self.controller.k[:, t]
         if rng is None:
             return mean

@@ -27,7 +27,8 @@ from threadpoolctl import threadpool_limits
 
 from lqr import InputError
 
-from ..base import Array, ChangeModel, Units
+from ..base import Array, ChangeModel
+from ..normaliser import Normaliser
 
 one_thread = threadpool_limits.wrap(
     limits=1, user_api="blas"
@@ -73,9 +74,9 @@ class GaussianProcess(ChangeModel):
 
     @one_thread
     def _fit(
-        self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator
+        self, z: Array, y: Array, inlier: Array, before: Normaliser | None, rng: np.random.Generator
     ) -> None:
-        z, y = z[usual], y[usual]
+        z, y = z[inlier], y[inlier]
         if len(self.theta) != y.shape[1] or self.theta.shape[1] != z.shape[1] + 3:
             self.theta = np.tile(_first(z.shape[1]), (y.shape[1], 1))
         if len(z) > 2:  # fewer say nothing of length scales

@@ -1,4 +1,4 @@
-"""Perceptrons side by side, each with a linear path beside it, as models of the change of state.
+"""Multilayer perceptrons, each with a linear path beside it, as models of the change of state.
 
 All members are one batch of matrix products. The linear path starts at the least-squares solution
 and the rest near 0, so that a handful of transitions gives a linear model, and what is bent is
@@ -15,19 +15,20 @@ import numpy as np
 
 from lqr import CheckpointError, InputError, NumericalError
 
-from ..base import Array, ChangeModel, Units
+from ..base import Array, ChangeModel
+from ..normaliser import FORM, Normaliser
 from ..threads import one_thread
-from .fused_forward import advance_mean, folded
-from .multistep_loss import run_lengths, unrolled
+from .fused_forward import advance_mean, fuse
+from .multistep_loss import multi_step_loss, run_lengths
 
 Params = dict[
     str, Any
 ]  # torch tensors of float32: A (E, n, dx), and of layer i W{i} (E, in, out), b{i} (E, 1, out)
 
 
-class Perceptrons(ChangeModel, ABC):
+class MLPEnsemble(ChangeModel, ABC):
     """What networks share: data held out or drawn once, training, tangents. They add `_loss`,
-    `_judge`, `_predict`.
+    `_evaluate`, `_predict`.
     """
 
     # outputs per coordinate of the state: the mean, and maybe the logarithm of the variance
@@ -40,41 +41,42 @@ class Perceptrons(ChangeModel, ABC):
         members: int,
         hidden: tuple[int, ...],
         steps: int,
-        rate: float,
+        learning_rate: float,
         batch: int,
         unroll: int,
-        screen: bool,
+        reject_outliers: bool,
     ):
         """`unroll` is how many steps ahead the loss looks, see `dynamics.networks.multistep_loss`;
-        `screen` leaves gross outliers out.
+        `reject_outliers` leaves gross outliers out.
 
         An object that is pushed now and then moves by outliers alone: a model that is to know it
         must see them.
         """
-        if screen not in (0, 1):
-            raise InputError(f"screen is {screen!r}; expected True or False")
-        if not hidden or min(members, steps, batch, unroll, *hidden) < 1 or not rate > 0:
-            given = f"members {members}, hidden {hidden}, steps {steps}, rate {rate}, batch {batch}, unroll {unroll}"
+        if reject_outliers not in (0, 1):
+            raise InputError(f"reject_outliers is {reject_outliers!r}; expected True or False")
+        if not hidden or min(members, steps, batch, unroll, *hidden) < 1 or not learning_rate > 0:
+            given = f"members {members}, hidden {hidden}, steps {steps}, batch {batch}, "
+            given += f"learning_rate {learning_rate}, unroll {unroll}"
             raise InputError(
                 f"got {given}; expected a hidden layer or more, and all numbers above 0"
             )
         super().__init__(
             hidden=tuple(hidden),
             steps=steps,
-            rate=rate,
+            learning_rate=learning_rate,
             batch=batch,
             unroll=unroll,
-            screen=int(screen),
+            reject_outliers=int(reject_outliers),
         )
-        self.unroll, self.screen = unroll, bool(screen)
+        self.unroll, self.reject_outliers = unroll, bool(reject_outliers)
         self.members_ = members
         self.hidden = tuple(hidden)
         self.steps = steps
-        self.rate = rate
+        self.learning_rate = learning_rate
         self.batch = batch
         self.params: Params = {}
-        self.fold: Any = None  # what `dynamics.networks.fused_forward` makes of them
-        self.born: Units | None = None  # the units of the data at the last fresh start
+        self.fused: Any = None  # what `dynamics.networks.fused_forward` makes of them
+        self.fitted_with: Normaliser | None = None  # the data's at the last fresh start
         self.held = np.zeros(0, bool)  # (M,), which transitions are held out
         self.rows = np.zeros((members, 0), np.int64)  # (E, K), each member's training set
 
@@ -90,20 +92,20 @@ class Perceptrons(ChangeModel, ABC):
         del self._ends
 
     def _fit(
-        self, z: Array, y: Array, usual: Array, before: Units | None, rng: np.random.Generator
+        self, z: Array, y: Array, inlier: Array, before: Normaliser | None, rng: np.random.Generator
     ) -> None:
         import torch
 
         with one_thread():
             self._draw(len(z), rng)
-            kept = np.flatnonzero(usual & ~self.held)
+            kept = np.flatnonzero(inlier & ~self.held)
             rows = kept[
                 np.searchsorted(kept, self.rows) % len(kept)
             ]  # the next one stands in for an outlier
-            held = np.flatnonzero(self.held & usual)[-2000:]
+            held = np.flatnonzero(self.held & inlier)[-2000:]
             fresh = before is None or self._outgrown()
             if fresh:
-                self.born = self.units
+                self.fitted_with = self.normaliser
                 self.params = self._start(z[rows], y[rows], rng)
             else:
                 assert before is not None
@@ -111,18 +113,18 @@ class Perceptrons(ChangeModel, ABC):
             if len(held) > 1:
                 Z, Y = (torch.as_tensor(a, dtype=torch.float32) for a in (z, y))
                 many = (
-                    run_lengths(*self._ends, 2 * usual + self.held)
+                    run_lengths(*self._ends, 2 * inlier + self.held)
                     if self.unroll > 1
                     else np.ones(len(z), int)
                 )
                 self._train(Z, Y, rows, held, many, (2 if fresh else 1) * self.steps, rng)
-            self._judge(z, y, held)
+            self._evaluate(z, y, held)
 
     def mean(self, x: Array, u: Array) -> Array:
         """Returns the predicted mean of x' (..., dx) alone, which costs a fraction of `predict`."""
         self.known(x, u)
         X = np.repeat(np.reshape(x, (-1, 1, 1, np.shape(x)[-1])).astype(float), 2, axis=2)
-        net = folded(self)
+        net = fuse(self)
         advance_mean(X, np.reshape(u, (len(X), 1, np.shape(u)[-1])).astype(float), *net[:5])
         return X[:, 0, 1].reshape(np.shape(x))
 
@@ -146,7 +148,7 @@ class Perceptrons(ChangeModel, ABC):
         """Returns what the losses are to be on transitions that were held out, likewise."""
         return self._loss(params, z, y, last)
 
-    def _judge(self, z: Array, y: Array, held: Array) -> None:
+    def _evaluate(self, z: Array, y: Array, held: Array) -> None:
         """Looks at the trained network's errors on the rows that were held out."""
 
     def _draw(self, M: int, rng: np.random.Generator) -> None:
@@ -181,12 +183,13 @@ class Perceptrons(ChangeModel, ABC):
         """Returns whether some coordinate spreads twice or half as wide as at the last fresh
         start.
         """
-        assert self.units is not None
-        assert self.born is not None
-        if ((self.units.rate == 0) != (self.born.rate == 0)).any():
+        assert self.normaliser is not None
+        assert self.fitted_with is not None
+        if ((self.normaliser.inverse_std == 0) != (self.fitted_with.inverse_std == 0)).any():
             return True
         both = [
-            (a[a > 0], b[a > 0]) for a, b in zip(self.units[1::2], self.born[1::2], strict=True)
+            (a[a > 0], b[a > 0])
+            for a, b in zip(self.normaliser[1::2], self.fitted_with[1::2], strict=True)
         ]
         return any((np.abs(np.log(a / b)) > np.log(2)).any() for a, b in both)
 
@@ -213,18 +216,22 @@ class Perceptrons(ChangeModel, ABC):
         params.update(self._extra(dx))
         return {name: torch.as_tensor(value, dtype=torch.float32) for name, value in params.items()}
 
-    def _rescale(self, before: Units) -> None:
-        """Says the same function in the new units."""
+    def _rescale(self, before: Normaliser) -> None:
+        """Says the same function to the new normaliser."""
         import torch
 
-        assert self.units is not None
-        varies = self.units.rate > 0
-        ratio = np.where(varies, before.rate / np.where(varies, self.units.rate, 1.0), 1.0)
+        assert self.normaliser is not None
+        varies = self.normaliser.inverse_std > 0
+        ratio = np.where(
+            varies, before.inverse_std / np.where(varies, self.normaliser.inverse_std, 1.0), 1.0
+        )
         shift = (
-            self.units.centre - before.centre
-        ) * before.rate  # old input = shift + ratio * new input
-        gain = before.spread / self.units.spread  # new output = gain * old output + offset
-        offset = (before.change - self.units.change) / self.units.spread
+            self.normaliser.mean - before.mean
+        ) * before.inverse_std  # old input = shift + ratio * new input
+        gain = (
+            before.change_std / self.normaliser.change_std
+        )  # new output = gain * old output + offset
+        offset = (before.change_mean - self.normaliser.change_mean) / self.normaliser.change_std
         p = {name: value.double().numpy() for name, value in self.params.items()}
         W, b, dx = f"W{len(self.hidden)}", f"b{len(self.hidden)}", len(gain)
         p["b0"] = p["b0"] + shift @ p["W0"][:, None]
@@ -259,16 +266,18 @@ class Perceptrons(ChangeModel, ABC):
         """
         import torch
 
-        assert self.units is not None
+        assert self.normaliser is not None
         dx, runs = Y.shape[1], torch.as_tensor(many)
-        gain = torch.as_tensor(self.units.spread * self.units.rate[:dx], dtype=torch.float32)
+        gain = torch.as_tensor(
+            self.normaliser.change_std * self.normaliser.inverse_std[:dx], dtype=torch.float32
+        )
         unseen = torch.as_tensor(held).expand(self.members_, -1)
 
         def total(loss: Any, at: Any) -> Any:
-            return unrolled(partial(loss, params), Z, Y, at, runs[at], gain, self.unroll)
+            return multi_step_loss(partial(loss, params), Z, Y, at, runs[at], gain, self.unroll)
 
         params = {name: value.clone().requires_grad_() for name, value in self.params.items()}
-        optimiser = torch.optim.Adam(params.values(), lr=self.rate, foreach=True)
+        optimiser = torch.optim.Adam(params.values(), lr=self.learning_rate, foreach=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
         rows, members = torch.as_tensor(sets), torch.arange(self.members_)[:, None]
         least: Any = None
@@ -346,10 +355,10 @@ class Perceptrons(ChangeModel, ABC):
         return self._tangents(z).mean(0)
 
     def _state(self) -> dict[str, Any]:
-        assert self.born is not None
+        assert self.fitted_with is not None
         params = {name: value.double().numpy() for name, value in self.params.items()}
         rows = {"held": self.held.astype(float), "rows": self.rows.astype(float)}
-        return {"params": params, "born": self.born._asdict(), **rows}
+        return {"params": params, "fitted_with": self.fitted_with._asdict(), **rows}
 
     def _form(self) -> dict[str, Any]:
         E = self.members_
@@ -358,8 +367,7 @@ class Perceptrons(ChangeModel, ABC):
             pairwise(("n", *self.hidden, "dx" if self.heads == 1 else "outputs"))
         ):
             params |= {f"W{i}": (E, a, b), f"b{i}": (E, 1, b)}
-        born = {"centre": ("n",), "rate": ("n",), "change": ("dx",), "spread": ("dx",)}
-        return {"params": params, "born": born, "held": ("M",), "rows": (E, "K")}
+        return {"params": params, "fitted_with": FORM, "held": ("M",), "rows": (E, "K")}
 
     def _load(self, state: dict[str, Any]) -> None:
         import torch
@@ -368,7 +376,7 @@ class Perceptrons(ChangeModel, ABC):
             name: torch.as_tensor(value, dtype=torch.float32)
             for name, value in state["params"].items()
         }
-        self.born = Units(**state["born"])
+        self.fitted_with = Normaliser(**state["fitted_with"])
         self.held, self.rows = state["held"] > 0, state["rows"].astype(np.int64)
         if self.rows.size and not (self.rows.min() >= 0 and self.rows.max() < len(self.held)):
             raise CheckpointError(

@@ -12,10 +12,10 @@ import numpy as np
 
 from ..base import Array
 from ..threads import one_thread
-from .base import Params, Perceptrons
+from .base import MLPEnsemble, Params
 
 
-class Ensemble(Perceptrons):
+class Ensemble(MLPEnsemble):
     """Members whose log-variances stay softly between bounds that are learnt with them."""
 
     word = "ensemble"
@@ -27,21 +27,21 @@ class Ensemble(Perceptrons):
         members: int = 5,
         hidden: tuple[int, ...] = (64, 64),
         steps: int = 1000,
-        rate: float = 3e-3,
+        learning_rate: float = 3e-3,
         batch: int = 256,
         unroll: int = 1,
-        screen: bool = True,
+        reject_outliers: bool = True,
     ):
-        super().__init__(members, hidden, steps, rate, batch, unroll, screen)
+        super().__init__(members, hidden, steps, learning_rate, batch, unroll, reject_outliers)
         self.settings["members"] = members
 
     def members(self, x: Array, u: Array) -> tuple[Array, Array]:
         """Returns each member's mean of x' and variance of its noise, (E, ..., dx) both."""
-        z, units = self._ask(x, u)
+        z, normaliser = self._ask(x, u)
         mean, var = self._moments(z)
         shape = (len(mean), *np.shape(x))
-        return x + (units.change + units.spread * mean).reshape(shape), (
-            units.spread**2 * var
+        return x + (normaliser.change_mean + normaliser.change_std * mean).reshape(shape), (
+            normaliser.change_std**2 * var
         ).reshape(shape)
 
     def tangents(self, x: Array, u: Array) -> Array:
@@ -81,7 +81,7 @@ class Ensemble(Perceptrons):
         """Returns twice the negative log-likelihoods of Student's t with 4 degrees of freedom, less
         a constant.
 
-        Under a Gaussian, a blow or two among the transitions that were held out would outweigh all
+        Under a Gaussian, an impact or two among the transitions that were held out would outweigh all
         others, and no training would seem to help.
         """
         import torch

@@ -1,5 +1,6 @@
-"""One step of many trajectories through networks, fused: units folded into the layers, single
-precision.
+"""One step of many trajectories through networks, fused, in single precision.
+
+The normaliser is folded into the layers.
 
 A tile of 32 columns runs through all layers before the next one does, so that it stays in the
 fastest cache, and the products keep their sums in vector registers. Layers are (inputs, outputs),
@@ -31,7 +32,7 @@ POWER = tuple(np.float32(c) for c in _near.convert(kind=np.polynomial.Polynomial
 _add_tile = tile(ROWS, COLUMNS // 16, False, 16)
 
 
-class Folded(NamedTuple):
+class FusedNetworks(NamedTuple):
     """Networks of E members and L layers from [x; u] to the change of state and, maybe, minus the
     log of its variance.
 
@@ -47,32 +48,32 @@ class Folded(NamedTuple):
     most: Array  # (E, dx), its greatest value's reciprocal
 
 
-def folded(model: Any) -> Folded:
-    """Returns the networks of a `Perceptrons` in the units of x and u, made once as long as they
+def fuse(model: Any) -> FusedNetworks:
+    """Returns the networks of an `MLPEnsemble` in the units of x and u, made once as long as they
     stay the same.
 
     Raises InputError before the first fit.
     """
-    if model.units is None:
+    if model.normaliser is None:
         raise InputError(f"the model {model.word!r} has seen nothing; fit it first")
-    parts = [model.units, *model.params.values()]
+    parts = [model.normaliser, *model.params.values()]
     now = (
         [id(part) for part in parts],
         [part._version for part in parts[1:]],
     )  # which counts changes in place
-    if model.fold is None or model.fold[0] != now:
-        model.fold = now, parts, _fold(model)  # parts that are kept are no others' ids
-    result: Folded = model.fold[2]
+    if model.fused is None or model.fused[0] != now:
+        model.fused = now, parts, _fuse(model)  # parts that are kept are no others' ids
+    result: FusedNetworks = model.fused[2]
     return result
 
 
-def _fold(model: Any) -> Folded:
-    units, last, dx = model.units, len(model.hidden), len(model.units.change)
+def _fuse(model: Any) -> FusedNetworks:
+    normaliser, last, dx = model.normaliser, len(model.hidden), len(model.normaliser.change_mean)
     p = {name: value.double().numpy() for name, value in model.params.items()}
-    inputs, spread = units.rate[:, None], units.spread
+    inputs, spread = normaliser.inverse_std[:, None], normaliser.change_std
     p["W0"] = inputs * p["W0"]
     b, W = p[f"b{last}"], p[f"W{last}"]
-    b[..., :dx] = spread * b[..., :dx] + units.change
+    b[..., :dx] = spread * b[..., :dx] + normaliser.change_mean
     W[..., :dx] *= spread
     least = most = np.zeros((len(W), dx))
     if model.heads > 1:
@@ -89,7 +90,9 @@ def _fold(model: Any) -> Folded:
         _, rows, columns = p[f"W{i}"].shape
         weights[i, :, :rows, :columns], biases[i, :, :columns] = p[f"W{i}"], p[f"b{i}"][:, 0]
     A[..., :dx] = inputs * p["A"] * spread
-    return Folded(weights, biases, A, units.centre, np.array(sizes), _single(least), _single(most))
+    return FusedNetworks(
+        weights, biases, A, normaliser.mean, np.array(sizes), _single(least), _single(most)
+    )
 
 
 def _single(a: Array) -> Array:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..base import Array
-from .base import Params, Perceptrons
+from .base import MLPEnsemble, Params
 
 
-class Network(Perceptrons):
+class Network(MLPEnsemble):
     """One perceptron with least-squares loss; the same covariance everywhere."""
 
     word = "nn"
@@ -19,12 +19,12 @@ class Network(Perceptrons):
         self,
         hidden: tuple[int, ...] = (64, 64),
         steps: int = 1000,
-        rate: float = 3e-3,
+        learning_rate: float = 3e-3,
         batch: int = 256,
         unroll: int = 1,
-        screen: bool = True,
+        reject_outliers: bool = True,
     ):
-        super().__init__(1, hidden, steps, rate, batch, unroll, screen)
+        super().__init__(1, hidden, steps, learning_rate, batch, unroll, reject_outliers)
         self.residual = np.zeros((0, 0))  # (dx, dx), in standard units
 
     def _loss(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:
@@ -32,7 +32,7 @@ class Network(Perceptrons):
         gap = gap if last is None else last[0] + gap
         return gap**2, (gap,)
 
-    def _judge(self, z: Array, y: Array, held: Array) -> None:
+    def _evaluate(self, z: Array, y: Array, held: Array) -> None:
         """Takes the covariance of the held-out residuals, with two pseudo-samples of uncorrelated
         ones beside them.
         """

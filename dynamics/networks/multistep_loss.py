@@ -34,7 +34,9 @@ Ahead = Callable[[Any, Any, Any], tuple[Any, Any]]
 M, dx), and what the next step is to be given, whose first entry is the error e (E, M, dx)."""
 
 
-def unrolled(ahead: Ahead, Z: Any, Y: Any, rows: Any, many: Any, gain: Any, steps: int) -> Any:
+def multi_step_loss(
+    ahead: Ahead, Z: Any, Y: Any, rows: Any, many: Any, gain: Any, steps: int
+) -> Any:
     """Returns the loss of each member (E,) from rows (E, M) of Z (R, n), Y (R, dx), over up to
     `steps` steps each.
 

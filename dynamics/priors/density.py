@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ..normal_inverse_wishart import Array
 from ..storage.tree import check_tree
 from .em import Mixture, features, fit_mixture, log_densities, responsibilities, start
-from .normal_inverse_wishart import Array
 
 one_thread = threadpool_limits.wrap(
     limits=1, user_api="blas"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .normal_inverse_wishart import Array
+from ..normal_inverse_wishart import Array
 
 
 class Mixture(NamedTuple):

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from ..base import Array, Model
+from ..normal_inverse_wishart import NormalInverseWishart, asked, learnt
 from ..replay_buffer import MOST, History
 from ..storage.tree import check_tree
-from .normal_inverse_wishart import NormalInverseWishart, asked, learnt
 
 
 class Linearised:

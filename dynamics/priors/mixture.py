@@ -8,8 +8,8 @@ well they explain the samples there, and their mixture's moments become the prio
 
 import numpy as np
 
+from ..normal_inverse_wishart import Array, NormalInverseWishart, asked, learnt, smallest
 from .density import Density
-from .normal_inverse_wishart import Array, NormalInverseWishart, asked, learnt, smallest
 
 
 class GaussianMixturePrior(Density):

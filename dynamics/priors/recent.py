@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ..normal_inverse_wishart import Array, NormalInverseWishart, asked, learnt, smallest
 from ..storage.tree import check_tree
-from .normal_inverse_wishart import Array, NormalInverseWishart, asked, learnt, smallest
 
 
 class PreviousPrior:

@@ -123,7 +123,7 @@ class Rounds:
         """
         every, chart = np.arange(self.task.conditions), known.local.chart
         test = rollout(self.task, self.controller, every, 1, rng, noise=0.0, chart=self.chart)
-        seen = test.x if chart is None else chart.flat(test.x[:, None])[:, 0]
+        seen = test.x if chart is None else chart.to_tangent(test.x[:, None])[:, 0]
         ended = test.sound
         scalars = {
             "rollouts": float(known.local.trials),
@@ -148,7 +148,7 @@ class Rounds:
                 np.sqrt(np.einsum("ctii->", step.controller.cov) / step.controller.k.size)
             ),
         }
-        mean, cov = chart.seen(step.mean, step.cov) if chart else step[1:3]
+        mean, cov = chart.state_distribution(step.mean, step.cov) if chart else step[1:3]
         unseen = np.pad(~known.local.used.any(1), ((0, 0), (1, 0)))  # (C, T+1), no trial got there
         arrays = {
             "cost": test.costs,

@@ -64,7 +64,7 @@ class Student:
         """Adds trials to the replay, and returns all that is in it, in the coordinates of a chart
         if given.
         """
-        x = new.x if new.chart is None else new.chart.curved(new.x)
+        x = new.x if new.chart is None else new.chart.from_tangent(new.x)
         one = Seen(x[:, :, :-1].copy(), new.o[:, :, :-1].copy(), new.used)
         self.replay = [*self.replay, one][-self.config.replay :]
         return self.seen(chart)
@@ -72,7 +72,7 @@ class Student:
     def seen(self, chart: Chart | None = None) -> Seen:
         """Returns all that is in the replay, in the coordinates of a chart if given."""
         seen = Seen(*(np.concatenate(parts, axis=1) for parts in zip(*self.replay, strict=True)))
-        return seen if chart is None else seen._replace(x=chart.flat(seen.x))
+        return seen if chart is None else seen._replace(x=chart.to_tangent(seen.x))
 
     def trusted(self, seen: Seen, known: Known) -> Seen:
         """Returns what is seen without the states of earlier iterations that lie outside the trust

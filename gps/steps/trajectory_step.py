@@ -118,7 +118,7 @@ def by_condition(
     valid = np.maximum((~failed).sum(1), 1)
     mean_cost = np.where(failed, 0.0, cost.sum(-1)).sum(1) / valid
     used = used.astype(float)
-    x = x if chart is None else chart.flat(x)
+    x = x if chart is None else chart.to_tangent(x)
     counts = length.size, int(length.sum())
     return Local(
         controller, x, u, o, used, mean_cost, multiplier, np.zeros(C), *counts, np.zeros(C), chart
@@ -130,7 +130,7 @@ def in_chart(local: Local, chart: Chart) -> Local:
     states.
     """
     assert local.chart is not None
-    x = chart.flat(local.chart.curved(local.x))
+    x = chart.to_tangent(local.chart.from_tangent(local.x))
     return local._replace(x=x, controller=local.chart.express(local.controller, chart), chart=chart)
 
 
@@ -142,12 +142,12 @@ def recentred(local: Local) -> Local:
         return local
     valid = local.used.any(-1)  # (C, N), the trials that did not diverge
     one = np.take_along_axis(local.x, valid.argmax(1)[:, None, None, None], 1)[:, 0]
-    about = local.chart.moved(
+    about = local.chart.retracted(
         one
     )  # the mean is taken about a trial: about the old reference, trials may lie half a turn off
-    d = about.flat(local.chart.curved(local.x))
+    d = about.to_tangent(local.chart.from_tangent(local.x))
     share = (valid / np.maximum(valid.sum(1, keepdims=True), 1))[..., None, None]
-    return in_chart(local, about.moved((share * d).sum(1)))
+    return in_chart(local, about.retracted((share * d).sum(1)))
 
 
 def judge(
@@ -226,7 +226,7 @@ def expand(cost: Cost, local: Local) -> QuadraticCost:
     if local.chart is None:
         terms = cost.expand(local.x, local.u)
     else:
-        x = local.chart.curved(local.x)
+        x = local.chart.from_tangent(local.x)
         terms = local.chart.cost(cost.expand(x, local.u), x, local.u)
     terms = make_convex(terms, around=(local.x, local.u))
     valid = local.used[..., :1]
@@ -308,7 +308,7 @@ def trial_costs(cost: Cost, local: Local) -> Array:
     """Returns the cost of each step of the accepted trials, (C, N, T+1), 0 after an episode's
     end.
     """
-    x = local.x if local.chart is None else local.chart.curved(local.x)
+    x = local.x if local.chart is None else local.chart.from_tangent(local.x)
     return cost(x, local.u) * np.concatenate([local.used[..., :1], local.used], -1)
 
 
@@ -358,6 +358,6 @@ def transitions(local: Local) -> tuple[Array, Array, Array]:
     from.
     """
     took_place = local.used > 0
-    x = local.x if local.chart is None else local.chart.curved(local.x)
+    x = local.x if local.chart is None else local.chart.from_tangent(local.x)
     found = x[:, :, :-1][took_place], local.u[took_place], x[:, :, 1:][took_place]
     return found if local.chart is None else local.chart.transitions(*found)

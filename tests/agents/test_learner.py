@@ -23,7 +23,7 @@ class Notes:
         self.fits = []
 
     def fit(self, x, u, xnext, rng):
-        self.units = True
+        self.normaliser = True
         self.fits.append((x.copy(), u.copy(), xnext.copy()))
 
     def predict(self, x, u):

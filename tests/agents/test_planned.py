@@ -368,8 +368,10 @@ def test_plans_are_made_by_the_cost_that_a_task_names_for_them_and_models_see_ou
     theirs = WithCost(task, task.cost)
     assert controller(theirs, world, RandomShooting(5), "simulator", 5).cost is task.cost
     for screen in (True, False):
-        assert make_model("ensemble", config("icem_mpc", screen=screen)[1]).screen is screen
-        assert make_model("nn", config("icem_mpc", screen=screen)[1]).screen is screen
+        assert (
+            make_model("ensemble", config("icem_mpc", screen=screen)[1]).reject_outliers is screen
+        )
+        assert make_model("nn", config("icem_mpc", screen=screen)[1]).reject_outliers is screen
 
 
 def test_tasks_that_cannot_be_planned_in_are_refused():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dynamics import MODELS, Ensemble, GaussianProcess, Network
-from dynamics.base import ordinary
 from dynamics.gp.gaussian_process import JITTER
+from dynamics.outliers import inliers
 from lqr import CheckpointError, InputError
 
 DX, DU = 3, 2
@@ -230,7 +230,7 @@ def test_settings_without_sense_are_refused():
 
 
 @pytest.mark.parametrize("word", MODELS)
-def test_a_blow_does_not_bend_the_model_elsewhere(word):
+def test_an_impact_does_not_bend_the_model_elsewhere(word):
     rng = np.random.default_rng(16)
     x, u, xnext = linear(rng, 600, noise=0.001)
     xnext[::150] += 100.0
@@ -240,15 +240,15 @@ def test_a_blow_does_not_bend_the_model_elsewhere(word):
     )
 
 
-def test_blows_too_frequent_to_be_left_out_do_not_keep_an_ensemble_from_learning():
+def test_impacts_too_frequent_to_be_left_out_do_not_keep_an_ensemble_from_learning():
     """Held out among the others, they would outweigh by a Gaussian's likelihood all that is
     learned.
     """
     rng = np.random.default_rng(16)
     x, u, xnext = bent(rng, 400, noise=0.0)
-    blows = rng.choice(400, 16, replace=False)
-    xnext[blows] += 3 * (xnext - x).std(0) * rng.choice([-1, 1], (16, x.shape[1]))
-    assert ordinary(np.concatenate([x, u], 1), xnext - x).all()
+    impacts = rng.choice(400, 16, replace=False)
+    xnext[impacts] += 3 * (xnext - x).std(0) * rng.choice([-1, 1], (16, x.shape[1]))
+    assert inliers(np.concatenate([x, u], 1), xnext - x).all()
     model = Ensemble(steps=300)
     model.fit(x, u, xnext, np.random.default_rng(0))
     x, u, xnext = bent(rng, 400, noise=0.0)
@@ -266,25 +266,25 @@ def test_an_object_that_is_seldom_pushed_is_known_to_move_where_outliers_are_kep
     u[rng.choice(1000, 16, replace=False), 0] = np.repeat([-1.0, 1.0], 8)
     xnext = x + 0.001 * rng.standard_normal((1000, 2)) + u**2 * [0.0, 1.0]
     moves = {}
-    for screen in (True, False):
-        model = make(steps=500, screen=screen)
+    for reject_outliers in (True, False):
+        model = make(steps=500, reject_outliers=reject_outliers)
         model.fit(x, u, xnext, np.random.default_rng(0))
-        moves[screen] = [
+        moves[reject_outliers] = [
             model.predict(x[:1], np.array([[push]])).mean[0, 1] - x[0, 1]
             for push in (-1.0, 0.0, 1.0)
         ]
     np.testing.assert_allclose(moves[True], 0.0, atol=0.05)
     np.testing.assert_allclose(moves[False], [1.0, 0.0, 1.0], atol=0.15)
     model.save(tmp_path / "kept")
-    assert not make.load(tmp_path / "kept").screen
-    with pytest.raises(InputError, match="screen is 'x'"):
-        make(screen="x")
+    assert not make.load(tmp_path / "kept").reject_outliers
+    with pytest.raises(InputError, match="reject_outliers is 'x'"):
+        make(reject_outliers="x")
 
 
 def test_no_outliers_are_seen_in_a_gaussian_sample_or_a_smooth_system():
     rng = np.random.default_rng(17)
     for data in (linear(rng, 2000), bent(rng, 2000), bent(rng, 2000, noise=0.0)):
-        assert ordinary(np.concatenate(data[:2], 1), data[2] - data[0]).all()
+        assert inliers(np.concatenate(data[:2], 1), data[2] - data[0]).all()
 
 
 @pytest.fixture(scope="module")
@@ -365,21 +365,24 @@ def test_where_all_transitions_are_inducing_the_process_is_scikit_learns():
     (x, u, xnext), (x_test, u_test, _) = bent(rng, 60), bent(rng, 20)
     model = fitted("gp", (x, u, xnext))
     mean, cov = model.predict(x_test, u_test)
-    units = model.units
+    normaliser = model.normaliser
     z, test = (
-        (np.concatenate(a, 1) - units.centre) * units.rate for a in ((x, u), (x_test, u_test))
+        (np.concatenate(a, 1) - normaliser.mean) * normaliser.inverse_std
+        for a in ((x, u), (x_test, u_test))
     )
     for i, theta in enumerate(np.exp(model.theta)):
         kernel = ConstantKernel(theta[0]) * RBF(theta[1:6]) + ConstantKernel(theta[6]) * DotProduct(
             0.0, "fixed"
         )
         exact = GaussianProcessRegressor(kernel + WhiteKernel(theta[7]), optimizer=None)
-        exact.fit(z, (xnext - x - units.change)[:, i] / units.spread[i])
+        exact.fit(z, (xnext - x - normaliser.change_mean)[:, i] / normaliser.change_std[i])
         wanted, std = exact.predict(test, return_std=True)
         np.testing.assert_allclose(
-            mean[:, i], x_test[:, i] + units.change[i] + units.spread[i] * wanted, atol=1e-5
+            mean[:, i],
+            x_test[:, i] + normaliser.change_mean[i] + normaliser.change_std[i] * wanted,
+            atol=1e-5,
         )
-        np.testing.assert_allclose(np.sqrt(cov[:, i, i]), units.spread[i] * std, rtol=1e-3)
+        np.testing.assert_allclose(np.sqrt(cov[:, i, i]), normaliser.change_std[i] * std, rtol=1e-3)
 
 
 def test_the_sparse_posterior_is_that_of_the_projected_process():
@@ -391,9 +394,10 @@ def test_the_sparse_posterior_is_that_of_the_projected_process():
     model = fitted("gp", (x, u, xnext), inducing=25)
     assert model.points.shape == (25, DX + DU)
     mean, cov = model.predict(x_test, u_test)
-    units = model.units
+    normaliser = model.normaliser
     z, test = (
-        (np.concatenate(a, 1) - units.centre) * units.rate for a in ((x, u), (x_test, u_test))
+        (np.concatenate(a, 1) - normaliser.mean) * normaliser.inverse_std
+        for a in ((x, u), (x_test, u_test))
     )
     for i, theta in enumerate(np.exp(model.theta)):
 
@@ -405,21 +409,23 @@ def test_the_sparse_posterior_is_that_of_the_projected_process():
         P = np.linalg.inv(prior + JITTER * np.diag(np.diag(prior)))
         Q, Qs = (kernel(a, model.points) @ P @ kernel(model.points, z) for a in (z, test))
         gain = np.linalg.solve(Q + theta[7] * np.eye(150), Qs.T).T
-        y = (xnext - x - units.change)[:, i] / units.spread[i]
+        y = (xnext - x - normaliser.change_mean)[:, i] / normaliser.change_std[i]
         np.testing.assert_allclose(
-            mean[:, i], x_test[:, i] + units.change[i] + units.spread[i] * gain @ y, atol=1e-3
+            mean[:, i],
+            x_test[:, i] + normaliser.change_mean[i] + normaliser.change_std[i] * gain @ y,
+            atol=1e-3,
         )
         var = np.diag(kernel(test, test)) - (gain * Qs).sum(1) + theta[7]
-        np.testing.assert_allclose(cov[:, i, i], units.spread[i] ** 2 * var, rtol=1e-2)
+        np.testing.assert_allclose(cov[:, i, i], normaliser.change_std[i] ** 2 * var, rtol=1e-2)
 
 
 def test_hyper_parameters_are_a_maximum_of_the_marginal_likelihood():
     rng = np.random.default_rng(26)
     x, u, xnext = bent(rng, 80, noise=0.1)
     model = fitted("gp", (x, u, xnext), iterations=200)
-    units = model.units
-    z = (np.concatenate([x, u], 1) - units.centre) * units.rate
-    y = ((xnext - x - units.change) / units.spread)[:, 0]
+    normaliser = model.normaliser
+    z = (np.concatenate([x, u], 1) - normaliser.mean) * normaliser.inverse_std
+    y = ((xnext - x - normaliser.change_mean) / normaliser.change_std)[:, 0]
 
     def likelihood(theta):
         v = np.exp(theta)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dynamics import Ensemble, GaussianProcess, propagate
-from dynamics.base import Units
+from dynamics.base import Normaliser
 from lqr import InputError
 
 A = np.array(
@@ -25,10 +25,10 @@ def linear():
     above.
     """
     model = Ensemble(hidden=(2,))
-    model.units = Units(
+    model.normaliser = Normaliser(
         np.array([0.4, -0.2]), np.array([2.0, 0.5]), np.array([0.1]), np.array([0.7])
     )
-    rate, spread = model.units.rate, 0.7
+    rate, spread = model.normaliser.inverse_std, 0.7
     a = (
         np.stack([(A - 1) / rate[0], B / rate[1]], -1)[..., None] / spread
     )  # (E, 2, 1), in standard units

@@ -26,7 +26,7 @@ from dynamics import (
     fit_linear_gaussian,
     make_prior,
 )
-from dynamics.priors.normal_inverse_wishart import NormalInverseWishart, posterior
+from dynamics.normal_inverse_wishart import NormalInverseWishart, posterior
 from dynamics.regression import log_evidence, regression
 from gps import badmm, ilqg_ld, lqr_flm
 from gps.steps import trajectory_step as lc

@@ -103,7 +103,7 @@ def test_the_mean_of_trials_half_a_turn_from_the_reference_is_among_them():
     assert np.abs(np.abs(local.chart.origin[..., 0]) - np.pi).max() < 0.02
     assert np.abs(local.x[..., 0]).max() < 0.03
     np.testing.assert_allclose(
-        np.cos(local.chart.curved(local.x)[0, ..., 0]), np.cos(trials.x[..., 0])
+        np.cos(local.chart.from_tangent(local.x)[0, ..., 0]), np.cos(trials.x[..., 0])
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dynamics import Ensemble, Network, open_loop_error
-from dynamics.networks.multistep_loss import run_lengths, unrolled
+from dynamics.networks.multistep_loss import multi_step_loss, run_lengths
 from lqr import InputError
 
 A, B = np.array([[0.98, 0.2], [-0.35, 0.95]]), np.array([[0.0], [0.2]])
@@ -49,17 +49,19 @@ def made(kind, steps, seed=0, hidden=(6,)):
     model = kind(hidden=hidden, steps=20, unroll=steps)
     model.fit(*rows(x, u), rng)
     before, _, after = rows(x, u)
-    z = (np.concatenate([before, u.reshape(-1, 1)], 1) - model.units.centre) * model.units.rate
-    y = (after - before - model.units.change) / model.units.spread
+    z = (
+        np.concatenate([before, u.reshape(-1, 1)], 1) - model.normaliser.mean
+    ) * model.normaliser.inverse_std
+    y = (after - before - model.normaliser.change_mean) / model.normaliser.change_std
     many = run_lengths(before, after, np.zeros(len(z), int))
     return model, x, u, z, y, many
 
 
 def total(model, params, z, y, many, first, steps, loss):
-    gain = torch.as_tensor(model.units.spread * model.units.rate[:2])
+    gain = torch.as_tensor(model.normaliser.change_std * model.normaliser.inverse_std[:2])
     at = torch.as_tensor(first).expand(model.members_, -1)
     Z, Y = torch.as_tensor(z), torch.as_tensor(y)
-    return unrolled(partial(loss, params), Z, Y, at, torch.as_tensor(many)[at], gain, steps)
+    return multi_step_loss(partial(loss, params), Z, Y, at, torch.as_tensor(many)[at], gain, steps)
 
 
 def test_the_loss_is_that_of_predictions_that_are_fed_back_and_stops_at_the_episodes_end():
@@ -73,7 +75,7 @@ def test_the_loss_is_that_of_predictions_that_are_fed_back_and_stops_at_the_epis
         guess = x[i, t]
         for k in range(min(3, 10 - t)):
             guess = model.predict(guess, u[i, t + k]).mean
-            squares.append((((guess - x[i, t + k + 1]) / model.units.spread) ** 2).mean())
+            squares.append((((guess - x[i, t + k + 1]) / model.normaliser.change_std) ** 2).mean())
     assert len(squares) == 3 + 2 + 1 + 3
     assert float(found[0]) == pytest.approx(np.mean(squares), rel=1e-4)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dynamics import Ensemble, Network
-from dynamics.networks.fused_forward import COLUMNS, POWER, _exp, advance, folded
+from dynamics.networks.fused_forward import COLUMNS, POWER, _exp, advance, fuse
 from dynamics.propagation import propagate
 from lqr import InputError
 
@@ -48,13 +48,15 @@ def test_each_particle_moves_as_its_member_and_its_noise_say(hidden, N):
     P, X, U = 3, np.empty((N, 3, H + 1, DX)), rng.normal(size=(N, H, DU))
     X[:, :, 0] = rng.normal([0, 30, 0], [1, 10, 0.1], (N, P, DX))
     member, noise = rng.integers(5, size=(H, P)), rng.standard_normal((H, P, DX), dtype=np.float32)
-    advance(X, U, 0, H, member, noise, *folded(model))
+    advance(X, U, 0, H, member, noise, *fuse(model))
     for t in range(H):
         u = np.broadcast_to(U[:, None, t], (N, P, DU))
         mean, var = model.members(X[:, :, t], u)
         for p, e in enumerate(member[t]):
             expected = mean[e, :, p] + np.sqrt(var[e, :, p]) * noise[t, p]
-            assert_close(X[:, p, t + 1] - X[:, p, t], expected - X[:, p, t], model.units.spread)
+            assert_close(
+                X[:, p, t + 1] - X[:, p, t], expected - X[:, p, t], model.normaliser.change_std
+            )
 
 
 @pytest.mark.parametrize("kind", [Ensemble, Network])
@@ -69,7 +71,7 @@ def test_the_mean_of_all_members_is_followed(kind, hidden):
         assert_close(
             X[:, t + 1] - X[:, t],
             model.predict(X[:, t], U[:, t]).mean - X[:, t],
-            model.units.spread,
+            model.normaliser.change_std,
         )
 
 
@@ -81,10 +83,12 @@ def test_far_from_zero_nothing_is_lost(propagation):
     found = []
     for far in (0.0, 2.0**17):
         model, rng = fitted(Ensemble, (8,)), np.random.default_rng(5)
-        model.units = model.units._replace(centre=model.units.centre + far * np.eye(5)[1])
+        model.normaliser = model.normaliser._replace(
+            mean=model.normaliser.mean + far * np.eye(5)[1]
+        )
         U, x0 = rng.normal(size=(2, H, DU)), np.array([0.0, 30.0 + far, 0.0])
         X = propagate(model, x0, U, rng, propagation, 1 if propagation == "mean" else 5)
-        found.append((X - [0, far, 0]) / model.units.spread)
+        found.append((X - [0, far, 0]) / model.normaliser.change_std)
     np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-6 * np.abs(found[0]).max())
 
 
@@ -127,12 +131,12 @@ def test_what_the_model_has_learned_since_is_known(change):
         model.params["A"] += 1.0
     after = propagate(model, x0, U, rng, "mean", 1)
     assert (before[..., 1, :] != after[..., 1, :]).all()
-    assert_close(after[0, 0, 1], model.predict(x0, U[0, 0]).mean, model.units.spread)
+    assert_close(after[0, 0, 1], model.predict(x0, U[0, 0]).mean, model.normaliser.change_std)
 
 
 def test_a_model_that_has_seen_nothing_is_refused():
     with pytest.raises(InputError, match="fit it first"):
-        folded(Ensemble())
+        fuse(Ensemble())
 
 
 def test_powers_of_two_are_those_of_single_precision():

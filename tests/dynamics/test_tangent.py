@@ -20,7 +20,7 @@ def states(rng, *shape):
 
 
 def near(rng, chart, spread, count=N):
-    return chart.curved(spread * rng.normal(size=(C, count, T + 1, SPACE.dim)))
+    return chart.from_tangent(spread * rng.normal(size=(C, count, T + 1, SPACE.dim)))
 
 
 def some(seed, spread=0.1):
@@ -38,9 +38,11 @@ def value(cost, xu):
 
 def test_coordinates_and_states_undo_each_other():
     _, chart, x, _ = some(0)
-    np.testing.assert_allclose(SPACE.difference(chart.curved(chart.flat(x)), x), 0.0, atol=1e-12)
-    np.testing.assert_allclose(chart.see(x[:, 0, 2], 2), chart.flat(x)[:, 0, 2])
-    np.testing.assert_allclose(chart.see(x[1, 0, 2], 2, 1), chart.flat(x)[1, 0, 2])
+    np.testing.assert_allclose(
+        SPACE.difference(chart.from_tangent(chart.to_tangent(x)), x), 0.0, atol=1e-12
+    )
+    np.testing.assert_allclose(chart.tangent_at(x[:, 0, 2], 2), chart.to_tangent(x)[:, 0, 2])
+    np.testing.assert_allclose(chart.tangent_at(x[1, 0, 2], 2, 1), chart.to_tangent(x)[1, 0, 2])
 
 
 def quadratic(rng):
@@ -56,10 +58,10 @@ def test_a_cost_keeps_its_value_and_slope_and_on_the_reference_its_curvature(spr
     H[SPACE.size :, : SPACE.size] = H[: SPACE.size, SPACE.size :] = 0.3
     lead = (C, N, T + 1)
     raw = QuadraticCost(np.tile(H, (*lead, 1, 1)), np.tile(g, (*lead, 1)), np.full(lead, const))
-    flat, du = chart.cost(raw, x, u), stack(chart.flat(x), u)
+    flat, du = chart.cost(raw, x, u), stack(chart.to_tangent(x), u)
 
     def at(du):  # the cost of the states at tangent coordinates
-        states = chart.curved(du[..., : SPACE.dim])
+        states = chart.from_tangent(du[..., : SPACE.dim])
         return value(raw, np.concatenate([states, du[..., SPACE.dim :]], -1))
 
     np.testing.assert_allclose(value(flat, du), at(du), atol=1e-12)
@@ -87,13 +89,13 @@ def test_a_controller_in_another_chart_takes_the_same_actions_near_its_reference
     rng, chart, _, _ = some(2)
     K, k = rng.normal(size=(C, T, DU, SPACE.dim)), rng.normal(size=(C, T, DU))
     old = LinearGaussianController(K, k, np.tile(np.eye(DU), (C, T, 1, 1)))
-    into = chart.moved(0.4 * rng.normal(size=(C, T + 1, SPACE.dim)))
+    into = chart.retracted(0.4 * rng.normal(size=(C, T + 1, SPACE.dim)))
     new = chart.express(old, into)
 
     def gap(spread):
         x = near(np.random.default_rng(3), into, spread, 20)
         act = [
-            np.einsum("ctij,cntj->cnti", c.K, at.flat(x)[:, :, :-1]) + c.k[:, None]
+            np.einsum("ctij,cntj->cnti", c.K, at.to_tangent(x)[:, :, :-1]) + c.k[:, None]
             for c, at in ((old, chart), (new, into))
         ]
         return np.abs(act[0] - act[1]).max()
@@ -106,15 +108,21 @@ def test_a_controller_in_another_chart_takes_the_same_actions_near_its_reference
 def test_a_controller_of_angles_and_numbers_stays_exactly_the_same():
     rng, plane = np.random.default_rng(4), Manifold("angle", "real")
     here = Chart(plane, np.tile([3.1, 0.0], (1, T + 1, 1)))
-    there = here.moved(rng.uniform(-1, 1, size=(1, T + 1, 2)))  # across the wrap
+    there = here.retracted(rng.uniform(-1, 1, size=(1, T + 1, 2)))  # across the wrap
     old = LinearGaussianController(
         rng.normal(size=(1, T, 1, 2)), rng.normal(size=(1, T, 1)), np.ones((1, T, 1, 1))
     )
-    new, x = here.express(old, there), there.curved(rng.uniform(-1, 1, size=(1, 50, T + 1, 2)))
+    new, x = (
+        here.express(old, there),
+        there.from_tangent(rng.uniform(-1, 1, size=(1, 50, T + 1, 2))),
+    )
     for t in range(T):
         act = [
             x_t @ c.K[0, t].T + c.k[0, t]
-            for c, x_t in ((old, here.see(x[0, :, t], t, 0)), (new, there.see(x[0, :, t], t, 0)))
+            for c, x_t in (
+                (old, here.tangent_at(x[0, :, t], t, 0)),
+                (new, there.tangent_at(x[0, :, t], t, 0)),
+            )
         ]
         np.testing.assert_allclose(act[0], act[1], atol=1e-12)
 
@@ -202,7 +210,7 @@ def test_samples_on_both_sides_of_the_wrap_are_one_cluster_to_the_fit_and_to_the
     d = 0.1 * rng.normal(size=(1, 200, 2, 2))
     u = rng.normal(size=(1, 200, 1, 1))
     d[:, :, 1] = d[:, :, 0] @ np.array([[1.0, 0.0], [0.2, 0.9]]) + 0.3 * u[:, :, 0] * [0.0, 1.0]
-    x = chart.curved(d)
+    x = chart.from_tangent(d)
     assert np.ptp(x[0, :, 0, 0]) > 6  # the numbers are on both sides
     asked = []
 
@@ -212,7 +220,7 @@ def test_samples_on_both_sides_of_the_wrap_are_one_cluster_to_the_fit_and_to_the
             one = np.ones(x.shape[:2])
             return NormalInverseWishart(np.zeros((1, 1, 5)), np.eye(5)[None, None], one, one)
 
-    fit = fit_linear_gaussian(chart.flat(x), u, InChart(Ear(), chart), strength=1e-6).dynamics
+    fit = fit_linear_gaussian(chart.to_tangent(x), u, InChart(Ear(), chart), strength=1e-6).dynamics
     np.testing.assert_allclose(fit.F[0, 0], [[1.0, 0.2, 0.0], [0.0, 0.9, 0.3]], atol=2e-3)
     assert np.ptp(asked[0][0][..., 0]) < 1
     assert np.abs(asked[0][1] - asked[0][0]).max() < 2
@@ -233,7 +241,7 @@ def test_moments_are_shown_in_the_numbers_of_the_state():
     )
     half = 1e-3 * rng.normal(size=(C, T + 1, SPACE.dim + DU, SPACE.dim + DU))
     cov = half @ np.swapaxes(half, -1, -2)
-    place, spread = chart.seen(mean, cov)
+    place, spread = chart.state_distribution(mean, cov)
     np.testing.assert_allclose(
         SPACE.difference(place[..., : SPACE.size], chart.origin), mean[..., : SPACE.dim], atol=1e-9
     )
@@ -268,4 +276,4 @@ def test_costs_of_the_library_pass_through_a_chart_of_plain_numbers_unchanged():
     x, u = rng.normal(size=(C, N, T + 1, 2)), rng.normal(size=(C, N, T, DU))
     raw, moved = cost.expand(x, u), chart.cost(cost.expand(x, u), x, u)
     np.testing.assert_allclose(moved.C, raw.C, atol=1e-12)
-    np.testing.assert_allclose(value(moved, stack(chart.flat(x), u)), cost(x, u), atol=1e-12)
+    np.testing.assert_allclose(value(moved, stack(chart.to_tangent(x), u)), cost(x, u), atol=1e-12)
