@@ -19,7 +19,7 @@ from dynamics.storage.files import make_folder, write_file
 from experiments.engine import tables
 from experiments.engine.signals import Stop
 from experiments.reports.style import BLUE, GREY, ORANGE, STYLE
-from experiments.sweep import RUN, sweep
+from experiments.sweeps.seeds import RUN, sweep
 
 Array = np.ndarray
 # The numerics of the Berkeley implementation of 2017, ported and measured elsewhere: mean of three

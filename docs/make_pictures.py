@@ -146,7 +146,7 @@ def reacher() -> bytes:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    from experiments.run import prepare
+    from experiments.launcher import prepare
 
     prepare()
     main()

@@ -6,7 +6,6 @@ mean and spread of each group at the end and what differs in the configuration, 
 self-contained page with the curves laid over each other.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,10 +46,6 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from experiments.run import prepare
+    from launcher import launch  # of this folder
 
-    prepare()
-    from experiments.engine.main import main as guarded
-
-    sys.exit(guarded(sys.argv[1:], main))
+    launch(main)

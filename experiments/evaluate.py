@@ -7,7 +7,6 @@ one that --env names; local controllers and planners, which see the state, and p
 tasks, in the task itself, whose return is minus the cost unless it has one.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,10 +85,6 @@ def _shown(value: "Interval", form: str = ".4g") -> str:
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from experiments.run import prepare
+    from launcher import launch  # of this folder
 
-    prepare()
-    from experiments.engine.main import main as guarded
-
-    sys.exit(guarded(sys.argv[1:], main))
+    launch(main)

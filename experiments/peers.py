@@ -9,87 +9,17 @@ finished stays. Needs the extra `peers`:
 pip install -c constraints.txt -e ".[peers]".
 """
 
-import argparse
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
-from agents.learners.sb3 import unlogged
-from dynamics.storage.files import make_folder, write_file
-from experiments.engine.grading import grade
-from experiments.engine.tables import Table
-from lqr import InputError
-
-ALGORITHMS = ("SAC", "PPO")
-CURVE, DONE = (
-    "curve.csv",
-    "done",
-)  # env_steps, graded_return, cpu_seconds (without the grading), graded_distance (m); the end of a run
-
-
-class Greedy:
-    """A trained policy's mean action, in the form that is graded."""
-
-    def __init__(self, model: Any):
-        self.model = model
-
-    def act(self, observation: Any) -> Any:
-        """Returns the action (du,) for one observation."""
-        return self.model.predict(observation, deterministic=True)[0]
-
-
-def train(
-    algorithm: str, env_id: str, steps: int, seed: int, every: int, folder: Path, episodes: int = 20
-) -> None:
-    """Trains for `steps` steps and writes a row of CURVE after every `every`; one thread, so that a
-    seed repeats.
-
-    Raises InputError for another algorithm, and where Stable-Baselines3 is not installed.
-    """
-    if algorithm not in ALGORITHMS or min(steps, every) < 1:
-        raise InputError(
-            f"got {algorithm}, {steps} steps, every {every}; expected one of {ALGORITHMS}, 1 or more each"
-        )
-    try:
-        import stable_baselines3
-    except ModuleNotFoundError:
-        raise InputError(
-            "stable_baselines3 is not installed; expected it for the peers: "
-            'pip install -c constraints.txt -e ".[peers]"'
-        ) from None
-    import gymnasium
-    import torch
-
-    torch.set_num_threads(1)
-    model = getattr(stable_baselines3, algorithm)(
-        "MlpPolicy", gymnasium.make(env_id), seed=seed, device="cpu"
-    )
-    unlogged(model)
-    curve, spent = Table(folder / CURVE), 0.0
-    while model.num_timesteps < steps:
-        start = time.process_time()
-        model.learn(min(every, steps - model.num_timesteps), reset_num_timesteps=False)
-        spent += time.process_time() - start
-        found = grade(env_id, Greedy(model), episodes)
-        mean, far = found.mean_return, found.final_distance
-        row = {"env_steps": float(model.num_timesteps), "graded_return": mean, "cpu_seconds": spent}
-        curve.append(row | ({} if far is None else {"graded_distance": far}))
-        print(
-            f"{algorithm} {env_id} seed {seed}: {model.num_timesteps} steps, {mean:.2f}, {spent:.0f} CPU s",
-            flush=True,
-        )
 
 
 def main(words: Sequence[str]) -> int:
     """Trains what the words ask for, once; returns 0."""
-    parser = argparse.ArgumentParser(
-        prog="python experiments/peers.py", description="See the top of this file."
-    )
+    from dynamics.storage.files import make_folder, write_file
+    from experiments.benchmarking.peers import ALGORITHMS, CURVE, DONE, train
+    from experiments.engine.parser import Parser
+
+    parser = Parser("python experiments/peers.py", __doc__)
     parser.add_argument("algorithm", choices=ALGORITHMS)
     parser.add_argument("env_id")
     parser.add_argument("--steps", type=int, default=100_000)
@@ -107,6 +37,6 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    from experiments.engine.main import main as guarded
+    from launcher import launch  # of this folder
 
-    sys.exit(guarded(sys.argv[1:], main))
+    launch(main)

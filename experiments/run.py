@@ -1,35 +1,40 @@
 """Runs an experiment: `python experiments/run.py reacher`; --help says what there is."""
 
-import os
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[1]
+from collections.abc import Sequence
 
 
-def prepare() -> None:
-    """Makes this checkout's packages win over others of the same names, and linear algebra use one
-    thread.
+def main(words: Sequence[str]) -> int:
+    """Runs the experiment that the words ask for, or goes on with a run; returns the exit code."""
+    from experiments.engine.cli import parse
+    from experiments.engine.overrides import choose
+    from experiments.engine.resume import restore
+    from experiments.engine.run_folder import new_path, saved_config
+    from experiments.engine.training import run
+    from experiments.reports.finalise import finalise
+    from lqr import InputError
 
-    More threads would sum in another order, and a run could then not be repeated to the last bit.
-    """
-    here = str(ROOT / "experiments")
-    sys.path[:] = [
-        str(ROOT),
-        *(p for p in sys.path if p not in (str(ROOT), here) and os.path.abspath(p) != here),
-    ]
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"
+    request = parse(words, restore, lambda path: str(saved_config(path)["experiment"]))
+    if request is None:
+        return 0
+    experiment, config, options = request
+    if options.seed < 0:
+        raise InputError(f"seed is {options.seed}; expected 0 or more")
+    saved = saved_config(options.resume) if options.resume else None
+    experiment = choose(experiment, options, saved)
+    path = options.resume or options.out or new_path(experiment.name, options.seed)
+    resume = options.resume is not None
+    return run(
+        experiment,
+        config,
+        seed=options.seed,
+        path=path,
+        finalise=finalise,
+        resume=resume,
+        strict=options.strict_resume,
+    )
 
 
 if __name__ == "__main__":
-    prepare()
-    try:
-        from experiments.engine.main import main
-    except ModuleNotFoundError as missing:
-        sys.exit(
-            f"error: {missing.name} is not installed; python -m pip install -c constraints.txt -e ."
-        )
-    except KeyboardInterrupt:  # while the libraries are loading
-        sys.exit(130)
-    sys.exit(main(sys.argv[1:]))
+    from launcher import launch  # of this folder
+
+    launch(main)

@@ -6,7 +6,6 @@ encryption: whoever reaches the port can look, steer and load models. So it star
 Where it cannot run, the run's moving picture is shown where it lies, or made.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,10 +78,6 @@ def fall_back(run: "Opened", reason: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from experiments.run import prepare
+    from launcher import launch  # of this folder
 
-    prepare()
-    from experiments.engine.main import main as guarded
-
-    sys.exit(guarded(sys.argv[1:], main))
+    launch(main)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..engine import tables
 from ..engine.run_folder import RESULT
-from ..peers import CURVE, DONE
+from .peers import CURVE, DONE
 from .suites import Entry, Record, Suite
 
 Curve = (

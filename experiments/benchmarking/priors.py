@@ -24,7 +24,7 @@ from ..engine import registry as catalogue
 from ..engine import tables
 from ..engine.run_folder import RESULT
 from ..engine.signals import Stop
-from ..sweep import RUN, sweep
+from ..sweeps.seeds import RUN, sweep
 
 LEARNED, MODELS, FIGURE, PLAN = "learning.csv", "models.csv", "priors.png", "plan.json"
 PAGE = "report.html"

@@ -7,7 +7,7 @@ run here.
 
 from typing import NamedTuple
 
-from experiments.peers import ALGORITHMS
+from .peers import ALGORITHMS
 
 
 class Entry(NamedTuple):

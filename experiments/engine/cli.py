@@ -7,7 +7,6 @@ import dataclasses
 import io
 import math
 import re
-import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -202,9 +201,3 @@ def _value_after(words: Sequence[str], option: str) -> str | None:
         if word.startswith(option + "="):
             return word.split("=", 1)[1]
     return None
-
-
-def complain(message: str) -> None:
-    """Writes one line on the standard error; never fails."""
-    with contextlib.suppress(OSError, ValueError):
-        print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)

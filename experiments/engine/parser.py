@@ -6,6 +6,10 @@ from typing import NoReturn
 from lqr import InputError
 
 
+class HelpShown(Exception):
+    """The help was asked for, and is on the standard output: there is nothing more to do."""
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with its help as it stands, and an InputError where it would print its usage and
     exit.
@@ -23,3 +27,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises InputError."""
         raise InputError(f"{message}; expected what {self.prog} --help shows")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Raises HelpShown."""
+        raise HelpShown(message or "")

@@ -128,6 +128,12 @@ def places(rows: Sequence[tuple[str, str]]) -> None:
         console.print(value, markup=False, emoji=False)
 
 
+def complain(message: str) -> None:
+    """Writes one line on the standard error; never fails."""
+    with contextlib.suppress(OSError, ValueError):
+        print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
+
+
 def clock(seconds: float | None) -> str:
     """Returns a duration as people write it: 0:42, 1:02:03."""
     if seconds is None:

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,13 @@ from agents.saving import state_of
 from dynamics.storage.tree import save_tree
 from lqr import CheckpointError
 
-from ..reports.finalise import finish, finished
 from . import provenance as versions
 from .cli import PROGRAM
 from .grading import judge
 from .progress import Display
 from .registry import Experiment
 from .resume import check_owner, restore_generator, same_machine, unfit
-from .run_folder import RunFolder, saved_config
+from .run_folder import RESULT, RunFolder, saved_config
 from .signals import Stop
 from .tables import Events, read
 
@@ -66,20 +65,22 @@ def run(
     config: Any,
     seed: int,
     path: Path,
+    finalise: Callable[[Any, RunFolder, Stop], None],
     resume: bool = False,
     strict: bool = False,
 ) -> int:
     """Trains, and leaves everything in the folder `path`. Returns the process's exit code: 0, or
     128 + a signal.
 
-    With `strict`, a run of another machine is not resumed: its last bits could differ.
+    `finalise` makes what a finished run leaves: policy, figures, report and result. With `strict`, a
+    run of another machine is not resumed: its last bits could differ.
     """
     exact = True
     with Stop() as stop, RunFolder(path) as folder:
         about = describe(experiment, config, seed)
         if resume:
             folder.reopen()
-            if finished(path):
+            if (path / RESULT).exists():
                 print(f"{path} is finished already; its report is {path / 'report.html'}")
                 return 0
             exact = same_machine(saved_config(path)["fingerprint"], about["fingerprint"], strict)
@@ -88,7 +89,7 @@ def run(
             folder.begin(about)
         _train(experiment, task, config, seed, folder, stop, exact)
         if not stop.asked:
-            finish(task, folder, stop)
+            finalise(task, folder, stop)
         if stop.asked:
             print(
                 f"stopped and saved; go on with:  {PROGRAM} {experiment.name} --resume {path}",

@@ -10,7 +10,7 @@ import numpy as np
 
 from agents.mpc.model_evaluation import ceiling, plans_in_a_model
 from agents.saving import build_policy, save_policy
-from dynamics.storage.files import read_json, write_file
+from dynamics.storage.files import write_file
 from lqr import CheckpointError, GPSError
 
 from ..engine.grading import grade, grade_random, grade_still, grade_unseen
@@ -25,12 +25,7 @@ from . import run_report as report
 MOST = 2_000_000  # steps of the true physics that a plan of an episode in it may take
 
 
-def finished(path: Path) -> bool:
-    """Returns whether a run's folder holds its result, which is written last."""
-    return (path / RESULT).exists()
-
-
-def finish(task: Any, folder: RunFolder, stop: Stop) -> None:
+def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     """Makes what a finished run leaves, out of its last checkpoint; returns early where a signal
     asks to stop.
     """
@@ -130,8 +125,3 @@ def show(path: Path, result: dict[str, Any]) -> None:
             ("use", f"agents.load_policy({str(path)!r})"),
         ]
     )
-
-
-def reread(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns what config.json and result.json of a finished run say."""
-    return saved_config(path), read_json(path / RESULT)

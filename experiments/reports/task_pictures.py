@@ -4,7 +4,6 @@ experiments/reports/task_pictures.py --out docs/tasks`.
 Those of MuJoCo are rendered, as `experiments/viewer/video.py` does it; the others have no picture.
 """
 
-import argparse
 import io
 import os
 import sys
@@ -21,6 +20,7 @@ import numpy as np
 
 from agents.tasks import TASKS, make_task
 from dynamics.storage.files import make_folder, write_file
+from experiments.engine.parser import Parser
 from experiments.viewer.video import camera_of
 from lqr import InputError
 
@@ -61,9 +61,7 @@ def main(words: Sequence[str]) -> int:
     """Writes a PNG for each task that the words name, by default all that have a model; returns
     0.
     """
-    parser = argparse.ArgumentParser(
-        prog="python experiments/reports/task_pictures.py", description="Pictures of the tasks."
-    )
+    parser = Parser("python experiments/reports/task_pictures.py", "Pictures of the tasks.")
     parser.add_argument("tasks", nargs="*", help="names; by default all that MuJoCo simulates")
     parser.add_argument("--out", type=Path, default=Path("docs/tasks"))
     asked = parser.parse_args(words)
@@ -83,6 +81,6 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    from experiments.engine.main import main as guarded
+    from experiments.engine.guard import guarded
 
-    sys.exit(guarded(sys.argv[1:], main))
+    sys.exit(guarded(main, sys.argv[1:]))

@@ -20,8 +20,10 @@ from typing import Any
 
 from lqr import InputError
 
+from .process import start
+
 ROOT = Path(__file__).resolve().parents[2]
-HERE = "local"  # the address that stands for Ray processes of this command's own
+LOCAL = "local"  # the address that stands for Ray processes of this command's own
 SETTINGS = {  # what the caller has set is kept; Ray's own workers would give way to all other processes (nice 15)
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
@@ -37,8 +39,6 @@ class Worker:
     """The actor: it starts one run, and tells how it ended."""
 
     def __init__(self, words: Sequence[str], log: str):
-        from experiments.sweep import start
-
         if not Path(log).parent.is_dir():
             raise InputError(f"{socket.gethostname()} does not see {Path(log).parent}; {SHARED}")
         self.process: subprocess.Popen[bytes] = start(words, Path(log), signal.SIGKILL)
@@ -109,7 +109,7 @@ def cluster(address: str, jobs: int | None) -> Iterator[int]:
     Yields the number of cores. Raises InputError where Ray is not installed, or no cluster is
     there.
     """
-    alone = address == HERE
+    alone = address == LOCAL
     mine = {**SETTINGS, **(LOOPBACK | {"RAY_AUTH_TOKEN": secrets.token_hex(32)} if alone else {})}
     os.environ.update(
         {key: value for key, value in mine.items() if key not in os.environ}

@@ -8,9 +8,9 @@ import pytest
 from dynamics.storage.files import write_file
 from experiments import benchmark
 from experiments.benchmarking.page import gather, page, place, reached, rows_of
+from experiments.benchmarking.peers import CURVE, DONE
 from experiments.benchmarking.suites import SUITES, Entry, Record, Suite
 from experiments.engine import tables
-from experiments.peers import CURVE, DONE
 from lqr import InputError
 
 OURS = Entry(

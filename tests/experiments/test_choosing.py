@@ -10,9 +10,10 @@ import pytest
 
 from agents import load_policy
 from experiments.engine.cli import Options
-from experiments.engine.main import main
+from experiments.engine.guard import guarded
 from experiments.engine.overrides import choose, load_function
 from experiments.engine.registry import load
+from experiments.run import main
 from lqr import CheckpointError, InputError
 
 COST = """
@@ -46,18 +47,18 @@ def test_a_method_learns_a_task_with_a_users_cost_and_resumes_to_the_same_bits(
     here, monkeypatch, capsys
 ):
     words = [*WORDS, "--cost", "mine.py:reach"]
-    assert main([*words, "--out", "whole"]) == 0
+    assert guarded(main, [*words, "--out", "whole"]) == 0
     calls = sys.modules["mine"].calls
     sys.modules.pop("mine")
     monkeypatch.setenv("CALLS", str(calls - 10))  # fails in the last iteration
-    assert main([*words, "--out", "parts"]) == 2
+    assert guarded(main, [*words, "--out", "parts"]) == 2
     sys.modules.pop("mine")
     monkeypatch.delenv("CALLS")
     assert [p.name for p in (here / "parts" / "checkpoints").iterdir()]
-    assert main(["--resume", "parts"]) == 3  # the cost is not imported for a file's word
+    assert guarded(main, ["--resume", "parts"]) == 3  # the cost is not imported for a file's word
     assert "mine" not in sys.modules
     assert "expected it beside --resume" in capsys.readouterr().err
-    assert main(["--resume", "parts", "--cost", "mine.py:reach"]) == 0
+    assert guarded(main, ["--resume", "parts", "--cost", "mine.py:reach"]) == 0
     for name in ("metrics.csv", "conditions.csv", "policy/MANIFEST.json"):
         assert (here / "whole" / name).read_bytes() == (here / "parts" / name).read_bytes(), name
     config = json.loads((here / "whole" / "config.json").read_text())
@@ -68,7 +69,7 @@ def test_a_method_learns_a_task_with_a_users_cost_and_resumes_to_the_same_bits(
 def test_a_planning_method_takes_a_task_of_any_length_and_a_cost_too(here):
     words = ["cem_mpc", "--task", "mountain_car", "--task-horizon", "12", "--iterations", "2"]
     words += ["--plans", "20", "--horizon", "5", "--fit-steps", "20"]
-    assert main([*words, "--out", "plain"]) == 0
+    assert guarded(main, [*words, "--out", "plain"]) == 0
     policy = load_policy(here / "plain")
     assert policy.steps == 12
     ceiling = json.loads((here / "plain" / "result.json").read_text())["ceiling"]
@@ -84,7 +85,7 @@ def test_a_planning_method_takes_a_task_of_any_length_and_a_cost_too(here):
         assert heading in report
     with pytest.raises(InputError, match="got states of 3 numbers; expected 2"):
         policy.act(np.zeros(3))
-    assert main([*words, "--cost", "mine.py:reach", "--out", "own"]) == 0
+    assert guarded(main, [*words, "--cost", "mine.py:reach", "--out", "own"]) == 0
     with pytest.raises(CheckpointError, match="expected load_policy"):
         load_policy(here / "own")
 

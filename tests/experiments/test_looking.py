@@ -36,8 +36,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TOY = Path(__file__).with_name("toy.py")
 AS_TOY = (
     "import sys; sys.path[:0] = [{root!r}, {here!r}]; import toy; toy.install();"
-    "from experiments.engine.main import main as guarded; from experiments.{command} import main;"
-    "sys.exit(guarded(sys.argv[1:], main))"
+    "from experiments.engine.guard import guarded; from experiments.{command} import main;"
+    "sys.exit(guarded(main, sys.argv[1:]))"
 )
 
 

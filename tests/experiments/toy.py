@@ -140,7 +140,8 @@ def install():
 
 
 if __name__ == "__main__":
-    from experiments.engine.main import main
+    from experiments.engine.guard import guarded
+    from experiments.run import main
 
     install()
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(guarded(main, sys.argv[1:]))

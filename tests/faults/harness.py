@@ -191,8 +191,9 @@ def _serve():
 
     import experiments.engine.training  # noqa: F401
     from experiments.engine import provenance as versions
-    from experiments.engine.main import main
+    from experiments.engine.guard import guarded
     from experiments.reports import figures
+    from experiments.run import main
 
     figures.draw, versions.dependencies = _cheap_figures, lru_cache(versions.dependencies)
     versions.dependencies()
@@ -209,7 +210,7 @@ def _serve():
                 Sabotage(**order["sabotage"])
             code = 70
             try:
-                code = main(order["words"])
+                code = guarded(main, order["words"])
             finally:
                 os._exit(code)
         print(pid, flush=True)

@@ -105,8 +105,9 @@ sys.addaudithook(watch)
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests", "experiments")]
 import toy
 toy.install()
-from experiments.engine.main import main
-code = main(["toy", "--seed", "3", "--out", "r"])
+from experiments.engine.guard import guarded
+from experiments.run import main
+code = guarded(main, ["toy", "--seed", "3", "--out", "r"])
 listening = []
 for name in ("tcp", "tcp6", "udp", "udp6"):
     handles = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
@@ -201,7 +202,8 @@ def test_a_runs_own_memory_does_not_grow_with_its_iterations(tmp_path):
 import resource, sys
 sys.path[:0] = [{str(ROOT)!r}, {str(TOY.parent)!r}]
 import toy; toy.install()
-from experiments.engine.main import main
+from experiments.engine.guard import guarded
+from experiments.run import main
 import experiments.engine.training as runner
 peak = {{}}
 train = toy.train
@@ -213,7 +215,7 @@ def watched(*arguments, **named):
                 print(peak[30], peak[300], file=sys.stderr)
         yield iteration
 toy.train = watched
-sys.exit(main(["toy", "--iterations", "301", "--tries", "1", "--out", "r"]))
+sys.exit(guarded(main, ["toy", "--iterations", "301", "--tries", "1", "--out", "r"]))
 """
     command = [sys.executable, "-c", code]
     done = subprocess.run(

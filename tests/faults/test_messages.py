@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lqr.errors
-from experiments.engine.main import EXIT_CODES
+from experiments.engine.guard import EXIT_CODES
 from experiments.engine.run_folder import Busy
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -24,8 +24,9 @@ import sys
 sys.path[:0] = [{str(ROOT)!r}, {str(TOY.parent)!r}]
 import toy
 toy.install()
+from experiments.engine.guard import guarded
 from experiments.sweep import main
-sys.exit(main(sys.argv[1:], {str(TOY)!r}))
+sys.exit(guarded(lambda words: main(words, {str(TOY)!r}), sys.argv[1:]))
 """
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from experiments.engine.run_folder import CHECKPOINTS
 from experiments.engine.signals import Stop
-from experiments.sweep import TRIES, start, sweep, write_table
+from experiments.sweeps.process import start
+from experiments.sweeps.results import write_table
+from experiments.sweeps.seeds import TRIES, sweep
 
 TOY = Path(__file__).resolve().parents[1] / "experiments" / "toy.py"
 COMMAND = [sys.executable, str(TOY), "toy", "--iterations", "4"]
@@ -136,7 +138,8 @@ def toy_sweep(tmp_path):
     def run(*words):
         root = TOY.parents[2]
         code = f"import sys; sys.path[:0] = [{str(root)!r}, {str(TOY.parent)!r}]; import toy; toy.install(); "
-        code += f"from experiments.sweep import main; sys.exit(main(sys.argv[1:], {str(TOY)!r}))"
+        code += "from experiments.engine.guard import guarded; from experiments.sweep import main;"
+        code += f"sys.exit(guarded(lambda words: main(words, {str(TOY)!r}), sys.argv[1:]))"
         return subprocess.run(
             [sys.executable, "-c", code, *words],
             cwd=tmp_path,

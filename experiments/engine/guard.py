@@ -1,4 +1,4 @@
-"""From the words of the command line to an exit code, with one line for every error."""
+"""The guard of every command: an exit code for every end, and one line for every error."""
 
 import contextlib
 import os
@@ -10,9 +10,9 @@ from functools import partial
 
 from lqr import CheckpointError, GPSError, InputError, NumericalError, SimulationError, StorageError
 
-from .cli import complain, parse
-from .progress import Unbreakable
-from .run_folder import Busy, new_path, saved_config
+from .parser import HelpShown
+from .progress import Unbreakable, complain
+from .run_folder import Busy
 
 EXIT_CODES = (  # the first class that fits decides
     (Busy, 4),
@@ -26,54 +26,45 @@ EXIT_CODES = (  # the first class that fits decides
 )
 
 
-def main(words: Sequence[str], do: Callable[[Sequence[str]], int] | None = None) -> int:
-    """Runs what the words ask for, by default an experiment, and returns the exit code: 0 done, 2
-    settings, 3 checkpoint, 4 busy, 5 files, 6 numbers or simulation, 128 + a signal when stopped, 1
-    anything else."""
+def guarded(command: Callable[[Sequence[str]], int], words: Sequence[str]) -> int:
+    """Runs a command on its words; every command goes through here.
+
+    Returns the exit code: 0 done, 2 settings, 3 checkpoint, 4 busy, 5 files, 6 numbers or
+    simulation, 128 + a signal when stopped, 1 anything else. Whatever happens costs one line.
+    """
     debug = "--debug" in words
     try:
         with contextlib.redirect_stdout(Unbreakable(sys.stdout)), warnings.catch_warnings():  # type: ignore[type-var]
             warnings.showwarning = partial(_show_warning, shown=set())
-            code = (do or _main)(words)
+            code = command(words)
     except KeyboardInterrupt:
         code = 130
-    except Exception as error:
+    except HelpShown:
+        code = 0
+    except (Exception, SystemExit) as error:
         code = next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
         if debug:
             with contextlib.suppress(OSError, ValueError):
                 traceback.print_exc()
-        if isinstance(error, MemoryError):
-            error = GPSError(
-                f"got no more memory ({error}); expected enough: take smaller settings"
-            )
-        known = isinstance(error, (GPSError, OSError))
-        complain(
-            str(error)
-            if known
-            else f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
-        )
+        complain(_told(error))
     _close_output()
     return code
 
 
-def _main(words: Sequence[str]) -> int:
-    from .overrides import choose
-    from .resume import restore
-    from .training import run
-
-    request = parse(words, restore, lambda path: str(saved_config(path)["experiment"]))
-    if request is None:
-        return 0
-    experiment, config, options = request
-    if options.seed < 0:
-        raise InputError(f"seed is {options.seed}; expected 0 or more")
-    experiment = choose(
-        experiment, options, saved_config(options.resume) if options.resume else None
-    )
-    path = options.resume or options.out or new_path(experiment.name, options.seed)
-    return run(
-        experiment, config, options.seed, path, options.resume is not None, options.strict_resume
-    )
+def _told(error: BaseException) -> str:
+    """Returns what a person is told of an error."""
+    if isinstance(error, (GPSError, OSError)):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"got no more memory ({error}); expected enough: take smaller settings"
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{where.filename}, line {where.lineno}"
+    if isinstance(error, SystemExit):  # of a task, a cost or an environment: no part of ours does
+        ended = f"{place}: got sys.exit({error.code}), which ends the program without a result"
+        return f"{ended}; expected a return or an error: take it out"
+    if isinstance(error, RecursionError):
+        return f"{place}: got something that is nested without end ({error}); --debug shows where"
+    return f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
 
 
 def _show_warning(message: Warning | str, *_: object, shown: set[str], **__: object) -> None:

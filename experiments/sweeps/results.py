@@ -1,0 +1,67 @@
+"""What a sweep leaves: a table with a row per seed, a page, and the spread over the seeds."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from dynamics.storage.files import read_json, write_file
+
+from ..engine import tables
+from ..engine.progress import table
+from ..engine.run_folder import RESULT
+from ..reports import comparison
+
+AT_HOME = ("iteration", "condition")  # columns that say nothing of a result
+
+
+def write_table(folder: Path, seeds: Sequence[int]) -> list[dict[str, float]]:
+    """Writes sweep.csv, a row per finished seed with the last metrics and the grade; returns the
+    rows.
+    """
+    rows = []
+    for seed in sorted(seeds):
+        place = folder / f"seed_{seed}"
+        if not (place / RESULT).exists():
+            continue
+        last, result = tables.read(place / "metrics.csv")[-1], read_json(place / RESULT)
+        row = {
+            "seed": float(seed),
+            **{key: value for key, value in last.items() if key not in AT_HOME},
+        }
+        if "grade" in result:
+            row["mean_return"] = float(result["grade"]["mean_return"])
+        row |= {f"unseen_{key}": float(value) for key, value in result.get("unseen", {}).items()}
+        rows.append(row)
+    lines = [",".join(rows[0])] if rows else []
+    lines += [
+        ",".join([str(int(row["seed"])), *(repr(row[key]) for key in list(row)[1:])])
+        for row in rows
+    ]
+    write_file(folder / "sweep.csv", "".join(line + "\n" for line in lines).encode())
+    return rows
+
+
+def write_page(folder: Path) -> None:
+    """Writes report.html, the runs of the sweep laid over each other."""
+    groups = comparison.grouped(comparison.read(folder))
+    page = comparison.document(groups, comparison.draw(groups))
+    write_file(folder / "report.html", page.encode())
+
+
+def show(rows: Sequence[dict[str, float]], folder: Path) -> None:
+    """Prints mean, spread and range over the seeds."""
+    shown = [("seeds", " ".join(str(int(row["seed"])) for row in rows))]
+    for key in (key for key in rows[0] if key != "seed"):
+        values = [row[key] for row in rows]
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        ends = f"{min(values):.4g} to {max(values):.4g}"
+        shown.append(
+            (key, f"{statistics.fmean(values):.4g} ± {spread:.2g} (standard deviation), {ends}")
+        )
+    table(
+        [
+            *shown,
+            ("all of it in", str(folder / "sweep.csv")),
+            ("look at", str(folder / "report.html")),
+        ]
+    )
