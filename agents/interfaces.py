@@ -31,16 +31,7 @@ class Cost(Protocol):
 class Task(Protocol):
     """A world that is asked in batches; B simulations live side by side.
 
-    A task may also have `simulator` (see `dynamics.priors.simulator.Simulator`), one step of a
-    model of it from any state, for the prior of that name; and `manifold`, a `dynamics.Manifold`,
-    where states hold angles that wrap or quaternions. Its cost must then be the same for the same
-    angle and orientation. `joints`, a pair of indices of x, (du,) each, says which positions the
-    actions drive, and their rates, and `joint_target`, (du,) or (C, du), where they belong:
-    see `gps.steps.initial_controllers`. `unseen()` returns the task in conditions that training
-    does not see, in which a run's policy is graded. `image` (height, width, channels) says that an
-    observation begins with a picture: see `agents.policies.convolutional`. `planning_cost` is what
-    MPC plans by, and `tuning_cost` what model-free fine-tuning learns from, where they are not
-    `cost`, by which all are judged.
+    What a task may offer beyond this is listed in `agents.tasks.capabilities`, a Protocol each.
     """
 
     name: str

@@ -10,6 +10,7 @@ from dynamics import Chart
 from lqr import GPSError, InputError, LinearGaussianController, SimulationError
 
 from .interfaces import Array, Policy, Task
+from .tasks.capabilities import diverged
 
 
 class Trajectories(NamedTuple):
@@ -25,7 +26,7 @@ class Trajectories(NamedTuple):
     failed: Array  # (N,) bool, the simulator diverged; the fit must not see it
 
     @property
-    def taken(self) -> Array:
+    def mask(self) -> Array:
         """Which steps were taken, (N, T) bool: before their episode's end, where it did not
         diverge.
         """
@@ -34,15 +35,15 @@ class Trajectories(NamedTuple):
     @property
     def pairs(self) -> tuple[Array, Array]:
         """Observations (M, do) and actions (M, du) of the steps taken."""
-        return self.o[:, :-1][self.taken], self.u[self.taken]
+        return self.o[:, :-1][self.mask], self.u[self.mask]
 
     @property
     def transitions(self) -> tuple[Array, Array, Array]:
         """States (M, dx), actions (M, du) and next states (M, dx) of the steps taken."""
-        return self.x[:, :-1][self.taken], self.u[self.taken], self.x[:, 1:][self.taken]
+        return self.x[:, :-1][self.mask], self.u[self.mask], self.x[:, 1:][self.mask]
 
     @property
-    def sound(self) -> "Trajectories":
+    def valid(self) -> "Trajectories":
         """Returns the episodes that did not diverge."""
         return Trajectories(*(a[~self.failed] for a in self))
 
@@ -231,9 +232,7 @@ def _shaped(value: Array, shape: tuple[int, ...], what: str) -> Array:
 
 
 def _diverged(task: Task, N: int) -> Array:
-    return _shaped(
-        getattr(task, "diverged", np.zeros(N, bool)), (N,), f"{task.name}.diverged"
-    ).astype(bool)
+    return _shaped(diverged(task, N), (N,), f"{task.name}.diverged").astype(bool)
 
 
 def smoothed(draws: Array, steps: float) -> Array:

@@ -65,7 +65,7 @@ class Training:
         return {
             "rollouts": float(self.episodes),
             "env_steps": float(self.steps),
-            "cost": float(shown.sound.costs.mean()),
+            "cost": float(shown.valid.costs.mean()),
             **measured(self.task, shown),
             **{name: float(value) for name, value in more.items()},
         }
@@ -88,6 +88,6 @@ class Training:
 
 def measured(task: Task, shown: Trajectories, prefix: str = "") -> dict[str, float]:
     """Returns the means of the task's own metrics over the episodes that did not diverge."""
-    valid = shown.sound
+    valid = shown.valid
     found = task.metrics(valid.x, valid.u)
     return {f"{prefix}{name}": float(value.mean()) for name, value in found.items()}

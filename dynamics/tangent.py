@@ -12,6 +12,7 @@ import numpy as np
 
 from lqr import LinearGaussianController, QuadraticCost
 
+from .capabilities import manifold_of
 from .manifold import Array, Manifold
 from .normal_inverse_wishart import NormalInverseWishart, Prior
 
@@ -148,7 +149,7 @@ def chart_of(task: Any) -> Chart | None:
     """Returns a chart about the zero of the manifold that a task declares, None where its states
     are plain vectors.
     """
-    manifold = getattr(task, "manifold", None)
+    manifold = manifold_of(task)
     if manifold is None:
         return None
     return Chart(manifold, np.tile(manifold.zero, (task.conditions, task.horizon + 1, 1)))

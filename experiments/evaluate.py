@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agents.tasks.capabilities import env_id_of
+
 if TYPE_CHECKING:
     from experiments.engine.evaluation import Interval
 
@@ -40,7 +42,7 @@ def main(words: Sequence[str]) -> int:
         if not getattr(asked, name) >= least:
             raise InputError(f"--{name} is {getattr(asked, name)}; expected {least} or more")
     run = open_run(asked.run)
-    env_id = asked.env or (None if run.sees_state else getattr(run.task, "env_id", None))
+    env_id = asked.env or (None if run.sees_state else env_id_of(run.task))
     found = evaluation.evaluate(run, asked.episodes, env_id)
     done = evaluation.successes(found, asked.within)
     rows = [

@@ -31,6 +31,7 @@ from agents.planners.models import Learned
 from agents.policies import make_policy
 from agents.rollout import Trajectories, rollout, run
 from agents.saving import build_policy
+from agents.tasks.capabilities import ObservationOf, capability, manifold_of
 from dynamics import MODELS, Ensemble, History, Network
 from dynamics.replay_buffer import MOST
 from dynamics.storage.tree import check_tree
@@ -205,9 +206,10 @@ def check_state(state: State, task: Task, config: Config) -> None:
 
 def refuse(task: Any, config: Config) -> None:
     """Raises InputError for a task that cannot be planned in, or taught in, so."""
-    if getattr(task, "manifold", None) or getattr(task, "view", None) is None:
+    if manifold_of(task) or capability(task, ObservationOf) is None:
         raise InputError(
-            f"{task.name} has states on a manifold or no `view`; expected vectors x, and view(x), what is seen there"
+            f"{task.name} has states on a manifold or no `observation_of`; expected vectors x, and "
+            "observation_of(x), what is seen there"
         )
     if config.dither and not np.isfinite([task.action_low, task.action_high]).all():
         raise InputError(
@@ -294,7 +296,7 @@ def lesson(
             x = world.step(x, np.clip(u + stray, task.action_low, task.action_high))
     x, u = np.stack(X), np.stack(U)
     sound = near(x, np.concatenate([seen, plans.X.reshape(-1, x.shape[-1])]))
-    return task.view(x[sound]), u[sound]
+    return task.observation_of(x[sound]), u[sound]
 
 
 def report(
@@ -305,11 +307,11 @@ def report(
     `tries` are the round's trials, first those of the policy.
     """
     shown = rollout(task, policy, np.arange(task.conditions), 1, rng, noise=0.0)
-    ended = shown.sound
+    ended = shown.valid
     scalars = {
         "cost": float(ended.costs.mean()),
         **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
-        "sampled_cost": float(tries[0].sound.costs.mean()),
+        "sampled_cost": float(tries[0].valid.costs.mean()),
         "planned_cost": float(plans.cost.mean()),
         "diverged": float(sum(some.failed.sum() for some in (*tries, shown))),
     }

@@ -27,6 +27,7 @@ from agents.interfaces import Iteration, State, Task
 from agents.planners.models import Learned
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
+from agents.tasks.capabilities import manifold_of
 from dynamics import MODELS, History
 from dynamics.replay_buffer import MOST
 from dynamics.storage.tree import check_tree
@@ -79,7 +80,7 @@ def train(
 
     Raises InputError for a task whose states lie on a manifold.
     """
-    if getattr(task, "manifold", None):
+    if manifold_of(task):
         raise InputError(
             f"{task.name} has states on a manifold; expected a plain vector: choose another method"
         )
@@ -197,13 +198,13 @@ def report(
     controllers to try next.
     """
     test = rollout(task, made.controller, np.arange(task.conditions), 1, rng, noise=0.0)
-    ended = test.sound
+    ended = test.valid
     scalars = {
         "rollouts": float(episodes),
         "env_steps": float(steps),
         "cost": float(ended.costs.mean()),
         **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
-        "sampled_cost": float(trials.sound.costs.mean()),
+        "sampled_cost": float(trials.valid.costs.mean()),
         "planned_cost": float(made.cost.mean()),
         "model_error": float(np.abs(test.x - made.X).mean()),
         "unsolved": float((~made.converged).sum()),

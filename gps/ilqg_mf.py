@@ -28,6 +28,7 @@ from agents.rollout import rollout
 from agents.saving import build_policy
 from agents.settings import share
 from agents.tasks.adapters.gymnasium_env import standing
+from agents.tasks.capabilities import TuningCost, capability
 from dynamics.storage.tree import check_tree
 from lqr import window
 
@@ -118,7 +119,7 @@ def begin(task: Task, config: Config, state: State, rng: np.random.Generator) ->
     stays, T = None, task.horizon
     if config.shaping:
         stays = standing(window(task.cost, T - 1, 1, T), trials.x, task.du, config.discount)
-    togo = model_free.costs_to_go(trials, config.discount, stays)[trials.taken]
+    togo = model_free.costs_to_go(trials, config.discount, stays)[trials.mask]
     o = trials.pairs[0]
     tuned = model_free.begin(
         config.library, task, policy, o, togo, config.discount, rng, config.shaping
@@ -139,7 +140,8 @@ def to_tune(task: Any) -> Any:
     names one.
     """
     other = copy.copy(task)
-    other.cost = getattr(task, "tuning_cost", None) or task.cost
+    told = capability(task, TuningCost)
+    other.cost = told.tuning_cost if told else task.cost
     return other
 
 
@@ -172,7 +174,7 @@ def judge(
     its own trials.
     """
     shown = rollout(task, policy, np.arange(task.conditions), 1, rng, noise=0.0)
-    ended = shown.sound
+    ended = shown.valid
     scalars = {
         "cost": float(ended.costs.mean()),
         **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},

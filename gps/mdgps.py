@@ -29,6 +29,7 @@ import numpy as np
 
 from agents.interfaces import Iteration, State, Task
 from agents.saving import build_policy
+from agents.tasks.capabilities import Image, capability
 from lqr import (
     InputError,
     LinearGaussianController,
@@ -78,7 +79,7 @@ def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
-    if config.forecasts and getattr(task, "image", None):
+    if config.forecasts and capability(task, Image) is not None:
         raise InputError(
             f"got forecasts of the pictures of {task.name}, which cannot be made; expected --forecasts 0"
         )

@@ -26,6 +26,7 @@ import numpy as np
 from agents.interfaces import Iteration, State, Task
 from agents.rollout import Trajectories, rollout
 from agents.saving import build_policy
+from agents.tasks.capabilities import manifold_of
 from dynamics import make_prior
 from dynamics.storage.tree import check_tree
 from lqr import InputError, LinearGaussianController, QuadraticCost, TrajectoryDistribution
@@ -87,7 +88,7 @@ def train(
     Raises InputError for a task whose states lie on a manifold, and for settings that mean nothing
     where the policy alone acts: `initial`, `smoothing`, `replay_radius`.
     """
-    if getattr(task, "manifold", None):
+    if manifold_of(task):
         raise InputError(
             f"{task.name} has states on a manifold; expected a plain vector: choose another method"
         )

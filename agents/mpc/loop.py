@@ -26,6 +26,7 @@ from ..planners.models import Learned, Simulated, World
 from ..rollout import Trajectories, run
 from ..settings import Rule, count, counts, not_negative, one_of, or_none, whole
 from ..tasks import make_task
+from ..tasks.capabilities import LearnedCost, PlanningCost, capability, manifold_of
 from . import model_evaluation as foresight
 from .online_model import Learner
 from .policy import MPC
@@ -159,7 +160,7 @@ def aggregate(
             unseen, policy, task, trials, np.random.default_rng(number)
         )  # changes nothing
         error = learner.finish(trials) if learner else 0.0
-        ended = trials.sound
+        ended = trials.valid
         episodes = episodes + len(trials.u)
         steps = steps + int(trials.length.sum())
         best = min(best, float(ended.costs.min()))
@@ -185,11 +186,11 @@ def aggregate(
 
 def refuse(task: Task) -> None:
     """Raises InputError for a task that cannot be planned in."""
-    if getattr(task, "manifold", None):
+    if manifold_of(task):
         raise InputError(
             f"{task.name} has states on a manifold; expected a plain vector: choose another method"
         )
-    if getattr(task, "learned", None):
+    if capability(task, LearnedCost):
         raise InputError(
             f"{task.name} tells its cost by rewards alone; expected a `cost`, which a plan is priced by"
         )
@@ -278,7 +279,8 @@ def planning_cost(task: Task) -> Cost:
     """Returns the cost that plans of this task are priced by: `planning_cost`, where it names one,
     or its own.
     """
-    return getattr(task, "planning_cost", None) or task.cost
+    other = capability(task, PlanningCost)
+    return other.planning_cost if other else task.cost
 
 
 def prices(task: Task) -> Array:

@@ -151,7 +151,7 @@ def imitate(task: Task, c: Any, expert: MPC, state: State, rng: np.random.Genera
     policy, before = build_policy(state["policy"], "state"), state.get("taught")
     expert.calls = expert.acts = 0
     trials = rollout(task, policy if before else expert, np.arange(task.conditions), c.samples, rng)
-    sound = trials.sound
+    sound = trials.valid
     answers = sound.u
     if before:
         answers = np.stack([expert.sample(sound.x[:, t], t, rng) for t in range(task.horizon)], 1)
@@ -159,7 +159,7 @@ def imitate(task: Task, c: Any, expert: MPC, state: State, rng: np.random.Genera
         foresight.before(expert.world), expert, task, trials, np.random.default_rng(state["number"])
     )
     new = {"o": sound.o[:, :-1], "u": answers, "togo": model_free.costs_to_go(sound, c.discount)}
-    taught = {name: a[sound.taken] for name, a in new.items()}
+    taught = {name: a[sound.mask] for name, a in new.items()}
     taught = (
         {name: np.concatenate([before[name], a]) for name, a in taught.items()}
         if before
@@ -217,7 +217,7 @@ def report(
     judged = rollout(
         task, policy, np.arange(task.conditions), c.judged, np.random.default_rng(JUDGE), noise=0.0
     )
-    shown = judged.sound
+    shown = judged.valid
     state = state | {
         "number": state["number"] + 1,
         "best": min(state["best"], float(sound.min())),

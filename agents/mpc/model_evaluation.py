@@ -168,7 +168,7 @@ def ceiling(task: Task, policy: MPC, rng: np.random.Generator, most: int) -> Cei
             f"the planner in the true physics would take {needed} steps of it; expected at most {most}"
         )
     costs = [
-        rollout(task, p, every, 1, np.random.default_rng(seed)).sound.costs.mean()
+        rollout(task, p, every, 1, np.random.default_rng(seed)).valid.costs.mean()
         for p in (policy, true)
     ]
     return Ceiling(*map(float, costs))

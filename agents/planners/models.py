@@ -12,6 +12,7 @@ from dynamics.propagation import propagate
 from lqr import InputError, LinearGaussianDynamics
 
 from ..interfaces import Array, Task
+from ..tasks.capabilities import MujocoState, PhysicalState, Projected, capability
 
 
 class World(Protocol):
@@ -49,8 +50,8 @@ class Learned:
         """Returns the world of a model of this task; where the task tells which states are
         possible, `Possible`.
         """
-        project = getattr(task, "possible", None)
-        return Possible(model, project) if project else Learned(model)
+        told = capability(task, Projected)
+        return Possible(model, told.project) if told else Learned(model)
 
     def roll(self, x0: Array, U: Array, t: int, rng: np.random.Generator) -> Array:
         """Returns states (N, P, H+1, dx)."""
@@ -151,20 +152,20 @@ class Local:
 class Simulated:
     """The task's own physics: the ceiling of what planning in a learned model can reach.
 
-    The task tells the physical state of x: `physical(x)` for tasks of equations, `place(x)` for
+    The task tells the physical state of x: `to_physical(x)` for tasks of equations, `place(x)` for
     MuJoCo models. Raises InputError for a task that does not.
     """
 
     particles = 1
 
     def __init__(self, task: Task):
-        own: Any = task
-        self._task = own
-        if hasattr(own, "place_of"):
-            self._task = own.twin()  # simulations of its own: the episode's are left alone
-        elif not (hasattr(own, "physical") and hasattr(own, "advance")):
+        self._task: Any = task
+        self._equations = capability(task, PhysicalState)
+        if mujoco := capability(task, MujocoState):
+            self._task = mujoco.copy()  # simulations of its own: the episode's are left alone
+        elif self._equations is None:
             raise InputError(
-                f"{task.name} does not tell its physical state; expected `physical` or `place_of`"
+                f"{task.name} does not tell its physical state; expected `to_physical` or `to_qpos_qvel`"
             )
 
     def roll(self, x0: Array, U: Array, t: int, rng: np.random.Generator) -> Array:
@@ -172,13 +173,13 @@ class Simulated:
         N, H = U.shape[:2]
         X = np.empty((N, 1, H + 1, len(x0)))
         X[:, 0, 0] = x0
-        if hasattr(self._task, "physical"):
-            s = np.repeat(self._task.physical(np.asarray(x0)[None]), N, axis=0)
+        if self._equations:
+            s = np.repeat(self._task.to_physical(np.asarray(x0)[None]), N, axis=0)
             for i in range(H):
                 s = self._task.advance(s, U[:, i])
                 X[:, 0, i + 1] = self._task.states(s)
             return X
-        qpos, qvel = self._task.place_of(np.asarray(x0)[None])
+        qpos, qvel = self._task.to_qpos_qvel(np.asarray(x0)[None])
         self._task.start(np.repeat(qpos, N, axis=0), np.repeat(qvel, N, axis=0))
         for i in range(H):
             x = self._task.step(U[:, i])
@@ -188,10 +189,10 @@ class Simulated:
     def step(self, x: Array, u: Array, t: int = 0) -> Array:
         """Returns x' (..., dx), whatever the step."""
         flat, act = np.reshape(x, (-1, np.shape(x)[-1])), np.reshape(u, (-1, np.shape(u)[-1]))
-        if hasattr(self._task, "physical"):
-            after = self._task.states(self._task.advance(self._task.physical(flat), act))
+        if self._equations:
+            after = self._task.states(self._task.advance(self._task.to_physical(flat), act))
         else:
-            self._task.start(*self._task.place_of(flat))
+            self._task.start(*self._task.to_qpos_qvel(flat))
             after = self._task.step(act)
             after = np.where(self._task.diverged[:, None], np.nan, after)
         return after.reshape(np.shape(x))

@@ -13,6 +13,7 @@ import numpy as np
 from lqr import InputError
 
 from ..interfaces import Array, Task
+from ..tasks.capabilities import Image, capability
 
 POLICIES = {  # the word -> the class; a user may add to this
     "mlp": "agents.policies.mlp:NeuralPolicy",
@@ -34,6 +35,7 @@ def make_policy(
     if word not in POLICIES:
         raise InputError(f"policy is {word!r}; expected one of {', '.join(POLICIES)}")
     module, name = POLICIES[word].split(":")
-    how = {"image": getattr(task, "image", None)} if word == "convolutional" else {}
+    told = capability(task, Image)
+    how = {"image": told and told.image} if word == "convolutional" else {}
     kind = getattr(import_module(module), name)
     return kind.create(task.do, task.du, hidden, std, rng, task.action_low, task.action_high, **how)

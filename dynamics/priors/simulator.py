@@ -19,6 +19,7 @@ import numpy as np
 from lqr import Gaussian, InputError
 
 from ..base import Array, Tangent
+from ..capabilities import HasSimulator, capability, manifold_of
 from ..manifold import Manifold
 from ..storage.tree import check_tree
 from .linearised import Linearised
@@ -86,14 +87,14 @@ class IdentifiedSimulator:
 
     def attach(self, task: Any) -> None:
         """Takes the task's simulator. Raises InputError where the task has none."""
-        simulator = getattr(task, "simulator", None)
-        if simulator is None:
-            name = getattr(task, "name", type(task).__name__ if task is not None else "none")
+        found = capability(task, HasSimulator)
+        if found is None:
+            name = "none" if task is None else task.name
             raise InputError(
                 f"the prior simulator got the task {name}, which has no simulator; expected an attribute `simulator` "
                 "(see dynamics.priors.simulator.Simulator); give it one, or choose another prior"
             )
-        manifold = getattr(task, "manifold", None)
+        simulator, manifold = found.simulator, manifold_of(task)
         self.raw = simulator
         self.simulator = OnManifold(simulator, manifold) if manifold else simulator
         self.theta = np.zeros(len(simulator.parameters))

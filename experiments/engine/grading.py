@@ -9,6 +9,7 @@ import numpy as np
 
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import rollout
+from agents.tasks.capabilities import env_id_of
 from lqr import SimulationError
 
 FIRST_SEED = 1_000_000  # of the resets; training draws from other generators
@@ -56,10 +57,10 @@ def grade_still(env_id: str, episodes: int = 20) -> Grade:
 
 
 def grade_unseen(task: Any, policy: Any) -> dict[str, float]:
-    """Returns how the policy's mean action does in the conditions of `task.unseen()`: how many
+    """Returns how the policy's mean action does in the conditions of `task.held_out()`: how many
     there are, and the mean of each of the task's metrics over them.
     """
-    fresh = task.unseen()
+    fresh = task.held_out()
     shown = rollout(
         fresh, policy, np.arange(fresh.conditions), 1, np.random.default_rng(FIRST_SEED), noise=0.0
     )
@@ -81,8 +82,8 @@ def judge(task: Any, policy: Any, episodes: int) -> dict[str, float]:
     least once each. A task without a measure named return is judged by its negated cost.
     """
     local = isinstance(policy, ControllerPolicy)
-    if not local and getattr(task, "env_id", None):
-        found = grade(task.env_id, policy, episodes)
+    if not local and (env_id := env_id_of(task)):
+        found = grade(env_id, policy, episodes)
         left = {} if found.final_distance is None else {"graded_distance": found.final_distance}
         return {"graded_return": found.mean_return, **left}
     actor, chart = (policy.controller, policy.chart) if local else (policy, None)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from agents.tasks.capabilities import Plane, Targets, capability
+
 from .style import BLUE, GREEN, GREY, ORANGE
 
 
@@ -18,13 +20,13 @@ def _model_error(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     if error.ndim != 2 or not (error > 0).any():
         return None
     figure, axis = plt.subplots(figsize=(6.4, 3.2))
-    times = np.arange(error.shape[1]) * getattr(task, "dt", 1.0)
+    times = np.arange(error.shape[1]) * task.dt
     for c, line in enumerate(error):
         axis.plot(times, np.where(line > 0, line, np.nan), lw=1, label=f"condition {c}")
     axis.axhline(1.0, ls="--", lw=1, color=GREY)
     axis.set(
         yscale="log",
-        xlabel="time, s" if hasattr(task, "dt") else "step",
+        xlabel="time, s",
         ylabel="error, share of the change",
     )
     axis.set_title("Error of the local models along the trajectory", loc="left")
@@ -40,7 +42,7 @@ def _states(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
         return None
     mean, x = np.asarray(last["mean"])[0], np.asarray(last["x"])[0]  # (T+1, n), (N, T+1, dx)
     count = min(x.shape[-1], mean.shape[-1], 8)
-    steps = np.arange(len(mean)) * getattr(task, "dt", 1.0)
+    steps = np.arange(len(mean)) * task.dt
     lines = -(-count // 2)
     figure, axes = plt.subplots(
         lines, 2, figsize=(6.4, 1.5 * lines + 0.6), sharex=True, squeeze=False
@@ -80,10 +82,10 @@ def _plane(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     """Where the samples, the controllers (with two standard deviations) and the policy went in the
     plane.
     """
-    plane, targets = getattr(task, "plane", None), getattr(task, "targets", None)
+    plane, targets = capability(task, Plane), capability(task, Targets)
     if plane is None or targets is None or not {"x", "mean", "policy_x"} & set(last):
         return None
-    i, j = plane
+    i, j = plane.plane
     count = len(next(iter(last.values())))
     columns = min(count, 2)  # two fit a phone
     lines, scale = -(-count // columns), _enlarged(last, i, j)
@@ -94,7 +96,7 @@ def _plane(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
             _one_condition(
                 axis,
                 {key: value[c] for key, value in last.items()},
-                np.asarray(targets)[c],
+                np.asarray(targets.targets)[c],
                 i,
                 j,
                 scale,

@@ -10,6 +10,7 @@ import numpy as np
 
 from agents.mpc.model_evaluation import ceiling, plans_in_a_model
 from agents.saving import build_policy, save_policy
+from agents.tasks.capabilities import HeldOut, capability, env_id_of
 from dynamics.storage.files import write_file
 from lqr import CheckpointError, GPSError
 
@@ -46,7 +47,7 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     global_policy = (
         getattr(policy, "sees", "o") == "o"
     )  # local controllers know their own conditions only
-    env_id = getattr(task, "env_id", None) if global_policy else None
+    env_id = env_id_of(task) if global_policy else None
     if env_id and not stop.asked:
         print(f"grading the policy in {env_id} ...", flush=True)
         result |= {
@@ -55,7 +56,7 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
             "random": grade_random(env_id)._asdict(),
         }
         result["still"] = grade_still(env_id)._asdict()
-    if global_policy and hasattr(task, "unseen"):
+    if global_policy and capability(task, HeldOut):
         result["unseen"] = grade_unseen(task, policy)
     skipped = []
     if not stop.asked and plans_in_a_model(policy):

@@ -19,6 +19,7 @@ if __name__ == "__main__":
 import numpy as np
 
 from agents.tasks import TASKS, make_task
+from agents.tasks.capabilities import Camera, capability
 from dynamics.storage.files import make_folder, write_file
 from experiments.engine.parser import Parser
 from experiments.viewer.video import camera_of
@@ -38,7 +39,7 @@ def picture(name: str) -> bytes:
     model.vis.quality.shadowsize = 0
     model.vis.global_.offwidth = model.vis.global_.offheight = side
     data, camera = task.data(0), camera_of(mujoco, model, task)
-    if not hasattr(task, "camera"):
+    if capability(task, Camera) is None:
         frame(camera, model, data)
     renderer = mujoco.Renderer(model, side, side)
     renderer.update_scene(data, camera)

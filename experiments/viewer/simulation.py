@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.tasks.capabilities import Rendered, capability, env_id_of
 from lqr import InputError
 
 from ..engine.load_run import Opened
@@ -22,7 +23,7 @@ class World(ABC):
 
     def __init__(self, run: Opened):
         """Raises InputError for a task that is no MuJoCo model."""
-        if not hasattr(type(run.task), "model"):
+        if capability(run.task, Rendered) is None:
             raise InputError(
                 f"{run.task.name} is no MuJoCo model; expected one: its pictures are in {run.path}"
             )
@@ -144,8 +145,4 @@ class InTask(World):
 
 def world_of(run: Opened) -> World:
     """Returns what the run's policy can be watched in."""
-    return (
-        InGymnasium(run)
-        if getattr(run.task, "env_id", None) and not run.sees_state
-        else InTask(run)
-    )
+    return InGymnasium(run) if env_id_of(run.task) and not run.sees_state else InTask(run)

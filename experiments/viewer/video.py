@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from agents.tasks.capabilities import Camera, Plane, Rendered, capability, env_id_of
+
 ROOT = Path(__file__).resolve().parents[2]
 NAME, SIZE, EPISODES, SPEED = "policy", 320, 6, 25  # pixels, episodes, frames per second
 FIRST_SEED = 2_000_000  # of the resets
@@ -31,7 +33,7 @@ def make_apart(path: Path, task: Any, stopped: Callable[[], int] = lambda: 0) ->
 
     Returns None, or in one line what was skipped and why.
     """
-    if not hasattr(type(getattr(task, "task", task)), "model"):
+    if capability(task, Rendered) is None:
         return None
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if not environment.get("MUJOCO_GL") and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(environment):
@@ -139,7 +141,7 @@ def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
     sees_state = (
         getattr(policy, "sees", "o") == "x"
     )  # local controllers: only in their own conditions
-    if (env_id := getattr(task, "env_id", None)) and not sees_state:
+    if (env_id := env_id_of(task)) and not sees_state:
         import gymnasium
 
         env = gymnasium.make(env_id)
@@ -168,8 +170,9 @@ def camera_of(mujoco: Any, model: Any, task: Any) -> Any:
     """
     camera = mujoco.MjvCamera()
     mujoco.mjv_defaultFreeCamera(model, camera)
-    above = {"elevation": -90, "azimuth": 90} if hasattr(task, "plane") else {}
-    for key, value in (above | getattr(task, "camera", {})).items():
+    above = {"elevation": -90, "azimuth": 90} if capability(task, Plane) else {}
+    told = capability(task, Camera)
+    for key, value in {**above, **(told.camera if told else {})}.items():
         if key == "lookat":
             camera.lookat[:] = value
         else:

@@ -13,6 +13,7 @@ or else the start as q*. All explore by the same noise.
 import numpy as np
 
 from agents.interfaces import Task
+from agents.tasks.capabilities import Joints, JointTarget, capability, manifold_of
 from lqr import (
     InputError,
     LinearGaussianController,
@@ -74,13 +75,13 @@ def _joints(task: Task, word: str) -> tuple[Array, Array]:
     """Returns the indices in x of the positions that the actions drive, and of their rates, (du,)
     each.
     """
-    joints = getattr(task, "joints", None)
-    if joints is None or getattr(task, "manifold", None) is not None:
+    joints = capability(task, Joints)
+    if joints is None or manifold_of(task):
         what = "no `joints`" if joints is None else "states on a manifold"
         raise InputError(
             f"got initial {word} for {task.name}, which has {what}; expected initial zero, or a task with"
         )
-    q, rate = (np.asarray(part, dtype=int) for part in joints)
+    q, rate = (np.asarray(part, dtype=int) for part in joints.joints)
     if q.shape != (task.du,) or rate.shape != (task.du,):
         raise InputError(
             f"{task.name}.joints has shapes {q.shape} and {rate.shape}; expected ({task.du},) each"
@@ -90,14 +91,14 @@ def _joints(task: Task, word: str) -> tuple[Array, Array]:
 
 def _target(task: Task, word: str, q: Array) -> Array:
     """Returns where the joints shall go, (C, du)."""
-    target = getattr(task, "joint_target", None)
-    if word == "pd" and target is None:
+    told = capability(task, JointTarget)
+    if word == "pd" and told is None:
         raise InputError(
             f"got initial pd for {task.name}, which has no `joint_target`; expected hold or lqr instead"
         )
-    if word == "hold" or target is None:
+    if word == "hold" or told is None:
         start = task.reset(
             np.arange(task.conditions), np.random.default_rng(0)
         )  # a start like others of its condition
         return start[:, q]
-    return np.broadcast_to(np.asarray(target, dtype=float), (task.conditions, task.du))
+    return np.broadcast_to(np.asarray(told.joint_target, dtype=float), (task.conditions, task.du))

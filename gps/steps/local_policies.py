@@ -11,6 +11,7 @@ import numpy as np
 
 from agents.interfaces import Policy, State, Task
 from agents.rollout import Trajectories, rollout
+from agents.tasks.capabilities import LearnedCost, capability, manifold_of
 from dynamics import Chart, Fit, chart_of, error_along, make_prior
 from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
@@ -55,9 +56,9 @@ class Rounds:
             check_state(state, task)
             self.prior.load_state(state["prior"])
             if (
-                learned := getattr(task, "learned", None)
+                told := capability(task, LearnedCost)
             ) and "rewards" in state:  # earlier versions did not keep them
-                learned.load_state(state["rewards"])
+                told.learned.load_state(state["rewards"])
             if self.chart:
                 self.chart = Chart(self.chart.manifold, state["origin"])
             self.controller, self.old = unfreeze(state["controller"]), lc.Local(**state["local"])
@@ -124,7 +125,7 @@ class Rounds:
         every, chart = np.arange(self.task.conditions), known.local.chart
         test = rollout(self.task, self.controller, every, 1, rng, noise=0.0, chart=self.chart)
         seen = test.x if chart is None else chart.to_tangent(test.x[:, None])[:, 0]
-        ended = test.sound
+        ended = test.valid
         scalars = {
             "rollouts": float(known.local.trials),
             "env_steps": float(known.local.steps),
@@ -133,7 +134,7 @@ class Rounds:
                 name: float(value.mean())
                 for name, value in self.task.metrics(ended.x, ended.u).items()
             },
-            "sampled_cost": float(self.trials.sound.costs.mean()),
+            "sampled_cost": float(self.trials.valid.costs.mean()),
             "kl": float(step.kl.mean()),
             "epsilon": float(step.epsilon.mean()),
             "eta": float(np.median(step.eta[step.solved])) if step.solved.any() else 0.0,
@@ -168,9 +169,9 @@ class Rounds:
         """Returns, as a tree, all that a new `Rounds` needs to go on after this iteration."""
         assert self.old is not None
         local = self.old._asdict() | {"controller": self.old.controller._asdict()}
-        chart, learned = local.pop("chart"), getattr(self.task, "learned", None)
+        chart, told = local.pop("chart"), capability(self.task, LearnedCost)
         return {
-            **({"rewards": learned.state()} if learned else {}),
+            **({"rewards": told.learned.state()} if told else {}),
             **({"origin": chart.origin} if chart else {}),
             "number": number,
             "controller": self.controller._asdict(),
@@ -197,7 +198,7 @@ def check_state(state: State, task: Task) -> None:
     each = {name: (C,) for name in ("cost", "multiplier", "predicted", "lead")}
     local = {"controller": controller, **trials, **each, "trials": int, "steps": int}
     form = {"number": int, "controller": controller, "prior": dict, "local": local}
-    if getattr(task, "manifold", None):
+    if manifold_of(task):
         form["origin"] = (C, T + 1, task.dx)
     check_tree({key: state.get(key) for key in form}, form, "state")
 

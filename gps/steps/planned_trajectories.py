@@ -74,7 +74,7 @@ def guesses(
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(T):
             U[:, 0, t] = np.clip(
-                policy.mean(task.view(X[:, 0, t])), task.action_low, task.action_high
+                policy.mean(task.observation_of(X[:, 0, t])), task.action_low, task.action_high
             )
             for s in range(S):
                 X[:, s, t + 1] = world.step(X[:, s, t], U[:, s, t])

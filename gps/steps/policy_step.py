@@ -124,7 +124,7 @@ class Student:
     def report(self, rng: np.random.Generator) -> tuple[dict[str, float], dict[str, Array]]:
         """Returns metrics and arrays from noise-free trials of the policy."""
         shown = rollout(self.task, self.policy, np.arange(self.task.conditions), 1, rng, noise=0.0)
-        ended = shown.sound
+        ended = shown.valid
         scalars = {
             "policy_cost": float(ended.costs.mean()),
             **{

@@ -13,6 +13,7 @@ import numpy as np
 
 from agents.interfaces import Task
 from agents.rollout import rollout
+from agents.tasks.base.wrapper import Wrapper
 from dynamics import Chart, SimulatorPrior
 from lqr import InputError, LinearGaussianController
 
@@ -22,7 +23,7 @@ from .trajectory_step import choose, in_chart
 Array = np.ndarray
 
 
-class Imagined:
+class Imagined(Wrapper):
     """A task whose world is a prior's simulator; it starts, ends and costs as the task does, and
     shows its state.
     """
@@ -30,11 +31,9 @@ class Imagined:
     parameters = ()  # as a simulator, it is taken for what it is
 
     def __init__(self, task: Task, prior: SimulatorPrior):
-        self._task, self._prior, self.do = task, prior, task.dx
+        super().__init__(task)
+        self._prior, self.do = prior, task.dx
         self.simulator = self
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._task, name)
 
     def __call__(self, x: Array, u: Array, factors: Array) -> Array:
         """Returns the states one step after x (M, dx) under u (M, du)."""
@@ -42,7 +41,7 @@ class Imagined:
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Starts as the task does."""
-        self._x = self._task.reset(conditions, rng)
+        self._x = self.task.reset(conditions, rng)
         return self._x
 
     def step(self, u: Array) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from agents.interfaces import Cost, Task
 from agents.rollout import Trajectories
+from agents.tasks.capabilities import manifold_of
 from dynamics import Chart, Fit, InChart, fit_linear_gaussian
 from lqr import (
     Gaussian,
@@ -80,7 +81,7 @@ def state_dim(task: Task) -> int:
     """Returns how many numbers a controller sees: dx, or those of a tangent vector where states lie
     on a manifold.
     """
-    manifold = getattr(task, "manifold", None)
+    manifold = manifold_of(task)
     return task.dx if manifold is None else int(manifold.dim)
 
 

@@ -79,7 +79,7 @@ def test_a_row_is_over_in_the_step_that_its_next_state_ends_and_the_others_go_on
     np.testing.assert_array_equal(
         found.costs, [4.0, 6.0, 7.0]
     )  # states 0 to the end, the end included
-    np.testing.assert_array_equal(found.taken.sum(1), [3, 5, 6])
+    np.testing.assert_array_equal(found.mask.sum(1), [3, 5, 6])
 
 
 def test_actions_keep_the_limits_and_the_policy_sees_what_the_task_shows():

@@ -161,11 +161,9 @@ def test_a_states_cosines_and_sines_are_the_best_that_belong_together():
         x = task.reset(np.zeros(4, int), rng)
         for _ in range(20):
             x = task.step(rng.uniform(-1, 1, size=(4, 1)))
-        np.testing.assert_allclose(task.possible(x), x, atol=1e-12)
+        np.testing.assert_allclose(task.project(x), x, atol=1e-12)
         odd = x + 0.3 * rng.normal(size=x.shape)
-        np.testing.assert_allclose(
-            task.possible(task.possible(odd)), task.possible(odd), atol=1e-12
-        )
+        np.testing.assert_allclose(task.project(task.project(odd)), task.project(odd), atol=1e-12)
 
 
 def test_returns_are_those_of_the_states_before_each_step():

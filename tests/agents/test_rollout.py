@@ -203,7 +203,7 @@ def test_the_steps_taken_are_those_before_an_end_in_episodes_that_did_not_fail()
         2,
         np.random.default_rng(0),
     )
-    assert np.argwhere(trials.taken).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    assert np.argwhere(trials.mask).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
     (o, u), (x, v, after) = trials.pairs, trials.transitions
     rows = [(trials.o, 0), (trials.u, 0), (trials.x, 0), (trials.u, 0), (trials.x, 1)]
     for got, (whole, later) in zip((o, u, x, v, after), rows, strict=True):

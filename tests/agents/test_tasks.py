@@ -12,6 +12,7 @@ from scipy.optimize import least_squares
 
 from agents.rollout import run
 from agents.tasks import TASKS, make_task
+from agents.tasks.capabilities import ObservationOf, capability
 from lqr import InputError, LinearGaussianController
 
 STEPS = 25  # of the episodes that are compared; the tasks' own may have 1000
@@ -123,15 +124,17 @@ def test_what_it_returned_does_not_change_when_it_goes_on(task):
 
 
 def test_what_it_says_is_seen_in_a_state_is_what_is_seen_there(task):
-    if getattr(task, "view", None) is None:
+    if capability(task, ObservationOf) is None:
         pytest.skip("it does not say so")
     x, o, done = play(task, actions(task, 3), np.zeros(3, int))
     close = (
         5e-3 if "reacher" in task.name else 1e-9
     )  # bodies lie where the last substep began to be worked out
     here = ~done
-    np.testing.assert_allclose(task.view(x)[here], o[here], atol=close)
-    np.testing.assert_allclose(task.view(x[0, 0]), task.view(x)[0, 0], rtol=1e-14)
+    np.testing.assert_allclose(task.observation_of(x)[here], o[here], atol=close)
+    np.testing.assert_allclose(
+        task.observation_of(x[0, 0]), task.observation_of(x)[0, 0], rtol=1e-14
+    )
 
 
 def test_an_episode_does_not_depend_on_its_companions(task):

@@ -55,12 +55,12 @@ class Hanging:
 
 def test_the_unseen_holes_lie_between_those_of_training_and_are_where_the_policy_is_graded():
     task = make_task("peg_nine")
-    holes = task.unseen().offsets
+    holes = task.held_out().offsets
     assert len(np.unique(holes, axis=0)) == 16
     assert np.abs(holes).max() < np.abs(NINE).max()
     assert np.linalg.norm(holes[:, None] - NINE, axis=-1).min() > 0.02
     got = grade_unseen(task, Hanging())
-    start = task.unseen().reset(np.arange(16), np.random.default_rng(0))
+    start = task.held_out().reset(np.arange(16), np.random.default_rng(0))
     assert (got["conditions"], got["success"]) == (16, 0.0)
     assert got["distance"] == pytest.approx(
         np.linalg.norm(start[:, 14:17], axis=1).mean(), abs=1e-3

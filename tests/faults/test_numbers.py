@@ -262,7 +262,7 @@ class World:
     def done(self):
         return self.t >= np.array(self.length)[self.where]
 
-    view = staticmethod(np.copy)
+    observation_of = staticmethod(np.copy)
 
     def metrics(self, x, u):
         return {"distance": np.linalg.norm(x[:, -1], axis=-1)}
@@ -584,7 +584,7 @@ class Broken(World):
     def advance(self, s, u):
         return s @ self.A.T + u @ self.B.T
 
-    physical = states = staticmethod(np.copy)
+    to_physical = states = staticmethod(np.copy)
 
 
 @pytest.mark.parametrize(

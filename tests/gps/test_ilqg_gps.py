@@ -248,12 +248,12 @@ def test_plans_begin_at_starts_and_at_states_of_trials_and_the_latest_rounds_tea
         one["o"].reshape(4, 7, 3, -1) for one in state["lessons"].values()
     )  # steps, starts, copies
     for o in (first, second):
-        np.testing.assert_array_equal(o[0, :3, 0], task.view(state["starts"]))
-        seen = task.view(state["seen"]["x"])
+        np.testing.assert_array_equal(o[0, :3, 0], task.observation_of(state["starts"]))
+        seen = task.observation_of(state["seen"]["x"])
         assert (o[0, 3:, 0][:, None] == seen).all(-1).any(1).all()
     assert (first[0, 3:] != second[0, 3:]).any()
 
 
 def test_a_task_that_does_not_say_what_is_seen_is_refused():
-    with pytest.raises(InputError, match="point has states on a manifold or no `view`"):
+    with pytest.raises(InputError, match="point has states on a manifold or no `observation_of`"):
         next(ilqg_gps.train(Point(), ilqg_gps.Config(), np.random.default_rng(0)))

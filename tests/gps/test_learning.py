@@ -62,7 +62,10 @@ SMALL = {
         tune_steps=60,
     ),
 }
-PLANNED = (ilqg_gps, ilqg_mf)  # they have no local controllers, and need a task with a `view`
+PLANNED = (
+    ilqg_gps,
+    ilqg_mf,
+)  # they have no local controllers, and need a task with a `observation_of`
 PEERS = pytest.mark.skipif(
     find_spec("sb3_contrib") is None, reason="sb3_contrib is not installed: extra peers"
 )
@@ -83,7 +86,7 @@ class Seen(Point):
     def observe(self):
         return self.x.copy()
 
-    def view(self, x):
+    def observation_of(self, x):
         return x
 
 

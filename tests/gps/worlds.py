@@ -62,7 +62,7 @@ class Seen(Point):
 
     name, do = "seen point", 4
 
-    def view(self, x):
+    def observation_of(self, x):
         return x.copy()
 
     def observe(self):

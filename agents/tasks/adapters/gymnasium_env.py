@@ -23,6 +23,7 @@ import numpy as np
 from lqr import window
 
 from ...interfaces import Array, Cost, Task
+from ..capabilities import diverged
 
 
 class TaskEnv(gymnasium.Env):
@@ -77,7 +78,7 @@ class TaskEnv(gymnasium.Env):
         before = self._x
         after = self.task.step(u[None])[0]
         seen = self.task.observe()[0]
-        broken = bool(np.any(getattr(self.task, "diverged", False)))
+        broken = bool(diverged(self.task, 1).any())
         sound = bool(np.isfinite(after).all() and np.isfinite(seen).all()) and not broken
         if sound:
             self._x, self._o = after, seen

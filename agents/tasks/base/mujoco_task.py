@@ -20,7 +20,7 @@ class ModelTask(ABC):
 
     It gives the numbers of `agents.interfaces.Task`, `cost`, `starts`, `states`, `observe` and
     `metrics`, and `terminated` where something other than a divergence ends an episode. With
-    `place_of(x) -> qpos, qvel` it can be planned in (`agents.planners.models.Simulated`).
+    `to_qpos_qvel(x) -> qpos, qvel` it can be planned in (`agents.planners.models.Simulated`).
     """
 
     name: str
@@ -40,6 +40,11 @@ class ModelTask(ABC):
         self._sim = MujocoBatch(xml, frame_skip)
         self.conditions, self.horizon, self.dt = conditions, horizon, self._sim.dt
         self.action_low, self.action_high = self._sim.action_limits
+
+    @property
+    def simulations(self) -> MujocoBatch:
+        """What runs the physics."""
+        return self._sim
 
     @property
     def model(self) -> Any:
@@ -68,7 +73,7 @@ class ModelTask(ABC):
         """Returns which simulations are in a state that ends an episode, (B,)."""
         return np.zeros(len(self._over), bool)
 
-    def twin(self) -> Self:
+    def copy(self) -> Self:
         """Returns the same task with simulations of its own: for planning, beside an episode that
         goes on.
         """

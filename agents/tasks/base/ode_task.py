@@ -34,7 +34,7 @@ class MapTask(ABC):
     moves and costs.
 
     It gives the numbers of `agents.interfaces.Task`, `starts`, `advance`, `states`, `see` and
-    `metrics`, and `physical` where x is not s. Episodes start at `starts(conditions, rng)`,
+    `metrics`, and `to_physical` where x is not s. Episodes start at `starts(conditions, rng)`,
     physical states s (B, d).
     """
 
@@ -70,13 +70,13 @@ class MapTask(ABC):
     def see(self, s: Array) -> Array:
         """Returns what a policy sees, o (..., do)."""
 
-    def physical(self, x: Array) -> Array:
+    def to_physical(self, x: Array) -> Array:
         """Returns the physical states s (..., d) of x (..., dx): the inverse of `states`."""
         return np.array(x, dtype=float)
 
-    def view(self, x: Array) -> Array:
+    def observation_of(self, x: Array) -> Array:
         """Returns what a policy sees in states x (..., dx), o (..., do)."""
-        return self.see(self.physical(x))
+        return self.see(self.to_physical(x))
 
     def ended(self, s: Array) -> Array:
         """Returns which episodes terminate in s, (B,)."""

@@ -34,11 +34,11 @@ class MbblTask(MapTask):
     du, horizon = 1, 201
     action_low, action_high = -np.ones(1), np.ones(1)
 
-    def possible(self, x: Array) -> Array:
+    def project(self, x: Array) -> Array:
         """Returns the states x (..., dx) with cosines and sines that belong together: see
         `agents.planners.models.Possible`.
         """
-        return self.states(self.physical(x))
+        return self.states(self.to_physical(x))
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""
@@ -80,13 +80,13 @@ class MbblPendulum(MbblTask):
         """Returns cosine, sine and speed."""
         return np.stack([np.cos(s[..., 0]), np.sin(s[..., 0]), s[..., 1]], -1)
 
-    def physical(self, x: Array) -> Array:
+    def to_physical(self, x: Array) -> Array:
         """Returns angle and speed."""
         return np.stack([np.arctan2(x[..., 1], x[..., 0]), x[..., 2]], -1)
 
     see = states
 
-    def view(self, x: Array) -> Array:
+    def observation_of(self, x: Array) -> Array:
         """Returns a copy of x (..., 3)."""
         return x.copy()
 
@@ -124,7 +124,7 @@ class MbblCartPole(MbblTask):
         """Returns s, the cosine and the sine of the angle."""
         return np.concatenate([s, np.cos(s[..., 2:3]), np.sin(s[..., 2:3])], -1)
 
-    def physical(self, x: Array) -> Array:
+    def to_physical(self, x: Array) -> Array:
         """Returns s, without cosine and sine."""
         return x[..., :4].copy()
 
@@ -145,7 +145,7 @@ class MbblMountainCar(MountainCar):
             np.zeros((2, 2)), np.array([-1.0, 0.0]), ramp=before_each_step(self.horizon)
         )
 
-    def possible(self, x: Array) -> Array:
+    def project(self, x: Array) -> Array:
         """Returns the states x (..., 2) within the limits of place and speed."""
         return np.clip(x, [LEFT, -FASTEST], [RIGHT, FASTEST])
 
@@ -185,16 +185,16 @@ class MbblAcrobot(Acrobot):
             [np.cos(upper), np.sin(upper), np.cos(lower), np.sin(lower), s[..., 2], s[..., 3]], -1
         )
 
-    def physical(self, x: Array) -> Array:
+    def to_physical(self, x: Array) -> Array:
         """Returns both angles and their speeds."""
         upper, lower = np.arctan2(x[..., 1], x[..., 0]), np.arctan2(x[..., 3], x[..., 2])
         return np.stack(
             [upper, (lower - upper + np.pi) % (2 * np.pi) - np.pi, x[..., 4], x[..., 5]], -1
         )
 
-    def possible(self, x: Array) -> Array:
+    def project(self, x: Array) -> Array:
         """Returns the states x (..., 6) with cosines and sines that belong together."""
-        return self.states(self.physical(x))
+        return self.states(self.to_physical(x))
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""

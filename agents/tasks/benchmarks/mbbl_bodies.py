@@ -21,10 +21,10 @@ from ..mujoco.inverted import InvertedPendulum
 from ..mujoco.reacher import (
     ExactCost,
     gymnasium_xml,
-    place_of,
     sample_layout,
     state_of,
     tip_cost,
+    to_qpos_qvel,
     view_of,
 )
 from ..mujoco.walkers import Ant, HalfCheetah, Hopper, Swimmer, Walker, Walker2d
@@ -61,13 +61,13 @@ class MbblBody(Walker):
         """Returns x (B, dx)."""
         return self.states()
 
-    def view(self, x: Array) -> Array:
+    def observation_of(self, x: Array) -> Array:
         """Returns a copy of x (..., dx)."""
         return x.copy()
 
-    def place_of(self, x: Array) -> tuple[Array, Array]:
+    def to_qpos_qvel(self, x: Array) -> tuple[Array, Array]:
         """Returns positions and velocities of x (B, dx)."""
-        return super().place_of(np.pad(x, ((0, 0), (0, 1))))
+        return super().to_qpos_qvel(np.pad(x, ((0, 0), (0, 1))))
 
     def healthy(self, x: Array) -> Array:
         """Returns whether the body has not fallen, of x (..., dx)."""
@@ -161,7 +161,7 @@ class MbblFixedSwimmer(Swimmer):
         """Returns x (B, 9)."""
         return self.states()
 
-    def view(self, x: Array) -> Array:
+    def observation_of(self, x: Array) -> Array:
         """Returns a copy of x (..., 9)."""
         return x.copy()
 
@@ -226,7 +226,7 @@ class MbblInvertedPendulum(InvertedPendulum):
         self.action_low, self.action_high = -np.ones(1), np.ones(1)
         self.cost = Quadratic(np.diag([0.0, 2.0, 0.0, 0.0]), ramp=before_each_step(self.horizon))
 
-    def view(self, x: Array) -> Array:
+    def observation_of(self, x: Array) -> Array:
         """Returns a copy of x (..., 4)."""
         return x.copy()
 
@@ -266,16 +266,16 @@ class MbblReacher(ModelTask):
         """Returns x (B, 6)."""
         return state_of(self._sim)
 
-    def place_of(self, x: Array) -> tuple[Array, Array]:
+    def to_qpos_qvel(self, x: Array) -> tuple[Array, Array]:
         """Returns positions and velocities of x (B, 6)."""
-        return place_of(x)
+        return to_qpos_qvel(x)
 
     def observe(self) -> Array:
         """Returns Gymnasium's observation, (B, 10)."""
         q, x = self._sim.field("qpos"), self.states()
         return np.concatenate([np.cos(q[:, :2]), np.sin(q[:, :2]), q[:, 2:], x[:, 2:]], 1)
 
-    def view(self, x: Array) -> Array:
+    def observation_of(self, x: Array) -> Array:
         """Returns Gymnasium's observation (..., 10) in states x (..., 6)."""
         return view_of(x)
 

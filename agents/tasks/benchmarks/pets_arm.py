@@ -70,7 +70,7 @@ class PetsReacher(ModelTask):
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
         return np.concatenate([q[:, :7], v[:, :7], q[:, 7:]], 1)
 
-    def place_of(self, x: Array) -> tuple[Array, Array]:
+    def to_qpos_qvel(self, x: Array) -> tuple[Array, Array]:
         """Returns positions and velocities of x (B, 17)."""
         return np.concatenate([x[:, :7], x[:, 14:]], 1), np.concatenate(
             [x[:, 7:14], np.zeros((len(x), 3))], 1

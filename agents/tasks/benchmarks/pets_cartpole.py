@@ -43,7 +43,7 @@ class PetsCartPole(ModelTask):
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
         return np.concatenate([q[:, :1], np.cos(q[:, 1:]), np.sin(q[:, 1:]), v], 1)
 
-    def place_of(self, x: Array) -> tuple[Array, Array]:
+    def to_qpos_qvel(self, x: Array) -> tuple[Array, Array]:
         """Returns positions and speeds of x (B, 5)."""
         return np.stack([x[:, 0], np.arctan2(x[:, 2], x[:, 1])], 1), x[:, 3:]
 

@@ -73,7 +73,7 @@ class PendulumV1(MapTask):
 
     see = states
 
-    def physical(self, x: Array) -> Array:
+    def to_physical(self, x: Array) -> Array:
         """Returns angle and speed."""
         return np.stack([np.arctan2(x[..., 1], x[..., 0]), x[..., 2]], -1)
 

@@ -42,7 +42,7 @@ class InvertedPendulum(ModelTask):
         """Returns x (B, 4)."""
         return np.concatenate([self._sim.field("qpos"), self._sim.field("qvel")], 1)
 
-    def place_of(self, x: Array) -> tuple[Array, Array]:
+    def to_qpos_qvel(self, x: Array) -> tuple[Array, Array]:
         """Returns positions and speeds of x (B, 4)."""
         return x[:, :2], x[:, 2:]
 

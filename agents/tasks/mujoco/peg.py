@@ -112,7 +112,7 @@ class PegNine(Peg):
 
     name, offsets = "peg_nine", NINE
 
-    def unseen(self) -> Peg:
+    def held_out(self) -> Peg:
         """Returns the task with 16 holes inside the grid, on a 4 x 4 grid of 0.05 m that shares
         none of its places.
         """

@@ -71,7 +71,7 @@ class Pusher(ModelTask):
         gaps = [here - self.place("tips_arm"), here - self.place(GOAL)]
         return np.concatenate([q[:, :7], v[:, :7], q[:, 7:9], v[:, 7:9], *gaps], 1)
 
-    def place_of(self, x: Array) -> tuple[Array, Array]:
+    def to_qpos_qvel(self, x: Array) -> tuple[Array, Array]:
         """Returns positions and velocities of x (B, 24), with the goal where it always is."""
         goal = np.zeros((len(x), 2))
         return np.concatenate([x[:, :7], x[:, 14:16], goal], 1), np.concatenate(
@@ -84,7 +84,7 @@ class Pusher(ModelTask):
         places = [self.place(name) for name in ("tips_arm", OBJECT, GOAL)]
         return np.concatenate([q[:, :7], v[:, :7], *places], 1)
 
-    def view(self, x: Array) -> Array:
+    def observation_of(self, x: Array) -> Array:
         """Returns Gymnasium's observation (..., 23) in states x (..., 24)."""
         goal = np.broadcast_to(self.model.body(GOAL).pos, (*x.shape[:-1], 3))
         here = goal + x[..., 21:]

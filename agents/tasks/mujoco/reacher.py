@@ -103,6 +103,11 @@ class Reacher:
         self.cost: Cost = ExactCost(tip_cost(1.0, 1e-40, first=0.0), tip_cost(1.0, 1e-5, first=0.0))
 
     @property
+    def simulations(self) -> MujocoBatch:
+        """What runs the physics."""
+        return self._sim
+
+    @property
     def model(self) -> Any:
         """The mujoco.MjModel, for rendering."""
         return self._sim.model
@@ -111,7 +116,7 @@ class Reacher:
     def simulator(self) -> OneStep:
         """One step from any state, for the prior `simulator`."""
         sim = MujocoBatch(self._sim.xml, self._sim.frame_skip)
-        return OneStep(sim, place_of, state_of, PARAMETERS, self._believed)
+        return OneStep(sim, to_qpos_qvel, state_of, PARAMETERS, self._believed)
 
     def data(self, i: int) -> Any:
         """Returns simulation i as an MjData, for rendering."""
@@ -143,7 +148,7 @@ class Reacher:
             [np.cos(q[:, :2]), np.sin(q[:, :2]), q[:, 2:], v[:, :2], _gap(self._sim)], 1
         )
 
-    def view(self, x: Array) -> Array:
+    def observation_of(self, x: Array) -> Array:
         """Returns Gymnasium's observation (..., 10) in states x (..., 6)."""
         return view_of(x)
 
@@ -240,7 +245,7 @@ def view_of(x: Array) -> Array:
     return np.concatenate([np.cos(angles), np.sin(angles), target, x[..., 2:]], -1)
 
 
-def place_of(x: Array) -> tuple[Array, Array]:
+def to_qpos_qvel(x: Array) -> tuple[Array, Array]:
     """Returns qpos and qvel of states x (M, 6)."""
     angles, speeds, gap = x[:, :2], x[:, 2:4], x[:, 4:]
     return np.concatenate([angles, tip_of(angles) - gap], 1), np.concatenate(

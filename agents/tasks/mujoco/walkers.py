@@ -74,7 +74,7 @@ class Walker(ModelTask):
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
         return np.concatenate([q[:, self.hidden :], v, self._speed[:, None]], 1)
 
-    def place_of(self, x: Array) -> tuple[Array, Array]:
+    def to_qpos_qvel(self, x: Array) -> tuple[Array, Array]:
         """Returns positions, of which those that nothing depends on are 0, and velocities, of x (B,
         dx).
         """
@@ -88,7 +88,7 @@ class Walker(ModelTask):
             [q[:, self.hidden :], np.clip(v, -self.speed_limit, self.speed_limit)], 1
         )
 
-    def view(self, x: Array) -> Array:
+    def observation_of(self, x: Array) -> Array:
         """Returns Gymnasium's observation (..., do) in states x (..., dx)."""
         rest = self.model.nq - self.hidden
         v = np.clip(x[..., rest:-1], -self.speed_limit, self.speed_limit)

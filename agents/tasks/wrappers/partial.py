@@ -48,9 +48,9 @@ class ReacherFourHidden(ReacherFour):
         """Returns Gymnasium's observation without the velocities, (B, 8)."""
         return np.delete(super().observe(), [6, 7], 1)
 
-    def view(self, x: Array) -> Array:
+    def observation_of(self, x: Array) -> Array:
         """Returns what is seen (..., 8) in states x (..., 6)."""
-        return np.delete(super().view(x), [6, 7], -1)
+        return np.delete(super().observation_of(x), [6, 7], -1)
 
 
 class ReacherImages(Reacher):
@@ -62,7 +62,7 @@ class ReacherImages(Reacher):
     """
 
     name, env_id = "reacher_images", None
-    view = None  # type: ignore[assignment]  # a picture has to be rendered
+    observation_of = None  # type: ignore[assignment]  # a picture has to be rendered
 
     def __init__(self, conditions: int = 8, size: int = 64, layout_seed: int = 20_000):
         super().__init__(conditions, layout_seed)

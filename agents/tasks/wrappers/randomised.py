@@ -21,6 +21,7 @@ from lqr import InputError
 
 from ..base.mujoco_batch import MujocoBatch
 from ..base.wrapper import Wrapper
+from ..capabilities import Simulations, capability
 
 Array = np.ndarray
 FIELDS: dict[
@@ -113,7 +114,7 @@ class Randomised(Wrapper):
         noise: Any = 0.0,
     ):
         super().__init__(task)
-        if not isinstance(getattr(task, "_sim", None), MujocoBatch):
+        if capability(task, Simulations) is None:
             raise InputError(
                 f"got the task {task.name}; expected one of MuJoCo, whose masses and frictions are known"
             )
@@ -134,7 +135,7 @@ class Randomised(Wrapper):
         ):
             raise InputError(f"noise is {noise}; expected one number or {task.do}, 0 or above")
         self.factors: dict[str, Array] = {}  # of this episode, (B, parts)
-        task._sim.vary = self._vary
+        task.simulations.vary = self._vary
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Draws the physics of simulation i, and starts it in condition conditions[i]; returns x

@@ -1,0 +1,219 @@
+"""What a task may offer beyond `agents.interfaces.Task`: one Protocol each, asked for by
+`capability(task, Protocol)`.
+
+A task has the attributes, and inherits nothing; one that is None is not offered, so that a wrapper
+or a subclass can take back what no longer holds. Here B simulations live side by side, x (..., dx)
+is any number of states, and C is `task.conditions`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from dynamics.capabilities import HasManifold, HasSimulator, capability, manifold_of
+
+from ..interfaces import Array, Cost, Task
+
+
+class ObservationOf(Protocol):
+    """What a policy sees is a function of x: policies can be taught in states that were planned, or
+    imagined.
+
+    Used by `ilqg_gps` and `ilqg_mf`.
+    """
+
+    def observation_of(self, x: Array) -> Array:
+        """Returns the observations o (..., do) in states x (..., dx)."""
+        ...
+
+
+class Projected(Protocol):
+    """Not every vector is a state: a cosine and its sine, for one, lie on a circle.
+
+    Used by planning in learned models, which may leave the possible states.
+    """
+
+    def project(self, x: Array) -> Array:
+        """Returns the possible states (..., dx) that vectors x (..., dx) are taken for."""
+        ...
+
+
+class PhysicalState(Protocol):
+    """The task's physics is a function of physical states s (..., d), which follow from x.
+
+    Used to plan in the ground-truth dynamics.
+    """
+
+    def to_physical(self, x: Array) -> Array:
+        """Returns s (..., d) of states x (..., dx)."""
+        ...
+
+    def advance(self, s: Array, u: Array) -> Array:
+        """Returns s (..., d) one step after s (..., d) under actions u (..., du)."""
+        ...
+
+    def states(self, s: Array) -> Array:
+        """Returns x (..., dx) of s (..., d)."""
+        ...
+
+
+class MujocoState(Protocol):
+    """The task's MuJoCo simulations can be started in any state x.
+
+    Used to plan in the ground-truth dynamics.
+    """
+
+    def to_qpos_qvel(self, x: Array) -> tuple[Array, Array]:
+        """Returns positions (B, nq) and velocities (B, nv) in states x (B, dx)."""
+        ...
+
+    def start(self, qpos: Array, qvel: Array) -> Array:
+        """Starts B simulations there; returns x (B, dx)."""
+        ...
+
+    def copy(self) -> Any:
+        """Returns the same task with simulations of its own, beside an episode that goes on."""
+        ...
+
+
+class Divergence(Protocol):
+    """The simulator says itself where it diverged. Used by `run` and `TaskEnv`."""
+
+    diverged: Array  # (B,) bool, since the start
+
+
+class LearnedCost(Protocol):
+    """The cost is learned from rewards, and is part of a run's state.
+
+    Used by methods, to save it, and by planners, which refuse it.
+    """
+
+    learned: Any  # an `agents.tasks.costs.reward_cost.RewardCost`
+
+
+class PlanningCost(Protocol):
+    """MPC plans by another cost than `cost`, by which all are judged."""
+
+    planning_cost: Cost
+
+
+class TuningCost(Protocol):
+    """Model-free fine-tuning learns from another cost than `cost`, by which all are judged."""
+
+    tuning_cost: Cost
+
+
+class Joints(Protocol):
+    """Which positions the actions drive. Used by the first controllers `hold`, `pd` and `lqr`."""
+
+    joints: tuple[Sequence[int], Sequence[int]]  # indices in x of positions and rates, (du,) each
+
+
+class JointTarget(Protocol):
+    """Where the joints belong. Used by the first controllers `pd` and `lqr`."""
+
+    joint_target: Any  # (du,) or (C, du), in the units of x
+
+
+class Image(Protocol):
+    """An observation begins with a picture. Used by convolutional policies."""
+
+    image: tuple[int, int, int]  # height, width, channels
+
+
+class HeldOut(Protocol):
+    """The task knows conditions that training does not see. A run's policy is graded in them."""
+
+    def held_out(self) -> Task:
+        """Returns the task in those conditions."""
+        ...
+
+
+class GymnasiumTwin(Protocol):
+    """An environment of Gymnasium has the same physics, observations and rewards. A run's policy is
+    graded and shown in it.
+    """
+
+    env_id: str
+
+
+class Simulations(Protocol):
+    """The task runs in MuJoCo, and its model's fields may be drawn anew at each start.
+
+    Used by `Randomised`.
+    """
+
+    simulations: Any  # an `agents.tasks.base.mujoco_batch.MujocoBatch`
+
+
+class Rendered(Protocol):
+    """The task can be shown, as MuJoCo renders it. Used by pictures, videos and the viewer."""
+
+    model: Any  # mujoco.MjModel
+
+    def data(self, i: int) -> Any:
+        """Returns simulation i as a mujoco.MjData."""
+        ...
+
+
+class Camera(Protocol):
+    """Where it is best seen from. Used by pictures, videos and the viewer."""
+
+    camera: Mapping[str, Any]  # fields of mujoco.MjvCamera
+
+
+class Plane(Protocol):
+    """Two numbers of x are a place in a plane. Used by figures, and by the camera, which looks from
+    above.
+    """
+
+    plane: tuple[int, int]  # indices in x
+
+
+class Targets(Protocol):
+    """Each condition has a target in that plane. Used by figures."""
+
+    targets: Array  # (C, 2)
+
+
+def diverged(task: Any, count: int) -> Array:
+    """Returns which of `count` simulations diverged, (B,); none where the task does not say."""
+    told = capability(task, Divergence)
+    return np.zeros(count, bool) if told is None else told.diverged
+
+
+def env_id_of(task: Any) -> str | None:
+    """Returns the id of the environment in Gymnasium that the task mirrors; None where there is
+    none.
+    """
+    twin = capability(task, GymnasiumTwin)
+    return None if twin is None else twin.env_id
+
+
+__all__ = [
+    "Camera",
+    "Divergence",
+    "GymnasiumTwin",
+    "HasManifold",
+    "HasSimulator",
+    "HeldOut",
+    "Image",
+    "JointTarget",
+    "Joints",
+    "LearnedCost",
+    "MujocoState",
+    "ObservationOf",
+    "PhysicalState",
+    "Plane",
+    "PlanningCost",
+    "Projected",
+    "Rendered",
+    "Simulations",
+    "Targets",
+    "TuningCost",
+    "capability",
+    "diverged",
+    "env_id_of",
+    "manifold_of",
+]
