@@ -1,4 +1,7 @@
-"""The tasks, by name; each is built, and its simulator loaded, when it is asked for."""
+"""The tasks, by name; each is built, and its simulator loaded, when it is asked for.
+
+Their classes can be had from here, too: `from agents.tasks import Reacher`.
+"""
 
 from importlib import import_module
 from typing import Any
@@ -66,6 +69,14 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "peg_blind": "agents.tasks.mujoco.peg:PegBlind",
     "dm_peg": "agents.tasks.mujoco.dm_peg:DmPeg",
 }
+
+
+def __getattr__(name: str) -> Any:
+    for place in TASKS.values():
+        module, builder = place.split(":")
+        if builder == name:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def make_task(name: str, **settings: Any) -> Any:

@@ -2,7 +2,7 @@
 seconds.
 """
 
-from agents.tasks.classic.cartpole import CartPole as task
+from agents.tasks import CartPole as task
 from gps import ilqg_ld as method
 
 config = method.Config(iterations=12)

@@ -1,6 +1,6 @@
 """Gymnasium's Pendulum-v1 by CMA-ES: five episodes of 10 seconds, the first of them random."""
 
 from agents.mpc import cmaes_mpc as method
-from agents.tasks.classic.pendulum_v1 import PendulumV1 as task
+from agents.tasks import PendulumV1 as task
 
 config = method.Config(iterations=5, random=0, refit=50, hold=5)

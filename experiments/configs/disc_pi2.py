@@ -2,7 +2,7 @@
 integrals alone.
 """
 
-from agents.tasks.classic.disc import Disc as task
+from agents.tasks import Disc as task
 from gps import pi2 as method
 
 config = method.Config()

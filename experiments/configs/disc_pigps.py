@@ -2,7 +2,7 @@
 path integrals.
 """
 
-from agents.tasks.classic.disc import Disc as task
+from agents.tasks import Disc as task
 from gps import pigps as method
 
 config = method.Config()

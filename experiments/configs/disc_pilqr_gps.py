@@ -2,7 +2,7 @@
 PILQR.
 """
 
-from agents.tasks.classic.disc import Disc as task
+from agents.tasks import Disc as task
 from gps import pilqr_gps as method
 
 config = method.Config()

@@ -2,7 +2,7 @@
 200 trials.
 """
 
-from agents.tasks.mujoco.dm_peg import DmPeg as task
+from agents.tasks import DmPeg as task
 from gps import lqr_flm as method
 
 config = method.Config(

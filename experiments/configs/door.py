@@ -2,7 +2,7 @@
 1600 trials.
 """
 
-from agents.tasks.mujoco.door import Door as task
+from agents.tasks import Door as task
 from gps import lqr_flm as method
 
 config = method.Config(

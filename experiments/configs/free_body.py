@@ -2,7 +2,7 @@
 of the tangent.
 """
 
-from agents.tasks.classic.free_body import FreeBody as task
+from agents.tasks import FreeBody as task
 from gps import lqr_flm as method
 
 config = method.Config(iterations=10, samples=4, initial_std=0.1, min_std=0.03)

@@ -2,7 +2,7 @@
 640 trials.
 """
 
-from agents.tasks.mujoco.gripper import Gripper as task
+from agents.tasks import Gripper as task
 from gps import lqr_flm as method
 
 config = method.Config(

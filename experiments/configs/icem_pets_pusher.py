@@ -3,7 +3,7 @@ steps.
 """
 
 from agents.mpc import icem_mpc as method
-from agents.tasks.benchmarks.pets_arm import PetsPusher as task
+from agents.tasks import PetsPusher as task
 
 config = method.Config(
     iterations=100,

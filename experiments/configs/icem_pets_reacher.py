@@ -3,6 +3,6 @@ in an ensemble.
 """
 
 from agents.mpc import icem_mpc as method
-from agents.tasks.benchmarks.pets_arm import PetsReacher as task
+from agents.tasks import PetsReacher as task
 
 config = method.Config(iterations=20, random=0, refit=50, hold=5, fit_steps=300, plan_std=0.15)

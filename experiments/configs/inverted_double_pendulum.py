@@ -4,7 +4,7 @@ Gaussian process.
 
 from functools import partial
 
-from agents.tasks.mujoco.inverted import InvertedDoublePendulum
+from agents.tasks import InvertedDoublePendulum
 from gps import ilqg_ld as method
 
 task = partial(InvertedDoublePendulum, horizon=40)

@@ -3,6 +3,6 @@
 """
 
 from agents.mpc import mbmf as method
-from agents.tasks.classic.pendulum_v1 import PendulumV1 as task
+from agents.tasks import PendulumV1 as task
 
 config = method.Config()

@@ -1,6 +1,6 @@
 """Around a box to a target from four starts, one neural policy, 320 trials."""
 
-from agents.tasks.mujoco.obstacle import Obstacle as task
+from agents.tasks import Obstacle as task
 from gps import badmm as method
 
 config = method.Config(

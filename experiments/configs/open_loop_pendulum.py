@@ -3,6 +3,6 @@ one random.
 """
 
 from agents.mpc import open_loop as method
-from agents.tasks.classic.pendulum_v1 import PendulumV1 as task
+from agents.tasks import PendulumV1 as task
 
 config = method.Config(iterations=5, hold=5)

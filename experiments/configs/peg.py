@@ -1,6 +1,6 @@
 """Peg insertion with a 7-joint arm: four holes, one neural policy, 240 trials; the dual update."""
 
-from agents.tasks.mujoco.peg import Peg as task
+from agents.tasks import Peg as task
 from gps import badmm as method
 
 config = method.Config(

@@ -2,7 +2,7 @@
 trials.
 """
 
-from agents.tasks.mujoco.peg import PegBlind as task
+from agents.tasks import PegBlind as task
 from gps import badmm as method
 
 config = method.Config(

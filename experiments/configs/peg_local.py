@@ -2,7 +2,7 @@
 controllers, 240 trials.
 """
 
-from agents.tasks.mujoco.peg import Peg as task
+from agents.tasks import Peg as task
 from gps import lqr_flm as method
 
 config = method.Config(

@@ -2,7 +2,7 @@
 them, too.
 """
 
-from agents.tasks.mujoco.peg import PegNine as task
+from agents.tasks import PegNine as task
 from gps import badmm as method
 
 config = method.Config(

@@ -2,7 +2,7 @@
 seconds.
 """
 
-from agents.tasks.classic.pendulum import Pendulum as task
+from agents.tasks import Pendulum as task
 from gps import ilqg_ld as method
 
 config = method.Config(iterations=6)

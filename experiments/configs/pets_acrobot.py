@@ -1,6 +1,6 @@
 """The benchmark's acrobot by PETS: the tip as high as it gets, in 20 episodes of 201 steps."""
 
 from agents.mpc import pets as method
-from agents.tasks.benchmarks.mbbl import MbblAcrobot as task
+from agents.tasks import MbblAcrobot as task
 
 config = method.Config(iterations=20, random=0, refit=50, hold=5, fit_steps=300)

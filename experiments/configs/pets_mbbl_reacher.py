@@ -1,6 +1,6 @@
 """The benchmark's reacher by PETS: another target in each of 50 episodes of one second."""
 
 from agents.mpc import pets as method
-from agents.tasks.benchmarks.mbbl_bodies import MbblReacher as task
+from agents.tasks import MbblReacher as task
 
 config = method.Config(iterations=50, horizon=15, plan_iterations=5, fit_steps=300)

@@ -3,6 +3,6 @@ random torques.
 """
 
 from agents.mpc import pets as method
-from agents.tasks.classic.pendulum_v1 import PendulumV1 as task
+from agents.tasks import PendulumV1 as task
 
 config = method.Config(iterations=5, random=0, refit=50, hold=5)

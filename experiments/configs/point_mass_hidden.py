@@ -2,7 +2,7 @@
 what it is worth.
 """
 
-from agents.tasks.wrappers.partial import PointMassHidden as task
+from agents.tasks import PointMassHidden as task
 from gps import badmm as method
 
 config = method.Config(

@@ -4,7 +4,7 @@
 
 from functools import partial
 
-from agents.tasks.mujoco.pusher import Pusher
+from agents.tasks import Pusher
 from gps import ilqg_mf as method
 
 task = partial(Pusher, conditions=200, weight=4.0)  # of the distance to the goal, in fine-tuning

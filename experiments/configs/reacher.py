@@ -2,7 +2,7 @@
 Reacher-v5).
 """
 
-from agents.tasks.mujoco.reacher import Reacher as task
+from agents.tasks import Reacher as task
 from gps import badmm as method
 
 config = method.Config(

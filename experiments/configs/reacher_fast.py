@@ -4,7 +4,7 @@
 
 from functools import partial
 
-from agents.tasks.mujoco.reacher import Reacher
+from agents.tasks import Reacher
 from gps import ilqg_gps as method
 
 task = partial(Reacher, conditions=200)

@@ -2,7 +2,7 @@
 update.
 """
 
-from agents.tasks.mujoco.reacher import ReacherFour as task
+from agents.tasks import ReacherFour as task
 from gps import badmm as method
 
 config = method.Config()  # 25 iterations of 4 x 2 trials

@@ -2,7 +2,7 @@
 target there.
 """
 
-from agents.tasks.wrappers.partial import ReacherImages as task
+from agents.tasks import ReacherImages as task
 from gps import badmm as method
 
 config = method.Config(

@@ -2,7 +2,7 @@
 dual update.
 """
 
-from agents.tasks.mujoco.reacher import Reacher
+from agents.tasks import Reacher
 from agents.tasks.wrappers.randomised import LogUniform, Randomised
 from gps import badmm as method
 

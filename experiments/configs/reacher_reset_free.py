@@ -2,7 +2,7 @@
 teach one policy.
 """
 
-from agents.tasks.mujoco.reacher import ReacherResetFree as task
+from agents.tasks import ReacherResetFree as task
 from gps import reset_free as method
 
 config = method.Config()  # 15 iterations of 40 trials

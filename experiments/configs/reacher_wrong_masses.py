@@ -4,7 +4,7 @@ corrected by the trials.
 
 from functools import partial
 
-from agents.tasks.mujoco.reacher import ReacherFour
+from agents.tasks import ReacherFour
 from gps import lqr_flm as method
 
 task = partial(ReacherFour, {"mass of link 0": 0.5, "mass of link 1": 0.5})

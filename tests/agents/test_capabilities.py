@@ -1,12 +1,14 @@
 """What tasks may offer: asked for in one place, taken back by None, passed on by wrappers."""
 
 import ast
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from agents.tasks import capabilities, make_task
+import agents.tasks
+from agents.tasks import TASKS, capabilities, make_task
 from agents.tasks.base.wrapper import Wrapper
 from agents.tasks.capabilities import ObservationOf, PhysicalState, capability, manifold_of
 from agents.tasks.costs.user_cost import WithCost
@@ -91,3 +93,9 @@ def test_a_task_of_another_cost_has_no_second_one():
     other = WithCost(pusher, pusher.cost)
     assert capability(other, capabilities.TuningCost) is None
     assert capability(other, capabilities.Plane)
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_each_task_can_be_imported_by_its_class(name):
+    module, builder = TASKS[name].split(":")
+    assert getattr(agents.tasks, builder) is getattr(import_module(module), builder)
