@@ -120,10 +120,10 @@ def reacher() -> bytes:
     import numpy as np
     from PIL import Image, ImageDraw
 
-    from experiments.engine import registry as catalogue
+    from experiments.engine import registry
     from experiments.viewer import video
 
-    experiment = catalogue.load("reacher")
+    experiment = registry.load("reacher")
     task, panels, trials = experiment.task(), [], {}
     for iteration in experiment.method.train(task, experiment.config, np.random.default_rng(0)):
         if iteration.number in SHOWN:

@@ -65,11 +65,11 @@ def methods() -> list[str]:
 @cache
 def experiments() -> dict[str, list[str]]:
     """Returns the experiments of each method."""
-    from experiments.engine import registry as catalogue
+    from experiments.engine import registry
 
     found: dict[str, list[str]] = {name: [] for name in methods()}
-    for name in catalogue.names():
-        method = catalogue.load(name).method.__name__.rpartition(".")[2]
+    for name in registry.names():
+        method = registry.load(name).method.__name__.rpartition(".")[2]
         if method in found and name != method:
             found[method].append(name)
     return found
@@ -145,11 +145,11 @@ def method_page(name: str) -> str:
 
 def commands(name: str) -> str:
     """Returns what runs a method: its experiments, or the method on a task, or a line of Python."""
-    from experiments.engine import registry as catalogue
+    from experiments.engine import registry
 
     if of := experiments()[name]:
         return "\n".join(f"python experiments/run.py {experiment}" for experiment in of)
-    if name in catalogue.methods():
+    if name in registry.methods():
         return f"python experiments/run.py {name} --task reacher_four"
     package = places()[name].partition(".")[0]
     return f"from {package} import {name}\nfor iteration in {name}.train(task, {name}.Config(), rng): ..."

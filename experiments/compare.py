@@ -17,7 +17,7 @@ def main(words: Sequence[str]) -> int:
     from dynamics.storage.files import write_file
     from experiments.engine.parser import Parser
     from experiments.engine.progress import table
-    from experiments.reports import comparison as overlay
+    from experiments.reports import comparison
 
     parser = Parser("python experiments/compare.py", __doc__)
     parser.add_argument(
@@ -27,19 +27,19 @@ def main(words: Sequence[str]) -> int:
         "--out", type=Path, help="file for the page (default runs/compare-DATE-TIME.html)"
     )
     asked = parser.parse_args(words)
-    runs = {run.path.resolve(): run for path in asked.runs for run in overlay.read(path)}
-    groups = overlay.grouped(list(runs.values()))
+    runs = {run.path.resolve(): run for path in asked.runs for run in comparison.read(path)}
+    groups = comparison.grouped(list(runs.values()))
     target = asked.out or Path("runs") / f"compare-{datetime.now():%Y-%m-%d-%H%M%S}.html"
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_file(target, overlay.document(groups, overlay.draw(groups)).encode())
-    rows = [("result", overlay.verdict(groups))]
+    write_file(target, comparison.document(groups, comparison.draw(groups)).encode())
+    rows = [("result", comparison.verdict(groups))]
     for i, group in enumerate(groups):
         seeds = " ".join(str(run.about["seed"]) for run in group.runs)
         rows.append((f"group {i + 1}", f"{group.name}; seeds {seeds}"))
-        named = ((overlay.called(key, [group]), group.finals(key)) for key in overlay.FINAL)
-        rows += [(f"  {text}", overlay.spread(values)) for text, values in named if values]
+        named = ((comparison.called(key, [group]), group.finals(key)) for key in comparison.FINAL)
+        rows += [(f"  {text}", comparison.spread(values)) for text, values in named if values]
     rows += [
-        (f"{name} differs", " | ".join(values)) for name, *values in overlay.differences(groups)
+        (f"{name} differs", " | ".join(values)) for name, *values in comparison.differences(groups)
     ]
     table([*rows, ("look at", str(target))])
     return 0

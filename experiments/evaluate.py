@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.tasks.capabilities import env_id_of
-
 if TYPE_CHECKING:
-    from experiments.engine.evaluation import Interval
+    from experiments.engine.intervals import Interval
 
 
 def main(words: Sequence[str]) -> int:
     """Evaluates what the words ask for; returns the exit code."""
+    from agents.tasks.capabilities import env_id_of
     from experiments.benchmarking.priors import write_rows
-    from experiments.engine import evaluation
+    from experiments.engine import intervals
+    from experiments.engine.evaluation import run_episodes
     from experiments.engine.load_run import open_run
     from experiments.engine.parser import Parser
     from experiments.engine.progress import table
@@ -43,20 +43,20 @@ def main(words: Sequence[str]) -> int:
             raise InputError(f"--{name} is {getattr(asked, name)}; expected {least} or more")
     run = open_run(asked.run)
     env_id = asked.env or (None if run.sees_state else env_id_of(run.task))
-    found = evaluation.evaluate(run, asked.episodes, env_id)
-    done = evaluation.successes(found, asked.within)
+    found = run_episodes(run, asked.episodes, env_id)
+    done = intervals.successes(found, asked.within)
     rows = [
         (
             "episodes",
             f"{len(found)} in {env_id or f'the task {run.task.name}, its conditions in turn'}",
         )
     ]
-    rows.append(("return", _shown(evaluation.mean_interval([episode.total for episode in found]))))
+    rows.append(("return", _shown(intervals.mean_interval([episode.total for episode in found]))))
     if not any(episode.distance is None for episode in found):
         rows.append(
             (
                 "final distance",
-                _shown(evaluation.mean_interval([e.distance or 0.0 for e in found])) + " m",
+                _shown(intervals.mean_interval([e.distance or 0.0 for e in found])) + " m",
             )
         )
     if done is None:
@@ -67,7 +67,7 @@ def main(words: Sequence[str]) -> int:
             if found[0].success is not None
             else f"ends within {asked.within:g} m"
         )
-        rows.append(("success rate", f"{_shown(evaluation.rate_interval(done), '.0%')}, {told}"))
+        rows.append(("success rate", f"{_shown(intervals.rate_interval(done), '.0%')}, {told}"))
     target = asked.csv or asked.run / "evaluate.csv"
     names = {"total": "return"}
     write_rows(

@@ -1,10 +1,10 @@
-"""Stable-Baselines3's SAC and PPO in an environment of Gymnasium, run here and graded as our
+"""Stable-Baselines3's SAC and PPO in an environment of Gymnasium, run here and evaluated as our
 policies are.
 
     python experiments/peers.py SAC Reacher-v5 --steps 100000 --seed 0 --out FOLDER
 
 Settings are the library's defaults. After every `--every` steps the mean action is tried in the
-fresh episodes in which our policies are graded. A run that was stopped starts again; one that is
+fresh episodes in which our policies are evaluated. A run that was stopped starts again; one that is
 finished stays. Needs the extra `peers`:
 pip install -c constraints.txt -e ".[peers]".
 """
@@ -23,7 +23,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("algorithm", choices=ALGORITHMS)
     parser.add_argument("env_id")
     parser.add_argument("--steps", type=int, default=100_000)
-    parser.add_argument("--every", type=int, default=2_500, help="steps between two gradings")
+    parser.add_argument("--every", type=int, default=2_500, help="steps between two evaluations")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args(words)

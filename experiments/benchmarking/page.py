@@ -13,7 +13,7 @@ from .suites import Entry, Record, Suite
 
 Curve = (
     np.ndarray
-)  # (rows, 4): steps of the task, measure, CPU seconds without the grading, distance (m) or NaN
+)  # (rows, 4): steps of the task, measure, CPU seconds without the evaluation, distance (m) or NaN
 Curves = dict[Entry, dict[int, Curve]]  # of each contestant, by seed
 
 
@@ -32,7 +32,8 @@ def curve(folder: Path, entry: Entry) -> Curve | None:
         rows = tables.read(folder / "metrics.csv") if (folder / RESULT).exists() else []
         cpu = np.cumsum([row.get("cpu", np.nan) for row in tables.read(folder / "timing.csv")])
     told = [
-        (row["env_steps"], row[entry.measure], row.get("graded_distance", np.nan)) for row in rows
+        (row["env_steps"], row[entry.measure], row.get("evaluated_distance", np.nan))
+        for row in rows
     ]
     found = [
         (steps, value, spent, far) for (steps, value, far), spent in zip(told, cpu, strict=False)

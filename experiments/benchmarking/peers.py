@@ -7,18 +7,18 @@ from typing import Any
 from agents.learners.sb3 import unlogged
 from lqr import InputError
 
-from ..engine.grading import grade
+from ..engine.evaluation import evaluate_policy
 from ..engine.tables import Table
 
 ALGORITHMS = ("SAC", "PPO")
 CURVE, DONE = (
     "curve.csv",
     "done",
-)  # env_steps, graded_return, cpu_seconds (without the grading), graded_distance (m); the end of a run
+)  # env_steps, evaluated_return, cpu_seconds (without the evaluation), evaluated_distance (m); the end of a run
 
 
 class Greedy:
-    """A trained policy's mean action, in the form that is graded."""
+    """A trained policy's mean action, in the form that is evaluated."""
 
     def __init__(self, model: Any):
         self.model = model
@@ -60,10 +60,14 @@ def train(
         start = time.process_time()
         model.learn(min(every, steps - model.num_timesteps), reset_num_timesteps=False)
         spent += time.process_time() - start
-        found = grade(env_id, Greedy(model), episodes)
+        found = evaluate_policy(env_id, Greedy(model), episodes)
         mean, far = found.mean_return, found.final_distance
-        row = {"env_steps": float(model.num_timesteps), "graded_return": mean, "cpu_seconds": spent}
-        curve.append(row | ({} if far is None else {"graded_distance": far}))
+        row = {
+            "env_steps": float(model.num_timesteps),
+            "evaluated_return": mean,
+            "cpu_seconds": spent,
+        }
+        curve.append(row | ({} if far is None else {"evaluated_distance": far}))
         print(
             f"{algorithm} {env_id} seed {seed}: {model.num_timesteps} steps, {mean:.2f}, {spent:.0f} CPU s",
             flush=True,

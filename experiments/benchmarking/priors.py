@@ -19,9 +19,7 @@ from dynamics import PRIORS
 from dynamics.storage.files import make_folder, read_json, write_file
 from lqr import CheckpointError, InputError
 
-from ..engine import provenance as versions
-from ..engine import registry as catalogue
-from ..engine import tables
+from ..engine import provenance, registry, tables
 from ..engine.run_folder import RESULT
 from ..engine.signals import Stop
 from ..sweeps.seeds import RUN, sweep
@@ -56,7 +54,7 @@ def run(plan: Plan, path: Path, jobs: int = 1) -> int:
     claim(path, plan)
     with Stop() as stop:
         if not (path / MODELS).exists():
-            write_rows(path / MODELS, judged(plan, experiment, config))
+            write_rows(path / MODELS, evaluated(plan, experiment, config))
         if not stop.asked:
             learn(plan, path, jobs, stop)
     models, costs = read_rows(path / MODELS), learned(plan, path)
@@ -76,16 +74,16 @@ def run(plan: Plan, path: Path, jobs: int = 1) -> int:
     return 128 + stop.asked if stop.asked else 0
 
 
-def checked(plan: Plan, jobs: int) -> tuple[catalogue.Experiment, Any]:
+def checked(plan: Plan, jobs: int) -> tuple[registry.Experiment, Any]:
     """Returns the experiment and its config under the plan's settings."""
-    experiment = catalogue.load(plan.experiment)
+    experiment = registry.load(plan.experiment)
     if not hasattr(experiment.config, "prior"):
         raise InputError(
             f"{plan.experiment} has no prior; expected an experiment whose method fits local models"
         )
     for word in plan.priors:
         if word not in PRIORS:
-            raise InputError(f"unknown prior {word!r}; {catalogue.nearest(word, PRIORS)}")
+            raise InputError(f"unknown prior {word!r}; {registry.nearest(word, PRIORS)}")
     for name, value, least in (
         ("held-out", plan.held_out, 1),
         ("jobs", jobs, 1),
@@ -100,7 +98,7 @@ def claim(path: Path, plan: Plan) -> None:
     """Makes the folder, or takes up the comparison in it if it has this plan and was made by this
     version.
     """
-    mine = json.loads(json.dumps({**plan._asdict(), "version": versions.own_version()}))
+    mine = json.loads(json.dumps({**plan._asdict(), "version": provenance.own_version()}))
     if (path / PLAN).exists():
         theirs = read_json(path / PLAN)
         odd = sorted(key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key))
@@ -117,7 +115,7 @@ def claim(path: Path, plan: Plan) -> None:
     write_file(path / PLAN, json.dumps(mine, indent=1).encode())
 
 
-def judged(plan: Plan, experiment: catalogue.Experiment, config: Any) -> list[dict[str, Any]]:
+def evaluated(plan: Plan, experiment: registry.Experiment, config: Any) -> list[dict[str, Any]]:
     """Returns a row for each prior and iteration."""
     from .priors_data import assess, record
 
@@ -128,7 +126,7 @@ def judged(plan: Plan, experiment: catalogue.Experiment, config: Any) -> list[di
     for word in plan.priors:
         start = time.perf_counter()
         rows += assess(word, task, recorded, config.prior_strength)
-        print(f"  {word:<12} judged on them in {time.perf_counter() - start:.1f} s", flush=True)
+        print(f"  {word:<12} evaluated on them in {time.perf_counter() - start:.1f} s", flush=True)
     return rows
 
 

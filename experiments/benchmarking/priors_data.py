@@ -64,12 +64,12 @@ def assess(
             "prior": word,
             "iteration": number,
             "rollouts": trials,
-            **judged(fit, unseen),
+            **evaluated(fit, unseen),
             "fit_ms": 1e3 * seconds,
         }
 
 
-def judged(fit: Fit, unseen: lc.Local) -> dict[str, float]:
+def evaluated(fit: Fit, unseen: lc.Local) -> dict[str, float]:
     """Returns the errors of one and of several steps as shares of those of x' = x, the log
     likelihood in nats per transition, and the shares of coordinates within the intervals of each
     level."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import provenance as versions
-from ..reports import html as page
+from ..engine import provenance
+from ..reports import html
 
 MEASURES = {  # column of models.csv -> what people call it
     "one_step": "error of one step, share of that of x' = x",
@@ -32,31 +32,31 @@ def document(
     title = f"Priors compared on {plan.experiment}"
     caption = "Errors and calibration on trials that no model saw; learning is the mean over the seeds and their range."
     heads = ["", *plan.priors]
-    judged = [
+    rows = [
         [name, *(_median(models, word, key) for word in plan.priors)]
         for key, name in MEASURES.items()
     ]
-    parts = page.opening(
+    parts = html.opening(
         title,
         verdict(ends),
         any(ends.values()),
         f"{len(plan.seeds)} seeds, {plan.held_out} held out",
     )
-    parts += [page.figure(picture, "png", "Errors, intervals and learning", caption)]
-    parts += ["<h2>Local models, medians over the iterations</h2>", page.grid(heads, judged)]
+    parts += [html.figure(picture, "png", "Errors, intervals and learning", caption)]
+    parts += ["<h2>Local models, medians over the iterations</h2>", html.grid(heads, rows)]
     if any(ends.values()):
         rows = [
-            [f"seed {seed}", *(page.number(ends[w].get(seed, float("nan"))) for w in plan.priors)]
+            [f"seed {seed}", *(html.number(ends[w].get(seed, float("nan"))) for w in plan.priors)]
             for seed in plan.seeds
         ]
-        parts += ["<h2>Final cost of every seed</h2>", page.grid(heads, rows)]
-    about = {**plan._asdict(), "version": versions.own_version(), **versions.fingerprint()}
+        parts += ["<h2>Final cost of every seed</h2>", html.grid(heads, rows)]
+    about = {**plan._asdict(), "version": provenance.own_version(), **provenance.fingerprint()}
     parts += [
-        page.fold(
-            "Plan, versions and machine", page.pairs([(k, page.word(v)) for k, v in about.items()])
+        html.fold(
+            "Plan, versions and machine", html.pairs([(k, html.word(v)) for k, v in about.items()])
         )
     ]
-    return page.document(title, parts)
+    return html.document(title, parts)
 
 
 def final_costs(learned: Sequence[Mapping[str, Any]], word: str) -> dict[int, float]:
@@ -68,7 +68,7 @@ def verdict(ends: Mapping[str, Mapping[int, float]]) -> str:
     """Returns with which prior it ends best, in plain words."""
     means = {word: float(np.mean(list(costs.values()))) for word, costs in ends.items() if costs}
     if not means:
-        return "The local models were judged; nothing was learned with them yet."
+        return "The local models were evaluated; nothing was learned with them yet."
     ranked = sorted(means, key=lambda word: means[word])
     text = f"With the prior {ranked[0]} it ends best: mean final cost {means[ranked[0]]:.3g}"
     return text + (

@@ -18,7 +18,7 @@ class Entry(NamedTuple):
     words: tuple[
         str, ...
     ]  # of experiments/run.py, or of experiments/peers.py where the first is a peer
-    measure: str = "graded_return"  # column of metrics.csv, of the peers' curve
+    measure: str = "evaluated_return"  # column of metrics.csv, of the peers' curve
 
     @property
     def peer(self) -> bool:
@@ -49,7 +49,7 @@ class Suite(NamedTuple):
     ] = ()  # task -> the measure whose first reaching is counted, in steps
 
 
-GRADED = ("--grade-episodes", "20")
+EVALUATED = ("--evaluation-episodes", "20")
 BERKELEY = "numerics of the Berkeley code of 2017, ported and measured, 3 seeds"
 WANG = "Wang et al. 2019, table 1, 200 000 steps, 4 seeds"
 TRIALS = tuple(1000.0 * i for i in range(1, 11))  # steps of 20, 40, ..., 200 trials
@@ -64,7 +64,7 @@ def _published(task: str, name: str, value: float, spread: float) -> Record:
 
 
 def _mbbl(task: str, method: str, *words: str) -> Entry:
-    return Entry(task, method, (method, "--task", task, *" ".join(words).split(), *GRADED))
+    return Entry(task, method, (method, "--task", task, *" ".join(words).split(), *EVALUATED))
 
 
 # Words of the runs of MBBL: starts, and how much is planned and taught
@@ -128,12 +128,12 @@ SUITES = {
     "sample_efficiency": Suite(
         "Return in unmodified Gymnasium, 20 fresh episodes; ours and Stable-Baselines3's with its default settings.",
         (
-            Entry("Reacher-v5", "ilqg_gps", ("reacher_fast", *GRADED)),
-            Entry("Reacher-v5", "badmm", ("reacher", *GRADED)),
+            Entry("Reacher-v5", "ilqg_gps", ("reacher_fast", *EVALUATED)),
+            Entry("Reacher-v5", "badmm", ("reacher", *EVALUATED)),
             Entry("Reacher-v5", "SAC", ("SAC", "Reacher-v5", "--steps", "25000", "--every", "500")),
             Entry("Reacher-v5", "PPO", ("PPO", "Reacher-v5", "--steps", "100000")),
-            Entry("Pusher-v5", "ilqg_mf", ("pusher", *GRADED)),
-            Entry("Pusher-v5", "badmm", ("badmm", "--task", "pusher", *GRADED)),
+            Entry("Pusher-v5", "ilqg_mf", ("pusher", *EVALUATED)),
+            Entry("Pusher-v5", "badmm", ("badmm", "--task", "pusher", *EVALUATED)),
             Entry(
                 "Pusher-v5", "SAC", ("SAC", "Pusher-v5", "--steps", "100000", "--every", "10000")
             ),

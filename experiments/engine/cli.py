@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 from agents.tasks import TASKS
 from lqr import CheckpointError, InputError
 
-from . import registry as catalogue
+from . import registry
 from .registry import Experiment, nearest
 
 PROGRAM = "python experiments/run.py"
@@ -34,8 +34,8 @@ class Options:
     task_processes: bool = False
     # in place of the task's: MODULE:FUNCTION or FILE.py:FUNCTION of x and u; it is imported
     cost: str | None = None
-    # fresh episodes after each iteration, whose means are the columns graded_...
-    grade_episodes: int | None = None
+    # fresh episodes after each iteration, whose means are the columns evaluated_...
+    evaluation_episodes: int | None = None
     # folder for the results; new or empty; None is runs/NAME/DATE-TIME-seedSEED
     out: Path | None = None
     resume: Path | None = None  # go on with the run in this folder, with its settings
@@ -74,10 +74,10 @@ def parse(
             raise InputError("got --resume alone; expected the folder of a run after it")
         if folder is None:
             raise InputError(
-                f"got {words[0]} first; expected an experiment: {', '.join(catalogue.names())}"
+                f"got {words[0]} first; expected an experiment: {', '.join(registry.names())}"
             )
         words.insert(0, experiment_of(Path(folder)))
-    experiment = catalogue.load(words[0])
+    experiment = registry.load(words[0])
     request = _typed(experiment, experiment.config, Options(), words[1:])
     if request is None or request.options.resume is None:
         return request
@@ -85,7 +85,7 @@ def parse(
     request = _typed(experiment, config, Options(seed=seed), words[1:])
     assert request is not None
     differing = [
-        f.name for f in catalogue.fields(config) if getattr(request.config, f.name) != f.default
+        f.name for f in registry.fields(config) if getattr(request.config, f.name) != f.default
     ]
     differing += ["seed"] if request.options.seed != seed else []
     differing += ["out"] if request.options.out is not None else []
@@ -109,22 +109,22 @@ def overview() -> str:
     ]
     lines += [
         "",
-        "METHOD is one of " + ", ".join(catalogue.methods()),
+        "METHOD is one of " + ", ".join(registry.methods()),
         "TASK is gymnasium:ENV_ID or one of",
     ]
     lines += textwrap.wrap(
         ", ".join(TASKS), 110, initial_indent="      ", subsequent_indent="      "
     )
-    lines += ["", "Every run takes:", *_table(catalogue.fields(Options()))]
-    for name in catalogue.names():
-        experiment = catalogue.load(name)
+    lines += ["", "Every run takes:", *_table(registry.fields(Options()))]
+    for name in registry.names():
+        experiment = registry.load(name)
         method, text = experiment.method.__name__, experiment.text.splitlines()
         lines += ["", f"{name}    {text[0]}", *(f"    {line}".rstrip() for line in text[1:])]
-        lines += [f"    method {method}:", *_table(catalogue.fields(experiment.config))]
+        lines += [f"    method {method}:", *_table(registry.fields(experiment.config))]
     return "\n".join(lines)
 
 
-def _table(fields: Sequence[catalogue.Field]) -> list[str]:
+def _table(fields: Sequence[registry.Field]) -> list[str]:
     def shown(value: Any) -> str:
         return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
@@ -170,12 +170,12 @@ def _typed(
     if unknown:
         valid = [
             f"--{f.name.replace('_', '-')}"
-            for f in catalogue.fields(options) + catalogue.fields(config)
+            for f in registry.fields(options) + registry.fields(config)
         ]
         raise InputError(
             f"unknown option {unknown[0]!r} of {experiment.name}; {nearest(unknown[0].split('=')[0], valid)}"
         )
-    for field in catalogue.fields(got.config):
+    for field in registry.fields(got.config):
         if isinstance(field.default, float) and not math.isfinite(field.default):
             raise InputError(
                 f"--{field.name.replace('_', '-')} is {field.default}; expected a finite number"

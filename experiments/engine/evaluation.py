@@ -1,40 +1,147 @@
-"""A policy's episodes, one by one, and what they say: return, distance and success with 95 %
-intervals.
+"""A policy evaluated: episodes of its mean action, in unmodified Gymnasium, in its task, or in
+conditions that training never saw.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import rollout
-from lqr import InputError
+from agents.tasks.capabilities import env_id_of
+from lqr import InputError, SimulationError
 
-from .grading import FIRST_SEED, Episode, episodes
 from .load_run import Opened
 
 SUCCESS = ("success", "reached", "balanced")  # what tasks call it among their metrics
-LEVEL = 0.95
+FIRST_SEED = 1_000_000  # of the resets; training draws from other generators
 
 
-class Interval(NamedTuple):
-    """A figure and the interval that holds it with probability LEVEL."""
+class Evaluation(NamedTuple):
+    """How a policy does in an environment."""
 
-    mean: float
-    low: float
-    high: float
+    episodes: int
+    mean_return: float
+    standard_error: float
+    worst_return: float
+    best_return: float
+    spread: float  # standard deviation of the episodes' returns
+    final_distance: float | None  # mean, in metres, where the environment tells
 
 
-def evaluate(run: Opened, count: int, env_id: str | None) -> list[Episode]:
+def evaluate_policy(env_id: str, policy: Any, episodes: int = 100) -> Evaluation:
+    """Runs the policy's mean action. Raises SimulationError where an action or a return is not
+    finite.
+    """
+    return _evaluate_in(
+        env_id,
+        lambda env, observation: policy.act(observation),
+        episodes,
+        getattr(policy, "reset", None),
+    )
+
+
+def evaluate_random(env_id: str, episodes: int = 20) -> Evaluation:
+    """Runs uniformly random actions, the line below which nothing was learned."""
+    rng = np.random.default_rng(FIRST_SEED)
+    return _evaluate_in(
+        env_id,
+        lambda env, observation: rng.uniform(env.action_space.low, env.action_space.high),
+        episodes,
+    )
+
+
+def evaluate_idle(env_id: str, episodes: int = 20) -> Evaluation:
+    """Runs zero actions: where actions cost much, doing nothing beats random actions without having
+    learned.
+    """
+    return _evaluate_in(env_id, lambda env, observation: np.zeros(env.action_space.shape), episodes)
+
+
+def evaluate_held_out(task: Any, policy: Any) -> dict[str, float]:
+    """Returns how the policy's mean action does in the conditions of `task.held_out()`: how many
+    there are, and the mean of each of the task's metrics over them.
+    """
+    fresh = task.held_out()
+    shown = rollout(
+        fresh, policy, np.arange(fresh.conditions), 1, np.random.default_rng(FIRST_SEED), noise=0.0
+    )
+    means = {name: float(value.mean()) for name, value in fresh.metrics(shown.x, shown.u).items()}
+    return {"conditions": float(fresh.conditions), **means}
+
+
+def mean_return(task: Any, policy: Any, episodes: int) -> float:
+    """Returns the mean return of the policy's mean action, as `evaluation_row` finds it."""
+    return evaluation_row(task, policy, episodes)["evaluated_return"]
+
+
+def evaluation_row(task: Any, policy: Any, episodes: int) -> dict[str, float]:
+    """Returns evaluated_return, the mean return of the policy's mean action: in Gymnasium where the
+    task is from there, else in `task`; and evaluated_distance, the mean distance (m) that is left at
+    the end, where Gymnasium tells it.
+
+    Local controllers, which see the task's state and know their condition, are tried in `task` at
+    least once each. A task without a measure named return is judged by its negated cost.
+    """
+    local = isinstance(policy, ControllerPolicy)
+    if not local and (env_id := env_id_of(task)):
+        found = evaluate_policy(env_id, policy, episodes)
+        left = {} if found.final_distance is None else {"evaluated_distance": found.final_distance}
+        return {"evaluated_return": found.mean_return, **left}
+    actor, chart = (policy.controller, policy.chart) if local else (policy, None)
+    every, rng = np.arange(task.conditions), np.random.default_rng(FIRST_SEED)
+    trials = rollout(task, actor, every, -(-episodes // len(every)), rng, noise=0.0, chart=chart)
+    own = task.metrics(trials.x, trials.u).get("return")
+    return {"evaluated_return": float(np.mean(-trials.cost.sum(-1) if own is None else own))}
+
+
+class Episode(NamedTuple):
+    """One episode in an environment."""
+
+    seed: int  # of the reset
+    total: float  # return
+    steps: int
+    distance: float | None  # m, at its end, where the environment tells
+    success: bool | None  # whether the environment said so in any step, where it tells
+
+
+def episodes(
+    env_id: str, act: Callable[[Any, Any], Any], count: int, begin: Callable[[], None] | None = None
+) -> list[Episode]:
+    """Runs act(env, observation) for so many episodes, from the resets that training never saw;
+    `begin()` before each.
+
+    Raises SimulationError where an action or a return is not finite.
+    """
+    import gymnasium
+
+    env = gymnasium.make(env_id)
+    try:
+        found = []
+        for i in range(count):
+            if begin:
+                begin()  # a policy with memory forgets
+            found.append(_episode(env, act, FIRST_SEED + i))
+    finally:
+        env.close()
+    total = np.array([episode.total for episode in found])
+    if not np.isfinite(total).all():
+        raise SimulationError(
+            f"{env_id}: got a return of {total[~np.isfinite(total)][0]}; expected finite; did it diverge?"
+        )
+    return found
+
+
+def run_episodes(run: Opened, count: int, env_id: str | None) -> list[Episode]:
     """Returns episodes of the policy's mean action: in Gymnasium where env_id names an environment,
     else in its task.
 
     Raises InputError where the policy cannot act there.
     """
     if env_id is None:
-        return in_task(run, count)
+        return episodes_in_task(run, count)
     if run.sees_state:
         raise InputError(
             f"{run.path}: got {env_id} for a policy that sees the state of {run.task.name}; expected no --env, or a "
@@ -71,7 +178,7 @@ def check_fit(run: Opened, env_id: str) -> None:
         )
 
 
-def in_task(run: Opened, count: int) -> list[Episode]:
+def episodes_in_task(run: Opened, count: int) -> list[Episode]:
     """Returns episodes in the run's own task, its conditions in turn; the return is minus the
     cost.
     """
@@ -96,32 +203,39 @@ def in_task(run: Opened, count: int) -> list[Episode]:
     ]
 
 
-def successes(found: Sequence[Episode], within: float) -> list[bool] | None:
-    """Returns which episodes succeeded: as the task tells, or by ending within so many metres;
-    None: nobody can say.
-    """
-    if all(episode.success is not None for episode in found):
-        return [bool(episode.success) for episode in found]
-    if all(episode.distance is not None for episode in found):
-        return [episode.distance <= within for episode in found]  # type: ignore[operator]
-    return None
+def _evaluate_in(
+    env_id: str, act: Callable[[Any, Any], Any], count: int, begin: Callable[[], None] | None = None
+) -> Evaluation:
+    found = episodes(env_id, act, count, begin)
+    total = np.array([episode.total for episode in found])
+    distances = [episode.distance for episode in found]
+    distance = None if None in distances else float(np.mean(distances))  # type: ignore[arg-type]
+    spread = float(total.std(ddof=1)) if count > 1 else 0.0
+    error = spread / np.sqrt(count)
+    return Evaluation(
+        count,
+        float(total.mean()),
+        float(error),
+        float(total.min()),
+        float(total.max()),
+        spread,
+        distance,
+    )
 
 
-def mean_interval(values: Sequence[float]) -> Interval:
-    """Returns the mean with Student's interval; of one value the interval is all numbers."""
-    from scipy.stats import t as student
-
-    x = np.asarray(values, float)
-    if len(x) < 2:
-        return Interval(float(x.mean()), -math.inf, math.inf)
-    half = student.ppf(0.5 + LEVEL / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
-    return Interval(float(x.mean()), float(x.mean() - half), float(x.mean() + half))
-
-
-def rate_interval(done: Sequence[bool]) -> Interval:
-    """Returns the share of successes with Wilson's interval."""
-    from scipy.stats import binomtest
-
-    test = binomtest(sum(done), len(done))
-    ends: Any = test.proportion_ci(LEVEL, method="wilson")
-    return Interval(float(test.statistic), float(ends.low), float(ends.high))
+def _episode(env: Any, act: Callable[[Any, Any], Any], seed: int) -> Episode:
+    """Returns one episode of the mean action."""
+    observation, info = env.reset(seed=seed)
+    total, steps, over, success = 0.0, 0, False, None
+    while not over:
+        action = act(env, observation)
+        if not np.isfinite(action).all():
+            raise SimulationError(
+                f"{env.spec.id}: got the action {action}; expected finite numbers; was training healthy?"
+            )
+        observation, reward, terminated, truncated, info = env.step(action)
+        total, steps, over = total + float(reward), steps + 1, terminated or truncated
+        told = info.get("is_success", info.get("success"))
+        success = success if told is None else bool(told) or bool(success)
+    distance = info.get("reward_dist")  # Gymnasium's reaching tasks give minus the distance
+    return Episode(seed, total, steps, None if distance is None else -float(distance), success)

@@ -29,7 +29,7 @@ CHOICES = {
     "task_horizon": int,
     "task_processes": bool,
     "cost": str,
-    "grade_episodes": int,
+    "evaluation_episodes": int,
 }
 
 
@@ -49,11 +49,11 @@ def choose(
         raise InputError(
             f"got the method {experiment.name} without a task; expected --task TASK: {', '.join(TASKS)}"
         )
-    if given.get("grade_episodes", 1) < 1:
+    if given.get("evaluation_episodes", 1) < 1:
         raise InputError(
-            f"got --grade-episodes {given['grade_episodes']}; expected 1 or more, or to leave it out"
+            f"got --evaluation-episodes {given['evaluation_episodes']}; expected 1 or more, or to leave it out"
         )
-    if not set(given) - {"grade_episodes"}:
+    if not set(given) - {"evaluation_episodes"}:
         return experiment._replace(chosen=given)
     build = experiment.task
     settings = {

@@ -10,7 +10,7 @@ import numpy as np
 
 from lqr import CheckpointError, GPSError
 
-from . import provenance as versions
+from . import provenance
 from .registry import Experiment
 from .run_folder import Checkpoint, saved_config
 
@@ -25,7 +25,7 @@ def restore(path: Path, experiment: Experiment) -> tuple[Any, int]:
     mine = {
         "experiment": experiment.name,
         "method": experiment.method.__name__,
-        "version": versions.own_version(),
+        "version": provenance.own_version(),
     }
     for key, value in mine.items():
         if saved[key] != value:

@@ -63,10 +63,10 @@ def spike(costs: list[float]) -> float | None:
 
 def verdict(result: dict[str, Any]) -> str:
     """Returns whether it learned and how well, in plain words."""
-    if "grade" in result:
-        return _graded(result["env_id"], result["grade"], result["random"], result["still"])
+    if "evaluation" in result:
+        return _evaluated(result["env_id"], result["evaluation"], result["random"], result["idle"])
     if "success" in result:
-        return _succeeded(result["success"], result.get("unseen"))
+        return _succeeded(result["success"], result.get("held_out"))
     ends = result["costs"]
     if len(ends) < 2 or ends["first"] <= 0:
         return f"It ran {result['iterations']} iterations; there is no cost to judge it by."
@@ -82,16 +82,16 @@ def verdict(result: dict[str, Any]) -> str:
     return f"{word}: the final cost {ends['last']:.3g} {change} the {ends['first']:.3g} of the first iteration."
 
 
-def unseen_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Returns the grade in conditions that training never saw, as rows of a table; none without
+def held_out_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns the evaluation in conditions that training never saw, as rows of a table; none without
     it.
     """
-    if "unseen" not in result:
+    if "held_out" not in result:
         return []
-    where = f"{result['unseen']['conditions']:.0f} unseen conditions"
+    where = f"{result['held_out']['conditions']:.0f} held-out conditions"
     return [
         (f"{name} in {where}", f"{value:.4g}")
-        for name, value in result["unseen"].items()
+        for name, value in result["held_out"].items()
         if name != "conditions"
     ]
 
@@ -109,7 +109,7 @@ def ceiling_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _succeeded(success: float, unseen: dict[str, float] | None) -> str:
+def _succeeded(success: float, held_out: dict[str, float] | None) -> str:
     word = (
         "It learned"
         if success >= 0.8
@@ -118,13 +118,15 @@ def _succeeded(success: float, unseen: dict[str, float] | None) -> str:
         else "It did not learn"
     )
     text = f"{word}: {success:.0%} of the training conditions end in success"
-    if unseen and "success" in unseen:
-        text += f", and {unseen['success']:.0%} of {unseen['conditions']:.0f} that it never saw"
+    if held_out and "success" in held_out:
+        text += f", and {held_out['success']:.0%} of {held_out['conditions']:.0f} that it never saw"
     return text + "."
 
 
-def _graded(env_id: str, got: dict[str, Any], random: dict[str, Any], still: dict[str, Any]) -> str:
-    base = max(random, still, key=lambda grade: grade["mean_return"])  # what needs no learning
+def _evaluated(
+    env_id: str, got: dict[str, Any], random: dict[str, Any], idle: dict[str, Any]
+) -> str:
+    base = max(random, idle, key=lambda found: found["mean_return"])  # what needs no learning
     gain = got["mean_return"] - base["mean_return"]
     doubt = 2 * math.hypot(got["standard_error"], base["standard_error"])
     word = (
@@ -136,7 +138,7 @@ def _graded(env_id: str, got: dict[str, Any], random: dict[str, Any], still: dic
     )
     text = f"{word}: over {got['episodes']} fresh episodes of {env_id} the policy's mean return is "
     text += f"{got['mean_return']:.2f}, where random actions get {random['mean_return']:.1f}"
-    text += f" and no action {still['mean_return']:.1f}"
+    text += f" and no action {idle['mean_return']:.1f}"
     if got["final_distance"] is not None:
         text += (
             f"; an episode ends {1000 * got['final_distance']:.0f} mm from the target on average"

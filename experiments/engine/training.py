@@ -14,9 +14,9 @@ from agents.saving import state_of
 from dynamics.storage.tree import save_tree
 from lqr import CheckpointError
 
-from . import provenance as versions
+from . import provenance
 from .cli import PROGRAM
-from .grading import judge
+from .evaluation import evaluation_row
 from .progress import Display
 from .registry import Experiment
 from .resume import check_owner, restore_generator, same_machine, unfit
@@ -53,10 +53,10 @@ def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
         "seed": seed,
         "config": dataclasses.asdict(config),
         "chosen": dict(experiment.chosen),
-        "version": versions.own_version(),
-        "fingerprint": versions.fingerprint()
+        "version": provenance.own_version(),
+        "fingerprint": provenance.fingerprint()
         | ({"cost": changes} if (changes := experiment.chosen.get("cost_digest")) else {}),
-        "dependencies": versions.dependencies(),
+        "dependencies": provenance.dependencies(),
     }
 
 
@@ -125,8 +125,8 @@ def _train(
     events = Events(folder.path, read(folder.metrics.path))
     display = Display(f"{experiment.name}, seed {seed}, in {folder.path}", total, done)
     start = last = time.perf_counter()
-    spent, episodes = time.process_time(), experiment.chosen.get("grade_episodes")
-    judged = (
+    spent, episodes = time.process_time(), experiment.chosen.get("evaluation_episodes")
+    own_task = (
         experiment.task() if episodes else None
     )  # its own: what is seen there is not learned from
     try:
@@ -137,7 +137,7 @@ def _train(
             now, cpu = time.perf_counter(), time.process_time() - spent
             row = {"iteration": iteration.number, **iteration.scalars}
             if episodes:
-                row |= judge(judged, iteration.policy, episodes)
+                row |= evaluation_row(own_task, iteration.policy, episodes)
             ready = time.perf_counter()
             folder.metrics.append(row)
             folder.conditions.append(*by_condition(iteration))

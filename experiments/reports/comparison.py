@@ -17,8 +17,7 @@ from lqr import InputError
 
 from ..engine import tables
 from ..engine.run_folder import CONFIG, RESULT, saved_config
-from . import comparison_trajectories as overlay_last
-from . import html as page
+from . import comparison_trajectories, html
 from .style import STYLE
 
 FINAL = {  # column -> what people call it; a low one is good, but for the return
@@ -46,7 +45,7 @@ class Run(NamedTuple):
     path: Path
     about: Mapping[str, Any]  # config.json
     rows: Sequence[Mapping[str, float]]  # metrics.csv
-    final: Mapping[str, float]  # the last row, with the mean return where the run was graded
+    final: Mapping[str, float]  # the last row, with the mean return where the run was evaluated
 
 
 class Group(NamedTuple):
@@ -98,14 +97,14 @@ def read(path: Path) -> list[Run]:
         raise InputError(
             f"{path}: got a run without an iteration; expected one or more: let it go on, or leave it out"
         )
-    graded = read_json(path / RESULT).get("grade") if (path / RESULT).exists() else None
+    evaluated = read_json(path / RESULT).get("evaluation") if (path / RESULT).exists() else None
     rows = [{**row, "kept": kept(row)} for row in rows]
     return [
         Run(
             path,
             about,
             rows,
-            {**rows[-1], **({"mean_return": graded["mean_return"]} if graded else {})},
+            {**rows[-1], **({"mean_return": evaluated["mean_return"]} if evaluated else {})},
         )
     ]
 
@@ -138,7 +137,7 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
             for k, v in members[0].about["config"].items()
             if any(a["config"].get(k) != v for a in same)
         ]
-        names[i] += "".join(f", {k} {page.word(members[0].about['config'][k])}" for k in odd[:3])
+        names[i] += "".join(f", {k} {html.word(members[0].about['config'][k])}" for k in odd[:3])
         names[i] += ", ..." if len(odd) > 3 else ""
     return [Group(name, members) for name, members in zip(names, groups, strict=True)]
 
@@ -159,7 +158,7 @@ def differences(groups: Sequence[Group]) -> list[tuple[str, ...]]:
         for a in (group.runs[0].about for group in groups)
     ]
     keys = dict.fromkeys(key for view in views for key in view)
-    rows = [(key, *(page.word(view.get(key, "–")) for view in views)) for key in keys]
+    rows = [(key, *(html.word(view.get(key, "–")) for view in views)) for key in keys]
     return [row for row in rows if len(set(row[1:])) > 1]
 
 
@@ -169,9 +168,9 @@ def spread(values: Sequence[float]) -> str:
         return "–"
     mean = statistics.fmean(values)
     if min(values) == max(values):
-        return page.number(values[0]) + (" (all)" if len(values) > 1 else "")
-    low, high = page.number(min(values)), page.number(max(values))
-    return f"{page.number(mean)} ± {statistics.stdev(values):.2g} ({low} to {high})"
+        return html.number(values[0]) + (" (all)" if len(values) > 1 else "")
+    low, high = html.number(min(values)), html.number(max(values))
+    return f"{html.number(mean)} ± {statistics.stdev(values):.2g} ({low} to {high})"
 
 
 def verdict(groups: Sequence[Group]) -> str:
@@ -264,14 +263,14 @@ def document(groups: Sequence[Group], picture: bytes | None) -> str:
     """Returns the page of a comparison."""
     names = [group.name for group in groups]
     count = sum(len(group.runs) for group in groups)
-    parts = page.opening(
+    parts = html.opening(
         f"{count} runs compared", verdict(groups), len(groups) > 1, "; ".join(names)
     )
     if picture:
         caption = (
             "Each line is the mean of a group, the band all its runs, thin lines the single runs."
         )
-        parts.append(page.figure(picture, "png", "Learning", caption))
+        parts.append(html.figure(picture, "png", "Learning", caption))
     keys = [key for key in FINAL if any(group.finals(key) for group in groups)]
     finals = [
         [called(key, groups), *(spread(group.finals(key)) for group in groups)] for key in keys
@@ -279,20 +278,20 @@ def document(groups: Sequence[Group], picture: bytes | None) -> str:
     seeds = ["seeds", *(" ".join(str(run.about["seed"]) for run in group.runs) for group in groups)]
     parts += [
         "<h2>Mean, standard deviation and range at the end</h2>",
-        page.grid(["", *names], [seeds, *finals]),
+        html.grid(["", *names], [seeds, *finals]),
     ]
     odd = differences(groups)
     parts += ["<h2>What differs in the configuration</h2>"]
-    parts += [page.grid(["", *names], odd) if odd else "<p>Nothing but the seeds.</p>"]
+    parts += [html.grid(["", *names], odd) if odd else "<p>Nothing but the seeds.</p>"]
     every = [key for key in dict.fromkeys(k for g in groups for k in g.runs[0].about["config"])]
     same = [
-        (k, page.word(v))
+        (k, html.word(v))
         for k in every
         if k not in {r[0] for r in odd}
         for v in [groups[0].runs[0].about["config"].get(k)]
     ]
-    parts += [page.fold("What is the same", page.pairs(same))]
-    parts += overlay_last.parts({group.name: group.runs for group in groups})
+    parts += [html.fold("What is the same", html.pairs(same))]
+    parts += comparison_trajectories.parts({group.name: group.runs for group in groups})
     first = groups[0].runs[0].about
     versions = {
         "version": first["version"],
@@ -301,14 +300,14 @@ def document(groups: Sequence[Group], picture: bytes | None) -> str:
     }
     heading = "Versions and machine" + (" of the first run" if count > 1 else "")
     parts += [
-        page.fold(heading, page.pairs([(key, page.word(value)) for key, value in versions.items()]))
+        html.fold(heading, html.pairs([(key, html.word(value)) for key, value in versions.items()]))
     ]
     parts += [
-        page.fold(
-            "The runs", page.pairs([(g.name, str(run.path)) for g in groups for run in g.runs])
+        html.fold(
+            "The runs", html.pairs([(g.name, str(run.path)) for g in groups for run in g.runs])
         )
     ]
-    return page.document("Comparison", parts)
+    return html.document("Comparison", parts)
 
 
 def _chosen(run: Run) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from dynamics.storage.tree import load_tree
 from lqr import CheckpointError
 
-from . import html as page
+from . import html
 from .style import GREY, STYLE
 
 VIDEO, TRAJECTORIES = "policy.gif", "trajectories"
@@ -42,7 +42,7 @@ def parts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
             "Median of the conditions; the line is the mean of the runs, the band their range."
         )
         found.append(
-            page.figure(picture, "png", "Error of the local models along the trajectory", caption)
+            html.figure(picture, "png", "Error of the local models along the trajectory", caption)
         )
     drawn = {
         name: [(run, p) for run in runs if (p := ellipses(run.path))]
@@ -54,10 +54,10 @@ def parts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
         found += shown
         if names := left + unseen:
             more.append(
-                f'<p class="dim">Left out for their size: {page.text(", ".join(names))}</p>'
+                f'<p class="dim">Left out for their size: {html.text(", ".join(names))}</p>'
             )
         if more:
-            found.append(page.fold(f"{name}, trajectories of the other seeds", "".join(more)))
+            found.append(html.fold(f"{name}, trajectories of the other seeds", "".join(more)))
     for name, runs in groups.items():
         files = [run.path / VIDEO for run in runs if (run.path / VIDEO).exists()]
         if files and (size := files[0].stat().st_size) <= room:
@@ -67,7 +67,7 @@ def parts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
             )
             caption += ", ".join(map(str, files[1:])) or "none."
             found.append(
-                page.figure_file(files[0], f"{name}, seed {runs[0].about['seed']}", caption)
+                html.figure_file(files[0], f"{name}, seed {runs[0].about['seed']}", caption)
             )
     return found
 
@@ -92,7 +92,7 @@ def trajectories(
             continue
         room -= size
         found.append(
-            page.figure_file(picture, f"{name}, seed {run.about['seed']}, trajectories", caption)
+            html.figure_file(picture, f"{name}, seed {run.about['seed']}, trajectories", caption)
         )
     return found, left, room
 

@@ -11,8 +11,7 @@ from dynamics.storage.tree import load_tree
 from lqr import CheckpointError
 
 from ..engine import tables
-from . import figures_planning as planning_pictures
-from . import figures_trajectories as pictures
+from . import figures_planning, figures_trajectories
 from .style import BLUE, GREY, ORANGE, STYLE
 
 Columns = dict[str, np.ndarray]
@@ -40,7 +39,7 @@ def draw(path: Path, task: Any, ceiling: float | None = None) -> str | None:
     with plt.rc_context(STYLE):
         for name, make in ITERATIONS.items():
             _save(plt, make(plt, metrics, per), path / "figures" / f"{name}.png")
-        for name, show in {**pictures.LAST, **planning_pictures.LAST}.items():
+        for name, show in {**figures_trajectories.LAST, **figures_planning.LAST}.items():
             _save(plt, show(plt, last, task), path / "figures" / f"{name}.png")
     return None
 

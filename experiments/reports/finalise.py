@@ -1,4 +1,4 @@
-"""After the last iteration: the policy, its grade, the pictures and the page that shows it all."""
+"""After the last iteration: the policy, its evaluation, the pictures and the page that shows it all."""
 
 import json
 import time
@@ -14,14 +14,13 @@ from agents.tasks.capabilities import HeldOut, capability, env_id_of
 from dynamics.storage.files import write_file
 from lqr import CheckpointError, GPSError
 
-from ..engine.grading import grade, grade_random, grade_still, grade_unseen
+from ..engine.evaluation import evaluate_held_out, evaluate_idle, evaluate_policy, evaluate_random
 from ..engine.progress import clock, places, table
 from ..engine.run_folder import RESULT, RunFolder, saved_config
 from ..engine.signals import Stop
-from ..engine.summary import ceiling_rows, summarise, unseen_rows, verdict
+from ..engine.summary import ceiling_rows, held_out_rows, summarise, verdict
 from ..viewer import video
-from . import figures
-from . import run_report as report
+from . import figures, run_report
 
 MOST = 2_000_000  # steps of the true physics that a plan of an episode in it may take
 
@@ -49,15 +48,15 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     )  # local controllers know their own conditions only
     env_id = env_id_of(task) if global_policy else None
     if env_id and not stop.asked:
-        print(f"grading the policy in {env_id} ...", flush=True)
+        print(f"evaluating the policy in {env_id} ...", flush=True)
         result |= {
             "env_id": env_id,
-            "grade": grade(env_id, policy)._asdict(),
-            "random": grade_random(env_id)._asdict(),
+            "evaluation": evaluate_policy(env_id, policy)._asdict(),
+            "random": evaluate_random(env_id)._asdict(),
         }
-        result["still"] = grade_still(env_id)._asdict()
+        result["idle"] = evaluate_idle(env_id)._asdict()
     if global_policy and capability(task, HeldOut):
-        result["unseen"] = grade_unseen(task, policy)
+        result["held_out"] = evaluate_held_out(task, policy)
     skipped = []
     if not stop.asked and plans_in_a_model(policy):
         print("planning an episode in the true physics ...", flush=True)
@@ -78,7 +77,7 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     if stop.asked:
         return
     folder.tidy()
-    write_file(path / "report.html", report.page(path, about, result).encode())
+    write_file(path / "report.html", run_report.page(path, about, result).encode())
     write_file(path / RESULT, json.dumps(result, indent=1, allow_nan=False).encode())
     show(path, result)
 
@@ -98,18 +97,18 @@ def _draw(path: Path, task: Any, ceiling: float | None) -> str | None:
 def show(path: Path, result: dict[str, Any]) -> None:
     """Prints the final table."""
     rows = [("result", result["verdict"])]
-    if "grade" in result:
-        got = result["grade"]
+    if "evaluation" in result:
+        got = result["evaluation"]
         text = f"return {got['mean_return']:.2f} ± {got['standard_error']:.2f} (standard error)"
         rows.append((result["env_id"], f"{text}, {got['episodes']} episodes"))
         if got["final_distance"] is not None:
             rows.append(("final distance", f"{got['final_distance']:.4f} m, mean of the episodes"))
-    rows += unseen_rows(result) + ceiling_rows(result)
+    rows += held_out_rows(result) + ceiling_rows(result)
     rows += [
         (name, f"{value:.0f}" if value == int(value) else f"{value:.4g}")
         for name, value in result["figures"].items()
     ]
-    times = f"{clock(result['seconds'])} training, {clock(result['finish_seconds'])} grading and pictures"
+    times = f"{clock(result['seconds'])} training, {clock(result['finish_seconds'])} evaluating and pictures"
     rows += [
         (
             "time",
@@ -120,7 +119,7 @@ def show(path: Path, result: dict[str, Any]) -> None:
     table(rows)
     places(
         [
-            ("look at", f"{path / 'report.html'}"),
+            ("look at", f"{path / 'run_report.html'}"),
             ("evaluate", f"python experiments/evaluate.py {path}"),
             ("watch", f"python experiments/watch.py {path}"),
             ("use", f"agents.load_policy({str(path)!r})"),

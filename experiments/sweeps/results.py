@@ -15,7 +15,7 @@ AT_HOME = ("iteration", "condition")  # columns that say nothing of a result
 
 
 def write_table(folder: Path, seeds: Sequence[int]) -> list[dict[str, float]]:
-    """Writes sweep.csv, a row per finished seed with the last metrics and the grade; returns the
+    """Writes sweep.csv, a row per finished seed with the last metrics and the evaluation; returns the
     rows.
     """
     rows = []
@@ -28,9 +28,11 @@ def write_table(folder: Path, seeds: Sequence[int]) -> list[dict[str, float]]:
             "seed": float(seed),
             **{key: value for key, value in last.items() if key not in AT_HOME},
         }
-        if "grade" in result:
-            row["mean_return"] = float(result["grade"]["mean_return"])
-        row |= {f"unseen_{key}": float(value) for key, value in result.get("unseen", {}).items()}
+        if "evaluation" in result:
+            row["mean_return"] = float(result["evaluation"]["mean_return"])
+        row |= {
+            f"held_out_{key}": float(value) for key, value in result.get("held_out", {}).items()
+        }
         rows.append(row)
     lines = [",".join(rows[0])] if rows else []
     lines += [

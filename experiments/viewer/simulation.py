@@ -12,7 +12,7 @@ from lqr import InputError
 
 from ..engine.load_run import Opened
 
-FIRST_SEED = 3_000_000  # of the resets; neither training nor grading draws there
+FIRST_SEED = 3_000_000  # of the resets; neither training nor evaluating draws there
 PUSH = 0.2  # s that a push lasts
 
 

@@ -16,7 +16,7 @@ from lqr import InputError
 OURS = Entry(
     "point_mass",
     "lqr_flm",
-    ("lqr_flm", "--task", "point_mass", "--iterations", "2", "--grade-episodes", "2"),
+    ("lqr_flm", "--task", "point_mass", "--iterations", "2", "--evaluation-episodes", "2"),
 )
 PEER = Entry("point_mass", "SAC", ("SAC", "Nothing-v0"))
 SMALL = Suite(
@@ -33,9 +33,9 @@ def finished_peer(folder, seed, returns, distances=None):
     where.mkdir(parents=True)
     curve = tables.Table(where / CURVE)
     for i, value in enumerate(returns):
-        far = {"graded_distance": distances[i]} if distances else {}
+        far = {"evaluated_distance": distances[i]} if distances else {}
         curve.append(
-            {"env_steps": 100.0 * (i + 1), "graded_return": value, "cpu_seconds": 2.0 * i} | far
+            {"env_steps": 100.0 * (i + 1), "evaluated_return": value, "cpu_seconds": 2.0 * i} | far
         )
     write_file(where / DONE, b"")
 
@@ -50,12 +50,12 @@ def test_a_suite_is_run_and_what_is_finished_is_not_run_again(tmp_path, monkeypa
     assert (tmp_path / "point_mass.png").read_bytes().startswith(b"\x89PNG")
     row = (tmp_path / "benchmark.csv").read_text().splitlines()[1].split(",")
     assert row[:3] == ["point_mass", "lqr_flm", "0"]
-    assert float(row[4]) == last["graded_return"]
+    assert float(row[4]) == last["evaluated_return"]
     assert float(row[5]) > 0  # CPU seconds
     capsys.readouterr()
     assert benchmark.main(words) == 0
     assert metrics.stat().st_mtime_ns == before
-    assert f"**{last['graded_return']:.4g}**" in capsys.readouterr().out
+    assert f"**{last['evaluated_return']:.4g}**" in capsys.readouterr().out
 
 
 def test_the_table_has_mean_deviation_every_seed_and_the_published_rows(tmp_path):
@@ -72,7 +72,7 @@ def test_the_table_has_mean_deviation_every_seed_and_the_published_rows(tmp_path
     assert [row["reached"] for row in rows_of(suite, curves)] == ["300.0", "inf"]
 
 
-def test_where_a_distance_is_graded_the_table_and_the_rows_have_it(tmp_path):
+def test_where_a_distance_is_measured_the_table_and_the_rows_have_it(tmp_path):
     for seed, left in enumerate([[0.3, 0.1], [0.3, 0.25]]):
         finished_peer(tmp_path, seed, [-30.0, -8.0], left)
     curves = gather(tmp_path, SMALL.entries, range(3))
@@ -147,6 +147,6 @@ def test_a_peer_learns_and_repeats_and_leaves_nothing_else(tmp_path, monkeypatch
             == 0
         )
     a, b = (tables.read(tmp_path / name / CURVE) for name in ("a", "b"))
-    assert [row["graded_return"] for row in a] == [row["graded_return"] for row in b]
+    assert [row["evaluated_return"] for row in a] == [row["evaluated_return"] for row in b]
     assert a[-1]["env_steps"] == 120
     assert not list((tmp_path / "temporary").glob("SB3*"))

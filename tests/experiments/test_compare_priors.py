@@ -10,7 +10,7 @@ import pytest
 from agents.tasks.mujoco.reacher import ReacherFour
 from dynamics import make_prior
 from experiments.benchmarking.priors import cost_at, read_rows, table
-from experiments.benchmarking.priors_data import assess, judged, record
+from experiments.benchmarking.priors_data import assess, evaluated, record
 from gps import lqr_flm
 from gps.steps import trajectory_step as lc
 from lqr import InputError
@@ -161,7 +161,7 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
 
     seen, prior = trials(60), make_prior("flat")
     prior.update(*lc.transitions(seen))
-    row = judged(lc.fit(seen, prior), trials(400))
+    row = evaluated(lc.fit(seen, prior), trials(400))
     np.testing.assert_allclose(
         [row[f"coverage_{p}"] for p in (50, 90, 99)], (0.5, 0.9, 0.99), atol=0.04
     )
@@ -177,9 +177,9 @@ def test_what_comes_after_an_episodes_end_is_not_judged():
     used[:, 1, 20:] = used[:, 2] = 0  # one episode ends early, one did not take place
     x = unseen.x.copy()
     x[:, 1, 21:] = x[:, 2] = 100.0
-    ended, whole = judged(fit, unseen._replace(x=x, used=used)), judged(fit, unseen)
-    assert ended == judged(fit, unseen._replace(used=used))
+    ended, whole = evaluated(fit, unseen._replace(x=x, used=used)), evaluated(fit, unseen)
+    assert ended == evaluated(fit, unseen._replace(used=used))
     assert ended["one_step"] == pytest.approx(whole["one_step"], rel=0.5)
     assert (
-        judged(fit, unseen._replace(used=used * (np.arange(used.shape[2]) < 4)))["k_step"] < 1
+        evaluated(fit, unseen._replace(used=used * (np.arange(used.shape[2]) < 4)))["k_step"] < 1
     )  # 4 steps, not 10

@@ -5,7 +5,7 @@ finished wait.
 import numpy as np
 
 from benchmarks import gps_family
-from experiments.engine import registry as catalogue
+from experiments.engine import registry
 
 
 def written(folder, seed, costs):
@@ -18,7 +18,7 @@ def written(folder, seed, costs):
 
 
 def test_every_panel_is_of_an_experiment():
-    assert set(gps_family.panels()) <= set(catalogue.names())
+    assert set(gps_family.panels()) <= set(registry.names())
 
 
 def test_the_curves_are_those_of_the_seeds_that_have_got_as_far_as_any(tmp_path):

@@ -22,12 +22,10 @@ from agents.tasks import make_task
 from agents.tasks.classic.point_mass import PointMass
 from agents.tasks.mujoco.reacher import Reacher
 from dynamics.storage.tree import save_tree
-from experiments.engine import evaluation
-from experiments.engine.grading import Episode, grade
+from experiments.engine import evaluation, intervals
+from experiments.engine.evaluation import Episode, evaluate_policy
 from experiments.engine.load_run import Opened
-from experiments.reports import comparison as overlay
-from experiments.reports import comparison_trajectories as overlay_last
-from experiments.reports import figures_trajectories as last_pictures
+from experiments.reports import comparison, comparison_trajectories, figures_trajectories
 from experiments.viewer import video
 from experiments.viewer.simulation import InTask, world_of
 from lqr import InputError, LinearGaussianController
@@ -62,8 +60,8 @@ def arm():
 
 def test_episodes_in_gymnasium_are_those_of_the_grade():
     run = arm()
-    found = evaluation.evaluate(run, 4, "Reacher-v5")
-    peer = grade("Reacher-v5", run.policy, 4)
+    found = evaluation.run_episodes(run, 4, "Reacher-v5")
+    peer = evaluate_policy("Reacher-v5", run.policy, 4)
     assert np.mean([episode.total for episode in found]) == pytest.approx(peer.mean_return)
     assert np.mean([episode.distance for episode in found]) == pytest.approx(peer.final_distance)
     assert [episode.steps for episode in found] == [50] * 4
@@ -74,7 +72,7 @@ def test_controllers_are_evaluated_in_their_own_conditions_in_turn():
     still = LinearGaussianController(
         np.zeros((3, 100, 2, 4)), np.zeros((3, 100, 2)), np.tile(np.eye(2), (3, 100, 1, 1))
     )
-    found = evaluation.evaluate(Opened(Path("r"), {}, task, ControllerPolicy(still)), 5, None)
+    found = evaluation.run_episodes(Opened(Path("r"), {}, task, ControllerPolicy(still)), 5, None)
     starts = np.linalg.norm(
         [[-1.0, -0.5], [0.6, -1.0], [-0.8, 0.7]], axis=1
     )  # without a force they stay there
@@ -91,33 +89,33 @@ def test_controllers_are_evaluated_in_their_own_conditions_in_turn():
 )
 def test_an_environment_that_does_not_fit_is_refused(env_id, words):
     with pytest.raises(InputError, match=words):
-        evaluation.evaluate(arm(), 1, env_id)
+        evaluation.run_episodes(arm(), 1, env_id)
 
 
 def test_a_module_named_in_an_environments_id_is_not_imported():
     with pytest.raises(InputError, match="would be imported"):
-        evaluation.evaluate(arm(), 1, "antigravity:Any-v0")
+        evaluation.run_episodes(arm(), 1, "antigravity:Any-v0")
     assert "antigravity" not in sys.modules
 
 
 def test_intervals_are_those_of_the_textbook():
     # Student's for 4 values with mean 5 and standard deviation 2: 5 +- 3.182 * 2 / 2
-    found = evaluation.mean_interval([5 - np.sqrt(6), 5.0, 5.0, 5 + np.sqrt(6)])
+    found = intervals.mean_interval([5 - np.sqrt(6), 5.0, 5.0, 5 + np.sqrt(6)])
     np.testing.assert_allclose(found, [5.0, 5 - 3.1824, 5 + 3.1824], atol=1e-4)
     # Wilson (1927) for 8 of 10: (p + z^2/2n +- z sqrt(p q / n + z^2 / 4n^2)) / (1 + z^2/n)
     np.testing.assert_allclose(
-        evaluation.rate_interval([True] * 8 + [False] * 2), [0.8, 0.4902, 0.9433], atol=1e-4
+        intervals.rate_interval([True] * 8 + [False] * 2), [0.8, 0.4902, 0.9433], atol=1e-4
     )
 
 
 def test_success_is_what_the_task_tells_else_a_small_distance():
     ends = [Episode(0, 0.0, 1, d, s) for d, s in ((0.01, False), (0.2, True))]
-    assert evaluation.successes(ends, within=0.05) == [False, True]
-    assert evaluation.successes([e._replace(success=None) for e in ends], within=0.05) == [
+    assert intervals.successes(ends, within=0.05) == [False, True]
+    assert intervals.successes([e._replace(success=None) for e in ends], within=0.05) == [
         True,
         False,
     ]
-    assert evaluation.successes([Episode(0, 0.0, 1, None, None)], within=0.05) is None
+    assert intervals.successes([Episode(0, 0.0, 1, None, None)], within=0.05) is None
 
 
 def test_evaluate_refuses_in_one_line(tmp_path):
@@ -175,50 +173,50 @@ def a_run(seed=0, cost=(4.0, 2.0), name="x", **config):
         "seed": seed,
     }
     about |= {"version": "1", "fingerprint": {"numpy": "2"}, "text": ""}
-    return overlay.Run(Path(f"{name}{seed}"), about, rows, rows[-1])
+    return comparison.Run(Path(f"{name}{seed}"), about, rows, rows[-1])
 
 
 def test_runs_that_differ_in_the_seed_alone_are_one_group():
-    groups = overlay.grouped([a_run(0), a_run(0, prior="gp"), a_run(1), a_run(1, prior="gp")])
+    groups = comparison.grouped([a_run(0), a_run(0, prior="gp"), a_run(1), a_run(1, prior="gp")])
     assert [group.name for group in groups] == ["x, prior gmm", "x, prior gp"]
     assert [len(group.runs) for group in groups] == [2, 2]
-    assert overlay.differences(groups) == [("prior", "gmm", "gp")]
+    assert comparison.differences(groups) == [("prior", "gmm", "gp")]
 
 
 def test_a_curve_is_as_long_as_the_longest_run():
-    (group,) = overlay.grouped([a_run(0, (4.0, 2.0, 1.0)), a_run(1, (6.0,))])
+    (group,) = comparison.grouped([a_run(0, (4.0, 2.0, 1.0)), a_run(1, (6.0,))])
     trials, values = group.curve("cost")
     assert trials.tolist() == [10.0, 20.0, 30.0]
     np.testing.assert_array_equal(values, [[4.0, 2.0, 1.0], [6.0, np.nan, np.nan]])
 
 
 def test_mean_and_spread_by_hand():
-    assert overlay.spread([1.0, 2.0, 3.0]) == "2 ± 1 (1 to 3)"
-    assert overlay.spread([1.5]) == "1.5"
-    assert overlay.spread([30000.0, 30000.0]) == "30000 (all)"
+    assert comparison.spread([1.0, 2.0, 3.0]) == "2 ± 1 (1 to 3)"
+    assert comparison.spread([1.5]) == "1.5"
+    assert comparison.spread([30000.0, 30000.0]) == "30000 (all)"
 
 
 def test_the_verdict_knows_chance_from_a_difference():
-    far = overlay.grouped([a_run(s, (9.0, c)) for s, c in enumerate((2.0, 2.1, 1.9))] + [
+    far = comparison.grouped([a_run(s, (9.0, c)) for s, c in enumerate((2.0, 2.1, 1.9))] + [
         a_run(s, (9.0, c), prior="gp") for s, c in enumerate((1.0, 1.1, 0.9))])  # fmt: skip
-    assert overlay.verdict(far).startswith(
+    assert comparison.verdict(far).startswith(
         "x, prior gp ends best: controllers' cost 1 against 2 of x, prior gmm; over 3"
     )
-    assert "is more than chance" in overlay.verdict(far)
-    near = overlay.grouped([a_run(s, (9.0, c)) for s, c in enumerate((2.0, 1.0))] + [
+    assert "is more than chance" in comparison.verdict(far)
+    near = comparison.grouped([a_run(s, (9.0, c)) for s, c in enumerate((2.0, 1.0))] + [
         a_run(s, (9.0, c), prior="gp") for s, c in enumerate((2.1, 0.8))])  # fmt: skip
-    assert "is not more than chance" in overlay.verdict(near)
-    one = overlay.grouped([a_run(), a_run(cost=(4.0, 1.0), prior="gp")])
-    assert "of one seed" in overlay.verdict(one)
-    assert "Beware" in overlay.verdict(overlay.grouped([a_run(), a_run(name="y")]))
+    assert "is not more than chance" in comparison.verdict(near)
+    one = comparison.grouped([a_run(), a_run(cost=(4.0, 1.0), prior="gp")])
+    assert "of one seed" in comparison.verdict(one)
+    assert "Beware" in comparison.verdict(comparison.grouped([a_run(), a_run(name="y")]))
 
 
 def test_a_return_is_better_when_it_is_higher():
     low, high = a_run(prior="gp"), a_run()
-    groups = overlay.grouped(
+    groups = comparison.grouped(
         [r._replace(final={**r.final, "mean_return": m}) for r, m in ((low, -9.0), (high, -4.0))]
     )
-    assert overlay.verdict(groups).startswith(
+    assert comparison.verdict(groups).startswith(
         "x, prior gmm ends best: return in Gymnasium -4 against -9"
     )
 
@@ -317,7 +315,7 @@ def planner():
 
 def test_a_planner_is_evaluated_watched_and_filmed_in_its_task():
     run = planner()
-    found = evaluation.evaluate(run, 2, None)
+    found = evaluation.run_episodes(run, 2, None)
     assert len(found) == 2
     assert all(np.isfinite(episode.total) for episode in found)
     world = world_of(run)
@@ -329,15 +327,15 @@ def test_a_planner_is_evaluated_watched_and_filmed_in_its_task():
     times = [next(scenes)[1].time for _ in range(3)]
     np.testing.assert_allclose(np.diff(times), run.task.dt)
     with pytest.raises(InputError, match="sees the state of inverted_pendulum"):
-        evaluation.evaluate(run, 1, "InvertedPendulum-v5")
+        evaluation.run_episodes(run, 1, "InvertedPendulum-v5")
 
 
 def test_what_a_planner_costs_is_called_the_planners():
     run = a_run()
     run = run._replace(final={**run.final, "model_calls": 3.0})
-    assert overlay.verdict(overlay.grouped([run])) == "1 runs of x: planner's cost 2."
-    assert "controllers' cost" in overlay.verdict(
-        overlay.grouped([run, a_run()._replace(path=Path("y"))])
+    assert comparison.verdict(comparison.grouped([run])) == "1 runs of x: planner's cost 2."
+    assert "controllers' cost" in comparison.verdict(
+        comparison.grouped([run, a_run()._replace(path=Path("y"))])
     )
 
 
@@ -440,12 +438,12 @@ def test_a_comparison_shows_the_models_error_and_a_video_of_each_group(tmp_path)
             [[0.5 * size, size, 0.0], [1.5 * size, size, 0.0], [size, 9.0, 0.0]]
         )  # 0: no change to share
         save_tree(run.path / "trajectories", {"model_error": error}, finite=False)
-        np.testing.assert_allclose(overlay_last._error(run.path), [size, size, np.nan])
+        np.testing.assert_allclose(comparison_trajectories._error(run.path), [size, size, np.nan])
         groups[word] = [run]
     (tmp_path / "gp" / "figures").mkdir()
     for name in ("states", "trajectories"):  # the latter shows the ellipses
         (tmp_path / "gp" / "figures" / f"{name}.png").write_bytes(name.encode())
-    found = overlay_last.parts(groups)
+    found = comparison_trajectories.parts(groups)
     assert base64.b64encode(b"trajectories").decode() in found[1]
     assert [part[: part.index("</h2>")].removeprefix("<h2>") for part in found] == [
         "Error of the local models along the trajectory",
@@ -453,7 +451,7 @@ def test_a_comparison_shows_the_models_error_and_a_video_of_each_group(tmp_path)
         "gmm, seed 0",
         "gp, seed 0",
     ]
-    assert overlay_last.parts({"x": [a_run()]}) == []  # a folder without either
+    assert comparison_trajectories.parts({"x": [a_run()]}) == []  # a folder without either
 
 
 def test_a_comparison_has_the_trajectories_of_every_run_or_says_where_they_lie(
@@ -463,14 +461,14 @@ def test_a_comparison_has_the_trajectories_of_every_run_or_says_where_they_lie(
     for seed, run in enumerate(runs):
         (run.path / "figures").mkdir(parents=True)
         (run.path / "figures" / "states.png").write_bytes(bytes([seed]) * 100)
-    first, others = overlay_last.parts({"x": runs})
+    first, others = comparison_trajectories.parts({"x": runs})
     assert "x, seed 0, trajectories" in first
     assert others.startswith("<details>")
     assert others.count("<figure>") == 2
     for seed, part in enumerate((first, others, others)):
         assert base64.b64encode(bytes([seed]) * 100).decode() in part
-    monkeypatch.setattr(overlay_last, "MOST", 250)
-    others = overlay_last.parts({"x": runs})[1]
+    monkeypatch.setattr(comparison_trajectories, "MOST", 250)
+    others = comparison_trajectories.parts({"x": runs})[1]
     assert others.count("<figure>") == 1
     assert str(runs[2].path / "figures" / "states.png") in others
 
@@ -484,5 +482,5 @@ def test_ellipses_too_small_to_see_are_enlarged_by_a_round_number(std, scale):
         None
     ]  # 0.04 of it are 20 radii of 0.002
     cov = np.broadcast_to(np.diag([std**2, std**2, 1.0]), (1, 5, 3, 3))
-    assert last_pictures._enlarged({"mean": mean, "cov": cov}, 0, 1) == scale
-    assert last_pictures._enlarged({"mean": mean}, 0, 1) == 1
+    assert figures_trajectories._enlarged({"mean": mean, "cov": cov}, 0, 1) == scale
+    assert figures_trajectories._enlarged({"mean": mean}, 0, 1) == 1

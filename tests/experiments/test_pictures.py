@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from agents.tasks.mujoco.reacher import Reacher, ReacherFour
-from experiments.reports import run_report as report
+from experiments.reports import run_report
 from experiments.viewer import video
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +54,7 @@ def test_the_report_is_one_whole_page_that_points_to_nothing_outside(reference):
         *(f"figures/{name}.png" for name in ("promise", "open_loop", "planner")),
     }
     assert len(page.links) == len(
-        set(report.CAPTIONS) - others
+        set(run_report.CAPTIONS) - others
     )  # nothing here is a model to film, or planned in one
     assert all(link.startswith("data:image/") for link in page.links)
     assert "http" not in text

@@ -4,7 +4,7 @@ import pytest
 
 from experiments.engine.summary import spike, summarise, verdict
 
-GRADE = {
+EVALUATION = {
     "episodes": 100,
     "mean_return": -5.0,
     "standard_error": 0.2,
@@ -21,9 +21,14 @@ RANDOM = {
 STILL = RANDOM | {"mean_return": -10.0, "spread": 3.0, "standard_error": 0.7}
 
 
-def graded(**changes):
+def evaluated(**changes):
     return verdict(
-        {"env_id": "Reacher-v5", "grade": GRADE | changes, "random": RANDOM, "still": STILL}
+        {
+            "env_id": "Reacher-v5",
+            "evaluation": EVALUATION | changes,
+            "random": RANDOM,
+            "idle": STILL,
+        }
     )
 
 
@@ -35,18 +40,18 @@ def test_a_spike_is_the_worst_cost_after_the_fourth_over_the_best_before_it():
 
 
 def test_a_return_far_above_doing_nothing_is_learned_and_says_how_far_it_ends():
-    assert graded().startswith("It learned: ")
-    assert "12 mm" in graded()
-    assert "-5.00" in graded()
+    assert evaluated().startswith("It learned: ")
+    assert "12 mm" in evaluated()
+    assert "-5.00" in evaluated()
 
 
 def test_a_return_a_little_above_doing_nothing_is_learned_a_little():
-    assert graded(mean_return=-8.0).startswith("It learned a little")
+    assert evaluated(mean_return=-8.0).startswith("It learned a little")
 
 
 @pytest.mark.parametrize("value", [-43.0, -10.0, -9.5, -60.0])
 def test_a_return_no_better_than_doing_nothing_is_not_learned(value):
-    assert graded(mean_return=value).startswith("It did not learn")
+    assert evaluated(mean_return=value).startswith("It did not learn")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +82,7 @@ def test_where_a_task_tells_success_that_decides_and_the_unseen_conditions_are_n
     assert words in verdict({"costs": costs, "iterations": 5, "success": success})
     unseen = {"conditions": 16.0, "success": 0.75}
     assert "75% of 16 that" in verdict(
-        {"costs": costs, "iterations": 5, "success": success, "unseen": unseen}
+        {"costs": costs, "iterations": 5, "success": success, "held_out": unseen}
     )
 
 

@@ -131,9 +131,9 @@ task, method, config = PointMass, sys.modules[__name__], Config()
 def install():
     """Makes this the only experiment, and its policy a known one."""
     from agents import saving as saved
-    from experiments.engine import registry as catalogue
+    from experiments.engine import registry
 
-    catalogue.FOLDER = Path(__file__).parent
+    registry.FOLDER = Path(__file__).parent
     sys.modules["experiments.configs.toy"] = sys.modules[__name__]
     sys.modules["toy"] = sys.modules[__name__]
     saved.KINDS["toy"] = "toy:Linear"

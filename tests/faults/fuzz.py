@@ -294,14 +294,14 @@ def load_as_policy(folder):
 
 def load_as_run(folder):
     """Goes through all that a resumed run does before its first trial, and through that one."""
-    from experiments.engine import registry as catalogue
+    from experiments.engine import registry
     from experiments.engine.resume import check_owner, restore, restore_generator
     from experiments.engine.run_folder import RunFolder
     from experiments.engine.training import _iterations
 
     path = folder.parents[1]
     run = RunFolder(path)
-    experiment = catalogue.load("toy")
+    experiment = registry.load("toy")
     config, seed = restore(path, experiment)
     checkpoint = run.newest()
     check_owner(checkpoint, experiment, config, seed, path)

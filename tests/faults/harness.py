@@ -190,13 +190,13 @@ def _serve():
     from tensorboard.compat.proto import event_pb2  # noqa: F401
 
     import experiments.engine.training  # noqa: F401
-    from experiments.engine import provenance as versions
+    from experiments.engine import provenance
     from experiments.engine.guard import guarded
     from experiments.reports import figures
     from experiments.run import main
 
-    figures.draw, versions.dependencies = _cheap_figures, lru_cache(versions.dependencies)
-    versions.dependencies()
+    figures.draw, provenance.dependencies = _cheap_figures, lru_cache(provenance.dependencies)
+    provenance.dependencies()
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()

@@ -7,8 +7,7 @@ from test_numbers import World
 from dynamics.storage.tree import save_tree
 from experiments.engine.tables import Table
 from experiments.engine.training import by_condition, drawn
-from experiments.reports import figures
-from experiments.reports import figures_trajectories as last_pictures
+from experiments.reports import figures, figures_trajectories
 from gps import badmm
 
 LENGTHS = [2, 6, 4]
@@ -45,7 +44,7 @@ def poisoned(arrays):
 def plane_of(last):
     import matplotlib.pyplot as plt
 
-    figure = last_pictures._plane(plt, last, Plane())
+    figure = figures_trajectories._plane(plt, last, Plane())
     seen = []
     for axis in filter(lambda axis: axis.get_visible(), figure.axes):
         lines = [

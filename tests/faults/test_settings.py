@@ -11,7 +11,7 @@ from harness import PLAIN, fresh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.engine import registry as catalogue
+from experiments.engine import registry
 from experiments.engine.cli import parse
 from lqr import GPSError
 
@@ -82,7 +82,7 @@ def test_any_command_line_is_understood_or_refused(capsys, pairs):
 )
 def test_a_name_that_is_no_experiment_is_never_imported(name):
     with pytest.raises(GPSError):
-        catalogue.load(name)
+        registry.load(name)
 
 
 CHANGES = {

@@ -12,7 +12,7 @@ from worlds import Point, Seen, TrueWorld
 from agents.tasks import make_task
 from agents.tasks.mujoco.reacher import Reacher
 from dynamics.storage.tree import load_tree, save_tree
-from experiments.engine.grading import mean_return
+from experiments.engine.evaluation import mean_return
 from gps import ilqg_gps
 from gps.steps.planned_trajectories import plan
 from lqr import InputError

@@ -4,7 +4,13 @@ import pytest
 
 from agents.tasks import make_task
 from agents.tasks.mujoco.peg import NINE
-from experiments.engine.grading import FIRST_SEED, grade, grade_random, grade_unseen, judge
+from experiments.engine.evaluation import (
+    FIRST_SEED,
+    evaluate_held_out,
+    evaluate_policy,
+    evaluate_random,
+    evaluation_row,
+)
 from lqr import SimulationError
 
 
@@ -26,7 +32,7 @@ def test_the_grade_is_the_mean_of_the_returns_of_the_unmodified_environment():
         returns.append(sum(step[1] for step in steps))
         place = env.unwrapped.data.body("fingertip").xpos - env.unwrapped.data.body("target").xpos
         distances.append(np.linalg.norm(place))
-    got = grade("Reacher-v5", Still(), episodes=4)
+    got = evaluate_policy("Reacher-v5", Still(), episodes=4)
     assert got.mean_return == pytest.approx(np.mean(returns), abs=1e-12)
     assert got.standard_error == pytest.approx(np.std(returns, ddof=1) / 2)
     assert got.final_distance == pytest.approx(np.mean(distances), rel=1e-6)
@@ -34,16 +40,18 @@ def test_the_grade_is_the_mean_of_the_returns_of_the_unmodified_environment():
 
 
 def test_a_grade_is_the_same_every_time():
-    assert grade("Reacher-v5", Still(), episodes=2) == grade("Reacher-v5", Still(), episodes=2)
+    assert evaluate_policy("Reacher-v5", Still(), episodes=2) == evaluate_policy(
+        "Reacher-v5", Still(), episodes=2
+    )
 
 
 def test_random_actions_get_about_minus_43_on_reacher():
-    assert grade_random("Reacher-v5").mean_return == pytest.approx(-43, abs=4)  # as published
+    assert evaluate_random("Reacher-v5").mean_return == pytest.approx(-43, abs=4)  # as published
 
 
 def test_a_policy_that_answers_nan_is_an_error_and_not_a_good_grade():
     with pytest.raises(SimulationError, match="Reacher-v5"):
-        grade("Reacher-v5", Broken(), episodes=1)
+        evaluate_policy("Reacher-v5", Broken(), episodes=1)
 
 
 class Hanging:
@@ -53,13 +61,13 @@ class Hanging:
         return np.zeros((len(o), 7))
 
 
-def test_the_unseen_holes_lie_between_those_of_training_and_are_where_the_policy_is_graded():
+def test_the_unseen_holes_lie_between_those_of_training_and_are_where_the_policy_is_evaluated():
     task = make_task("peg_nine")
     holes = task.held_out().offsets
     assert len(np.unique(holes, axis=0)) == 16
     assert np.abs(holes).max() < np.abs(NINE).max()
     assert np.linalg.norm(holes[:, None] - NINE, axis=-1).min() > 0.02
-    got = grade_unseen(task, Hanging())
+    got = evaluate_held_out(task, Hanging())
     start = task.held_out().reset(np.arange(16), np.random.default_rng(0))
     assert (got["conditions"], got["success"]) == (16, 0.0)
     assert got["distance"] == pytest.approx(
@@ -72,10 +80,16 @@ def test_a_policy_is_judged_by_return_and_by_the_distance_that_gymnasium_tells()
         def act(self, observation):
             return np.zeros(7)
 
-    found, same = judge(make_task("pusher"), Idle(), 3), grade("Pusher-v5", Idle(), 3)
-    assert found == {"graded_return": same.mean_return, "graded_distance": same.final_distance}
-    assert 0.17 < found["graded_distance"] < 0.36  # where the object begins
-    assert set(judge(make_task("pendulum"), ZeroPolicy(), 1)) == {"graded_return"}
+    found, same = (
+        evaluation_row(make_task("pusher"), Idle(), 3),
+        evaluate_policy("Pusher-v5", Idle(), 3),
+    )
+    assert found == {
+        "evaluated_return": same.mean_return,
+        "evaluated_distance": same.final_distance,
+    }
+    assert 0.17 < found["evaluated_distance"] < 0.36  # where the object begins
+    assert set(evaluation_row(make_task("pendulum"), ZeroPolicy(), 1)) == {"evaluated_return"}
 
 
 class ZeroPolicy:
