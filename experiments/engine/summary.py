@@ -10,16 +10,16 @@ from . import tables
 SETTLED = 4  # iterations after which a spike counts
 
 
-def summarise(path: Path) -> dict[str, Any]:
+def summarise(path: Path, actor: Any = None) -> dict[str, Any]:
     """Returns the final figures that the metrics of a run hold; what a method does not yield is
-    left out.
+    left out. `actor` is whose its cost is, as the method declares.
 
     "spike" is the highest policy cost of any iteration after the fourth over the best one until
     then.
     """
     rows = tables.read(path / "metrics.csv")
     first, last = rows[0], rows[-1]
-    actors = tables.actors(last)
+    actors = tables.actors(last, actor)
     whose = f"{actors}'" if actors.endswith("s") else f"{actors}'s"
     names = {
         "cost": f"{whose} cost",

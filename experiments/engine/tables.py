@@ -17,11 +17,18 @@ from dynamics.storage.files import flush_folder
 from lqr import CheckpointError, InputError, StorageError
 
 CHANGED = "it was changed since the checkpoint: take the whole folder from one place"
+ACTORS = ("controllers", "policy", "planner", "trials")  # what a method's ACTOR may be
 
 
-def actors(columns: Collection[str]) -> str:
-    """Returns whose the cost is, with these columns of metrics: a planner's, local controllers', a
-    policy's that has none beside it, or of trials of both a planner and a policy, in phases."""
+def actors(columns: Collection[str], declared: Any = None) -> str:
+    """Returns whose the column cost is: one of ACTORS, as the method's module declares it by ACTOR.
+
+    Without a declaration the columns of the metrics tell: a planner counts calls of its model,
+    phases are "trials" of both a planner and a policy, and a policy without a cost of its own
+    beside the column is the actor; all else is of controllers.
+    """
+    if declared in ACTORS:
+        return str(declared)
     if "phase" in columns:
         return "trials"
     if "policy_loss" in columns and "policy_cost" not in columns:

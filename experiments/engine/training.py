@@ -24,6 +24,7 @@ from .run_folder import RESULT, RunFolder, saved_config
 from .signals import Stop
 from .tables import Events, read
 
+TABLE_ONLY = ("lambda", "nu")  # kept with the trajectories, drawn by no figure
 DRAWN = 6  # conditions whose trajectories are kept for the figure
 OF_LAST = ("x", "mean", "cov", "policy_x", "model_error", "lambda", "nu")
 WHOLE = (
@@ -50,6 +51,7 @@ def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
         "experiment": experiment.name,
         "text": experiment.text,
         "method": experiment.method.__name__,
+        "actor": getattr(experiment.method, "ACTOR", None),
         "seed": seed,
         "config": dataclasses.asdict(config),
         "chosen": dict(experiment.chosen),
@@ -160,6 +162,7 @@ def _train(
                 "seconds": before + time.perf_counter() - start,
                 "saving": saving,  # seconds that the checkpoints before this one took
                 "exact": exact,
+                "not_drawn": not_drawn(iteration.arrays),
             }
             folder.save(
                 iteration.number,
@@ -211,6 +214,11 @@ def drawn(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the arrays of the last iteration that figures draw, of the first few conditions."""
     kept = {key: np.asarray(arrays[key])[:DRAWN] for key in OF_LAST if key in arrays}
     return kept | {key: np.asarray(arrays[key]) for key in WHOLE if key in arrays}
+
+
+def not_drawn(arrays: Mapping[str, Any]) -> list[str]:
+    """Returns the names of a method's arrays that no table and no figure knows."""
+    return sorted(set(arrays) - {*OF_LAST, *WHOLE, *PER_CONDITION, *TABLE_ONLY})
 
 
 def _one_thread() -> None:

@@ -71,7 +71,9 @@ class Group(NamedTuple):
 
 def called(key: str, groups: Sequence[Group]) -> str:
     """Returns what people call a column of FINAL: where planners act, a planner's."""
-    actors = {tables.actors(run.final) for group in groups for run in group.runs}
+    actors = {
+        tables.actors(run.final, run.about.get("actor")) for group in groups for run in group.runs
+    }
     whose = (
         {"planner": "planner's", "policy": "policy's", "trials": "trials'"}.get(
             actors.pop(), "controllers'"

@@ -1,6 +1,7 @@
 """The pictures of a run, drawn from its tables and its last trajectories; each says one thing."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from .style import BLUE, GREY, ORANGE, STYLE
 Columns = dict[str, np.ndarray]
 
 
-def draw(path: Path, task: Any, ceiling: float | None = None) -> str | None:
+def draw(path: Path, task: Any, ceiling: float | None = None, actor: Any = None) -> str | None:
     """Draws figures/*.png of the run in `path`; returns None, or in one line what was not drawn and
     why.
 
-    `ceiling` is the cost of an episode that is planned in the true physics.
+    `ceiling` is the cost of an episode that is planned in the true physics; `actor`, whose the column cost
+    is, as the method declares.
     """
     import matplotlib
 
@@ -37,7 +39,9 @@ def draw(path: Path, task: Any, ceiling: float | None = None) -> str | None:
         last = {}
     (path / "figures").mkdir(exist_ok=True)
     with plt.rc_context(STYLE):
-        for name, make in ITERATIONS.items():
+        whose = tables.actors(metrics, actor)
+        learning: dict[str, Callable[..., Any]] = {"learning": partial(_learning, actor=whose)}
+        for name, make in {**learning, **ITERATIONS}.items():
             _save(plt, make(plt, metrics, per), path / "figures" / f"{name}.png")
         for name, show in {**figures_trajectories.LAST, **figures_planning.LAST}.items():
             _save(plt, show(plt, last, task), path / "figures" / f"{name}.png")
@@ -61,13 +65,11 @@ def _save(plt: Any, figure: Any, path: Path) -> None:
     write_file(path, picture.getvalue())
 
 
-def _learning(plt: Any, metrics: Columns, per: Columns) -> Any:
+def _learning(plt: Any, metrics: Columns, per: Columns, actor: str) -> Any:
     """Cost of the controllers, or of the planner, and of the policy, with the spread over the
     conditions.
     """
-    actors = {"controllers": "local controllers"}.get(
-        tables.actors(metrics), tables.actors(metrics)
-    )
+    actors = {"controllers": "local controllers"}.get(actor, actor)
     shown = [
         (k, n, c)
         for k, n, c in (("cost", actors, BLUE), ("policy_cost", "policy", ORANGE))
@@ -270,8 +272,9 @@ def _plain_ticks(axis: Any) -> None:
     axis.yaxis.set_minor_formatter("")
 
 
-ITERATIONS: dict[str, Callable[..., Any]] = {  # file -> what draws it from (metrics, conditions)
-    "learning": _learning,
+ITERATIONS: dict[
+    str, Callable[..., Any]
+] = {  # file -> what draws it from (metrics, conditions); beside `_learning`
     "improvement": _improvement,
     "divergence": _divergence,
     "multipliers": _multipliers,

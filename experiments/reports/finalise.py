@@ -39,7 +39,10 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     )
     start = time.perf_counter()
     kept = ("seconds", "saving", "exact")
-    result: dict[str, Any] = {**{key: checkpoint.meta[key] for key in kept}, **summarise(path)}
+    result: dict[str, Any] = {
+        **{key: checkpoint.meta[key] for key in kept},
+        **summarise(path, about.get("actor")),
+    }
     result["exact_resume"] = result.pop(
         "exact"
     )  # False: a part of the run was on a machine that rounds otherwise
@@ -58,6 +61,8 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     if global_policy and capability(task, HeldOut):
         result["held_out"] = evaluate_held_out(task, policy)
     skipped = []
+    if names := checkpoint.meta.get("not_drawn"):
+        skipped.append(f"not drawn, as no figure knows these arrays: {', '.join(map(str, names))}")
     if not stop.asked and plans_in_a_model(policy):
         print("planning an episode in the true physics ...", flush=True)
         try:
@@ -67,7 +72,7 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     result["verdict"] = verdict(result)
     top = result.get("ceiling", {}).get("true")
     for make in (
-        lambda: _draw(path, task, top),
+        lambda: _draw(path, task, top, about.get("actor")),
         lambda: video.make_apart(path, task, lambda: stop.asked),
     ):
         if not stop.asked and (reason := make()):
@@ -82,12 +87,12 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     show(path, result)
 
 
-def _draw(path: Path, task: Any, ceiling: float | None) -> str | None:
+def _draw(path: Path, task: Any, ceiling: float | None, actor: Any) -> str | None:
     """Draws the figures; a library that cannot draw costs the pictures and not the run. Raises what
     the disk raises.
     """
     try:
-        return figures.draw(path, task, ceiling)
+        return figures.draw(path, task, ceiling, actor)
     except (GPSError, OSError):
         raise
     except Exception as error:

@@ -3,7 +3,9 @@ import os
 
 import pytest
 
+from experiments.engine import tables
 from experiments.engine.tables import Table, read
+from experiments.engine.training import not_drawn
 from lqr import CheckpointError, InputError, StorageError
 
 
@@ -68,3 +70,14 @@ def test_a_row_with_other_keys_is_refused_with_their_names(tmp_path):
 
 def test_a_table_that_is_not_there_has_no_rows(tmp_path):
     assert read(tmp_path / "t.csv") == []
+
+
+def test_a_method_says_whose_its_cost_is_and_the_columns_tell_only_where_it_does_not():
+    assert tables.actors(["cost", "model_calls"], "policy") == "policy"
+    assert tables.actors(["cost", "model_calls"]) == "planner"
+    assert tables.actors(["cost", "model_calls"], 3) == "planner"  # nothing usable in config.json
+
+
+def test_an_array_of_a_method_is_in_a_table_or_a_figure_or_named():
+    names = ["x", "cost", "lambda", "plan_trace", "attention"]
+    assert not_drawn(dict.fromkeys(names)) == ["attention"]

@@ -22,7 +22,7 @@ from lqr import InputError, NumericalError  # noqa: E402
 class PointMass:
     """x = [position - target, velocity] (4) in the plane, pushed by u (2) for 20 steps."""
 
-    name, horizon, conditions, plane = "point", 20, 3, (0, 1)
+    name, horizon, conditions, plane, dt = "point", 20, 3, (0, 1), 1.0
     targets = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
 
     def run(self, gain, rng, noise=0.0):
