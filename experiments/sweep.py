@@ -8,6 +8,7 @@ at a time or what befell them. All other settings are the experiment's.
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -54,7 +55,10 @@ def main(words: Sequence[str], run: str | Path | None = None) -> int:
     with cores as most, Stop() as stop:
         ended = sweep(command, seeds, folder, asked.jobs or most, stop, launch, asked.patience)
         if stop.asked:
-            print(f"stopped and saved; go on with the same words and --out {folder}", flush=True)
+            print(
+                f"stopped and saved; go on with the same words and --out {shlex.quote(str(folder))}",
+                flush=True,
+            )
             return 128 + stop.asked
     if rows := write_table(folder, seeds):
         write_page(folder)

@@ -1,6 +1,7 @@
 """One run, from its first iteration or from a checkpoint to its report."""
 
 import dataclasses
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -94,7 +95,7 @@ def run(
             finalise(task, folder, stop)
         if stop.asked:
             print(
-                f"stopped and saved; go on with:  {PROGRAM} {experiment.name} --resume {path}",
+                f"stopped and saved; go on with:  {PROGRAM} {experiment.name} --resume {shlex.quote(str(path))}",
                 flush=True,
             )
             return 128 + stop.asked

@@ -1,6 +1,7 @@
 """After the last iteration: the policy, its evaluation, the pictures and the page that shows it all."""
 
 import json
+import shlex
 import time
 import warnings
 from pathlib import Path
@@ -125,8 +126,8 @@ def show(path: Path, result: dict[str, Any]) -> None:
     places(
         [
             ("look at", f"{path / 'run_report.html'}"),
-            ("evaluate", f"python experiments/evaluate.py {path}"),
-            ("watch", f"python experiments/watch.py {path}"),
+            ("evaluate", f"python experiments/evaluate.py {shlex.quote(str(path))}"),
+            ("watch", f"python experiments/watch.py {shlex.quote(str(path))}"),
             ("use", f"agents.load_policy({str(path)!r})"),
         ]
     )
