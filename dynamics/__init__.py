@@ -32,7 +32,7 @@ from .regression import (
     predictive,
     regression,
 )
-from .replay_buffer import History
+from .replay_buffer import ReplayBuffer, Transitions
 from .tangent import Chart, InChart, chart_of
 
 __all__ = [
@@ -48,7 +48,6 @@ __all__ = [
     "FlatPrior",
     "GaussianMixturePrior",
     "GaussianProcess",
-    "History",
     "IdentifiedSimulator",
     "InChart",
     "Linearised",
@@ -59,9 +58,11 @@ __all__ = [
     "NormalInverseWishart",
     "PreviousPrior",
     "Prior",
+    "ReplayBuffer",
     "SimulatorPrior",
     "StudentT",
     "Tangent",
+    "Transitions",
     "chart_of",
     "diagnose",
     "draw",

@@ -32,8 +32,8 @@ from agents.policies import make_policy
 from agents.rollout import Trajectories, rollout, run
 from agents.saving import build_policy
 from agents.tasks.capabilities import ObservationOf, capability, manifold_of
-from dynamics import MODELS, Ensemble, History, Network
-from dynamics.replay_buffer import MOST
+from dynamics import MODELS, Ensemble, ReplayBuffer, Network
+from dynamics.replay_buffer import CAPACITY
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 
@@ -62,7 +62,7 @@ class Config:
     model_hidden: tuple[int, ...] = (64, 64)  # units of the hidden layers of nn, ensemble
     # minibatch steps of each of their regressions, twice as many on a fresh start
     fit_steps: int = 1000
-    history: int = MOST  # transitions that the model is fitted to, at most: the newest
+    history: int = CAPACITY  # transitions that the model is fitted to, at most: the newest
     tried: int = 0  # plans of each round that are tried as well, so that the model knows where they go: whole ones
     tried_feedback: float = 0.3  # share of their feedback with which they are tried
     tried_std: float = 0.05  # their noise, as a share of half the action range, smoothed as in trials of later rounds
@@ -118,7 +118,7 @@ def train(
     """
     refuse(task, config)
     scale, model = lc.action_scale(task), make_model(config)
-    world, history = Learned.of(task, model), History(config.history)
+    world, buffer = Learned.of(task, model), ReplayBuffer(config.history)
     if state:
         check_state(state, task, config)
         policy = build_policy(state["policy"], "state")
@@ -126,7 +126,7 @@ def train(
         last = state["last"]
         where = state["where"].astype(int)
         model.load_state(state["model"])
-        history.load_state(state["seen"])
+        buffer.load_state(state["seen"])
         lessons = [(one["o"], one["u"]) for _, one in sorted(state["lessons"].items())]
         episodes, steps, first = state["episodes"], state["steps"], state["number"] + 1
     else:
@@ -136,8 +136,8 @@ def train(
         lessons, episodes, steps, first = [], 0, 0, 1
     for number in range(first, config.iterations + 1):
         trials = explore(task, policy if number > 1 else None, config, rng)
-        history.teach(model, *trials.transitions, rng)
-        seen = history.states
+        buffer.add_and_fit(model, *trials.transitions, rng)
+        seen = buffer.transitions[0]
         x0 = np.concatenate([starts, seen[rng.integers(len(seen), size=config.visited)]])
         guessed = guesses(task, world, policy, x0, strays(task, len(x0), config, rng), last)
         plans = plan(task, world, x0, guessed, config.plan_iterations, config.loyalty)
@@ -145,7 +145,7 @@ def train(
         tries = [trials]
         if config.tried:
             tries.append(attempt(task, plans, where, config, rng))
-            history.keep(model, *tries[1].transitions)
+            buffer.add(*tries[1].transitions, model=model)
         episodes += sum(len(some.length) for some in tries)
         steps += sum(int(some.length.sum()) for some in tries)
         lessons = [*lessons, lesson(task, world, plans, seen, config, rng)][-config.replay :]
@@ -174,7 +174,7 @@ def train(
             "steps": steps,
             "policy": policy.state(),
         }
-        frozen |= {"model": model.state(), "seen": history.state()}
+        frozen |= {"model": model.state(), "seen": buffer.state()}
         frozen |= {"where": where.astype(float), "starts": starts, "last": last}
         frozen |= {"lessons": {f"{i:03d}": {"o": a, "u": b} for i, (a, b) in enumerate(lessons)}}
         yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays, frozen)

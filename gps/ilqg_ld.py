@@ -28,8 +28,8 @@ from agents.planners.models import Learned
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
 from agents.tasks.capabilities import manifold_of
-from dynamics import MODELS, History
-from dynamics.replay_buffer import MOST
+from dynamics import MODELS, ReplayBuffer
+from dynamics.replay_buffer import CAPACITY
 from dynamics.storage.tree import check_tree
 from lqr import InputError, LinearGaussianController, LinearGaussianDynamics, backward, ilqr
 from lqr.expansion import make_convex
@@ -47,7 +47,7 @@ class Config:
     iterations: int = 15  # rounds of trials
     samples: int = 1  # trials of each condition in each iteration
     model: str = "gp"  # global model: nn, ensemble, gp
-    history: int = MOST  # transitions that the model is fitted to, at most: the newest
+    history: int = CAPACITY  # transitions that the model is fitted to, at most: the newest
     plan_iterations: int = 60  # of iLQR, in each round
     guesses: int = 1  # random action sequences that are improved besides the likely ones
     # exploration at the start, and of the guesses, as a share of half the action range
@@ -88,16 +88,16 @@ def train(
     model: Any = MODELS[config.model]()
     world = Learned.of(task, model)
     controller = lc.initial_controller(task, config.initial_std)
-    history, episodes, steps, first = History(config.history), 0, 0, 1
+    buffer, episodes, steps, first = ReplayBuffer(config.history), 0, 0, 1
     if state:
         check_state(state, controller)
         controller = LinearGaussianController(**state["controller"])
-        history.load_state(state["seen"])
+        buffer.load_state(state["seen"])
         episodes, steps, first = state["episodes"], state["steps"], state["number"] + 1
         model.load_state(state["model"])
     for number in range(first, config.iterations + 1):
         trials = rollout(task, controller, every, config.samples, rng)
-        history.teach(model, *trials.transitions, rng)
+        buffer.add_and_fit(model, *trials.transitions, rng)
         episodes, steps = episodes + len(trials.length), steps + int(trials.length.sum())
         guesses = (
             config.initial_std
@@ -116,7 +116,7 @@ def train(
             "episodes": episodes,
             "steps": steps,
         }
-        frozen |= {"seen": history.state(), "model": model.state()}
+        frozen |= {"seen": buffer.state(), "model": model.state()}
         yield Iteration(number, ControllerPolicy(controller), scalars, arrays, frozen)
 
 

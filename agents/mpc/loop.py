@@ -16,7 +16,7 @@ import numpy as np
 
 from dynamics import MODELS, PROPAGATIONS, Ensemble, Network
 from dynamics.propagation import MEMBERS
-from dynamics.replay_buffer import MOST as TRANSITIONS
+from dynamics.replay_buffer import CAPACITY as TRANSITIONS
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dynamics import History
-from dynamics.replay_buffer import MOST
+from dynamics import ReplayBuffer
+from dynamics.replay_buffer import CAPACITY
 
 from ..interfaces import Array
 from ..rollout import Trajectories
@@ -22,13 +22,13 @@ class Learner:
     that.
     """
 
-    def __init__(self, model: Any, refit: int, rng: np.random.Generator, history: int = MOST):
+    def __init__(self, model: Any, refit: int, rng: np.random.Generator, history: int = CAPACITY):
         """Fits after every `refit` steps of an episode, and at its end; with 0, at its end alone.
 
         The model is fitted to the newest `history` transitions, at most.
         """
         self.model, self.refit, self.rng = model, refit, rng
-        self.history = History(history)
+        self.buffer = ReplayBuffer(history)
         self._known = 0  # steps of the present episodes that were learned from
         self._gaps: list[Array] = []
         self._moves: list[Array] = []
@@ -68,15 +68,15 @@ class Learner:
         if self.ready:
             self._gaps.append(np.abs(self.model.predict(*new[:2]).mean - new[2]))
             self._moves.append(new[2] - new[0])
-        self.history.teach(self.model, *new, self.rng)
+        self.buffer.add_and_fit(self.model, *new, self.rng)
 
     def state(self) -> dict[str, Any]:
         """Returns all that `load_state` needs between episodes."""
-        return {"seen": self.history.state(), "model": self.model.state()}
+        return {"seen": self.buffer.state(), "model": self.model.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned, of a tree that may hold more. Raises CheckpointError
         for anything else.
         """
-        self.history.load_state(state["seen"])
+        self.buffer.load_state(state["seen"])
         self.model.load_state(state["model"])

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..base import Array, Model
 from ..normal_inverse_wishart import NormalInverseWishart, asked, learnt
-from ..replay_buffer import MOST, History
+from ..replay_buffer import CAPACITY, ReplayBuffer
 from ..storage.tree import check_tree
 
 
@@ -19,17 +19,19 @@ class Linearised:
     agree.
     """
 
-    def __init__(self, model: Model, seed: int = 0, most: float = 10.0, window: int = MOST):
+    def __init__(
+        self, model: Model, seed: int = 0, max_strength: float = 10.0, window: int = CAPACITY
+    ):
         self.model, self.seed = model, seed
-        self.most = most  # the relative strength of a step stays within 1 / most and most
+        self.max_strength = max_strength  # the relative strength of a step, and its reciprocal's
         self.updates = 0
-        self.history = History(window)
+        self.buffer = ReplayBuffer(window)
 
     def update(self, x: Array, u: Array, xnext: Array) -> None:
         """Adds transitions (M, .) and fits the model to all that are kept."""
-        learnt(x, u, xnext, self.history.width)
+        learnt(x, u, xnext, self.buffer.width)
         self.updates += 1
-        self.history.teach(
+        self.buffer.add_and_fit(
             self.model, x, u, xnext, np.random.default_rng([self.seed, self.updates])
         )
 
@@ -37,7 +39,7 @@ class Linearised:
         """Returns the prior of each step, (C, T), linearised at the mean of the samples there, (C,
         T, N, .).
         """
-        asked(x, u, xnext, self.history.width)
+        asked(x, u, xnext, self.buffer.width)
         dx = x.shape[-1]
         x, u = x.mean(2), u.mean(2)
         mean, jacobian, noise = self.model.linearise(x, u)
@@ -62,23 +64,22 @@ class Linearised:
 
     def state(self) -> dict[str, Any]:
         """Returns all that `load_state` needs, as a tree of arrays and numbers."""
-        seen = self.history.state()
-        return {"updates": self.updates, "seen": seen, "model": self.model.state()} if seen else {}
+        data = self.buffer.state()
+        return {"updates": self.updates, "data": data, "model": self.model.state()} if data else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned. Raises CheckpointError for anything else."""
-        check_tree(state, {"updates": int, "seen": dict, "model": dict} if state else {}, "prior")
+        check_tree(state, {"updates": int, "data": dict, "model": dict} if state else {}, "prior")
         if state:
             self.updates = state["updates"]
-            self.history.load_state(state["seen"])
+            self.buffer.load_state(state["data"])
             self.model.load_state(state["model"])
 
     def _spread(self) -> Array:
         """Returns the covariance of all [x; u] that are kept, (n, n), with something for each
         direction without any.
         """
-        assert self.history.seen is not None
-        z = np.concatenate(self.history.seen[:2], -1)
+        z = np.concatenate(self.buffer.transitions[:2], -1)
         variance = z.var(0)
         variance = np.maximum(variance, 1e-12 * np.maximum((z**2).max(0), 1e-12))
         return (
@@ -100,4 +101,6 @@ class Linearised:
         disagreement = np.einsum("e...ij,jk,e...ik->...i", gap, spread, gap) / max(len(gap) - 1, 1)
         noise = np.maximum(np.diagonal(noise, axis1=-2, axis2=-1), 1e-300)
         log = -np.log(np.mean(np.maximum(disagreement, 1e-12 * noise) / noise, -1))
-        return np.exp(np.clip(log - log.mean(), -np.log(self.most), np.log(self.most)))
+        return np.exp(
+            np.clip(log - log.mean(), -np.log(self.max_strength), np.log(self.max_strength))
+        )

@@ -102,7 +102,7 @@ def test_where_the_members_agree_the_prior_is_stronger():
 
 
 def test_the_relative_strength_is_bounded():
-    prior = Linearised(Divided(), most=10.0)
+    prior = Linearised(Divided(), max_strength=10.0)
     prior.update(*transitions(np.random.default_rng(3), 50))
     x = np.linspace(-20, 20, 9).reshape(1, 9, 1, 1) * np.ones(2)
     strength = prior.at(x, np.zeros((1, 9, 1, 1)), x).n0
