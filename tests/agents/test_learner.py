@@ -17,7 +17,7 @@ from dynamics.storage.tree import load_tree, save_tree
 class Notes:
     """A model that writes down what it is fitted to; it predicts that nothing moves."""
 
-    units = None
+    normaliser = None
 
     def __init__(self):
         self.fits = []
