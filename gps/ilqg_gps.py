@@ -32,7 +32,7 @@ from agents.policies import make_policy
 from agents.rollout import Trajectories, rollout, run
 from agents.saving import build_policy
 from agents.tasks.capabilities import ObservationOf, capability, manifold_of
-from dynamics import MODELS, Ensemble, ReplayBuffer, Network
+from dynamics import MODELS, Ensemble, Network, ReplayBuffer
 from dynamics.replay_buffer import CAPACITY
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
