@@ -1,6 +1,9 @@
-"""Runs controllers and policies in a task, all conditions and samples side by side."""
+"""Runs controllers and policies in a task, all conditions and samples side by side; or one episode
+after the other, where there is one robot.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +13,7 @@ from dynamics import Chart
 from lqr import GPSError, InputError, LinearGaussianController, SimulationError
 
 from .interfaces import Array, Policy, Task
-from .tasks.capabilities import diverged
+from .tasks.capabilities import Rewarded, capability, diverged, runs_serially
 
 
 class Trajectories(NamedTuple):
@@ -86,6 +89,32 @@ class Antithetic(np.random.Generator):
         return groups.reshape(draws.shape)
 
 
+class OneRow(np.random.Generator):
+    """A generator that gives episode i of N the normal draws that it has when all run side by side.
+
+    `states`, which the episodes share, holds the generator's state before each draw, and after the
+    last. Where something else drew in between, as a random start does, the draws are new ones.
+    """
+
+    def __init__(self, rng: np.random.Generator, i: int, N: int, states: list[Any]):
+        """Draws from the generator `rng`, and moves it on."""
+        super().__init__(rng.bit_generator)
+        self._rng, self._i, self._N, self._states, self._drawn = rng, i, N, states, 0
+
+    def standard_normal(self, size: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Returns draws of the shape `size` (1, ...)."""
+        states, now = self._states, self.bit_generator.state
+        if not states or (self._drawn == 0 and repr(now) != repr(states[-1])):
+            states[:] = [now]
+        self.bit_generator.state = states[self._drawn]
+        draws = self._rng.standard_normal((self._N, *size[1:]), *args, **kwargs)
+        self._drawn += 1
+        if self._drawn == len(states):
+            states.append(self.bit_generator.state)
+        self.bit_generator.state = states[-1]
+        return draws[self._i : self._i + 1]
+
+
 def rollout(
     task: Task,
     actor: LinearGaussianController | Policy,
@@ -103,32 +132,76 @@ def rollout(
     `actor` is one linear-Gaussian controller per condition (leading axis C), which sees x (or,
     where there is a chart, the tangent coordinates of x), or a policy, which sees o, or x where it
     says `sees = "x"`. `noise` scales the controllers' standard deviation; with 0 their mean actions
-    are taken (a policy's, too). With `antithetic`, the noise of every second episode of a condition
+    are taken (a policy's, too). Where a task runs its episodes one after the other, each has the
+    noise that it has side by side with the others. With `antithetic`, the noise of every second episode of a condition
     is that of the one before with the other sign.
     """
     if samples < 1:
         raise InputError(f"samples is {samples}; expected at least 1")
     where = np.repeat(np.asarray(conditions, dtype=int), samples)
     source = Antithetic(rng, samples) if antithetic else rng
+    N = len(where)
     if isinstance(actor, LinearGaussianController):
         act = _controllers(actor, samples, source, noise, smoothing, chart)
-    else:
-        act = _policy(actor, source if noise else None)
-    return run(task, act, where, rng)
+        if runs_serially(task):
+            return run(task, [partial(act, rows=slice(i, i + 1)) for i in range(N)], where, rng)
+        return run(task, partial(act, rows=slice(None)), where, rng)
+    if not (noise and runs_serially(task)):
+        return run(task, _policy(actor, source if noise else None), where, rng)
+    states: list[Any] = []
+    acts = [_policy(actor, OneRow(source, i, N, states)) for i in range(N)]
+    return run(task, acts, where, rng)
 
 
 def run(
-    task: Task, act: Act, where: Array, rng: np.random.Generator, watch: Watch | None = None
+    task: Task,
+    act: Act | Sequence[Act],
+    where: Array,
+    rng: np.random.Generator,
+    watch: Watch | None = None,
 ) -> Trajectories:
     """Runs one episode in each of the conditions `where` (N,) and records it; once all have ended
     nobody is asked.
 
-    `watch` is shown, before each step but the first, what has happened so far, with costs of 0.
+    Where a task runs its episodes one after the other, `act` may be one for each of them. What the
+    world pays is what an episode costs; else it is the task's cost. `watch` is shown, before each
+    step but the first, what has happened so far, with costs of 0.
 
     Raises SimulationError where the task or the actor gives other shapes than promised, an action
     that is not finite, or a start that is not, and where every episode diverged; InputError for a
     cost that cannot be used.
     """
+    if runs_serially(task):
+        acts = list(act) if isinstance(act, Sequence) else [act] * len(where)
+        parts = [_episodes(task, one, where[i : i + 1], rng, watch) for i, one in enumerate(acts)]
+        found = Trajectories(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    else:
+        assert not isinstance(act, Sequence)
+        found = _episodes(task, act, where, rng, watch)
+    if found.failed.all():
+        raise SimulationError(
+            f"all {len(where)} episodes diverged in {task.name}; the simulator's state became huge or not a number: "
+            "lower initial_std, or check the task's model"
+        )
+    if capability(task, Rewarded):
+        return found
+    cost = checked_cost(task, found.x, found.u)
+    cost[np.arange(task.horizon + 1) > found.length[:, None]] = 0.0
+    return found._replace(cost=cost)
+
+
+def metrics_of(task: Task, shown: Trajectories) -> dict[str, Array]:
+    """Returns the task's own numbers of these episodes, (N,) each, and the return where the world
+    pays each step.
+    """
+    found = task.metrics(shown.x, shown.u)
+    return found | {"return": -shown.cost.sum(-1)} if capability(task, Rewarded) else found
+
+
+def _episodes(
+    task: Task, act: Act, where: Array, rng: np.random.Generator, watch: Watch | None
+) -> Trajectories:
+    """Runs episodes side by side; their costs are minus what was paid, 0 where nobody pays."""
     N, T = len(where), task.horizon
     x = np.empty((N, T + 1, task.dx))
     u = np.zeros((N, T, task.du))
@@ -142,6 +215,7 @@ def run(
             f"{task.name}.reset gave condition {where[i]} the state {x[i, 0]} and observation {o[i, 0]}; "
             "expected finite numbers: check how the task starts"
         )
+    cost = np.zeros((N, T + 1))
     record = Trajectories(x, u, o, np.zeros((N, T + 1)), length, failed)
     for t in range(T):
         if watch and t:
@@ -156,6 +230,8 @@ def run(
         u[:, t] = np.where(alive[:, None], action, 0.0)
         after = _shaped(task.step(u[:, t].copy()), (N, task.dx), f"{task.name}.step")
         seen = _shaped(task.observe(), (N, task.do), f"{task.name}.observe")
+        if paid := capability(task, Rewarded):
+            cost[:, t] = np.where(alive, -np.asarray(paid.reward, dtype=float), 0.0)
         broken = ~(np.isfinite(after).all(1) & np.isfinite(seen).all(1))
         failed |= (
             broken | _diverged(task, N)
@@ -168,13 +244,6 @@ def run(
         if not alive.any():
             x[:, t + 2 :], o[:, t + 2 :] = x[:, t + 1, None], o[:, t + 1, None]
             break
-    if failed.all():
-        raise SimulationError(
-            f"all {N} episodes diverged in {task.name}; the simulator's state became huge or not a number: "
-            "lower initial_std, or check the task's model"
-        )
-    cost = checked_cost(task, x, u)
-    cost[np.arange(T + 1) > length[:, None]] = 0.0
     return Trajectories(x, u, o, cost, length, failed)
 
 
@@ -252,16 +321,16 @@ def _controllers(
     noise: float,
     smoothing: float,
     chart: Chart | None,
-) -> Act:
-    rows = np.repeat(np.arange(len(actor.k)), samples)
+) -> Callable[..., Array]:
+    group = np.repeat(np.arange(len(actor.k)), samples)
     K, k = (np.repeat(a, samples, axis=0) for a in (actor.K, actor.k))
     spread = np.repeat(np.linalg.cholesky(actor.cov), samples, axis=0)
     draws = rng.standard_normal(k.shape) if noise else np.zeros_like(k)
     steps = noise * (spread @ smoothed(draws, smoothing)[..., None])[..., 0]
 
-    def act(x: Array, o: Array, t: int) -> Array:
-        seen = x if chart is None else chart.tangent_at(x, t, rows)
-        return (K[:, t] @ seen[..., None])[..., 0] + k[:, t] + steps[:, t]
+    def act(x: Array, o: Array, t: int, rows: slice) -> Array:
+        seen = x if chart is None else chart.tangent_at(x, t, group[rows])
+        return (K[rows, t] @ seen[..., None])[..., 0] + k[rows, t] + steps[rows, t]
 
     return act
 

@@ -22,7 +22,7 @@ from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController
 
 from .interfaces import Array, Iteration, Policy, State, Task
-from .rollout import Trajectories, rollout
+from .rollout import Trajectories, metrics_of, rollout
 
 COUNTS = ("number", "episodes", "steps")
 
@@ -89,5 +89,5 @@ class Training:
 def measured(task: Task, shown: Trajectories, prefix: str = "") -> dict[str, float]:
     """Returns the means of the task's own metrics over the episodes that did not diverge."""
     valid = shown.valid
-    found = task.metrics(valid.x, valid.u)
+    found = metrics_of(task, valid)
     return {f"{prefix}{name}": float(value.mean()) for name, value in found.items()}

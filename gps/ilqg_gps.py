@@ -29,7 +29,7 @@ import numpy as np
 from agents.interfaces import Iteration, State, Task
 from agents.planners.models import Learned
 from agents.policies import make_policy
-from agents.rollout import Trajectories, rollout, run
+from agents.rollout import Trajectories, metrics_of, rollout, run
 from agents.saving import build_policy
 from agents.tasks.capabilities import ObservationOf, capability, manifold_of
 from dynamics import MODELS, Ensemble, Network, ReplayBuffer
@@ -310,7 +310,7 @@ def report(
     ended = shown.valid
     scalars = {
         "cost": float(ended.costs.mean()),
-        **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
+        **{name: float(value.mean()) for name, value in metrics_of(task, ended).items()},
         "sampled_cost": float(tries[0].valid.costs.mean()),
         "planned_cost": float(plans.cost.mean()),
         "diverged": float(sum(some.failed.sum() for some in (*tries, shown))),

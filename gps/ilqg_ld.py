@@ -26,7 +26,7 @@ import numpy as np
 from agents.interfaces import Iteration, State, Task
 from agents.planners.models import Learned
 from agents.policies.linear_gaussian import ControllerPolicy
-from agents.rollout import Trajectories, rollout
+from agents.rollout import Trajectories, metrics_of, rollout
 from agents.tasks.capabilities import manifold_of
 from dynamics import MODELS, ReplayBuffer
 from dynamics.replay_buffer import CAPACITY
@@ -203,7 +203,7 @@ def report(
         "rollouts": float(episodes),
         "env_steps": float(steps),
         "cost": float(ended.costs.mean()),
-        **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
+        **{name: float(value.mean()) for name, value in metrics_of(task, ended).items()},
         "sampled_cost": float(trials.valid.costs.mean()),
         "planned_cost": float(made.cost.mean()),
         "model_error": float(np.abs(test.x - made.X).mean()),

@@ -24,7 +24,7 @@ import numpy as np
 from agents.interfaces import Iteration, State, Task
 from agents.learners import sb3 as model_free
 from agents.policies.mlp import NeuralPolicy
-from agents.rollout import rollout
+from agents.rollout import metrics_of, rollout
 from agents.saving import build_policy
 from agents.settings import share
 from agents.tasks.adapters.gymnasium_env import standing
@@ -177,7 +177,7 @@ def judge(
     ended = shown.valid
     scalars = {
         "cost": float(ended.costs.mean()),
-        **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
+        **{name: float(value.mean()) for name, value in metrics_of(task, ended).items()},
         "sampled_cost": float(np.nanmean(cost)),
         "diverged": float(shown.failed.sum() + np.isnan(cost).sum()),
     }

@@ -23,7 +23,7 @@ from lqr import CheckpointError, InputError
 from ..interfaces import Array, Cost, Iteration, State, Task
 from ..planners import PLANNERS, Planner
 from ..planners.models import Learned, Simulated, World
-from ..rollout import Trajectories, run
+from ..rollout import Trajectories, metrics_of, run
 from ..settings import Rule, count, counts, not_negative, one_of, or_none, whole
 from ..tasks import make_task
 from ..tasks.capabilities import LearnedCost, PlanningCost, capability, manifold_of
@@ -168,7 +168,7 @@ def aggregate(
             "rollouts": float(episodes),
             "env_steps": float(steps),
             "cost": float(ended.costs.mean()),
-            **{name: float(value.mean()) for name, value in task.metrics(ended.x, ended.u).items()},
+            **{name: float(value.mean()) for name, value in metrics_of(task, ended).items()},
             "best_cost": best,
             "model_calls": policy.calls
             / max(policy.acts, 1),  # one-step predictions per environment step

@@ -31,7 +31,7 @@ from ..learners import sb3 as model_free
 from ..planners import RandomShooting
 from ..planners.models import Learned, Simulated, World
 from ..policies.mlp import NeuralPolicy
-from ..rollout import rollout
+from ..rollout import metrics_of, rollout
 from ..saving import build_policy
 from ..settings import Rule, count, counts, one_of, positive, share
 from . import model_evaluation as foresight
@@ -229,7 +229,7 @@ def report(
         "rollouts": float(state["episodes"]),
         "env_steps": float(state["steps"]),
         "cost": float(sound.mean()),
-        **{name: float(value.mean()) for name, value in task.metrics(shown.x, shown.u).items()},
+        **{name: float(value.mean()) for name, value in metrics_of(task, shown).items()},
         "best_cost": state["best"],
         "model_calls": told["model_calls"],
         **{name: told.get(name, 0.0) for name in ("model_error", *foresight.NAMES)},

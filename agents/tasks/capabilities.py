@@ -83,6 +83,20 @@ class Divergence(Protocol):
     diverged: Array  # (B,) bool, since the start
 
 
+class Rewarded(Protocol):
+    """The world pays each step. Episodes then cost what was paid in them, whatever is learned of
+    it.
+    """
+
+    reward: Array  # (B,), of the last step, 0 for episodes that had ended
+
+
+class Serial(Protocol):
+    """There is one robot: episodes are run one after the other where `serial` is True."""
+
+    serial: bool
+
+
 class LearnedCost(Protocol):
     """The cost is learned from rewards, and is part of a run's state.
 
@@ -183,6 +197,12 @@ def diverged(task: Any, count: int) -> Array:
     return np.zeros(count, bool) if told is None else told.diverged
 
 
+def runs_serially(task: Any) -> bool:
+    """Returns whether the task's episodes have to be run one after the other."""
+    told = capability(task, Serial)
+    return told is not None and told.serial
+
+
 def env_id_of(task: Any) -> str | None:
     """Returns the id of the environment in Gymnasium that the task mirrors; None where there is
     none.
@@ -209,6 +229,8 @@ __all__ = [
     "PlanningCost",
     "Projected",
     "Rendered",
+    "Rewarded",
+    "Serial",
     "Simulations",
     "Targets",
     "TuningCost",
@@ -216,4 +238,5 @@ __all__ = [
     "diverged",
     "env_id_of",
     "manifold_of",
+    "runs_serially",
 ]

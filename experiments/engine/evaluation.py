@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.policies.linear_gaussian import ControllerPolicy
-from agents.rollout import rollout
+from agents.rollout import metrics_of, rollout
 from agents.tasks.capabilities import env_id_of
 from lqr import InputError, SimulationError
 
@@ -68,7 +68,7 @@ def evaluate_held_out(task: Any, policy: Any) -> dict[str, float]:
     shown = rollout(
         fresh, policy, np.arange(fresh.conditions), 1, np.random.default_rng(FIRST_SEED), noise=0.0
     )
-    means = {name: float(value.mean()) for name, value in fresh.metrics(shown.x, shown.u).items()}
+    means = {name: float(value.mean()) for name, value in metrics_of(fresh, shown).items()}
     return {"conditions": float(fresh.conditions), **means}
 
 
@@ -93,7 +93,7 @@ def evaluation_row(task: Any, policy: Any, episodes: int) -> dict[str, float]:
     actor, chart = (policy.controller, policy.chart) if local else (policy, None)
     every, rng = np.arange(task.conditions), np.random.default_rng(FIRST_SEED)
     trials = rollout(task, actor, every, -(-episodes // len(every)), rng, noise=0.0, chart=chart)
-    own = task.metrics(trials.x, trials.u).get("return")
+    own = metrics_of(task, trials).get("return")
     return {"evaluated_return": float(np.mean(-trials.cost.sum(-1) if own is None else own))}
 
 
@@ -188,7 +188,7 @@ def episodes_in_task(run: Opened, count: int) -> list[Episode]:
     actor, chart = (policy.controller, policy.chart) if local else (policy, None)
     rng = np.random.default_rng(FIRST_SEED)
     trials = rollout(task, actor, np.arange(task.conditions), samples, rng, noise=0.0, chart=chart)
-    measured = task.metrics(trials.x, trials.u)
+    measured = metrics_of(task, trials)
     told = next((measured[name] for name in SUCCESS if name in measured), None)
     turn = np.arange(len(trials.length)).reshape(task.conditions, samples).T.ravel()[:count]
     return [

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.interfaces import Policy, State, Task
-from agents.rollout import Trajectories, rollout
+from agents.rollout import Trajectories, metrics_of, rollout
 from agents.tasks.capabilities import LearnedCost, capability, manifold_of
 from dynamics import Chart, Fit, chart_of, error_along, make_prior
 from dynamics.storage.tree import check_tree
@@ -130,10 +130,7 @@ class Rounds:
             "rollouts": float(known.local.trials),
             "env_steps": float(known.local.steps),
             "cost": float(ended.costs.mean()),
-            **{
-                name: float(value.mean())
-                for name, value in self.task.metrics(ended.x, ended.u).items()
-            },
+            **{name: float(value.mean()) for name, value in metrics_of(self.task, ended).items()},
             "sampled_cost": float(self.trials.valid.costs.mean()),
             "kl": float(step.kl.mean()),
             "epsilon": float(step.epsilon.mean()),

@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.interfaces import State, Task
 from agents.policies import make_policy
-from agents.rollout import rollout
+from agents.rollout import metrics_of, rollout
 from agents.saving import build_policy
 from dynamics import Chart
 from dynamics.storage.tree import check_tree
@@ -129,7 +129,7 @@ class Student:
             "policy_cost": float(ended.costs.mean()),
             **{
                 f"policy_{name}": float(value.mean())
-                for name, value in self.task.metrics(ended.x, ended.u).items()
+                for name, value in metrics_of(self.task, ended).items()
             },
             "policy_diverged": float(shown.failed.sum()),
         }

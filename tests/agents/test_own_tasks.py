@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.rollout import rollout, run
+from agents.rollout import metrics_of, rollout, run
 from agents.tasks import make_task
 from agents.tasks.adapters.gymnasium_task import GymnasiumTask
 from agents.tasks.adapters.user_task import OwnTask
@@ -57,7 +57,8 @@ def test_a_simulator_of_ones_own_is_learned_to_control():
     assert rows[-1]["error"] < 0.05  # m
 
 
-def test_side_by_side_they_are_what_each_is_alone():
+def test_side_by_side_they_are_what_each_is_alone(monkeypatch):
+    monkeypatch.setattr(Tank, "independent", True, raising=False)
     task, rng = tank(), np.random.default_rng(0)
     u = rng.uniform(0, 2, size=(3, 40, 1))
     x = [task.reset(np.array([0, 1, 0]), np.random.default_rng(5))]
@@ -99,7 +100,8 @@ class Breaking(Tank):
         return x * np.nan if u[0] > 1.5 else x
 
 
-def test_numbers_that_are_not_finite_are_a_divergence_of_that_simulation_alone():
+def test_numbers_that_are_not_finite_are_a_divergence_of_that_simulation_alone(monkeypatch):
+    monkeypatch.setattr(Breaking, "independent", True, raising=False)
     task = OwnTask(
         Breaking,
         WeightedNorm([1.0, 1.0]),
@@ -233,7 +235,7 @@ def test_an_environment_of_gymnasium_is_mirrored_in_state_reward_and_start():
                 seen, reward, *_ = env.step(u[c, t].astype(np.float32))
                 np.testing.assert_array_equal(trials.x[c, t + 1], seen)
                 assert trials.cost[c, t] == pytest.approx(-reward, abs=1e-12)
-    assert task.metrics(trials.x, trials.u)["return"] == pytest.approx(-trials.cost.sum(-1))
+    assert metrics_of(task, trials)["return"] == pytest.approx(-trials.cost.sum(-1))
 
 
 def test_fresh_starts_differ_and_belong_to_the_generator():

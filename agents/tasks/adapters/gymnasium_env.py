@@ -54,8 +54,11 @@ class TaskEnv(gymnasium.Env):
         self.shaping = shaping
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (task.do,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (task.du,), np.float32)
-        self.middle = 0.5 * (task.action_low + task.action_high)
-        self.half = 0.5 * (task.action_high - task.action_low)
+        low, high = task.action_low, task.action_high
+        limited = np.isfinite(low) & np.isfinite(high)  # else the unit is 1, about 0 or the limit
+        with np.errstate(invalid="ignore"):
+            self.middle = np.where(limited, 0.5 * (low + high), np.clip(0.0, low, high))
+            self.half = np.where(limited, 0.5 * (high - low), 1.0)
         self._cost = cache(lambda t: window(task.cost, t, 1, task.horizon))
 
     def reset(
@@ -74,6 +77,7 @@ class TaskEnv(gymnasium.Env):
         cut off.
         """
         u = self.middle + self.half * np.clip(np.asarray(action, dtype=float), -1.0, 1.0)
+        u = np.clip(u, self.task.action_low, self.task.action_high)
         t = self._t
         before = self._x
         after = self.task.step(u[None])[0]

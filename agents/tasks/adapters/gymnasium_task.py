@@ -8,15 +8,18 @@ apply, `horizon` does. Where no cost is given, one is learned from the rewards
 side by side.
 """
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from lqr import InputError
+from lqr import GPSError, InputError, SimulationError
 
 from ...interfaces import Cost
+from ..base.mujoco_batch import silence
 from .subprocesses import Processes
 from .user_task import Metrics, OwnTask
 
@@ -26,14 +29,17 @@ Array = np.ndarray
 class Environment:
     """One environment, as a simulator that resets by condition."""
 
-    def __init__(self, env: Any, layout_seed: int, fresh_starts: bool):
-        self.env, self.layout_seed, self.fresh = env, layout_seed, fresh_starts
-        self.over, self.reward = False, 0.0
+    independent = True  # each is made anew
+
+    def __init__(self, env: Any, layout_seed: int, fresh_starts: bool, name: str = "environment"):
+        self.env, self.layout_seed, self.fresh, self.name = env, layout_seed, fresh_starts, name
+        self.over, self.cut, self.reward = False, False, 0.0
 
     def reset(self, condition: int, rng: np.random.Generator) -> Array:
         """Starts an episode; returns the observation."""
-        observation, _ = self.env.reset(seed=self.seed(condition, rng))
-        self.over, self.reward = False, 0.0
+        with blaming(self.name, "reset"):
+            observation, _ = self.env.reset(seed=self.seed(condition, rng))
+        self.over, self.cut, self.reward = False, False, 0.0
         return self._read(observation)
 
     def seed(self, condition: int, rng: np.random.Generator) -> int:
@@ -42,17 +48,26 @@ class Environment:
 
     def step(self, u: Array) -> Array:
         """Applies u; returns the observation."""
-        observation, reward, terminated, truncated, _ = self.env.step(self.command(u))
-        self.over, self.reward = bool(terminated or truncated), float(reward)
+        with blaming(self.name, "step"):
+            observation, self.reward, terminated, truncated, _ = self.env.step(self.command(u))
+        self.over = bool(terminated)
+        self.cut = bool(truncated and not terminated)
         return self._read(observation)
 
     def command(self, u: Array) -> Array:
         """Returns actions (..., du) as the environment takes them."""
         space = self.env.action_space
-        return u.astype(space.dtype).reshape(*u.shape[:-1], *space.shape)
+        inside = u.astype(space.dtype).reshape(*u.shape[:-1], *space.shape)
+        return np.clip(inside, space.low, space.high)  # rounding may have left the box
 
     def _read(self, observation: Any) -> Array:
-        return np.asarray(observation, dtype=self.env.observation_space.dtype).reshape(-1)
+        space = self.env.observation_space
+        if np.shape(observation) != space.shape:
+            raise InputError(
+                f"{self.name} observes shape {np.shape(observation)}; its observation space says {space.shape}: "
+                "mend one of the two"
+            )
+        return np.asarray(observation, dtype=space.dtype).reshape(-1)
 
 
 class GymnasiumTask(OwnTask):
@@ -100,23 +115,30 @@ class GymnasiumTask(OwnTask):
             self.env_id: str | None = env
         else:
             make, self.env_id = env, None
-        first = make()
-        if self.env_id is None and first.spec is not None:
-            horizon = horizon or first.spec.max_episode_steps
+        with blaming(env if isinstance(env, str) else "the environment", "make"):
+            first = make()
+        if mujoco := sys.modules.get("mujoco"):
+            silence(mujoco)
+        if self.env_id is None:
+            limit = time_limit(first)
+            horizon = horizon or limit
+            if limit and horizon and horizon > limit:
+                make = partial(lifted, make, horizon)
+                lift(first, horizon)
         name = f"gymnasium:{self.env_id or getattr(first.spec, 'id', None) or type(first.unwrapped).__name__}"
         check(first, name)
         if horizon is None:
             raise InputError(f"{name} has no time limit of its own; expected horizon=, in steps")
         self._processes = Processes(make) if processes else None
         made = [first]  # the one that was looked at is the first to be used
-        self._pattern = Environment(first, layout_seed, fresh_starts)
+        self._pattern = Environment(first, layout_seed, fresh_starts, name)
         super().__init__(
-            lambda: Environment(made.pop() if made else make(), layout_seed, fresh_starts),
+            lambda: Environment(made.pop() if made else make(), layout_seed, fresh_starts, name),
             cost,
             action_low=first.action_space.low,
             action_high=first.action_space.high,
             horizon=horizon,
-            dt=float(getattr(first.unwrapped, "dt", 1.0)),
+            dt=seconds(first),
             conditions=conditions,
             name=name,
             metrics=metrics,
@@ -124,6 +146,7 @@ class GymnasiumTask(OwnTask):
 
     def begin(self, conditions: Array, rng: np.random.Generator) -> Sequence[Any]:
         """Starts an environment in each condition (B,); returns the observations."""
+        self._steps = 0
         if self._processes is None:
             return super().begin(conditions, rng)
         return list(self._processes.reset([self._pattern.seed(int(c), rng) for c in conditions]))
@@ -132,28 +155,94 @@ class GymnasiumTask(OwnTask):
         """Applies u (B, du) in the environments `which` (A,); returns observations, rewards (A,),
         and ends (A,).
         """
+        self._steps += 1
         if self._processes is None:
-            return super().advance(u, which)
-        still = np.zeros_like(u)
-        still[which] = u[which]  # the others have ended, or their actions are no numbers
-        seen, reward, over = self._processes.step(self._pattern.command(still))
-        return list(seen[which]), reward[which], over[which]
+            said = super().advance(u, which)
+            cut = np.array([self._now[i].cut for i in which], dtype=bool)
+        else:
+            still = np.zeros_like(u)
+            still[which] = u[which]  # the others have ended, or their actions are no numbers
+            seen, reward, over, truncated = self._processes.step(self._pattern.command(still))
+            said = list(seen[which]), reward[which], over[which]
+            cut = (truncated & ~over)[which]
+        if cut.any() and self._steps < self.horizon:
+            raise InputError(
+                f"{self.name} cut an episode short after {self._steps} steps by a time limit of its own, which is no "
+                f"end; expected {self.horizon} steps, the horizon: take the limit off, or set horizon={self._steps}"
+            )
+        return said
+
+
+@contextmanager
+def blaming(name: str, what: str) -> Iterator[None]:
+    """Raises SimulationError, which names the environment, for whatever its code raises."""
+    try:
+        yield
+    except (GPSError, MemoryError):
+        raise
+    except Exception as error:
+        raise SimulationError(
+            f"the environment {name} failed in {what}: {type(error).__name__}: {error}; try that alone, in Python"
+        ) from error
+
+
+def time_limit(env: Any) -> int | None:
+    """Returns the steps after which some wrapper of an environment cuts an episode short; None
+    where none does.
+    """
+    found = [
+        int(layer._max_episode_steps)
+        for layer in layers(env)
+        if hasattr(layer, "_max_episode_steps")
+    ]
+    return min(found) if found else getattr(env.spec, "max_episode_steps", None)
+
+
+def lift(env: Any, horizon: int) -> None:
+    """Lifts the time limits of an environment to the horizon."""
+    for layer in layers(env):
+        if hasattr(layer, "_max_episode_steps"):
+            layer._max_episode_steps = max(layer._max_episode_steps, horizon)
+
+
+def lifted(make: Callable[[], Any], horizon: int) -> Any:
+    """Returns a new environment whose time limits are lifted to the horizon."""
+    env = make()
+    lift(env, horizon)
+    return env
+
+
+def seconds(env: Any) -> float:
+    """Returns the length of a step that an environment tells, else 1."""
+    told = getattr(env.unwrapped, "dt", None)
+    return float(told) if isinstance(told, (int, float, np.number)) and 0 < told < np.inf else 1.0
+
+
+def layers(env: Any) -> Iterator[Any]:
+    """Yields the wrappers of an environment, from the outside."""
+    while env is not env.unwrapped:
+        yield env
+        env = env.env
 
 
 def check(env: Any, name: str) -> None:
     """Raises InputError, with what to do, where the spaces are not boxes of numbers."""
+    import gymnasium
     from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
 
     actions, seen = env.action_space, env.observation_space
     if isinstance(actions, (Discrete, MultiDiscrete)):
+        continuous = name.split("-")[0] + "Continuous"
+        known = [id for id in gymnasium.registry if f"gymnasium:{id}".startswith(continuous)]
+        hint = f"; there is {', '.join(f'gymnasium:{id}' for id in known)}" if known else ""
         raise InputError(
             f"{name} has discrete actions, {actions}; expected continuous ones: wrap it in a gymnasium.ActionWrapper "
-            "that maps numbers to its actions (by their sign, say), and pass the function that makes it"
+            f"that maps numbers to its actions (by their sign, say), register it, and name gymnasium:MODULE:ID{hint}"
         )
     if isinstance(seen, (Dict, Tuple, Discrete, MultiDiscrete)):
         raise InputError(
-            f"{name} observes {type(seen).__name__}; expected a Box: pass "
-            "lambda: gymnasium.wrappers.FlattenObservation(gymnasium.make(...))"
+            f"{name} observes {type(seen).__name__}; expected a Box: "
+            "wrap it in gymnasium.wrappers.FlattenObservation, register that, and name gymnasium:MODULE:ID"
         )
     for what, space in (("actions", actions), ("observations", seen)):
         if not isinstance(space, Box) or not np.issubdtype(space.dtype, np.floating):

@@ -30,15 +30,15 @@ class Processes:
         self._fleets[len(seeds)] = self._fleet
         return self._fleet.reset(seed=[int(seed) for seed in seeds])[0]
 
-    def step(self, u: Array) -> tuple[Array, Array, Array]:
-        """Applies u (B, ...); returns observations (B, ...), rewards (B,) and which episodes are
-        over (B,).
+    def step(self, u: Array) -> tuple[Array, Array, Array, Array]:
+        """Applies u (B, ...); returns observations (B, ...), rewards (B,), which episodes are over
+        (B,), and which were cut short (B,).
 
         That of an ended episode is its last one; after that its environment starts another, which
         nobody looks at.
         """
         seen, reward, terminated, truncated, _ = self._fleet.step(u)
-        return seen, reward, terminated | truncated
+        return seen, reward, terminated, truncated
 
     def _new(self, count: int) -> Any:
         from gymnasium.vector import AsyncVectorEnv, AutoresetMode

@@ -14,7 +14,8 @@ enough.
 
 The object may also have `over` (True once its episode has ended), `reward` (of the last step: then
 no cost is needed, one is learned from the rewards), and `observe()`, what the policy sees where
-that is not x.
+that is not x. There is one robot unless its class says `independent = True`, that what `make()`
+builds shares nothing: then episodes run side by side.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,8 +45,8 @@ class Simulator(Protocol):
 
 
 class OwnTask:
-    """As many simulators side by side as there are episodes, each built by `make()` when it is
-    first needed.
+    """One simulator, built by `make()`, which runs its episodes one after the other; or, where its
+    class says that copies are `independent`, as many side by side as there are episodes.
 
     `conditions` is how many different starts there are. `cost` is a `Cost` (see `lqr.costs`); None
     learns one from the simulators' `reward`. `metrics(x, u)` returns numbers to judge by, (N,)
@@ -66,7 +67,12 @@ class OwnTask:
         name: str = "own",
         metrics: Metrics | None = None,
     ):
-        if conditions < 1 or horizon < 1 or not dt > 0:
+        if (
+            conditions < 1
+            or horizon < 1
+            or not isinstance(dt, (int, float, np.number))
+            or not 0 < dt < np.inf
+        ):
             raise InputError(
                 f"conditions is {conditions}, horizon {horizon}, dt {dt}; expected 1 or more, and dt > 0"
             )
@@ -74,9 +80,8 @@ class OwnTask:
         self.horizon = horizon
         self.dt = dt
         self.conditions = conditions
-        self.action_low, self.action_high = (
-            np.array(a, dtype=float).reshape(-1) for a in (action_low, action_high)
-        )
+        self.action_low = limits(action_low, -np.inf)
+        self.action_high = limits(action_high, np.inf)
         self.du = len(self.action_low)
         if self.action_high.shape != (self.du,) or not (self.action_low < self.action_high).all():
             raise InputError(
@@ -87,13 +92,18 @@ class OwnTask:
             vector(self._sims[0].reset(0, np.random.default_rng(0)), f"the x of {name} after reset")
         )
         self.do = len(self._seen(self._sims[0], np.zeros(self.dx)))
+        if hasattr(self._sims[0], "observe"):
+            self.observation_of = None  # type: ignore[assignment]  # it may see anything
+        self.serial = not getattr(self._sims[0], "independent", False)
         self.learned = RewardCost(self.dx, self.du) if cost is None else None
+        self.reward: Array | None = None  # (B,), of the last step, where nobody gave a cost
         self.cost: Cost = cost or self.learned  # type: ignore[assignment]
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Starts simulation i in condition conditions[i]; returns x (B, dx)."""
         B = len(conditions)
         self.diverged, self._over = np.zeros(B, bool), np.zeros(B, bool)
+        self.reward = np.zeros(B) if self.learned else None
         self._x = rows(
             self.begin(np.asarray(conditions), rng), f"the x of {self.name} after reset", self.dx
         )
@@ -101,9 +111,11 @@ class OwnTask:
 
     def begin(self, conditions: Array, rng: np.random.Generator) -> Sequence[Any]:
         """Starts a simulator in each condition (B,); returns what they say of x."""
-        while len(self._sims) < len(conditions):
+        while len(self._sims) < len(conditions) and not self.serial:
             self._sims.append(self._make())
         self._now = self._sims[: len(conditions)]
+        if self.serial:  # starts can be looked at one by one; only one can be gone on from
+            self._now = self._sims * len(conditions)
         return [sim.reset(int(c), rng) for sim, c in zip(self._now, conditions, strict=True)]
 
     def advance(self, u: Array, which: Array) -> tuple[Sequence[Any], Array, Array]:
@@ -112,7 +124,9 @@ class OwnTask:
         """
         sims = [self._now[i] for i in which]
         after = [sim.step(u[i]) for sim, i in zip(sims, which, strict=True)]
-        rewards = np.array([getattr(sim, "reward", np.nan) for sim in sims], dtype=float)
+        rewards = (
+            np.array([self._paid(sim) for sim in sims]) if self.learned else np.zeros(len(sims))
+        )
         return (
             after,
             rewards,
@@ -123,6 +137,11 @@ class OwnTask:
         """Applies u (B, du); returns x (B, dx). Whoever is at its end stays there and is not asked
         again.
         """
+        if self.serial and len(u) > 1:
+            raise InputError(
+                f"{self.name}: got {len(u)} episodes at once of one robot; expected one after the other "
+                "(agents.rollout does that), or a class that says `independent = True`"
+            )
         before, u = self._x.copy(), np.array(u, dtype=float)
         reward = np.zeros(len(u))
         self.diverged = self.diverged | ~np.isfinite(u).all(-1)
@@ -138,6 +157,7 @@ class OwnTask:
                     f"{self.name}: got no finite reward; expected a cost, or a `reward` after each step"
                 )
             keep = active & ~self.diverged
+            self.reward = np.where(keep, reward, 0.0)
             self.learned.add(before[keep], u[keep], reward[keep])
             self.learned.end(self._x[active & self.done()])
         return self._x.copy()
@@ -153,15 +173,50 @@ class OwnTask:
         return self.diverged | self._over
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
-        """Returns the numbers that were asked for, and the return where rewards are given, (N,)
-        each.
-        """
-        found = dict(self._metrics(x, u)) if self._metrics else {}
-        return found | ({"return": -self.cost(x, u).sum(-1)} if self.learned else {})
+        """Returns the numbers that were asked for, (N,) each."""
+        return dict(self._metrics(x, u)) if self._metrics else {}
+
+    def observation_of(self, x: Array) -> Array:
+        """Returns what a policy sees in states x (..., dx): the states."""
+        return np.array(x, dtype=float)
+
+    def _paid(self, sim: Any) -> float:
+        said = getattr(sim, "reward", np.nan)
+        try:
+            return number(said)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{self.name}: got the reward {said!r}; expected a number after each step, or a cost, cost="
+            ) from None
 
     def _seen(self, sim: Any, x: Array) -> Array:
         observe = getattr(sim, "observe", None)
         return vector(observe(), f"the observation of {self.name}") if observe else x.copy()
+
+
+UNLIMITED = 1e15  # a limit as far as this is none
+
+
+def limits(values: Any, none: float) -> Array:
+    """Returns action limits (du,); those that are as good as none are `none`. Raises InputError
+    for what are no numbers.
+    """
+    try:
+        found = np.array(values, dtype=float).reshape(-1)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"action limits are {values!r}; expected numbers, one per action"
+        ) from None
+    return np.where(np.abs(found) >= UNLIMITED, none, found)
+
+
+def number(value: Any) -> float:
+    """Returns a float of a number, or of an array that holds one; raises TypeError or ValueError
+    for anything else.
+    """
+    return float(
+        np.asarray(value, dtype=float).reshape(()) if np.size(value) != 1 else np.ravel(value)[0]
+    )
 
 
 def rows(values: Sequence[Any], what: str, size: int, finite: bool = True) -> Array:

@@ -18,6 +18,11 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def silence(mujoco: Any) -> None:
+    """Keeps MuJoCo from writing MUJOCO_LOG.TXT where the user stands when it warns."""
+    mujoco.set_mju_user_warning(lambda message: None)
+
+
 class MujocoBatch:
     """Simulations of one model, side by side; a divergence is seen, never hidden.
 
@@ -39,9 +44,7 @@ class MujocoBatch:
         """The mujoco.MjModel."""
         import mujoco
 
-        mujoco.set_mju_user_warning(
-            lambda message: None
-        )  # else MuJoCo writes MUJOCO_LOG.TXT where the user stands
+        silence(mujoco)
         written_out = self.xml.lstrip().startswith("<")
         return (
             mujoco.MjModel.from_xml_string(self.xml)
@@ -57,7 +60,9 @@ class MujocoBatch:
     @property
     def action_limits(self) -> tuple[Array, Array]:
         """Lowest and highest action, (du,) each."""
-        return tuple(np.ascontiguousarray(self.model.actuator_ctrlrange.T))  # type: ignore[return-value]
+        low, high = np.ascontiguousarray(self.model.actuator_ctrlrange.T)
+        limited = np.asarray(self.model.actuator_ctrllimited, dtype=bool)
+        return np.where(limited, low, -np.inf), np.where(limited, high, np.inf)
 
     def start(self, qpos: Array, qvel: Array, **fields: Array) -> None:
         """Begins len(qpos) simulations at positions (B, nq), velocities (B, nv) and other MjData

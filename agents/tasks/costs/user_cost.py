@@ -179,6 +179,8 @@ class WithCost(Wrapper):
 
     tuning_cost: None = None  # nor is anything learned from another cost than this
     planning_cost: None = None  # or planned
+    learned: None = None  # what was paid does not count
+    reward: None = None
 
     def __init__(self, task: Any, cost: Cost):
         super().__init__(task)
