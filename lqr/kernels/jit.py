@@ -12,9 +12,8 @@ import contextlib
 import hashlib
 import json
 import os
-import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -98,9 +97,10 @@ def _guard(cache: Any, function: Callable[..., Any]) -> None:
 
     def load_or_forget(*arguments: Any) -> Any:
         try:
-            if not _as_saved(folder, name, sums):
-                raise ValueError("its digests are others")
-            return load(*arguments) if sums.exists() else None
+            with _locked(folder):
+                if not _as_saved(folder, name, sums):
+                    raise ValueError("its digests are others")
+                return load(*arguments) if sums.exists() else None
         except Exception as error:
             warnings.warn(
                 f"numba's cache of {function.__name__} is damaged ({error!r}); compiling anew",
@@ -112,9 +112,8 @@ def _guard(cache: Any, function: Callable[..., Any]) -> None:
             return None
 
     def save_or_go_on(*arguments: Any) -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # a full or read-only disk costs time at the next start, and nothing else
+        # a full or read-only disk costs time at the next start, and nothing else
+        with contextlib.suppress(OSError), _locked(folder):
             save(*arguments)
             aside = folder / f"{name}.{os.getpid()}.tmp"
             aside.write_text(json.dumps(_digests(folder, name)))
@@ -123,16 +122,24 @@ def _guard(cache: Any, function: Callable[..., Any]) -> None:
     cache.load_overload, cache.save_overload = load_or_forget, save_or_go_on
 
 
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from this folder's cache meanwhile; does without where that cannot be."""
+    with contextlib.ExitStack() as at_the_end:
+        with contextlib.suppress(ImportError, OSError):  # no such system call, or no folder yet
+            import fcntl
+
+            handle = os.open(folder, os.O_RDONLY)
+            at_the_end.callback(os.close, handle)  # which unlocks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def _as_saved(folder: Path, name: str, sums: Path) -> bool:
-    """Returns whether the files are as they were saved; another process may be saving them at this
-    moment.
-    """
+    """Returns whether the files are as they were saved."""
     if not sums.exists():  # nothing was saved, or by another version
         return True
-    if _digests(folder, name) != json.loads(sums.read_text()):
-        time.sleep(0.1)
-        return _digests(folder, name) == json.loads(sums.read_text())
-    return True
+    return _digests(folder, name) == json.loads(sums.read_text())
 
 
 def _digests(folder: Path, name: str) -> dict[str, str]:

@@ -70,7 +70,7 @@ def alone(folder, policy, format):
     actions.
     """
     code = [sys.executable, "-I", "-c", ALONE, str(getattr(policy, "size", 0)), format]
-    done = subprocess.run(code, cwd=folder, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(code, cwd=folder, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr + done.stdout
     return np.load(folder / "u.npy")
 

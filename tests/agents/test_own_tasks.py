@@ -284,7 +284,7 @@ def test_a_script_with_processes_ends_in_silence(tmp_path):
         "    task = GymnasiumTask('Pendulum-v1', conditions=2, processes=True)\n"
         "    print(task.reset(np.arange(2), np.random.default_rng(0)).shape)\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stdout, done.stderr) == (0, "(2, 3)\n", "")
 
 

@@ -41,7 +41,7 @@ class Chromium:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         port = Path(self.home.name) / "DevToolsActivePort"
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while not (port.exists() and port.read_text()):
             assert time.monotonic() < end, "Chromium does not start"
             time.sleep(0.1)
@@ -58,7 +58,7 @@ class Chromium:
     def __exit__(self, *_):
         self.open_socket.__exit__(None, None, None)
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(600)
         self.home.cleanup()
 
     def call(self, method, **parameters):
@@ -66,7 +66,7 @@ class Chromium:
         self.number += 1
         self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self.socket.recv(60))
+            message = json.loads(self.socket.recv(600))
             if message.get("id") == self.number:
                 assert "error" not in message, message
                 return message["result"]
@@ -85,7 +85,7 @@ class Chromium:
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
         self.call("Page.navigate", url=str(url))
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
             assert time.monotonic() < end, f"{url} is not loaded"
             self.value("1")

@@ -7,21 +7,50 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))  # for browser.py
+HERE = Path(__file__).parent
+sys.path += [str(HERE), str(HERE.parent / "faults")]  # for browser.py and harness.py
 
-TOY = Path(__file__).with_name("toy.py")
+TOY = HERE / "toy.py"
+PATIENCE = 600  # s; the machine may be busy
+
+
+@pytest.fixture(scope="session")
+def parent():
+    """The process that has imported everything and forks the toy's runs; it draws no figures."""
+    from harness import Parent
+
+    with Parent() as process:
+        yield process
 
 
 @pytest.fixture
-def toy(tmp_path):
+def forked(parent, tmp_path, tmp_path_factory):
+    """A function that runs a command of experiments/ with the toy as the only experiment, in an
+    empty folder, and returns the finished process.
+    """
+
+    def run(command, *words):
+        said = tmp_path_factory.mktemp("said")
+        code = parent.run(tmp_path, words, command=command, said=said)
+        out, err = ((said / name).read_text() for name in ("out", "err"))
+        return subprocess.CompletedProcess(words, code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def toy(forked, tmp_path):
     """A function that runs toy.py with the given words in an empty folder, and returns the finished
-    process.
+    process: a fork, which has the libraries loaded, or where a script or anything else is told, a
+    new one.
     """
 
     def run(*words, script=TOY, **how):
+        if script == TOY and not how:
+            return forked(None, *words)
         command = [sys.executable, str(script), *map(str, words)]
         return subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, timeout=120, **how
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, **how
         )
 
     return run
@@ -35,7 +64,7 @@ def reference(tmp_path_factory):
         [sys.executable, str(TOY), "toy", "--seed", "3", "--out", "r"],
         cwd=folder,
         check=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     return folder / "r"
 

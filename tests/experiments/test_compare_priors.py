@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def compare(*words, cwd):
     """Runs the command as a person does, and returns the finished process."""
     command = [sys.executable, str(ROOT / "experiments" / "compare_priors.py"), *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture(scope="module")

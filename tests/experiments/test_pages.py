@@ -20,7 +20,7 @@ def pages(reference, tmp_path_factory):
     code = "import sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]; import toy; toy.install();"
     code += "from experiments.compare import main; main(sys.argv[3:])"
     command = [sys.executable, "-c", code, ROOT, HERE, reference, reference, "--out", target]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
     return reference / "report.html", target
 
 

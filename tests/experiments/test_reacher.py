@@ -36,7 +36,7 @@ def test_a_run_that_was_interrupted_and_killed_ends_with_the_same_bits(finished,
     while not (tmp_path / "r" / "checkpoints" / "step_1").exists() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     assert process.returncode == 130
     resume = [sys.executable, RUN, "reacher_four", "--resume", "r"]
     process = subprocess.Popen(resume, cwd=tmp_path, stdout=subprocess.PIPE)

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -47,11 +48,12 @@ class Parent:
         self.process.wait()
         self.process.stdout.close()
 
-    def start(self, folder, words, sabotage=None):
-        """Starts a run in `folder`; returns its process id. Its output goes to the files out and
-        err there.
+    def start(self, folder, words, sabotage=None, command=None, said=None):
+        """Starts a run, or another command of experiments/, in `folder`; returns its process id.
+        Its output goes to the files out and err there, or in the folder `said`.
         """
         order = {"cwd": str(folder), "words": list(map(str, words)), "sabotage": sabotage}
+        order |= {"command": command, "said": str(said or folder)}
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
@@ -62,9 +64,9 @@ class Parent:
         """
         return int(self.process.stdout.readline())
 
-    def run(self, folder, words, sabotage=None):
+    def run(self, folder, words, sabotage=None, command=None, said=None):
         """Runs to the end; returns the exit code."""
-        self.start(folder, words, sabotage)
+        self.start(folder, words, sabotage, command, said)
         return self.wait()
 
 
@@ -193,7 +195,7 @@ def _serve():
     from experiments.engine import provenance
     from experiments.engine.guard import guarded
     from experiments.reports import figures
-    from experiments.run import main
+    import experiments.run  # noqa: F401
 
     figures.draw, provenance.dependencies = _cheap_figures, lru_cache(provenance.dependencies)
     provenance.dependencies()
@@ -202,7 +204,8 @@ def _serve():
         pid = os.fork()
         if pid == 0:
             os.chdir(order["cwd"])
-            for number, name in ((0, os.devnull), (1, "out"), (2, "err")):
+            said = Path(order["said"])
+            for number, name in ((0, os.devnull), (1, said / "out"), (2, said / "err")):
                 flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
                 os.dup2(os.open(name, flags), number)
             sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))
@@ -210,7 +213,10 @@ def _serve():
                 Sabotage(**order["sabotage"])
             code = 70
             try:
-                code = guarded(main, order["words"])
+                do = import_module(f"experiments.{order['command'] or 'run'}").main
+                if order["command"] == "sweep":
+                    do = partial(do, run=str(TOY))
+                code = guarded(do, order["words"])
             finally:
                 os._exit(code)
         print(pid, flush=True)
@@ -304,7 +310,7 @@ def workplace():
 
 
 if __name__ == "__main__":
-    signal.signal(
-        signal.SIGHUP, signal.SIG_DFL
-    )  # whoever runs the tests may ignore it, as under nohup
+    # whoever runs the tests may ignore these, as under nohup or in a shell's background
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _serve()

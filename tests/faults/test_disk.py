@@ -20,12 +20,13 @@ def reference(parent, tmp_path_factory):
     return reference_run(parent, tmp_path_factory.mktemp("reference"))[0]
 
 
-def wait_for(path, seconds=60):
+def wait_for(path, said="", seconds=600):
+    """Waits for a file, and for what is said in it."""
     for _ in range(seconds * 100):
-        if path.exists():
+        if path.exists() and (not said or said in path.read_text()):
             return
         time.sleep(0.01)
-    raise AssertionError(f"{path} did not appear")
+    raise AssertionError(f"{path} did not appear, or has no {said!r}")
 
 
 def error_of(place):
@@ -68,9 +69,7 @@ def test_a_read_only_disk_ends_with_5_before_any_work(parent, place):
             (place / name).symlink_to(f"/dev/shm/{place.name}-{name}")
             open(f"/dev/shm/{place.name}-{name}", "w").close()
         mount(place, "remount,ro")
-        begun = time.monotonic()
         assert parent.run(place, PLAIN) == 5
-        assert time.monotonic() - begun < 3
         assert "r: Read-only file system" in error_of(place)
         assert os.listdir(place / "r") == []
     finally:
@@ -82,13 +81,14 @@ def test_a_read_only_disk_ends_with_5_before_any_work(parent, place):
 @pytest.mark.parametrize("how", ["removed", "moved", "replaced"])
 def test_a_folder_that_is_taken_away_ends_with_5_and_is_not_made_again(parent, place, how):
     fresh(place)
-    parent.start(place, [*PLAIN, "--pause", 0.1])
+    parent.start(place, [*PLAIN, "--pause", 600, "--pause-at", 3])
     wait_for(place / "r" / "checkpoints" / "step_2")
     os.rename(place / "r", place / "gone")
     if how == "removed":
         shutil.rmtree(place / "gone")
     if how == "replaced":
         (place / "r").mkdir()
+    (place / "hurry").touch()
     assert parent.wait() == 5
     assert "r" in error_of(place)
     assert not list(place.glob("r/checkpoints*"))
@@ -144,12 +144,13 @@ def test_two_runs_in_one_folder_the_second_ends_with_4_and_the_first_with_its_ow
     fresh(place)
     with Parent() as other:
         assert other.run(place, ["--list"]) == 0
-        parent.start(place, [*PLAIN, "--pause", 0.3])
+        parent.start(place, [*PLAIN, "--pause", 600, "--pause-at", 2])
         wait_for(place / "r" / "checkpoints" / "step_1")
         (place / "second").mkdir()
         for words in (["--resume", "../r"], ["toy", "--out", "../r"]):
             assert other.run(place / "second", words) == 4
             assert "in use by process" in error_of(place / "second")
+        (place / "hurry").touch()
     assert parent.wait() == 0
     for name in ("metrics.csv", "conditions.csv"):
         assert (place / "r" / name).read_bytes() == (reference / name).read_bytes()
@@ -217,12 +218,11 @@ def test_a_signal_ends_the_run_after_the_step_with_its_number_and_it_goes_on(
     parent, place, reference, number
 ):
     fresh(place)
-    pid = parent.start(place, [*PLAIN, "--pause", 0.1])
+    pid = parent.start(place, [*PLAIN, "--pause", 600, "--pause-at", 3])
     wait_for(place / "r" / "checkpoints" / "step_2")
     os.kill(pid, number)
-    begun = time.monotonic()
+    (place / "hurry").touch()
     assert parent.wait() == 128 + number
-    assert time.monotonic() - begun < 10
     assert "go on with:" in (place / "out").read_text()
     assert parent.run(place, again(place, PLAIN)) == 0
     assert (place / "r" / "metrics.csv").read_bytes() == (reference / "metrics.csv").read_bytes()
@@ -231,15 +231,15 @@ def test_a_signal_ends_the_run_after_the_step_with_its_number_and_it_goes_on(
 @pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_of_any_kind_stops_at_once(parent, place, first):
     fresh(place)
-    pid = parent.start(place, [*PLAIN, "--pause", 20])
+    pid = parent.start(place, [*PLAIN, "--pause", 600])
     wait_for(place / "r" / "config.json")
     time.sleep(0.3)
     os.kill(pid, first)
-    time.sleep(0.2)
+    wait_for(place / "err", "once more stops at once")
     begun = time.monotonic()
     os.kill(pid, signal.SIGINT)
     assert parent.wait() == 130
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 300  # and not after the pause
 
 
 def test_a_signal_that_the_caller_ignores_is_ignored(monkeypatch):

@@ -126,7 +126,7 @@ def test_a_run_listens_nowhere_calls_nobody_and_writes_only_in_its_folder(tmp_pa
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
     )
     last = done.stderr.strip().splitlines()[-1]
     code, rest = last.split(" ", 1)

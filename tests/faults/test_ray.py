@@ -45,7 +45,7 @@ def environment(tmp_path):
     ours = {**SETTINGS, **LOOPBACK, "RAY_AUTH_TOKEN": secrets.token_hex(32), "OMP_NUM_THREADS": "1"}
     ours |= {f"RAY_health_check_{key}": value for key, value in HEALTH.items()}
     yield {**os.environ, **ours, **dict([tag.split("=")])}
-    assert gone(tag, 15)
+    assert gone(tag, 120)
 
 
 HEALTH = {
@@ -64,7 +64,7 @@ def parent_of(pid):
     )
 
 
-def held_run(raylet, process, tag, seconds=120):
+def held_run(raylet, process, tag, seconds=600):
     """Waits for a run that a node has begun and saved, and stops it there (SIGSTOP); returns its
     actor's process.
     """
@@ -101,7 +101,6 @@ def sweep(words, environment, place):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_worker_and_a_node_die_and_the_table_is_that_of_the_serial_sweep(tmp_path, environment):
     serial = sweep([*WORDS, "--jobs", "1", "--out", "serial"], environment, tmp_path)
     assert serial.wait() == 0, (tmp_path / "said").read_text()
@@ -121,7 +120,7 @@ def test_a_worker_and_a_node_die_and_the_table_is_that_of_the_serial_sweep(tmp_p
         os.kill(actors[0], signal.SIGKILL)  # its run dies with it
         nodes.stdin.write("\n")
         nodes.stdin.flush()
-        assert process.wait(200) == 0, (tmp_path / "said").read_text()
+        assert process.wait(600) == 0, (tmp_path / "said").read_text()
     deaths = [
         outcome["deaths"] for outcome in json.loads((tmp_path / "rays" / "sweep.json").read_text())
     ]
@@ -163,7 +162,7 @@ def test_ray_of_its_own_listens_on_this_machine_alone_and_is_gone_afterwards(tmp
 
 def test_a_cluster_that_is_not_there_is_named_in_one_line(tmp_path, environment):
     process = sweep(["point_mass", "--out", "x", "--ray", "127.0.0.1:9"], environment, tmp_path)
-    assert process.wait(100) == 2
+    assert process.wait(600) == 2
     (line,) = [
         line for line in (tmp_path / "said").read_text().splitlines() if line.startswith("error: ")
     ]

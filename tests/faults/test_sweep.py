@@ -39,7 +39,10 @@ def test_killed_workers_are_replaced_and_the_table_is_that_of_the_serial_sweep(t
     killed = set()
 
     def launch(words, log):
-        process = start([*words, *(["--pause", "0.1"] if "--resume" not in words else [])], log)
+        process = start(
+            [*words, *(["--pause", "1.5", "--pause-at", "2"] if "--resume" not in words else [])],
+            log,
+        )
         if log.name not in killed:  # each seed loses its first worker after its first checkpoint
             killed.add(log.name)
             threading.Thread(
@@ -145,7 +148,7 @@ def toy_sweep(tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=600,
         )
 
     return run
@@ -161,10 +164,9 @@ def toy_sweep(tmp_path):
     ],
 )
 def test_what_is_not_understood_is_refused_in_one_line_and_makes_no_folder(
-    toy_sweep, tmp_path, words, named
+    parent, place, tmp_path, words, named
 ):
-    done = toy_sweep(*words)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    assert parent.run(tmp_path, words, command="sweep", said=place) == 2
+    (line,) = (place / "err").read_text().splitlines()
     assert named in line
     assert os.listdir(tmp_path) == []
