@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -25,7 +26,7 @@ import numpy as np
 from harness import PLAIN, ROOT, Parent, fresh, workplace
 
 NAMES = ("arrays.safetensors", "meta.json", "MANIFEST.json")
-MEMORY, SECONDS = 512 << 20, 10
+MEMORY, SECONDS = 512 << 20, 10  # of one core, for one load
 FORBIDDEN = {
     "pickle.find_class",
     "os.system",
@@ -384,12 +385,14 @@ def fuzz(target, place, count, seed):
     sys.addaudithook(watch)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, resource.RLIM_INFINITY))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for number in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, signal.SIG_DFL)
     for number in range(count):
         clear(folder)
         how, signed = damage(folder, pristine, other, draw)
         Path("last").write_text(f"{target} {number} {how} signed={signed}")
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        signal.alarm(60 * SECONDS)  # where it waits for something
         guard["on"] = True
         try:
             load(folder)
@@ -412,6 +415,7 @@ def fuzz(target, place, count, seed):
             outcomes["signed: a named error later"] += 1
         finally:
             guard["on"] = False
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.alarm(0)
         assert not Path("CANARY").exists()
     return outcomes
@@ -445,7 +449,7 @@ def prepare_policies(place):
 
 
 def run_all(counts, seed=0, place=None):
-    """Prepares, and runs each target in a process of its own; returns the outcomes of each."""
+    """Prepares, and damages each target in a process of its own; returns the outcomes of each."""
     place = place or workplace()
     prepare(place)
     environment = {
@@ -454,27 +458,55 @@ def run_all(counts, seed=0, place=None):
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    found = {}
     try:
-        for target, count in counts.items():
-            command = [
-                sys.executable,
-                __file__,
-                "--target",
-                target,
-                str(place),
-                str(count),
-                str(seed),
-            ]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
-            last = (place / "last").read_text() if (place / "last").exists() else "before the first"
-            assert done.returncode == 0, (
-                f"{last}: ended with {done.returncode}\n{done.stderr[-3000:]}"
-            )
-            found[target] = json.loads(done.stdout.splitlines()[-1])
+        pairs = [f"{target}={count}" for target, count in counts.items()]
+        command = [sys.executable, __file__, "--targets", str(place), str(seed), *pairs]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        last = (place / "last").read_text() if (place / "last").exists() else "before the first"
+        assert done.returncode == 0, f"{last}: ended with {done.returncode}\n{done.stderr[-3000:]}"
+        return dict(json.loads(line) for line in done.stdout.splitlines())
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    return found
+
+
+def fork_each(place, seed, counts):
+    """Damages each target in a fork of this process, which has loaded what they need; returns the
+    exit code.
+    """
+    import agents.policies
+    import agents.saving  # noqa: F401
+    import experiments.engine.training  # noqa: F401
+    import gps.badmm  # noqa: F401
+
+    for target, count in counts:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                if target == "run":
+                    install_toy()
+                print(json.dumps([target, fuzz(target, place, int(count), seed)]), flush=True)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code:
+            return abs(code)
+    return 0
+
+
+def install_toy():
+    """Makes the toy the only experiment."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    from harness import TOY
+
+    spec = spec_from_file_location("toy", TOY)
+    sys.modules["toy"] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["toy"])
+    sys.modules["toy"].install()
 
 
 def main(words):
@@ -496,14 +528,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "--prepare":
         prepare_policies(Path(sys.argv[2]))
     else:
-        _, _, target, place, count, seed = sys.argv
-        if target == "run":
-            from importlib.util import module_from_spec, spec_from_file_location
-
-            from harness import TOY
-
-            spec = spec_from_file_location("toy", TOY)
-            sys.modules["toy"] = module_from_spec(spec)
-            spec.loader.exec_module(sys.modules["toy"])
-            sys.modules["toy"].install()
-        print(json.dumps(fuzz(target, Path(place), int(count), int(seed))))
+        _, _, place, seed, *pairs = sys.argv
+        sys.exit(fork_each(Path(place), int(seed), [pair.split("=") for pair in pairs]))

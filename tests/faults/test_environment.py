@@ -167,14 +167,13 @@ def test_the_folder_of_a_run_and_where_one_stands_are_not_imported_from(tmp_path
 
 
 @pytest.mark.parametrize(
-    "setting", ["umask 077", "LC_ALL=C", "no HOME", "few files", "unwritable caches"]
+    "setting", ["umask 077, LC_ALL=C, few files", "no HOME", "unwritable caches"]
 )
 def test_it_runs_in_poor_surroundings(tmp_path, setting):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     before = ""
-    if setting == "umask 077":
-        before = "umask 077;"
-    elif setting == "LC_ALL=C":
+    if setting.startswith("umask"):
+        before = "umask 077; ulimit -n 40;"
         environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
     elif setting == "no HOME":
         environment = {
@@ -182,8 +181,6 @@ def test_it_runs_in_poor_surroundings(tmp_path, setting):
             for key, value in environment.items()
             if key not in ("HOME", "XDG_CACHE_HOME")
         }
-    elif setting == "few files":
-        before = "ulimit -n 40;"
     else:
         environment |= {
             name: "/proc/nowhere"
