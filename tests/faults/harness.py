@@ -191,11 +191,11 @@ def _serve():
     import tyro  # noqa: F401
     from tensorboard.compat.proto import event_pb2  # noqa: F401
 
-    import experiments.engine.training  # noqa: F401
+    import experiments.engine.training
+    import experiments.run  # noqa: F401
     from experiments.engine import provenance
     from experiments.engine.guard import guarded
     from experiments.reports import figures
-    import experiments.run  # noqa: F401
 
     figures.draw, provenance.dependencies = _cheap_figures, lru_cache(provenance.dependencies)
     provenance.dependencies()
