@@ -18,11 +18,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from agents.tasks.capabilities import Camera, Plane, Rendered, capability, env_id_of
+from agents.tasks.capabilities import Rendered, capability, env_id_of
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME, SIZE, EPISODES, SPEED = "policy", 320, 6, 25  # pixels, episodes, frames per second
+NAME, SIZE, EPISODES, SPEED = "policy", 280, 6, 25  # pixels, episodes, frames per second
 FIRST_SEED = 2_000_000  # of the resets
+VIVID = 80  # difference of a colour's parts, of 255, from which on it is kept with care
 LIMIT = 180  # seconds that the making may take
 ADVICE = "no OpenGL for off-screen pictures: apt-get install --no-install-recommends libegl1 libgl1"
 
@@ -101,8 +102,8 @@ def main(path: Path) -> int:
         return 1
     policy = load_policy(path)
     task = saved_task(saved_config(path), path)
-    frames = list(_frames(task, policy))
-    write_file(path / f"{NAME}.gif", _gif(frames))
+    frames = list(frames_of(task, policy))
+    write_file(path / f"{NAME}.gif", gif(frames))
     try:
         import av  # noqa: F401  (only looked for here)
     except ImportError:
@@ -111,29 +112,29 @@ def main(path: Path) -> int:
     return 0
 
 
-def _frames(task: Any, policy: Any) -> Iterator[Any]:
-    """Yields pictures (SIZE, SIZE, 3) of the episodes; every second step at 50 steps a second."""
-    import mujoco
-    import numpy as np
+def frames_of(
+    task: Any, policy: Any, size: int = SIZE, every: int | None = None, episodes: int | None = None
+) -> Iterator[Any]:
+    """Yields pictures (size, size, 3) of the episodes, of every so many steps: in real time, at
+    SPEED a second, where `every` is not given.
+    """
+    from experiments.viewer.stage import Stage, camera_of
 
-    every = max(1, round(1 / (SPEED * task.dt)))
-    renderer = None
-    for model, data, step in _scenes(task, policy):
-        if renderer is None:
-            # ten times faster in software
-            model.vis.quality.shadowsize = model.vis.quality.offsamples = 0
-            model.vis.global_.offwidth = model.vis.global_.offheight = SIZE * 2
-            renderer = mujoco.Renderer(model, SIZE * 2, SIZE * 2)
-            camera = camera_of(mujoco, model, task)
+    every = every or max(1, round(1 / (SPEED * task.dt)))
+    stage = None
+    for model, data, step in _scenes(task, policy, episodes):
+        if stage is None:
+            stage = Stage(model, camera_of(model, task, data), size, task.dt)
+        if step == 0:
+            stage.begin()
+        stage.see(data)
         if step % every == 0:
-            renderer.update_scene(data, camera)
-            picture = renderer.render().reshape(SIZE, 2, SIZE, 2, 3)
-            yield picture.mean((1, 3)).astype(np.uint8)  # smooth edges, cheaper than multisampling
+            yield stage.picture(data)
 
 
-def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
-    """Yields (model, data, step), live, through the episodes: in Gymnasium where the task is from
-    there.
+def _scenes(task: Any, policy: Any, episodes: int | None) -> Iterator[tuple[Any, Any, int]]:
+    """Yields (model, data, step), live, through the episodes, by default EPISODES or one of each
+    condition: in Gymnasium where the task is from there.
     """
     import numpy as np
 
@@ -145,7 +146,7 @@ def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
         import gymnasium
 
         env = gymnasium.make(env_id)
-        for i in range(EPISODES):
+        for i in range(episodes or EPISODES):
             observation, _ = env.reset(seed=FIRST_SEED + i)
             begin()
             for step in range(task.horizon):
@@ -155,7 +156,8 @@ def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
                     break
         return
     rng = np.random.default_rng(FIRST_SEED)
-    for c in range(min(EPISODES, task.conditions)):
+    for i in range(episodes or min(EPISODES, task.conditions)):
+        c = i % task.conditions
         x = task.reset(np.array([c]), rng)
         begin()
         for step in range(task.horizon):
@@ -164,28 +166,17 @@ def _scenes(task: Any, policy: Any) -> Iterator[tuple[Any, Any, int]]:
             x = task.step(np.clip(action, task.action_low, task.action_high))
 
 
-def camera_of(mujoco: Any, model: Any, task: Any) -> Any:
-    """Returns the task's camera, or one that sees the whole model: from above where the task is in
-    a plane.
-    """
-    camera = mujoco.MjvCamera()
-    mujoco.mjv_defaultFreeCamera(model, camera)
-    above = {"elevation": -90, "azimuth": 90} if capability(task, Plane) else {}
-    told = capability(task, Camera)
-    for key, value in {**above, **(told.camera if told else {})}.items():
-        if key == "lookat":
-            camera.lookat[:] = value
-        else:
-            setattr(camera, key, value)
-    return camera
-
-
-def _gif(frames: list[Any]) -> bytes:
+def gif(frames: list[Any], colours: int = 128, speed: int = SPEED) -> bytes:
     """Returns the frames as a GIF with one palette, in which small things keep their colours."""
+    import numpy as np
     from PIL import Image
 
     pictures = [Image.fromarray(frame) for frame in frames]
-    palette = pictures[0].quantize(128, method=Image.Quantize.MAXCOVERAGE)
+    sample = np.concatenate(frames[:: max(1, len(frames) // 8)]).reshape(-1, 3)
+    vivid = sample[np.ptp(sample, 1) > VIVID]
+    if len(vivid):  # counts as much as all the rest
+        sample = np.concatenate([sample, np.resize(vivid, sample.shape)])
+    palette = Image.fromarray(sample[None]).quantize(colours, method=Image.Quantize.MEDIANCUT)
     small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     content = io.BytesIO()
     small[0].save(
@@ -193,7 +184,7 @@ def _gif(frames: list[Any]) -> bytes:
         "GIF",
         save_all=True,
         append_images=small[1:],
-        duration=1000 // SPEED,
+        duration=1000 // speed,
         loop=0,
         optimize=False,
     )

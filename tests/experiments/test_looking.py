@@ -312,7 +312,7 @@ def test_a_planner_is_evaluated_watched_and_filmed_in_its_task():
     for _ in range(3):
         world.step()
     assert run.policy.acts >= 3
-    scenes = video._scenes(run.task, run.policy)
+    scenes = video._scenes(run.task, run.policy, None)
     times = [next(scenes)[1].time for _ in range(3)]
     np.testing.assert_allclose(np.diff(times), run.task.dt)
     with pytest.raises(InputError, match="sees the state of inverted_pendulum"):

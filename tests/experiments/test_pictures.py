@@ -84,7 +84,7 @@ def test_the_moving_picture_is_small_and_moves(task, monkeypatch):
         "import sys; sys.path.insert(0, sys.argv[1]); import numpy as np; from experiments.viewer import video;"
         f"from agents.tasks.mujoco.reacher import {task.__name__} as task;"
         "act = lambda self, o: np.full((*np.shape(o)[:-1], 2), 0.1);"
-        "sys.stdout.buffer.write(video._gif(list(video._frames(task(), type('P', (), {'act': act})()))))"
+        "sys.stdout.buffer.write(video.gif(list(video.frames_of(task(), type('P', (), {'act': act})()))))"
     )
     environment = {**os.environ, "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
     done = subprocess.run(

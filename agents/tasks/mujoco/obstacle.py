@@ -60,7 +60,7 @@ class Obstacle(ModelTask):
     dx, du, do = 4, 2, 4
     plane = (0, 1)
     targets: ClassVar[Array] = np.zeros((4, 2))
-    camera: ClassVar[dict[str, Any]] = {"lookat": (0.05, 0.05, 0.0), "distance": 2.1}
+    camera: ClassVar[dict[str, Any]] = {"lookat": (0.05, 0.05, 0.0), "distance": 1.85}
 
     def __init__(self, conditions: int = 4, horizon: int = 100):
         super().__init__(str(MODEL), 5, min(conditions, len(STARTS)), horizon)
