@@ -74,8 +74,7 @@ class Policy(Protocol):
     """Acts on observations.
 
     To be kept by `agents.save_policy`, it is a NamedTuple of arrays, or has `state()`, all that its
-    class's `from_state(state)` needs to build it again, with its "kind"; its class stands in
-    `agents.KINDS`.
+    class's `from_state(state)` needs to build it again; its class stands in `agents.POLICIES`.
     """
 
     def sample(self, o: Array, t: int, rng: np.random.Generator | None) -> Array:

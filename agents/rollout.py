@@ -131,7 +131,7 @@ def rollout(
 
     `actor` is one linear-Gaussian controller per condition (leading axis C), which sees x (or,
     where there is a chart, the tangent coordinates of x), or a policy, which sees o, or x where it
-    says `sees = "x"`. `noise` scales the controllers' standard deviation; with 0 their mean actions
+    says `input = "x"`. `noise` scales the controllers' standard deviation; with 0 their mean actions
     are taken (a policy's, too). Where a task runs its episodes one after the other, each has the
     noise that it has side by side with the others. With `antithetic`, the noise of every second episode of a condition
     is that of the one before with the other sign.
@@ -336,6 +336,6 @@ def _controllers(
 
 
 def _policy(policy: Policy, rng: np.random.Generator | None) -> Act:
-    if getattr(policy, "sees", "o") == "x":
+    if getattr(policy, "input", "o") == "x":
         return lambda x, o, t: policy.sample(x, t, rng)
     return lambda x, o, t: policy.sample(o, t, rng)

@@ -1,6 +1,5 @@
 """Saved policies: one folder each, and a fixed table of what can be built from one."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,7 @@ from dynamics.storage.tree import load_tree, save_tree
 from lqr import CheckpointError, InputError
 
 from .interfaces import Policy, State
-
-# The "kind" in a policy's state -> its class, or where that is: `from_state(state)` builds the
-# policy, or, for a NamedTuple, its fields do. A user may add to this, a file cannot.
-KINDS: dict[str, str | type] = {
-    "neural": "agents.policies.mlp:NeuralPolicy",
-    "std": "agents.policies.mlp_std:StdPolicy",
-    "recurrent": "agents.policies.recurrent:RecurrentPolicy",
-    "convolutional": "agents.policies.convolutional:ConvolutionalPolicy",
-    "controllers": "agents.policies.linear_gaussian:ControllerPolicy",
-    "mpc": "agents.mpc.policy:MPC",
-}
+from .policies import POLICIES, policy_class, word_of_policy
 
 
 def save_policy(folder: str | Path, policy: Policy, **about: Any) -> None:
@@ -31,21 +20,26 @@ def save_policy(folder: str | Path, policy: Policy, **about: Any) -> None:
 
 
 def state_of(policy: Any) -> State:
-    """Returns what a policy is built of again: its `state()`, or the fields of a NamedTuple whose
-    class is in KINDS.
+    """Returns what a policy is built of again: its word as `kind`, and its `state()`, or the fields
+    of a NamedTuple.
+
+    Raises InputError where its class stands in no table, or tells no state.
     """
-    own = type(policy)
-    if hasattr(policy, "state"):
-        state = policy.state()
-    else:
-        kind = next((kind for kind, made in KINDS.items() if made is own), own.__name__)
-        state = {"kind": kind, **policy._asdict()} if hasattr(policy, "_asdict") else {"kind": kind}
-    if state.get("kind") not in KINDS:
+    own = type(policy).__name__
+    word = word_of_policy(policy)
+    if word is None:
         raise InputError(
-            f"got a policy of kind {state.get('kind')!r}; expected one of {', '.join(sorted(KINDS))}: "
-            f"enter your own, KINDS['a name'] = {own.__name__}"
+            f"got a policy of the class {own}; expected one of {', '.join(POLICIES)}: enter your own, "
+            f"agents.POLICIES['a name'] = {own}, or its place, 'module:{own}'"
         )
-    return state
+    if hasattr(policy, "state"):
+        return {**policy.state(), "kind": word}
+    if hasattr(policy, "_asdict"):
+        return {**policy._asdict(), "kind": word}
+    raise InputError(
+        f"got the policy {word!r}, which tells no state; expected a NamedTuple, or a class {own} with state() "
+        "and from_state(state)"
+    )
 
 
 def load_policy(folder: str | Path, task: Any = None) -> Any:
@@ -82,22 +76,21 @@ def build_policy(state: Any, folder: str | Path, task: Any = None) -> Any:
     in.
     """
     kind = state.get("kind") if isinstance(state, dict) else None
-    if not isinstance(kind, str) or kind not in KINDS:
+    if not isinstance(kind, str) or kind not in POLICIES:
         raise CheckpointError(
-            f"{folder}: got a policy of kind {kind!r}; expected one of {', '.join(sorted(KINDS))}"
+            f"{folder}: got a policy of kind {kind!r}; expected one of {', '.join(POLICIES)}: enter your own in "
+            "agents.POLICIES"
         )
-    made = KINDS[kind]
     try:
-        if isinstance(made, str):
-            module, name = made.split(":")
-            made = getattr(import_module(module), name)
-        if hasattr(made, "from_state"):
-            return (
-                made.from_state(state, task)
-                if getattr(made, "in_task", False)
-                else made.from_state(state)
-            )
-        return made(**{name: value for name, value in state.items() if name != "kind"})
+        made = policy_class(kind)
+        parts = {name: value for name, value in state.items() if name != "kind"}
+        if not hasattr(made, "from_state"):
+            return made(**parts)
+        return (
+            made.from_state(parts, task)
+            if getattr(made, "needs_task", False)
+            else made.from_state(parts)
+        )
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from None
     except (

@@ -13,7 +13,7 @@ meant. A truth value is no number, and a number is no truth value.
 
 import math
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import cache
 from numbers import Integral, Real
@@ -66,6 +66,32 @@ def word_of(table: Iterable[str]) -> Rule:
     return lambda value: None if value in table else f"one of {', '.join(table)}"
 
 
+class PartOf:
+    """The rule of a field that takes a part with settings of its own: a member of a table of classes.
+
+    The word of a member stands for it with its defaults.
+    """
+
+    def __init__(self, table: Mapping[str, type]):
+        self.table = table
+
+    def __call__(self, value: Any) -> str | None:
+        """A member of the table."""
+        if type(value) in self.table.values():
+            return None
+        return (
+            f"one of {', '.join(self.table)}, or such an object; enter your own class in the table"
+        )
+
+    def made(self, value: Any) -> Any:
+        """Returns the member that a word stands for; anything else as it is."""
+        return self.table[value]() if isinstance(value, str) and value in self.table else value
+
+    def word(self, part: Any) -> str:
+        """Returns the word of a member."""
+        return next(word for word, kind in self.table.items() if kind is type(part))
+
+
 Positive = Annotated[float, positive]
 NotNegative = Annotated[float, not_negative]
 Finite = Annotated[float, finite]
@@ -100,6 +126,8 @@ def fitted(value: Any, hint: Any) -> tuple[Any, str | None]:
     """Returns the value in the kind that its type asks for, and None, or what was expected."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
+        for rule in arguments[1:]:
+            value = rule.made(value) if isinstance(rule, PartOf) else value
         value, expected = fitted(value, arguments[0])
         for rule in arguments[1:] if expected is None else ():
             expected = expected or (rule(value) if callable(rule) else None)
@@ -120,7 +148,19 @@ def fitted(value: Any, hint: Any) -> tuple[Any, str | None]:
     return _plain(value, hint)
 
 
+def parts_of(kind: Any) -> dict[str, PartOf]:
+    """Returns the fields of a class of settings that take a part, with their tables."""
+    return {
+        name: rule
+        for name, hint in _hints_of(kind).items()
+        for rule in get_args(hint)[1:]
+        if isinstance(rule, PartOf)
+    }
+
+
 def _plain(value: Any, kind: Any) -> tuple[Any, str | None]:
+    if kind is Any:
+        return value, None
     if kind is None or kind is type(None):
         return value, None if value is None else "None"
     truth = isinstance(value, (bool, np.bool_))

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.mpc.loop import aggregate
+from agents.mpc.loop import train_mpc
 from agents.mpc.pddm import Config
-from agents.planners import CEM, RandomShooting, RewardWeighted
+from agents.planners import CEM, RandomShooting
 from agents.tasks import make_task
 from dynamics.storage.files import make_folder, write_file
 
@@ -39,12 +39,13 @@ CHOICES: dict[
 
 
 def planner(word: str, c: Any) -> Any:
-    """Returns a planner that prices as many sequences as PDDM's does."""
+    """Returns a planner that evaluates as many sequences as PDDM's does."""
+    own = c.planner
     if word == "shooting":
-        return RandomShooting(c.plans * c.plan_iterations)
+        return RandomShooting(own.samples * own.iterations)
     if word == "CEM":
-        return CEM(c.plans, max(c.plans // 10, 2), c.plan_iterations)
-    return RewardWeighted(c.plans, c.kappa, c.beta, c.plan_std, c.plan_iterations)
+        return CEM(own.samples, max(own.samples // 10, 2), own.iterations)
+    return own
 
 
 def main() -> None:
@@ -89,9 +90,10 @@ def once(asked: argparse.Namespace, change: Mapping[str, Any], seed: int) -> lis
         return list(json.loads(path.read_text())["returns"])
     words = {**BASE, **change}
     word = words.pop("planner")
-    c = replace(Config(iterations=asked.iterations), **words).settled()
+    c = replace(Config(iterations=asked.iterations), **words)
+    c = replace(c, planner=planner(word, c))
     rng = np.random.default_rng(seed)
-    rows = list(aggregate(make_task(asked.task), planner(word, c), c, rng, None))
+    rows = list(train_mpc(make_task(asked.task), c, rng, None))
     returns = [row.scalars.get("return", -row.scalars["cost"]) for row in rows]
     about = {
         "returns": returns,

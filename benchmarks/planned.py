@@ -3,7 +3,7 @@
 
 For each seed the return of every round's episodes, and of them the mean after the first round, the
 best so far, the mean of the last twenty, and after how many steps the mean of `--window` rounds
-reached a `--level`. Settings may be overridden as for run.py: `--set refit=0 plans=100`; `--method`
+reached a `--level`. Settings may be overridden as for run.py: `--set fit_every=0 planner_samples=100`; `--method`
 takes another method's page, with the settings that it shares.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from agents.interfaces import Iteration
+from experiments.engine.flat import flat, rebuilt, with_parts
 
 
 def main() -> None:
@@ -80,18 +81,18 @@ def chosen(experiment: Any, method: str | None, words: dict[str, str]) -> tuple[
             k: getattr(config, k) for k in known if k in own and getattr(config, k) != known[k]
         }
         config = page.Config(**changed)
-    values = {k: type_of(config, k)(v) for k, v in words.items()}
-    return page, dataclasses.replace(config, **values)
+    config = with_parts(config, words)
+    values = flat(config)
+    return page, rebuilt(config, values | {k: value(v, values[k]) for k, v in words.items()})
 
 
-def type_of(config: Any, name: str) -> Any:
-    """Returns what makes a value of that field out of a word."""
-    text = str(next(field.type for field in dataclasses.fields(config) if field.name == name))
-    if "bool" in text:
-        return {"True": True, "False": False, "1": True, "0": False}.__getitem__
-    if "tuple" in text:
-        return lambda word: tuple(int(part) for part in word.split(","))
-    return next((kind for kind in (int, float) if kind.__name__ in text), str)
+def value(word: str, like: Any) -> Any:
+    """Returns the value that a word means, of the type of another one."""
+    if isinstance(like, bool):
+        return {"True": True, "False": False, "1": True, "0": False}[word]
+    if isinstance(like, tuple):
+        return tuple(int(part) for part in word.split(","))
+    return type(like)(word)
 
 
 def report(seed: int, rows: list[Iteration], level: float | None, window: int) -> float:

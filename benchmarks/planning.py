@@ -23,7 +23,7 @@ import numpy as np
 
 from agents.mpc.policy import MPC
 from agents.planners import CEM, ICEM, MPPI, Objective, RandomShooting
-from agents.planners.models import Learned, Simulated
+from agents.planners.models import LearnedModel, SimulatorModel
 from agents.rollout import rollout, run
 from agents.tasks import make_task
 from dynamics import Ensemble
@@ -112,7 +112,7 @@ def truth(tasks: list[str], seeds: int) -> None:
         ):
             found, used = [], 0.0
             for seed in range(seeds):
-                policy = mpc(task, Simulated(task), planner, horizon)
+                policy = mpc(task, SimulatorModel(task), planner, horizon)
                 trial = rollout(task, policy, np.zeros(1, int), 1, np.random.default_rng(seed))
                 found.append(float(task.metrics(trial.x, trial.u)["return"][0]))
                 used = policy.calls / policy.acts
@@ -132,7 +132,7 @@ def cheetah(seeds: int) -> None:
         found, used = [], 0.0
         for seed in range(seeds):
             task = make_task("half_cheetah", horizon=200)
-            policy = mpc(task, Simulated(task), planner, 30)
+            policy = mpc(task, SimulatorModel(task), planner, 30)
             trial = rollout(task, policy, np.zeros(1, int), 1, np.random.default_rng(seed))
             found.append(float(task.metrics(trial.x, trial.u)["return"][0]))
             used += policy.calls / policy.acts / seeds
@@ -149,7 +149,7 @@ def plans() -> None:
     """
     task = make_task("cartpole")
     for samples, elites, iterations, _ in SIZES:
-        policy = mpc(task, Simulated(task), CEM(samples, elites, iterations), HORIZON)
+        policy = mpc(task, SimulatorModel(task), CEM(samples, elites, iterations), HORIZON)
         rng = np.random.default_rng(0)
         x = task.reset(np.zeros(1, int), rng)
         rate = per_second(
@@ -170,7 +170,7 @@ def throughput() -> None:
     model.fit(x, u, x + 0.1 * np.tanh(x) + 0.1 * u, rng)
     task = make_task("pets_cartpole")
     for samples, elites, iterations, particles in SIZES:
-        world, search = Learned(model, "tsinf", particles), CEM(samples, elites, iterations)
+        world, search = LearnedModel(model, "tsinf", particles), CEM(samples, elites, iterations)
         objective = Objective(world, task.cost, x[0], 0, HORIZON, task.horizon, rng)
         args = (objective, np.zeros((0, HORIZON, 1)), task.action_low, task.action_high, rng)
         ours = per_second(lambda search=search, args=args: search(*args))

@@ -27,10 +27,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.planners.models import Learned
+from agents.planners.models import LearnedModel
 from agents.policies import make_policy
 from agents.rollout import Trajectories, metrics_of, rollout, run
-from agents.saving import build_policy
+from agents.saving import build_policy, state_of
 from agents.tasks.capabilities import ObservationOf, capability, manifold_of
 from dynamics import MODELS, Ensemble, Network, ReplayBuffer
 from dynamics.replay_buffer import CAPACITY
@@ -118,7 +118,7 @@ def train(
     """
     refuse(task, config)
     scale, model = lc.action_scale(task), make_model(config)
-    world, buffer = Learned.of(task, model), ReplayBuffer(config.history)
+    world, buffer = LearnedModel.of(task, model), ReplayBuffer(config.history)
     if state:
         check_state(state, task, config)
         policy = build_policy(state["policy"], "state")
@@ -172,7 +172,7 @@ def train(
             "number": number,
             "episodes": episodes,
             "steps": steps,
-            "policy": policy.state(),
+            "policy": state_of(policy),
         }
         frozen |= {"model": model.state(), "seen": buffer.state()}
         frozen |= {"where": where.astype(float), "starts": starts, "last": last}
@@ -274,7 +274,12 @@ def attempt(
 
 
 def lesson(
-    task: Any, world: Learned, plans: Plans, seen: Array, config: Config, rng: np.random.Generator
+    task: Any,
+    world: LearnedModel,
+    plans: Plans,
+    seen: Array,
+    config: Config,
+    rng: np.random.Generator,
 ) -> tuple[Array, Array]:
     """Returns observations (M, do) of states in the plans and around them, and what the plans do
     there, (M, du).

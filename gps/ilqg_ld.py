@@ -24,7 +24,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.planners.models import Learned
+from agents.planners.models import LearnedModel
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, metrics_of, rollout
 from agents.tasks.capabilities import manifold_of
@@ -86,7 +86,7 @@ def train(
         )
     every, scale = np.arange(task.conditions), lc.action_scale(task)
     model: Any = MODELS[config.model]()
-    world = Learned.of(task, model)
+    world = LearnedModel.of(task, model)
     controller = lc.initial_controller(task, config.initial_std)
     buffer, episodes, steps, first = ReplayBuffer(config.history), 0, 0, 1
     if state:
@@ -128,7 +128,7 @@ def check_state(state: State, controller: LinearGaussianController) -> None:
 
 
 def plan(
-    task: Task, world: Learned, x0: Array, starts: Array, config: Config, scale: Array
+    task: Task, world: LearnedModel, x0: Array, starts: Array, config: Config, scale: Array
 ) -> Plan:
     """Returns the best plan of each condition from x0 (C, dx), of those that iLQR makes of `starts`
     (C, S, T, du).
@@ -169,7 +169,9 @@ def hold(task: Task, model: Any, x0: Array) -> LinearGaussianController:
     return backward(LinearGaussianDynamics(F, f, noise), cost)[0]
 
 
-def imagine(task: Task, world: Learned, controller: LinearGaussianController, x0: Array) -> Array:
+def imagine(
+    task: Task, world: LearnedModel, controller: LinearGaussianController, x0: Array
+) -> Array:
     """Returns the actions (C, T, du) that the controllers take, without noise, in the model's world
     from x0 (C, dx).
     """

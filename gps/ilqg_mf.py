@@ -25,7 +25,7 @@ from agents.interfaces import Iteration, State, Task
 from agents.learners import sb3 as model_free
 from agents.policies.mlp import NeuralPolicy
 from agents.rollout import metrics_of, rollout
-from agents.saving import build_policy
+from agents.saving import build_policy, state_of
 from agents.settings import share
 from agents.tasks.adapters.gymnasium_env import standing
 from agents.tasks.capabilities import TuningCost, capability
@@ -130,7 +130,7 @@ def begin(task: Task, config: Config, state: State, rng: np.random.Generator) ->
         "episodes": int(told["rollouts"]) + episodes,
         "steps": int(told["env_steps"]) + int(trials.length.sum()),
         "planned_cost": told["planned_cost"],
-        "policy": policy.state(),
+        "policy": state_of(policy),
         "tuned": tuned,
     }
 
@@ -156,7 +156,7 @@ def fine_tune(task: Task, config: Config, state: State, rng: np.random.Generator
         "number": state["number"] + 1,
         "episodes": state["episodes"] + len(cost),
         "steps": state["steps"] + config.tune_steps,
-        "policy": policy.state(),
+        "policy": state_of(policy),
         "tuned": tuned,
     }
     scalars, arrays = judge(task, policy, cost, rng)

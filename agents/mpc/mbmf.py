@@ -19,7 +19,7 @@ The library's critic begins with the returns of the trials of the imitation.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -28,55 +28,43 @@ from lqr import InputError
 
 from ..interfaces import Array, Iteration, State, Task
 from ..learners import sb3 as model_free
-from ..planners import RandomShooting
-from ..planners.models import Learned, Simulated, World
+from ..planners import PlannerSetting, RandomShooting
 from ..policies.mlp import NeuralPolicy
 from ..rollout import metrics_of, rollout
-from ..saving import build_policy
-from ..settings import Rule, count, counts, one_of, positive, share
-from . import model_evaluation as foresight
-from . import rs_mpc
-from .loop import COUNTS, aggregate, controller, make_model
+from ..saving import build_policy, state_of
+from ..settings import Count, Counts, Positive, Share
+from . import model_evaluation
+from .loop import MPCSettings, controller, known_model, make_model, train_mpc
 from .policy import MPC
 
-JUDGE = 12345  # seed of the starts from which the policy is judged
+EVALUATION_SEED = 12345  # of the starts from which the policy is evaluated
+COUNTS = {"number": int, "best": float, "episodes": int, "steps": int}  # in a state
 
 
 @dataclass(frozen=True)
-class Config(rs_mpc.Config):
+class Config(MPCSettings):
     """Settings of MB-MF."""
 
-    iterations: int = 25  # rounds in all: of planning, then of imitation, the rest of fine-tuning
-    planning: int = 5  # rounds of MPC
-    imitation: int = 5  # rounds of imitation, the first by trials of the MPC
-    policy_hidden: tuple[int, ...] = (64, 64)  # units of the policy's hidden layers
-    policy_steps: int = 2000  # minibatch steps of each regression of the policy
-    policy_rate: float = 3e-3  # learning rate at the start of each regression of the policy
+    planner: PlannerSetting = RandomShooting(samples=300)  # of action sequences
+    # to plan in: nn, ensemble, gp, or simulator, the task's own
+    model: Annotated[str, known_model] = "nn"
+    iterations: Count = 25  # rounds in all: of planning, then of imitation, the rest of fine-tuning
+    planning: Count = 5  # rounds of MPC
+    imitation: Count = 5  # rounds of imitation, the first from episodes of the MPC
+    policy_hidden: Counts = (64, 64)  # units of the policy's hidden layers
+    policy_steps: Count = 2000  # minibatch steps of each regression of the policy
+    policy_rate: Positive = 3e-3  # learning rate at the start of each regression of the policy
     # exploration of the policy at first, as a share of half the action range
-    policy_std: float = 0.5
-    library: str = "trpo"  # fine-tuning by: trpo, ppo
-    tune_steps: int = 2000  # environment steps in each round of fine-tuning
-    tune_rate: float = 1e-3  # learning rate of fine-tuning; with trpo, of its critic
-    discount: float = 0.95  # of fine-tuning
-    judged: int = 10  # noise-free episodes of each condition that tell policy_cost; nothing is learned from them
+    policy_std: Positive = 0.5
+    library: Literal["trpo", "ppo"] = "trpo"  # fine-tuning by: trpo, ppo
+    tune_steps: Count = 2000  # environment steps in each round of fine-tuning
+    tune_rate: Positive = 1e-3  # learning rate of fine-tuning; with trpo, of its critic
+    discount: Share = 0.95  # of fine-tuning
+    # noise-free episodes of each condition that tell policy_cost; nothing is learned from them
+    evaluation_episodes: Count = 10
 
-    RULES: ClassVar[dict[str, Rule]] = {
-        **{
-            "planning": count,
-            "imitation": count,
-            "policy_hidden": counts,
-            "policy_steps": count,
-            "judged": count,
-        },
-        **{
-            "policy_std": positive,
-            "policy_rate": positive,
-            "tune_rate": positive,
-            "library": one_of(*model_free.LIBRARIES),
-            "tune_steps": count,
-            "discount": share,
-        },
-    }
+
+PAPER = replace(Config(), planner=RandomShooting(samples=1000), horizon=10, hidden=(500, 500))
 
 
 def train(
@@ -88,15 +76,14 @@ def train(
     task that cannot be planned in, for rounds of fine-tuning shorter than an episode, and where the
     library is missing.
     """
-    model_free.refuse(config.library, task, config.tune_steps)
-    if config.iterations < config.planning + config.imitation:
-        least = f"{config.planning} of planning and {config.imitation} of imitation"
-        raise InputError(f"iterations is {config.iterations}; expected at least those {least}")
-    c = config.settled()
-    planner = RandomShooting(c.plans)
+    c = config
+    model_free.refuse(c.library, task, c.tune_steps)
+    if c.iterations < c.planning + c.imitation:
+        least = f"{c.planning} of planning and {c.imitation} of imitation"
+        raise InputError(f"iterations is {c.iterations}; expected at least those {least}")
     if state is None or "plan" in state:
         plan = replace(c, iterations=c.planning)
-        for row in aggregate(task, planner, plan, rng, state["plan"] if state else None):
+        for row in train_mpc(task, plan, rng, state["plan"] if state else None):
             state = {"plan": row.state}
             more = {"phase": 0.0, "policy_cost": row.scalars["cost"], "policy_loss": 0.0}
             yield row._replace(scalars=row.scalars | more, state=state)
@@ -104,7 +91,7 @@ def train(
         state = begin(task, c, state["plan"], rng)
     else:
         check_tree(state, _form(task, state), "state")
-    expert = mpc(task, planner, c, state["model"])
+    expert = mpc(task, c, state["model"])
     while state["number"] < c.planning + c.imitation:
         yield (row := imitate(task, c, expert, state, rng))
         state = row.state
@@ -117,7 +104,7 @@ def _form(task: Task, state: State) -> dict[str, Any]:
     """Returns the form of a state of imitation, or of fine-tuning, whose own parts are checked
     where they are used.
     """
-    form: dict[str, Any] = {**COUNTS, **dict.fromkeys(("policy", "model", "foresight"), dict)}
+    form: dict[str, Any] = {**COUNTS, **dict.fromkeys(("policy", "model", "evaluation"), dict)}
     if "taught" not in state:
         return form | {"tuned": dict}
     return form | {
@@ -125,26 +112,27 @@ def _form(task: Task, state: State) -> dict[str, Any]:
     }
 
 
-def begin(task: Task, c: Any, state: State, rng: np.random.Generator) -> State:
+def begin(task: Task, c: Config, state: State, rng: np.random.Generator) -> State:
     """Returns what imitation begins with: a policy that knows nothing, and the model."""
     half = 0.5 * (task.action_high - task.action_low)
     std, limits = c.policy_std * half, (task.action_low, task.action_high)
     policy = NeuralPolicy.create(task.do, task.du, c.policy_hidden, std, rng, *limits)
     so_far = {name: state[name] for name in ("number", "best", "episodes", "steps")}
-    return {**so_far, "model": state.get("model", {}), "policy": policy.state(), "foresight": {}}
+    return {**so_far, "model": state.get("model", {}), "policy": state_of(policy), "evaluation": {}}
 
 
-def mpc(task: Task, planner: RandomShooting, c: Any, model_state: State) -> MPC:
+def mpc(task: Task, c: Config, model_state: State) -> MPC:
     """Returns the MPC in the model of that state, or in the simulator."""
-    world: World = Simulated(task)
+    dynamics = None
     if c.model != "simulator":
-        model = make_model(c.model, c)
-        model.load_state(model_state)
-        world = Learned(model, c.propagation, c.particles)
-    return controller(task, world, planner, c.model, c.horizon)
+        dynamics = make_model(c)
+        dynamics.load_state(model_state)
+    return controller(task, c, dynamics)
 
 
-def imitate(task: Task, c: Any, expert: MPC, state: State, rng: np.random.Generator) -> Iteration:
+def imitate(
+    task: Task, c: Config, expert: MPC, state: State, rng: np.random.Generator
+) -> Iteration:
     """Tries the expert, once, or the policy; asks the expert about the states; fits the policy to
     all answers.
     """
@@ -155,8 +143,12 @@ def imitate(task: Task, c: Any, expert: MPC, state: State, rng: np.random.Genera
     answers = sound.u
     if before:
         answers = np.stack([expert.sample(sound.x[:, t], t, rng) for t in range(task.horizon)], 1)
-    ahead = foresight.look(
-        foresight.before(expert.world), expert, task, trials, np.random.default_rng(state["number"])
+    ahead = model_evaluation.evaluate(
+        model_evaluation.snapshot(expert.model),
+        expert,
+        task,
+        trials,
+        np.random.default_rng(state["number"]),
     )
     new = {"o": sound.o[:, :-1], "u": answers, "togo": model_free.costs_to_go(sound, c.discount)}
     taught = {name: a[sound.mask] for name, a in new.items()}
@@ -170,16 +162,17 @@ def imitate(task: Task, c: Any, expert: MPC, state: State, rng: np.random.Genera
     loss = policy.fit(taught["o"], taught["u"], precision, rng, c.policy_steps, rate=c.policy_rate)
     told = {
         "model_calls": expert.calls / max(expert.acts, 1),
-        **ahead.scalars,
+        "open_loop_error": ahead.open_loop_error,
+        "coverage": ahead.coverage,
         "policy_loss": loss,
         "phase": 1.0,
     }
     finite = all(np.isfinite(a).all() for a in ahead.arrays.values())  # as what is saved has to be
-    state = state | {"taught": taught, "foresight": ahead.arrays if finite else {}}
+    state = state | {"taught": taught, "evaluation": ahead.arrays if finite else {}}
     return report(task, c, state, policy, trials.costs, int(trials.length.sum()), told)
 
 
-def fine_tune(task: Task, c: Any, state: State, rng: np.random.Generator) -> Iteration:
+def fine_tune(task: Task, c: Config, state: State, rng: np.random.Generator) -> Iteration:
     """One update of the library's, from the policy's own trials."""
     policy: Any = build_policy(state["policy"], "state")
     tuned = state.get("tuned")
@@ -191,15 +184,23 @@ def fine_tune(task: Task, c: Any, state: State, rng: np.random.Generator) -> Ite
         state = {name: part for name, part in state.items() if name not in ("taught", "model")} | {
             "model": {}
         }
-    how = c.discount, c.tune_steps, c.tune_rate
-    policy, tuned, cost = model_free.update(c.library, task, policy, tuned, *how, rng)
+    policy, tuned, cost = model_free.update(
+        c.library,
+        task,
+        policy,
+        tuned,
+        discount=c.discount,
+        steps=c.tune_steps,
+        rate=c.tune_rate,
+        rng=rng,
+    )
     told = {"model_calls": 0.0, "policy_loss": 0.0, "phase": 2.0}
     return report(task, c, state | {"tuned": tuned}, policy, cost, c.tune_steps, told)
 
 
 def report(
     task: Task,
-    c: Any,
+    c: Config,
     state: State,
     policy: NeuralPolicy,
     cost: Array,
@@ -209,21 +210,26 @@ def report(
     """Returns the Iteration of a round whose episodes had these costs (K,), NaN where one diverged,
     in so many steps.
 
-    The policy's cost, and the task's metrics, are those of noise-free trials beside the training,
-    from the same starts in each round. What the model foresaw is told of the last round of
+    The policy's cost, and the task's metrics, are those of noise-free episodes beside the training,
+    from the same starts in each round. What the model predicted is told of the last round of
     imitation from then on.
     """
     sound = cost[np.isfinite(cost)]
-    judged = rollout(
-        task, policy, np.arange(task.conditions), c.judged, np.random.default_rng(JUDGE), noise=0.0
+    evaluated = rollout(
+        task,
+        policy,
+        np.arange(task.conditions),
+        c.evaluation_episodes,
+        np.random.default_rng(EVALUATION_SEED),
+        noise=0.0,
     )
-    shown = judged.valid
+    shown = evaluated.valid
     state = state | {
         "number": state["number"] + 1,
         "best": min(state["best"], float(sound.min())),
         "episodes": state["episodes"] + len(cost),
         "steps": state["steps"] + steps,
-        "policy": policy.state(),
+        "policy": state_of(policy),
     }
     scalars = {
         "rollouts": float(state["episodes"]),
@@ -232,13 +238,13 @@ def report(
         **{name: float(value.mean()) for name, value in metrics_of(task, shown).items()},
         "best_cost": state["best"],
         "model_calls": told["model_calls"],
-        **{name: told.get(name, 0.0) for name in ("model_error", *foresight.NAMES)},
-        "diverged": float(len(cost) - len(sound) + judged.failed.sum()),
+        **{name: told.get(name, 0.0) for name in ("model_error", "open_loop_error", "coverage")},
+        "diverged": float(len(cost) - len(sound) + evaluated.failed.sum()),
         "phase": told["phase"],
         "policy_cost": float(shown.costs.mean()),
         "policy_loss": told["policy_loss"],
     }
-    per = judged.costs.reshape(task.conditions, -1).mean(1)
-    x = judged.x.reshape(task.conditions, -1, *judged.x.shape[1:])
-    arrays = {"policy_cost": per, "policy_x": x[:, 0], **state["foresight"]}
+    per = evaluated.costs.reshape(task.conditions, -1).mean(1)
+    x = evaluated.x.reshape(task.conditions, -1, *evaluated.x.shape[1:])
+    arrays = {"policy_cost": per, "policy_x": x[:, 0], **state["evaluation"]}
     return Iteration(state["number"], policy, scalars, arrays, state)

@@ -1,7 +1,7 @@
-"""How far ahead a plan can be trusted: what the model expected of a round's episodes, beside what
+"""How far ahead a plan can be trusted: what the model predicted of a round's episodes, beside what
 came.
 
-The model is the one before the round, so that these episodes are unseen. Its uncertainty is shown
+The model is the one before the round, so that these episodes are held out. Its uncertainty is shown
 by trajectories that are drawn: through each member of an ensemble for the whole horizon (TSinf), or
 from another model's distribution.
 """
@@ -16,26 +16,28 @@ from lqr import InputError, window
 
 from ..interfaces import Array, Task
 from ..planners import Plan
-from ..planners.models import Learned, Simulated, World
+from ..planners.models import LearnedModel, PlanningModel, SimulatorModel
 from ..rollout import Trajectories, rollout
 from .policy import MPC
 
-MOST, STARTS, DRAWS = (
-    50,
-    20,
-    20,
-)  # steps ahead at most; steps of an episode looked from; trajectories of each
-NAMES = ("open_loop_error", "covered")  # the scalars
+MOST = 50  # steps ahead at most
+STARTS = 20  # steps of an episode predicted from
+DRAWS = 20  # trajectories of each
 
 
-class Foresight(NamedTuple):
-    """Numbers for the metrics, and arrays for the figures."""
+class ModelEvaluation(NamedTuple):
+    """Two numbers for the metrics, 0 where there is no learned model yet, and arrays for figures."""
 
-    scalars: dict[str, float]  # NAMES; 0 where there is no learned model yet
+    open_loop_error: (
+        float  # at the end of the horizon, as a share of the error of "nothing changes"
+    )
+    coverage: (
+        float  # share of costs over the horizon that lie within those of the drawn trajectories
+    )
     arrays: dict[str, Array]
 
 
-class Promise(NamedTuple):
+class PredictedCost(NamedTuple):
     """The cost of the actions that were taken, from S steps on, added up over the horizon."""
 
     start: Array  # (S,), steps of the episode
@@ -43,59 +45,64 @@ class Promise(NamedTuple):
     drawn: Array  # (S, P, H+1), along the trajectories that the model draws
 
 
-def before(world: World) -> Learned | None:
-    """Returns a copy of a learned world, to be asked once it has learned more; None before it knows
+def snapshot(model: PlanningModel) -> LearnedModel | None:
+    """Returns a copy of a learned model, to be asked once it has learned more; None before it knows
     anything.
     """
-    if not isinstance(world, Learned) or getattr(world.model, "units", None) is None:
+    if not isinstance(model, LearnedModel) or getattr(model.dynamics, "normaliser", None) is None:
         return None
-    model = deepcopy(world.model)
-    if not isinstance(model, Ensemble):
-        return Learned(model, "sample", DRAWS)
-    return Learned(
-        model, "tsinf", max(DRAWS // model.members_, 1) * model.members_
-    )  # as many of each member
+    dynamics = deepcopy(model.dynamics)
+    if not isinstance(dynamics, Ensemble):
+        return LearnedModel(dynamics, "sample", DRAWS)
+    each = max(DRAWS // dynamics.members_, 1)  # as many of each member
+    return LearnedModel(dynamics, "tsinf", each * dynamics.members_)
 
 
-def look(
-    world: Learned | None, policy: MPC, task: Task, trials: Trajectories, rng: np.random.Generator
-) -> Foresight:
-    """Returns what a world from `before` says of the trials of a round, and how the planner's
-    search went in it.
-
-    `open_loop_error` is that at the end of the horizon as a share of the error of "nothing
-    changes"; `covered` is the share of costs over the horizon that lie within those of the
-    trajectories that the model draws.
+def evaluate(
+    model: LearnedModel | None,
+    policy: MPC,
+    task: Task,
+    trials: Trajectories,
+    rng: np.random.Generator,
+) -> ModelEvaluation:
+    """Returns what a model from `snapshot` predicts of the episodes of a round, and how the
+    planner's search went in it.
     """
     arrays = {"plan_trace": traced(policy.log)} if policy.log else {}
-    if world is None:
-        return Foresight(dict.fromkeys(NAMES, 0.0), arrays)
+    if model is None:
+        return ModelEvaluation(0.0, 0.0, arrays)
     whole = ~trials.failed
     ahead = min(policy.horizon, task.horizon, MOST)
     error = open_loop_error(
-        world.step, trials.x[whole], trials.u[whole], ahead, trials.length[whole]
+        model.step, trials.x[whole], trials.u[whole], ahead, trials.length[whole]
     )
     last = np.flatnonzero(np.isfinite(error).all(0))
     share = float(error[0, last[-1]] / max(error[1, last[-1]], 1e-12)) if len(last) else 0.0
     arrays |= {"open_loop": error}
     first = int(np.argmax(whole))
     x, u, length = trials.x[first], trials.u[first], int(trials.length[first])
-    found = promise(world, policy.cost, x, u, length, ahead, rng)
+    found = predicted_cost(model, policy.cost, x, u, length, horizon=ahead, rng=rng)
     low, high = found.drawn[..., -1].min(1), found.drawn[..., -1].max(1)
     inside = (low <= found.real[:, -1]) & (found.real[:, -1] <= high)
-    arrays |= {f"promise_{name}": np.asarray(a, dtype=float) for name, a in found._asdict().items()}
-    return Foresight(
-        {"open_loop_error": share, "covered": float(inside.mean()) if len(inside) else 0.0}, arrays
-    )
+    arrays |= {
+        f"predicted_cost_{name}": np.asarray(a, dtype=float) for name, a in found._asdict().items()
+    }
+    return ModelEvaluation(share, float(inside.mean()) if len(inside) else 0.0, arrays)
 
 
-def promise(
-    world: World, cost: Any, x: Array, u: Array, length: int, horizon: int, rng: np.random.Generator
-) -> Promise:
+def predicted_cost(
+    model: PlanningModel,
+    cost: Any,
+    x: Array,
+    u: Array,
+    length: int,
+    horizon: int,
+    rng: np.random.Generator,
+) -> PredictedCost:
     """Returns what an episode x (T+1, dx), u (T, du) of `length` steps cost from several steps on,
-    and was to cost.
+    and was predicted to cost.
 
-    The true actions are taken; trajectories that diverge cost infinitely much.
+    The real actions are taken; trajectories that diverge cost infinitely much.
     """
     T = len(u)
     horizon = min(horizon, length)
@@ -104,15 +111,15 @@ def promise(
     for t in starts:
         part, act = window(cost, int(t), horizon, T), u[t : t + horizon]
         with np.errstate(over="ignore", invalid="ignore"):
-            X = world.roll(x[t], act[None], int(t), rng)[0]
-            price = part(X, np.broadcast_to(act, (len(X), *act.shape)))
+            X = model.roll(x[t], act[None], int(t), rng)[0]
+            each = part(X, np.broadcast_to(act, (len(X), *act.shape)))
         real.append(np.cumsum(part(x[t : t + horizon + 1], act)))
-        drawn.append(np.cumsum(np.where(np.isfinite(price), price, np.inf), -1))
-    return Promise(starts, np.array(real), np.array(drawn))
+        drawn.append(np.cumsum(np.where(np.isfinite(each), each, np.inf), -1))
+    return PredictedCost(starts, np.array(real), np.array(drawn))
 
 
 def traced(plans: list[Plan]) -> Array:
-    """Returns the cheapest and the mean cost in each iteration of the planner, (plans, iterations,
+    """Returns the lowest and the mean cost in each iteration of the planner, (plans, iterations,
     2).
 
     A search that ended sooner is NaN from there on.
@@ -123,46 +130,48 @@ def traced(plans: list[Plan]) -> Array:
     return found
 
 
-def in_truth(task: Task, policy: MPC) -> MPC:
-    """Returns the same planner in the task's own physics: the ceiling of what any model lets it
-    reach.
+def in_ground_truth(task: Task, policy: MPC) -> MPC:
+    """Returns the oracle: the same planner in the task's own physics, the bound of what any model
+    lets it reach.
 
     Raises InputError for a task that does not tell its physical state.
     """
-    how: Any = {
-        "low": policy.low,
-        "high": policy.high,
-        "value": policy.value,
-        "every": policy.every,
-    }
     return MPC(
-        Simulated(task), policy.planner, policy.cost, policy.horizon, steps=policy.steps, **how
+        SimulatorModel(task),
+        policy.planner,
+        policy.cost,
+        policy.horizon,
+        steps=policy.steps,
+        low=policy.low,
+        high=policy.high,
+        value=policy.value,
+        replan_every=policy.replan_every,
     )
 
 
-class Ceiling(NamedTuple):
+class Oracle(NamedTuple):
     """The mean cost of an episode of each condition, from the same starts."""
 
     learned: float  # of the policy
-    true: float  # of its planner in the true physics
+    true: float  # of its planner in the ground-truth dynamics
 
 
 def plans_in_a_model(policy: Any) -> bool:
     """Returns whether it is MPC in a learned model."""
-    return isinstance(policy, MPC) and isinstance(policy.world, Learned)
+    return isinstance(policy, MPC) and isinstance(policy.model, LearnedModel)
 
 
-def ceiling(task: Task, policy: MPC, rng: np.random.Generator, most: int) -> Ceiling:
-    """Returns what the policy's episodes cost, and those of its planner in the true physics.
+def oracle(task: Task, policy: MPC, rng: np.random.Generator, most: int) -> Oracle:
+    """Returns what the policy's episodes cost, and those of its planner in the ground truth.
 
     Raises InputError where that would take more than `most` steps of the physics, or the task does
     not tell its physical state.
     """
     seed, every = int(rng.integers(2**31)), np.arange(task.conditions)
-    true = in_truth(task, policy)
+    true = in_ground_truth(task, policy)
     x = task.reset(every[:1], np.random.default_rng(seed))
     true.plan(x[0], 0, np.zeros((0, policy.horizon, task.du)), np.random.default_rng(seed))
-    needed = true.calls * -(-task.horizon // policy.every) * task.conditions
+    needed = true.calls * -(-task.horizon // policy.replan_every) * task.conditions
     if needed > most:
         raise InputError(
             f"the planner in the true physics would take {needed} steps of it; expected at most {most}"
@@ -171,4 +180,4 @@ def ceiling(task: Task, policy: MPC, rng: np.random.Generator, most: int) -> Cei
         rollout(task, p, every, 1, np.random.default_rng(seed)).valid.costs.mean()
         for p in (policy, true)
     ]
-    return Ceiling(*map(float, costs))
+    return Oracle(*map(float, costs))

@@ -12,23 +12,26 @@ import numpy as np
 
 from dynamics import ReplayBuffer
 from dynamics.replay_buffer import CAPACITY
+from dynamics.storage.tree import check_tree
 
 from ..interfaces import Array
 from ..rollout import Trajectories
 
 
-class Learner:
+class OnlineModel:
     """A model, the transitions that it was fitted to, and how wrong it was about each before
     that.
     """
 
-    def __init__(self, model: Any, refit: int, rng: np.random.Generator, history: int = CAPACITY):
-        """Fits after every `refit` steps of an episode, and at its end; with 0, at its end alone.
+    def __init__(
+        self, model: Any, fit_every: int, rng: np.random.Generator, capacity: int = CAPACITY
+    ):
+        """Fits after every `fit_every` steps of an episode, and at its end; with 0, at its end alone.
 
-        The model is fitted to the newest `history` transitions, at most.
+        The model is fitted to the newest `capacity` transitions, at most.
         """
-        self.model, self.refit, self.rng = model, refit, rng
-        self.buffer = ReplayBuffer(history)
+        self.model, self.fit_every, self.rng = model, fit_every, rng
+        self.buffer = ReplayBuffer(capacity)
         self._known = 0  # steps of the present episodes that were learned from
         self._gaps: list[Array] = []
         self._moves: list[Array] = []
@@ -41,7 +44,7 @@ class Learner:
     def watch(self, trials: Trajectories) -> None:
         """Sees the first t steps of episodes that go on."""
         t = trials.u.shape[1]
-        if self.refit and t % self.refit == 0:
+        if self.fit_every and t % self.fit_every == 0:
             self._learn(trials)
 
     def finish(self, trials: Trajectories) -> float:
@@ -78,5 +81,7 @@ class Learner:
         """Takes over what `state` returned, of a tree that may hold more. Raises CheckpointError
         for anything else.
         """
+        names = ("seen", "model")
+        check_tree({name: state.get(name) for name in names}, dict.fromkeys(names, dict), "state")
         self.buffer.load_state(state["seen"])
         self.model.load_state(state["model"])

@@ -8,44 +8,33 @@ go to the model. Where model and world disagree, the plan drifts off, which is w
 each step repairs.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..interfaces import Iteration, State, Task
-from .cem_settings import CEMSettings
-from .loop import Profile, aggregate
+from ..planners import CEM, PlannerSetting
+from ..settings import Count
+from .loop import MPCSettings, train_mpc
 
 
 @dataclass(frozen=True)
-class Config(CEMSettings):
+class Config(MPCSettings):
     """Settings of open-loop planning."""
 
-    PROFILES: ClassVar[Mapping[str, Profile]] = {
-        "cpu": {
-            "plans": 400,
-            "elites": 40,
-            "plan_iterations": 20,
-            "horizon": 1000,
-            "hidden": (64, 64),
-        }
-        | {"propagation": "mean", "particles": 1},
-        "paper": {
-            "plans": 500,
-            "elites": 50,
-            "plan_iterations": 50,
-            "horizon": 1000,
-            "hidden": (200, 200, 200),
-        }
-        | {"propagation": "mean", "particles": 1},
-    }
+    planner: PlannerSetting = CEM(samples=400, elites=40, iterations=20)  # of action sequences
+    horizon: Count = 1000  # steps planned ahead; at most an episode's
+
+
+PAPER = replace(
+    Config(), planner=CEM(samples=500, elites=50, iterations=50), hidden=(200, 200, 200)
+)
 
 
 def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
-    c = config.settled()
-    return aggregate(task, c.planner(), c, rng, state, every=min(c.horizon, task.horizon))
+    every = min(config.horizon, task.horizon)
+    return train_mpc(task, config, rng, state, replan_every=every)

@@ -11,49 +11,42 @@ uncertainty beyond the members' disagreement. Here each member's own trajectory 
 ("tsinf") with its noise.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
+from dynamics import PROPAGATIONS
+
 from ..interfaces import Iteration, State, Task
-from ..planners import RewardWeighted
-from ..settings import Rule, count, or_none, positive
-from .loop import Planned, Profile, aggregate
+from ..planners import PlannerSetting, RewardWeighted
+from ..settings import Count, word_of
+from .loop import MPCSettings, train_mpc
 
 
 @dataclass(frozen=True)
-class Config(Planned):
+class Config(MPCSettings):
     """Settings of PDDM."""
 
-    plans: int | None = None  # action sequences
-    plan_iterations: int | None = None  # of the planner
-    kappa: float = 10.0  # of the reward
-    beta: float = 0.7  # of the filter of the noise: 1 is white
-    plan_std: float = 0.9  # of the noise before the filter, as a share of half the range
+    planner: PlannerSetting = RewardWeighted(
+        samples=100, std=0.9, iterations=3
+    )  # of action sequences
+    # of the model's uncertainty: mean, sample, ts1, tsinf, moment; what needs members is mean in another model
+    propagation: Annotated[str, word_of(PROPAGATIONS)] = "tsinf"
+    particles: Count = 5  # trajectories of each action sequence; with mean, one
 
-    PROFILES: ClassVar[Mapping[str, Profile]] = {
-        "cpu": {"plans": 100, "plan_iterations": 3, "horizon": 25, "hidden": (64, 64)}
-        | {"propagation": "tsinf", "particles": 5},
-        "paper": {"plans": 700, "plan_iterations": 1, "horizon": 7, "hidden": (500, 500)}
-        | {"propagation": "tsinf", "particles": 5},
-    }
-    RULES: ClassVar[dict[str, Rule]] = {
-        **{
-            "plans": or_none(count),
-            "plan_iterations": or_none(count),
-            "kappa": positive,
-            "beta": positive,
-        },
-        "plan_std": positive,
-    }
+
+PAPER = replace(
+    Config(),
+    planner=RewardWeighted(samples=700, std=0.9),
+    horizon=7,
+    hidden=(500, 500),
+)
 
 
 def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
-    c = config.settled()
-    planner = RewardWeighted(c.plans, c.kappa, c.beta, c.plan_std, c.plan_iterations)
-    return aggregate(task, planner, c, rng, state)
+    return train_mpc(task, config, rng, state)

@@ -1,5 +1,8 @@
-"""Planners: functions of one shape that find cheap action sequences; see `shape`."""
+"""Planners: functions of one shape that find action sequences of low cost; see `shape`."""
 
+from typing import Annotated, Any
+
+from ..settings import PartOf
 from .base import Plan, Planner
 from .cem import CEM
 from .cma import CMAES
@@ -10,17 +13,20 @@ from .mppi import MPPI, RewardWeighted
 from .objective import Objective, Value
 from .random_shooting import RandomShooting
 
-PLANNERS = {
-    "shooting": RandomShooting,
+PLANNERS: dict[str, type] = {
+    "random": RandomShooting,
     "cem": CEM,
     "icem": ICEM,
     "mppi": MPPI,
     "reward_weighted": RewardWeighted,
-    "cmaes": CMAES,
+    "cma": CMAES,
     "gradient": Gradient,
     "ilqr": ILQR,
 }
-"""The planners by their word."""
+"""The planners by their word; a user may add to this. Each is a frozen dataclass of settings."""
+
+PlannerSetting = Annotated[Any, PartOf(PLANNERS)]
+"""The type of a setting that takes a planner, or the word of one."""
 
 __all__ = [
     "CEM",
@@ -33,6 +39,7 @@ __all__ = [
     "Objective",
     "Plan",
     "Planner",
+    "PlannerSetting",
     "RandomShooting",
     "RewardWeighted",
     "Value",

@@ -1,37 +1,35 @@
-"""What planners agree on: an objective prices a batch of action sequences, a planner finds a cheap
-one.
+"""What planners agree on: an objective evaluates a batch of action sequences, a planner finds one of
+low cost.
 
 A planner is a callable of one shape,
 
     plan = planner(objective, start, low, high, rng)
 
 `start` (M, H, du) holds sequences of H steps that are worth starting from, the likeliest first.
-None, M = 0, is right at the beginning of an episode; later they are `plan.kept`, one step on. So
+None, M = 0, is right at the beginning of an episode; later they are `plan.warm_starts`, one step on. So
 nothing is remembered in the planner, and it may serve many episodes at once.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from lqr import InputError, NumericalError
 
-from ..settings import count, positive
-
 Array = np.ndarray
 Objective = Callable[[Array], Array]
-"""Prices action sequences (N, H, du); returns costs (N,), of which NaN is worse than anything."""
+"""Returns the costs (N,) of action sequences (N, H, du); one that is not finite is the worst."""
 
 
 class Plan(NamedTuple):
     """What a planner found."""
 
     U: Array  # (H, du), to be carried out
-    cost: float  # of the cheapest sequence that was priced
-    kept: Array  # (M, H, du), what to start from the next time
-    evaluations: int  # how many sequences were priced
-    trace: Array  # (iterations,), cheapest cost in each iteration
+    cost: float  # the lowest of all sequences that were evaluated
+    warm_starts: Array  # (M, H, du), what to start from the next time
+    evaluations: int  # how many sequences were evaluated
+    trace: Array  # (iterations,), lowest cost in each iteration
     means: Array  # (iterations,), mean of the costs that are finite in each iteration
 
 
@@ -42,23 +40,13 @@ class Planner(Protocol):
         self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
     ) -> Plan:
         """Returns a plan of actions within low and high (du,). Raises NumericalError where every
-        cost is NaN.
+        cost is infinite or NaN.
         """
         ...
 
 
-def check_settings(planner: Any) -> None:
-    """Raises InputError for a count below 1, or a width or temperature that is not above 0."""
-    rules = dict.fromkeys(("samples", "elites", "iterations", "starts"), count)
-    rules |= dict.fromkeys(("std", "temperature", "kappa", "rate"), positive)
-    for name, rule in rules.items():
-        if hasattr(planner, name) and (expected := rule(getattr(planner, name))):
-            raise InputError(f"{name} is {getattr(planner, name)!r}; expected {expected}")
-
-
-def prices(objective: Objective, U: Array) -> Array:
-    """Returns costs (N,) of U (N, H, du), NaN made infinite: a sequence that breaks the model is
-    the worst of all.
+def evaluate(objective: Objective, U: Array) -> Array:
+    """Returns costs (N,) of U (N, H, du); one that is not finite, of either sign, is the worst: inf.
 
     Raises InputError for another shape, and NumericalError where no cost is finite.
     """
@@ -67,12 +55,26 @@ def prices(objective: Objective, U: Array) -> Array:
         raise InputError(
             f"the objective gave shape {cost.shape} for {len(U)} sequences; expected ({len(U)},)"
         )
-    cost = np.where(np.isnan(cost), np.inf, cost)
+    cost = finite_or_worst(cost)
     if not (cost < np.inf).any():
         raise NumericalError(
             f"none of {len(U)} action sequences has a finite cost; expected one or more: the model or the cost breaks"
         )
     return cost
+
+
+def finite_or_worst(cost: Array) -> Array:
+    """Returns costs (N,) with inf for what is not finite: a sequence that breaks the model."""
+    cost = np.asarray(cost, dtype=float)
+    return np.where(np.isfinite(cost), cost, np.inf)
+
+
+def lowest(cost: Array, count: int) -> Array:
+    """Returns the indices of the `count` lowest costs (N,), lowest first; fewer where fewer are
+    finite.
+    """
+    order = np.argsort(cost, kind="stable")[:count]
+    return order[np.isfinite(cost[order])]
 
 
 def box(start: Array, low: Array, high: Array) -> tuple[Array, Array]:
@@ -105,15 +107,15 @@ def first(start: Array, low: Array, high: Array) -> Array:
     return np.clip(start[0], low, high) if len(start) else np.tile(middle, (np.shape(start)[1], 1))
 
 
-class Record:
-    """The cheapest sequence so far, and the count."""
+class SearchLog:
+    """The sequence of lowest cost so far, how many were evaluated, and how the search went."""
 
     def __init__(self) -> None:
         self.U, self.cost, self.evaluations = np.zeros((0, 0)), np.inf, 0
         self._trace: list[float] = []
         self._means: list[float] = []
 
-    def see(self, U: Array, cost: Array) -> None:
+    def add(self, U: Array, cost: Array) -> None:
         """Takes in sequences (N, H, du) and their costs (N,)."""
         best = int(np.argmin(cost))
         if cost[best] < self.cost:
@@ -121,10 +123,16 @@ class Record:
         self.evaluations += len(U)
         self._trace.append(float(cost[best]))
         finite = cost[np.isfinite(cost)]
-        self._means.append(float(finite.mean()) if len(finite) else np.inf)
+        with np.errstate(over="ignore"):
+            self._means.append(float(finite.mean()) if len(finite) else np.inf)
 
-    def plan(self, U: Array, kept: Array) -> Plan:
+    def plan(self, U: Array, warm_starts: Array) -> Plan:
         """Returns the plan that carries out U (H, du)."""
         return Plan(
-            U, self.cost, kept, self.evaluations, np.array(self._trace), np.array(self._means)
+            U=U,
+            cost=self.cost,
+            warm_starts=warm_starts,
+            evaluations=self.evaluations,
+            trace=np.array(self._trace),
+            means=np.array(self._means),
         )

@@ -13,37 +13,35 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from .base import Array, Objective, Plan, Record, box, check_settings, first, prices
+from ..settings import Count, Positive, Settings, Share
+from .base import Array, Objective, Plan, SearchLog, box, evaluate, first, lowest
 
 
 @dataclass(frozen=True)
-class CEM:
-    """Carries out the mean, or the best sequence seen; keeps the mean."""
+class CEM(Settings):
+    """Carries out the mean, or the best sequence of all; keeps the mean."""
 
-    samples: int = 400  # action sequences in each iteration
-    elites: int = 40  # the best of them
-    iterations: int = 5
-    smoothing: float = 0.1  # share of the old mean and variance that is kept
-    std: float = 0.5  # initial standard deviation, as a share of half the range
+    samples: Count = 400  # action sequences in each iteration
+    elites: Count = 40  # of lowest cost; at most all of them
+    iterations: Count = 5  # draws and refits at each step
+    smoothing: Share = 0.1  # share of the old mean and variance that is kept
+    std: Positive = 0.5  # initial standard deviation, as a share of half the range
     # at two standard deviations, before they are clipped to the limits; else normal draws
     truncated: bool = True
     best: bool = False  # carry out the best sequence instead of the mean
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def __call__(
         self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
     ) -> Plan:
         """Returns the plan; see `Planner`."""
         mean, var = first(start, low, high), np.empty(np.shape(start)[1:])
-        var[:], record = (self.std * box(start, low, high)[1]) ** 2, Record()
+        var[:], log = (self.std * box(start, low, high)[1]) ** 2, SearchLog()
         for _ in range(self.iterations):
             U = self.draw(mean, var, low, high, rng)
-            cost = prices(objective, U)
-            record.see(U, cost)
-            mean, var = self.refit(mean, var, U[np.argsort(cost, kind="stable")[: self.elites]])
-        return record.plan(record.U if self.best else mean, mean[None])
+            cost = evaluate(objective, U)
+            log.add(U, cost)
+            mean, var = self.refit(mean, var, U[lowest(cost, self.elites)])
+        return log.plan(log.U if self.best else mean, mean[None])
 
     def draw(
         self, mean: Array, var: Array, low: Array, high: Array, rng: np.random.Generator

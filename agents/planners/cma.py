@@ -12,30 +12,32 @@ import numpy as np
 
 from lqr import InputError
 
-from .base import Array, Objective, Plan, Record, box, check_settings, first, prices
+from ..settings import Count, Positive, Settings, Whole
+from .base import Array, Objective, Plan, SearchLog, box, evaluate, first
 
 SEPARABLE = 50  # dimensions above which the covariance is diagonal
 
 
 @dataclass(frozen=True)
-class CMAES:
+class CMAES(Settings):
     """Carries out, and keeps, the best sequence."""
 
-    samples: int = 400  # action sequences in all: the budget
-    population: int | None = None  # of each generation; None: 4 + 3 log(dimensions)
-    std: float = 0.3  # initial standard deviation, as a share of half the range
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    samples: Count = 400  # action sequences in all: the budget
+    population: Whole = 0  # of each generation; 0: 4 + 3 log(dimensions)
+    std: Positive = 0.3  # initial standard deviation, as a share of half the range
 
     def __call__(
         self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
     ) -> Plan:
         """Returns the plan; see `Planner`. Raises InputError where the package is missing."""
         middle, half = box(start, low, high)
-        z, record, population = (first(start, low, high) - middle) / half, Record(), self.population
+        z, log, population = (
+            (first(start, low, high) - middle) / half,
+            SearchLog(),
+            self.population or None,
+        )
         search: Any = None
-        while record.evaluations < self.samples:
+        while log.evaluations < self.samples:
             if search is None or search.should_stop():
                 again = search is not None
                 population = 2 * search.population_size if again else population
@@ -43,14 +45,14 @@ class CMAES:
                 search = _search(mean, self.std, population, rng)
             asked = np.stack([search.ask() for _ in range(search.population_size)])
             U = middle + half * np.clip(asked.reshape(-1, *z.shape), -1.0, 1.0)
-            cost = prices(objective, U)
-            record.see(U, cost)
+            cost = evaluate(objective, U)
+            log.add(U, cost)
             worst = cost[np.isfinite(cost)].max()
             told = np.where(
                 np.isfinite(cost), cost, worst + abs(worst) + 1.0
             )  # ranks are all that counts
             search.tell(list(zip(asked, told.tolist(), strict=True)))
-        return record.plan(record.U, record.U[None])
+        return log.plan(log.U, log.U[None])
 
 
 def _search(mean: Array, std: float, population: int | None, rng: np.random.Generator) -> Any:
@@ -58,7 +60,7 @@ def _search(mean: Array, std: float, population: int | None, rng: np.random.Gene
         from cmaes import CMA, SepCMA
     except ImportError:
         raise InputError(
-            "the planner 'cmaes' needs the package cmaes; install it: pip install cmaes"
+            "the planner 'cma' needs the package cmaes; install it: pip install cmaes"
         ) from None
     kind = SepCMA if len(mean) > SEPARABLE else CMA
     bounds = np.tile([-1.0, 1.0], (len(mean), 1))

@@ -7,27 +7,27 @@ sequences. The objective needs a method `gradient(U) -> cost (N,), slope (N, H, 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lqr import InputError, NumericalError
 
-from .base import Array, Objective, Plan, Record, box, check_settings, first
+from ..settings import Count, Positive, Settings, Whole
+from .base import Array, Objective, Plan, SearchLog, box, finite_or_worst, first
 from .cem import CEM
 
 
 @dataclass(frozen=True)
-class Gradient:
+class Gradient(Settings):
     """Carries out, and keeps, the best sequence."""
 
-    starts: int = 4  # sequences that descend, side by side
-    iterations: int = 30  # of Adam
-    rate: float = 0.1  # Adam's step, as a share of half the range; falls to 0 along a cosine
-    warm: CEM | None = CEM(samples=50, elites=10, iterations=2)  # noqa: RUF009  frozen, so it may be shared
+    follows_mean: ClassVar[bool] = True  # of the model: it has no use for optimism
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    starts: Count = 4  # sequences that descend, side by side
+    iterations: Count = 30  # of Adam
+    rate: Positive = 0.1  # Adam's step, as a share of half the range; falls to 0 along a cosine
+    search_samples: Whole = 50  # of each of two iterations of CEM, whose mean is a start; 0: none
 
     def __call__(
         self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
@@ -40,25 +40,26 @@ class Gradient:
             raise InputError(
                 "the objective has no gradient; expected a method gradient(U), or another planner"
             )
-        U, half, record = first(start, low, high)[None], box(start, low, high)[1], Record()
-        if self.warm:
-            found = self.warm(objective, start, low, high, rng)
-            record.evaluations, U = found.evaluations, np.concatenate([found.U[None], U])
+        U, half, log = first(start, low, high)[None], box(start, low, high)[1], SearchLog()
+        if self.search_samples:
+            elites = max(self.search_samples // 10, 2)
+            search = CEM(self.search_samples, elites, iterations=2)
+            found = search(objective, start, low, high, rng)
+            log.evaluations, U = found.evaluations, np.concatenate([found.U[None], U])
         more = rng.uniform(low, high, size=(max(self.starts - len(U), 0), *U.shape[1:]))
         U = np.concatenate([U, more])[: self.starts]
         m, v = np.zeros(U.shape), np.zeros(U.shape)
         for i in range(self.iterations):
             cost, slope = slope_of(U)
-            record.see(U, np.where(np.isnan(cost), np.inf, cost))
+            log.add(U, finite_or_worst(cost))
             g = np.nan_to_num(slope * half, nan=0.0, posinf=0.0, neginf=0.0)
             m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
             step = m / (1 - 0.9 ** (i + 1)) / (np.sqrt(v / (1 - 0.999 ** (i + 1))) + 1e-8)
             rate = self.rate * 0.5 * (1 + np.cos(np.pi * i / self.iterations))
             U = np.clip(U - rate * half * step, low, high)
-        cost = np.asarray(objective(U), dtype=float)
-        record.see(U, np.where(np.isnan(cost), np.inf, cost))
-        if not np.isfinite(record.cost):
+        log.add(U, finite_or_worst(objective(U)))
+        if not np.isfinite(log.cost):
             raise NumericalError(
                 "no start has a finite cost; expected one or more: the model or the cost breaks"
             )
-        return record.plan(record.U, record.U[None])
+        return log.plan(log.U, log.U[None])

@@ -3,7 +3,7 @@
 Pinneri, Sawant, Blaes, Achterhold, Stueckler, Rolinek & Martius, Sample-efficient Cross-Entropy
 Method for Real-time Planning (2020), algorithm 1. Noise with the spectrum 1/f^colour along time
 moves an arm farther than white noise; elites are kept from one iteration, and shifted from one
-step, to the next; the last iteration prices the mean too, and the best sequence of all is carried
+step, to the next; the last iteration evaluates the mean too, and the best sequence of all is carried
 out.
 """
 
@@ -11,31 +11,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import Array, Objective, Plan, Record, box, check_settings, first, prices
+from ..settings import Count, NotNegative, Positive, Settings, Share
+from .base import Array, Objective, Plan, SearchLog, box, evaluate, first, lowest
 
 
 @dataclass(frozen=True)
-class ICEM:
+class ICEM(Settings):
     """Carries out the best sequence; keeps the mean, and a share of the elites behind it."""
 
-    samples: int = 40  # action sequences in the first iteration
-    elites: int = 10
-    iterations: int = 3
+    samples: Count = 40  # action sequences in the first iteration
+    elites: Count = 10  # of lowest cost
+    iterations: Count = 3  # draws and refits at each step
     # each iteration has this factor fewer sequences, and at least twice the elites
-    shrink: float = 1.25
-    colour: float = 2.0  # exponent of the noise's spectrum; 0: white
-    share: float = 0.3  # of the elites that is kept
-    smoothing: float = 0.1  # share of the old mean and standard deviation that is kept
-    std: float = 0.5  # initial standard deviation, as a share of half the range
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    shrink: Positive = 1.25
+    colour: NotNegative = 2.0  # exponent of the noise's spectrum; 0: white
+    # of the elites that is kept from iteration to iteration, and from step to step
+    share: Share = 0.3
+    smoothing: Share = 0.1  # share of the old mean and standard deviation that is kept
+    std: Positive = 0.5  # initial standard deviation, as a share of half the range
 
     def __call__(
         self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
     ) -> Plan:
         """Returns the plan; see `Planner`."""
-        mean, std, record = first(start, low, high), np.empty(np.shape(start)[1:]), Record()
+        mean, std, log = first(start, low, high), np.empty(np.shape(start)[1:]), SearchLog()
         std[:], kept = self.std * box(start, low, high)[1], np.clip(start[1:], low, high)
         for i in range(self.iterations):
             count = max(round(self.samples * self.shrink**-i), 2 * self.elites)
@@ -44,16 +43,16 @@ class ICEM:
             U = np.concatenate(
                 [np.clip(mean + std * noise, low, high), kept, last.reshape(-1, *mean.shape)]
             )
-            cost = prices(objective, U)
-            record.see(U, cost)
-            elites = U[np.argsort(cost, kind="stable")[: self.elites]]
+            cost = evaluate(objective, U)
+            log.add(U, cost)
+            elites = U[lowest(cost, self.elites)]
             a = self.smoothing
             mean, std = a * mean + (1 - a) * elites.mean(0), a * std + (1 - a) * elites.std(0)
             kept = elites[: round(self.share * self.elites)]
-        return record.plan(record.U, np.concatenate([mean[None], kept]))
+        return log.plan(log.U, np.concatenate([mean[None], kept]))
 
 
-def coloured(rng: np.random.Generator, colour: float, shape: tuple[int, int, int]) -> Array:
+def coloured(rng: np.random.Generator, colour: NotNegative, shape: tuple[int, int, int]) -> Array:
     """Returns noise (N, H, du) of unit variance, whose power along H falls as 1 / frequency^colour.
 
     Timmer & Koenig, On generating power law noise (1995): normal Fourier coefficients, scaled; the

@@ -7,27 +7,27 @@ optimization (2012). The objective gives its parts, as `agents.planners.objectiv
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lqr import ILQRResult, InputError, NumericalError, ilqr
 
-from .base import Array, Objective, Plan, Record, box, check_settings, first
+from ..settings import Count, Positive, Settings
+from .base import Array, Objective, Plan, SearchLog, box, finite_or_worst, first
 
 
 @dataclass(frozen=True)
-class ILQR:
-    """Descends from the last plan and from random sequences; carries out, and keeps, the
-    cheapest.
+class ILQR(Settings):
+    """Descends from the last plan and from random sequences; carries out, and keeps, the one
+    of lowest cost.
     """
 
-    starts: int = 2  # sequences that descend, side by side
-    iterations: int = 20  # backward sweeps
-    std: float = 0.2  # of the random starts about the middle, as a share of half the range
+    follows_mean: ClassVar[bool] = True  # of the model: it has no use for optimism
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    starts: Count = 2  # sequences that descend, side by side
+    iterations: Count = 20  # backward sweeps
+    std: Positive = 0.2  # of the random starts about the middle, as a share of half the range
 
     def __call__(
         self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
@@ -49,7 +49,7 @@ class ILQR:
         middle, half = box(start, low, high)
         U = first(start, low, high)
         extra = middle + self.std * half * rng.standard_normal((self.starts - 1, *U.shape))
-        n, record = parts.steps(U.shape[0]), Record()
+        n, log = parts.steps(U.shape[0]), SearchLog()
         guesses = np.concatenate([U[None], np.clip(extra, low, high)])
         try:
             found = self._descend(parts, guesses[:, :n], low, high)
@@ -59,9 +59,9 @@ class ILQR:
             guesses = guesses[finite(parts, guesses[:, :n])]
             found = self._descend(parts, guesses[:, :n], low, high)
         guesses[:, :n] = found.U
-        record.see(guesses, np.asarray(found.cost))
-        record.evaluations = int(np.sum(found.iterations))
-        return record.plan(record.U, record.U[None])
+        log.add(guesses, finite_or_worst(found.cost))
+        log.evaluations = int(np.sum(found.iterations))
+        return log.plan(log.U, log.U[None])
 
     def _descend(self, parts: Any, U: Array, low: Array, high: Array) -> ILQRResult:
         return ilqr(

@@ -1,4 +1,4 @@
-"""Worlds to plan in: the true simulator, or a learned model and how its uncertainty is carried
+"""Models to plan in: the true simulator, or a learned model and how its uncertainty is carried
 forward.
 """
 
@@ -15,7 +15,7 @@ from ..interfaces import Array, Task
 from ..tasks.capabilities import MujocoState, PhysicalState, Projected, capability
 
 
-class World(Protocol):
+class PlanningModel(Protocol):
     """Where action sequences are tried in thought."""
 
     particles: int  # trajectories of each action sequence
@@ -37,40 +37,40 @@ class World(Protocol):
         ...
 
 
-class Learned:
+class LearnedModel:
     """A model of `dynamics`, and how trajectories are drawn from it; see
     `dynamics.propagation.propagate`.
     """
 
-    def __init__(self, model: Model, propagation: str = "mean", particles: int = 1):
-        self.model, self.propagation, self.particles = model, propagation, particles
+    def __init__(self, dynamics: Model, propagation: str = "mean", particles: int = 1):
+        self.dynamics, self.propagation, self.particles = dynamics, propagation, particles
 
     @staticmethod
-    def of(task: Task, model: Model) -> "Learned":
-        """Returns the world of a model of this task; where the task tells which states are
-        possible, `Possible`.
+    def of(task: Task, model: Model) -> "LearnedModel":
+        """Returns the planning model of a dynamics model of this task; where the task tells which states are
+        possible, `ProjectedModel`.
         """
         told = capability(task, Projected)
-        return Possible(model, told.project) if told else Learned(model)
+        return ProjectedModel(model, told.project) if told else LearnedModel(model)
 
     def roll(self, x0: Array, U: Array, t: int, rng: np.random.Generator) -> Array:
         """Returns states (N, P, H+1, dx)."""
-        return propagate(self.model, x0, U, rng, self.propagation, self.particles)
+        return propagate(self.dynamics, x0, U, rng, self.propagation, self.particles)
 
     def step(self, x: Array, u: Array, t: int = 0) -> Array:
         """Returns the predicted mean of x' (..., dx), whatever the step."""
         alone: Any = getattr(
-            self.model, "mean", None
+            self.dynamics, "mean", None
         )  # the library's own models tell it without the uncertainty
-        return self.model.predict(x, u).mean if alone is None else alone(x, u)
+        return self.dynamics.predict(x, u).mean if alone is None else alone(x, u)
 
     def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
         """Returns the derivatives of the predicted mean, (..., dx, n)."""
-        alone: Any = getattr(self.model, "jacobian", None)
-        return self.model.linearise(X, U).jacobian if alone is None else alone(X, U)
+        alone: Any = getattr(self.dynamics, "jacobian", None)
+        return self.dynamics.linearise(X, U).jacobian if alone is None else alone(X, U)
 
 
-class Possible(Learned):
+class ProjectedModel(LearnedModel):
     """A learned model that is kept to states that can be: `project(x)` returns the one that x (...,
     dx) is taken for.
 
@@ -78,8 +78,8 @@ class Possible(Learned):
     for it goes there.
     """
 
-    def __init__(self, model: Model, project: Callable[[Array], Array]):
-        super().__init__(model)
+    def __init__(self, dynamics: Model, project: Callable[[Array], Array]):
+        super().__init__(dynamics)
         self.project = project
 
     def step(self, x: Array, u: Array, t: int = 0) -> Array:
@@ -98,7 +98,7 @@ class Possible(Learned):
         return np.swapaxes(slope, -1, -2) @ super().jacobian(X, U)
 
 
-class Local:
+class LocalModel:
     """Time-varying linear-Gaussian dynamics, as fitted around trajectories: steps 0..T-1 of an
     episode.
     """
@@ -149,10 +149,10 @@ class Local:
             )
 
 
-class Simulated:
-    """The task's own physics: the ceiling of what planning in a learned model can reach.
+class SimulatorModel:
+    """The task's own physics: what an oracle planner plans in, the bound of what a learned model lets one reach.
 
-    The task tells the physical state of x: `to_physical(x)` for tasks of equations, `place(x)` for
+    The task tells the physical state of x: `to_physical(x)` for tasks of equations, `to_qpos_qvel(x)` for
     MuJoCo models. Raises InputError for a task that does not.
     """
 

@@ -1,4 +1,4 @@
-"""Path-integral planning: all sequences count, the cheap ones exponentially more.
+"""Path-integral planning: all sequences count, those of low cost exponentially more.
 
 MPPI: Williams, Wagener, Goldfain, Drews, Rehg, Boots & Theodorou, Information Theoretic MPC for
 Model-Based Reinforcement Learning (2017), algorithm 2. PDDM's variant: Nagabandi, Konolige, Levine
@@ -10,23 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import Array, Objective, Plan, Record, box, check_settings, first, prices
+from ..settings import Count, NotNegative, Positive, Settings
+from .base import Array, Objective, Plan, SearchLog, box, evaluate, first
 
 
 @dataclass(frozen=True)
-class MPPI:
+class MPPI(Settings):
     """u_t <- sum_i w_i v_t^i, w_i ~ exp(-1/temperature (S_i + gamma sum_t u_t' Sigma^-1 v_t^i)), v
     = u + noise.
     """
 
-    samples: int = 400  # action sequences in each iteration
-    temperature: float = 1.0  # lambda, in units of the cost
-    std: float = 0.5  # of the noise, as a share of half the range
-    gamma: float = 0.0  # control cost; lambda (1 - alpha) in the paper
-    iterations: int = 1
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    samples: Count = 400  # action sequences in each iteration
+    temperature: Positive = 1.0  # lambda, in units of the cost
+    std: Positive = 0.5  # of the noise, as a share of half the range
+    gamma: NotNegative = 0.0  # control cost; lambda (1 - alpha) in the paper
+    iterations: Count = 1  # draws and averages at each step
 
     def __call__(
         self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
@@ -34,54 +32,52 @@ class MPPI:
         """Returns the plan; see `Planner`. Draws are clipped to the limits, and so is, as their
         mean, the plan.
         """
-        U, record = first(start, low, high), Record()
+        U, log = first(start, low, high), SearchLog()
         std = self.std * box(start, low, high)[1]
         for _ in range(self.iterations):
             V = np.clip(U + std * rng.standard_normal((self.samples, *U.shape)), low, high)
-            cost = prices(objective, V)
-            record.see(V, cost)
+            cost = evaluate(objective, V)
+            log.add(V, cost)
             coupling = self.gamma * (U / std**2 * V).sum((1, 2))
             U = np.tensordot(weights(cost + coupling, self.temperature), V, 1)
-        return record.plan(U, U[None])
+        return log.plan(U, U[None])
 
 
 @dataclass(frozen=True)
-class RewardWeighted:
+class RewardWeighted(Settings):
     """mu_t <- sum_k w_k a_t^k, w_k ~ exp(kappa R_k), a_t = mu_t + n_t, n_t = beta e_t + (1 - beta)
     n_t-1.
     """
 
-    samples: int = 200  # action sequences in each iteration
-    kappa: float = 10.0  # of the reward
-    beta: float = 0.7  # of the filter: 1 is white noise
-    std: float = 0.5  # of the noise before the filter, as a share of half the range
-    iterations: int = 1
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    samples: Count = 200  # action sequences in each iteration
+    kappa: Positive = 10.0  # of the reward
+    beta: Positive = 0.7  # of the filter: 1 is white noise
+    std: Positive = 0.5  # of the noise before the filter, as a share of half the range
+    iterations: Count = 1  # draws and averages at each step
 
     def __call__(
         self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
     ) -> Plan:
         """Returns the plan; see `Planner`."""
-        mean, record = first(start, low, high), Record()
+        mean, log = first(start, low, high), SearchLog()
         std = self.std * box(start, low, high)[1]
         for _ in range(self.iterations):
             noise = filtered(std * rng.standard_normal((self.samples, *mean.shape)), self.beta)
             U = np.clip(mean + noise, low, high)
-            cost = prices(objective, U)
-            record.see(U, cost)
+            cost = evaluate(objective, U)
+            log.add(U, cost)
             mean = np.tensordot(weights(cost, 1 / self.kappa), U, 1)
-        return record.plan(mean, mean[None])
+        return log.plan(mean, mean[None])
 
 
-def weights(cost: Array, temperature: float) -> Array:
+def weights(cost: Array, temperature: Positive) -> Array:
     """Returns exp(-cost / temperature), normalised, (N,); an infinite cost weighs nothing."""
-    w = np.exp(-(cost - cost.min()) / temperature)
+    with np.errstate(over="ignore"):  # what is so much worse weighs nothing
+        w = np.exp(-(cost - cost.min()) / temperature)
     return w / w.sum()
 
 
-def filtered(noise: Array, beta: float) -> Array:
+def filtered(noise: Array, beta: Positive) -> Array:
     """Returns n_t = beta e_t + (1 - beta) n_t-1 with n_-1 = 0, from noise e (N, H, du)."""
     n = np.empty_like(noise)
     last = np.zeros_like(noise[:, 0])

@@ -1,4 +1,4 @@
-"""What a plan costs: action sequences are rolled out in a world from one state, and priced."""
+"""What a plan costs: action sequences are rolled out in a planning model from one state, and evaluated."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +10,11 @@ from lqr.expansion import stack
 
 from ..interfaces import Cost
 from .base import Array
-from .models import World
+from .models import PlanningModel
 
 AT_ONCE = (
     2**16
-)  # numbers of states that are priced together: what a cost computes then stays in the cache
+)  # numbers of states that are evaluated together: what a cost computes then stays in the cache
 
 Value = Callable[[Array], Array]
 """The cost to go from states (..., dx), (...)."""
@@ -30,7 +30,7 @@ class Objective:
 
     def __init__(
         self,
-        world: World,
+        model: PlanningModel,
         cost: Cost,
         x0: Array,
         t: int,
@@ -40,7 +40,7 @@ class Objective:
         value: Value | None = None,
         optimism: float = 0.0,
     ):
-        self.world = world
+        self.model = model
         self.x0 = np.asarray(x0, dtype=float)
         self.t = t
         self.rng = rng
@@ -57,8 +57,8 @@ class Objective:
         U = U[:, : self.count]
         with np.errstate(
             over="ignore", invalid="ignore"
-        ):  # a sequence that diverges is priced NaN or infinite
-            X = self.world.roll(self.x0, U, self.t, self.rng)  # (N, P, H+1, dx)
+        ):  # a sequence that diverges costs NaN or infinity
+            X = self.model.roll(self.x0, U, self.t, self.rng)  # (N, P, H+1, dx)
             N, P, H = X.shape[0], X.shape[1], self.count
             self.calls += N * P * H
             many = np.broadcast_to(U[:, None], (N, P, *U.shape[1:]))
@@ -77,15 +77,15 @@ class Objective:
     def step(self, x: Array, u: Array, i: int) -> Array:
         """Returns the mean of x' (..., dx) after step i of the horizon."""
         self.calls += int(np.prod(x.shape[:-1]))
-        return self.world.step(x, u, self.t + i)
+        return self.model.step(x, u, self.t + i)
 
     def jacobian(self, X: Array, U: Array) -> Array:
         """Returns the derivatives of `step` along the horizon, (..., H, dx, n)."""
         self.calls += int(np.prod(X.shape[:-1]))
-        return self.world.jacobian(X, U, self.t)
+        return self.model.jacobian(X, U, self.t)
 
     def gradient(self, U: Array) -> tuple[Array, Array]:
-        """Returns the cost (N,) along the world's mean and its exact derivatives (N, H, du), by the
+        """Returns the cost (N,) along the model's mean and its exact derivatives (N, H, du), by the
         adjoint recursion
 
         p_H = dl_H/dx,   dJ/du_t = dl_t/du + B_t' p_t+1,   p_t = dl_t/dx + A_t' p_t+1,

@@ -6,23 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import Array, Objective, Plan, Record, box, check_settings, prices
+from ..settings import Count, Settings
+from .base import Array, Objective, Plan, SearchLog, box, evaluate
 
 
 @dataclass(frozen=True)
-class RandomShooting:
+class RandomShooting(Settings):
     """Starts anew each time: nothing is kept."""
 
-    samples: int = 1000  # action sequences
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    samples: Count = 1000  # action sequences
 
     def __call__(
         self, objective: Objective, start: Array, low: Array, high: Array, rng: np.random.Generator
     ) -> Plan:
         """Returns the best of the sequences drawn; see `Planner`."""
         box(start, low, high)
-        U, record = rng.uniform(low, high, size=(self.samples, *np.shape(start)[1:])), Record()
-        record.see(U, prices(objective, U))
-        return record.plan(record.U, np.zeros((0, *record.U.shape)))
+        U, log = rng.uniform(low, high, size=(self.samples, *np.shape(start)[1:])), SearchLog()
+        log.add(U, evaluate(objective, U))
+        return log.plan(log.U, np.zeros((0, *log.U.shape)))

@@ -1,10 +1,11 @@
-"""The policies that can be trained, by name; each is built, and its libraries loaded, when it is
-asked for.
+"""The policies, by their word: one table for what is trained, saved and loaded.
 
-They are one family: `create`, `mean`, `covariance`, `sample`, `act`, `predict`, `fit`, `state`,
-`from_state`, and `jacobian` where the mean has a derivative by the present observation alone.
+The networks are one family: `create`, `mean`, `covariance`, `sample`, `act`, `predict`, `fit`,
+`state`, `from_state`, and `jacobian` where the mean has a derivative by the present observation
+alone. Each is imported, and its libraries loaded, when it is asked for.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -15,12 +16,58 @@ from lqr import InputError
 from ..interfaces import Array, Task
 from ..tasks.capabilities import Image, capability
 
-POLICIES = {  # the word -> the class; a user may add to this
+POLICIES: dict[str, str | type] = {
     "mlp": "agents.policies.mlp:NeuralPolicy",
     "mlp_std": "agents.policies.mlp_std:StdPolicy",
     "recurrent": "agents.policies.recurrent:RecurrentPolicy",
     "convolutional": "agents.policies.convolutional:ConvolutionalPolicy",
+    "linear_gaussian": "agents.policies.linear_gaussian:ControllerPolicy",
+    "mpc": "agents.mpc.saving:TaskMPC",
 }
+"""The word -> the class, or where that is, "module:Class". A user may add to this, a file cannot.
+
+A class with `create` is trained by its word; one with `state` and `from_state`, or a NamedTuple, is
+saved and loaded under it.
+"""
+
+
+def policy_class(word: str) -> Any:
+    """Returns the class of a word. Raises InputError for an unknown word, or where it is not."""
+    if word not in POLICIES:
+        raise InputError(f"policy is {word!r}; expected one of {', '.join(POLICIES)}")
+    entry = POLICIES[word]
+    if not isinstance(entry, str):
+        return entry
+    module, _, name = entry.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"the policy {word!r} is not there ({error}); expected its place as 'module:Class', got {entry!r}"
+        ) from error
+
+
+def word_of_policy(policy: Any) -> str | None:
+    """Returns the word under which a policy's class stands in the table; None where it does not.
+
+    Nothing is imported for it: the class of an object is there already.
+    """
+    own = type(policy)
+    for word, entry in reversed(POLICIES.items()):  # a user's own word first
+        if entry is own or (isinstance(entry, str) and _imported(entry) is own):
+            return word
+    return None
+
+
+def _imported(entry: str) -> Any:
+    """Returns what "module:Class" names, None where the module is not imported."""
+    module, _, name = entry.partition(":")
+    return getattr(sys.modules.get(module), name, None)
+
+
+def trained_words() -> list[str]:
+    """Returns the words of the policies that are trained; their modules are imported."""
+    return [word for word in POLICIES if hasattr(policy_class(word), "create")]
 
 
 def make_policy(
@@ -29,13 +76,17 @@ def make_policy(
     """Returns a policy of that word for a task, with the task's limits; `std` (du,) is its
     exploration.
 
-    Raises InputError for an unknown word, and for a convolutional policy where the task has no
-    `image`.
+    Raises InputError for an unknown word, for one that is not trained, and for a convolutional
+    policy where the task has no `image`.
     """
-    if word not in POLICIES:
-        raise InputError(f"policy is {word!r}; expected one of {', '.join(POLICIES)}")
-    module, name = POLICIES[word].split(":")
-    told = capability(task, Image)
-    how = {"image": told and told.image} if word == "convolutional" else {}
-    kind = getattr(import_module(module), name)
-    return kind.create(task.do, task.du, hidden, std, rng, task.action_low, task.action_high, **how)
+    kind = policy_class(word)
+    if not hasattr(kind, "create"):
+        raise InputError(
+            f"policy is {word!r}, which is not trained; expected one of {', '.join(trained_words())}"
+        )
+    low, high = task.action_low, task.action_high
+    if getattr(kind, "needs_image", False):
+        told = capability(task, Image)
+        image = told and told.image
+        return kind.create(task.do, task.du, hidden, std, rng, low, high, image=image)
+    return kind.create(task.do, task.du, hidden, std, rng, low, high)

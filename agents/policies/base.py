@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lqr import InputError
-
 from ..interfaces import Array
+from .checks import checked
 
 
 class GaussianPolicy(ABC):
@@ -70,11 +69,10 @@ class GaussianPolicy(ABC):
         return np.clip(action, self.low, self.high).astype(np.float32), state
 
     def checked(self, observation: Array) -> Array:
-        """Returns an observation (..., do) as an array. Raises InputError for another size."""
-        o = np.asarray(observation, dtype=float)
-        if o.shape[-1:] != (self.do,):
-            raise InputError(f"the observation has shape {o.shape}; expected ({self.do},)")
-        return o
+        """Returns an observation (..., do) as an array. Raises InputError for another size, and for
+        numbers that are not finite.
+        """
+        return checked(observation, self.do, "observation")
 
     @abstractmethod
     def parameters(self) -> dict[str, Array]:

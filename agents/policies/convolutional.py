@@ -19,6 +19,7 @@ from lqr import CheckpointError, InputError
 
 from ..interfaces import Array, State
 from .base import Memoryless
+from .checks import limits, spread
 from .layers import (
     in_units,
     layers_form,
@@ -39,6 +40,8 @@ SMALLEST = 9  # pixels of a picture's side, so that a map is 1 pixel at least
 class ConvolutionalPolicy(Memoryless):
     """u ~ N(net(points of the picture, rest of o), cov). Acts in float64, trains in float32."""
 
+    needs_image = True  # `create` takes the task's `image`
+
     def __init__(
         self,
         filters: dict[str, Array],
@@ -56,9 +59,7 @@ class ConvolutionalPolicy(Memoryless):
         self.biases = biases
         self.image = image
         self.centre, self.scale, self.cov = centre, scale, cov  # (rest,), (rest,), (du, du)
-        self.low, self.high = (
-            np.broadcast_to(np.nan_to_num(a), biases[-1].shape) for a in (low, high)
-        )
+        self.low, self.high = limits(low, high, len(biases[-1]))
         self.pixels = int(np.prod(image))
         self.do = self.pixels + len(centre)
 
@@ -93,15 +94,15 @@ class ConvolutionalPolicy(Memoryless):
             )
         filters, channels = dict[str, Array](), image[2]
         for i, size in enumerate(KERNELS):
-            spread = np.sqrt(2 / (channels * size**2))
+            width = np.sqrt(2 / (channels * size**2))
             filters |= {
-                f"W{i}": spread * rng.normal(size=(maps, channels, size, size)),
+                f"W{i}": width * rng.normal(size=(maps, channels, size, size)),
                 f"b{i}": np.zeros(maps),
             }
             channels = maps
         rest = do - int(np.prod(image))
         layers = random_layers((2 * maps + rest, *hidden, du), rng)
-        cov = np.diag(np.asarray(std) ** 2)
+        cov = np.diag(spread(std, du) ** 2)
         shape = int(image[0]), int(image[1]), int(image[2])
         return cls(filters, *layers, shape, np.zeros(rest), np.ones(rest), cov, low, high)
 
@@ -226,7 +227,6 @@ class ConvolutionalPolicy(Memoryless):
         image = dict(zip(("height", "width", "channels"), self.image, strict=True))
         layers = layers_tree(self.weights, self.biases)
         return {
-            "kind": "convolutional",
             "image": image,
             "filters": dict(self.filters),
             "layers": layers,
@@ -237,7 +237,6 @@ class ConvolutionalPolicy(Memoryless):
     def from_state(cls, state: dict[str, Any]) -> "ConvolutionalPolicy":
         """Builds the policy out of `state()`. Raises CheckpointError for anything else."""
         form: dict[str, Any] = {
-            "kind": str,
             "image": {"height": int, "width": int, "channels": int},
         }
         check_tree({key: state.get(key) for key in form}, form, "convolutional policy")

@@ -11,6 +11,7 @@ from lqr import CheckpointError, NumericalError
 
 from ..interfaces import Array, State
 from .base import Memoryless
+from .checks import limits, spread
 from .layers import (
     derivatives,
     forward,
@@ -47,9 +48,7 @@ class NeuralPolicy(Memoryless):
         self.weights, self.biases = weights, biases  # layer i: (out, in), (out,)
         self.centre, self.scale = centre, scale  # (do,), of the observations
         self.cov, self.do = cov, len(centre)  # (du, du)
-        self.low, self.high = (
-            np.broadcast_to(np.nan_to_num(a), biases[-1].shape) for a in (low, high)
-        )  # (du,)
+        self.low, self.high = limits(low, high, len(biases[-1]))  # (du,)
 
     @classmethod
     def create(
@@ -57,7 +56,7 @@ class NeuralPolicy(Memoryless):
         do: int,
         du: int,
         hidden: tuple[int, ...],
-        std: Array,
+        std: Array | float,
         rng: np.random.Generator,
         low: Array | float = -np.inf,
         high: Array | float = np.inf,
@@ -71,7 +70,7 @@ class NeuralPolicy(Memoryless):
             *random_layers((do, *hidden, du), rng),
             np.zeros(do),
             np.ones(do),
-            np.diag(std**2),
+            np.diag(spread(std, du) ** 2),
             low,
             high,
         )
@@ -145,7 +144,7 @@ class NeuralPolicy(Memoryless):
     def state(self) -> State:
         """Returns what `from_state` needs."""
         numbers = {name: getattr(self, name) for name in ("centre", "scale", "cov", "low", "high")}
-        return {"kind": "neural", "layers": layers_tree(self.weights, self.biases), **numbers}
+        return {"layers": layers_tree(self.weights, self.biases), **numbers}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "NeuralPolicy":
@@ -154,7 +153,6 @@ class NeuralPolicy(Memoryless):
         """
         layers = layers_form(state, "do", "du")
         form = {
-            "kind": str,
             "layers": layers,
             "centre": ("do",),
             "scale": ("do",),

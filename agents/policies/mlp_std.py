@@ -11,6 +11,7 @@ from lqr import CheckpointError, InputError
 
 from ..interfaces import Array, State
 from .base import Memoryless
+from .checks import limits, spread
 from .layers import (
     derivatives,
     forward,
@@ -53,7 +54,7 @@ class StdPolicy(Memoryless):
             biases,
         )  # layer i: (out, in), (out,); the last one has 2 du outputs
         self.centre, self.scale, self.std = centre, scale, std  # (do,), (do,), (du,)
-        self.low, self.high = (np.broadcast_to(np.nan_to_num(a), std.shape) for a in (low, high))
+        self.low, self.high = limits(low, high, len(std))
         self.do, self.du = len(centre), len(std)
 
     @classmethod
@@ -70,7 +71,7 @@ class StdPolicy(Memoryless):
         """Returns a network with random weights whose mean is near 0, and its standard deviation
         near std (du,).
         """
-        std = np.asarray(std, dtype=float)
+        std = spread(std, du)
         return cls(
             *random_layers((do, *hidden, 2 * du), rng), np.zeros(do), np.ones(do), std, low, high
         )
@@ -155,14 +156,14 @@ class StdPolicy(Memoryless):
     def state(self) -> State:
         """Returns what `from_state` needs."""
         numbers = {name: getattr(self, name) for name in ("centre", "scale", "std", "low", "high")}
-        return {"kind": "std", "layers": layers_tree(self.weights, self.biases), **numbers}
+        return {"layers": layers_tree(self.weights, self.biases), **numbers}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "StdPolicy":
         """Builds the policy out of `state()`. Raises CheckpointError for anything else."""
         du = len(state.get("std", ()))
         layers = layers_form(state, "do", 2 * du)
-        form = {"kind": str, "layers": layers, "centre": ("do",), "scale": ("do",)}
+        form = {"layers": layers, "centre": ("do",), "scale": ("do",)}
         check_tree(state, form | {name: (du,) for name in ("std", "low", "high")}, "std policy")
         if not layers or not (state["scale"] > 0).all() or not (state["std"] > 0).all():
             raise CheckpointError(

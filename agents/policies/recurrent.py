@@ -14,6 +14,7 @@ from lqr import CheckpointError, InputError
 
 from ..interfaces import Array, State
 from .base import GaussianPolicy
+from .checks import limits, spread
 from .layers import (
     forward,
     in_units,
@@ -57,9 +58,7 @@ class RecurrentPolicy(GaussianPolicy):
     ):
         self.gru, self.weights, self.biases = gru, weights, biases
         self.centre, self.scale, self.cov = centre, scale, cov  # (do,), (do,), (du, du)
-        self.low, self.high = (
-            np.broadcast_to(np.nan_to_num(a), biases[-1].shape) for a in (low, high)
-        )
+        self.low, self.high = limits(low, high, len(biases[-1]))
         self.do, self.size = len(centre), gru["Wh"].shape[1]
         self.memory: Array | None = None  # (B, H), of the running episodes
 
@@ -84,7 +83,7 @@ class RecurrentPolicy(GaussianPolicy):
         gru = {name: rng.uniform(-1, 1, size=shape) / np.sqrt(H) for name, shape in sizes.items()}
         layers = random_layers((H + do, *hidden[1:], du), rng)
         return cls(
-            gru, *layers, np.zeros(do), np.ones(do), np.diag(np.asarray(std) ** 2), low, high
+            gru, *layers, np.zeros(do), np.ones(do), np.diag(spread(std, du) ** 2), low, high
         )
 
     def mean(self, o: Array) -> Array:
@@ -264,7 +263,6 @@ class RecurrentPolicy(GaussianPolicy):
         """Returns what `from_state` needs; no memory of episodes."""
         numbers = {name: getattr(self, name) for name in ("centre", "scale", "cov", "low", "high")}
         return {
-            "kind": "recurrent",
             "gru": self.gru,
             "layers": layers_tree(self.weights, self.biases),
             **numbers,
@@ -277,7 +275,6 @@ class RecurrentPolicy(GaussianPolicy):
         H, do = np.shape(gru.get("Wh", 0.0))[-1], len(state.get("centre", ()))
         layers = layers_form(state, H + do, "du")
         form: dict[str, Any] = {
-            "kind": str,
             "layers": layers,
             "centre": (do,),
             "scale": (do,),

@@ -1,6 +1,9 @@
 """Gymnasium's Pendulum-v1 by CMA-ES: five episodes of 10 seconds, the first of them random."""
 
-from agents.mpc import cmaes_mpc as method
+from agents.mpc import mpc as method
+from agents.planners import CMAES
 from agents.tasks import PendulumV1 as task
 
-config = method.Config(iterations=5, random=0, refit=50, hold=5)
+config = method.Config(
+    planner=CMAES(samples=200), iterations=5, warm_up=0, fit_every=50, action_repeat=5
+)

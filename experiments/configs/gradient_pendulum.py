@@ -2,7 +2,10 @@
 one random.
 """
 
-from agents.mpc import gradient_mpc as method
+from agents.mpc import mpc as method
+from agents.planners import Gradient
 from agents.tasks import PendulumV1 as task
 
-config = method.Config(iterations=5, random=0, refit=50, hold=5)
+config = method.Config(
+    planner=Gradient(iterations=10), iterations=5, warm_up=0, fit_every=50, action_repeat=5
+)

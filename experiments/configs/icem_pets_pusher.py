@@ -2,20 +2,20 @@
 steps.
 """
 
-from agents.mpc import icem_mpc as method
+from agents.mpc import mpc as method
+from agents.planners import ICEM
 from agents.tasks import PetsPusher as task
 
 config = method.Config(
-    iterations=100,
-    random=0,
-    refit=75,
-    hold=5,
-    fit_steps=300,
-    plans=100,
-    plan_std=0.15,
-    members=5,
+    planner=ICEM(samples=100, std=0.15),
+    propagation="tsinf",
     particles=5,
+    iterations=100,
+    warm_up=0,
+    fit_every=75,
+    action_repeat=5,
+    fit_steps=300,
     hidden=(100, 100),
-    screen=False,  # the object moves in few transitions
+    reject_outliers=False,  # the object moves in few transitions
     optimism=1.0,  # at first; else the arm may come to rest beside the object
 )

@@ -2,7 +2,17 @@
 in an ensemble.
 """
 
-from agents.mpc import icem_mpc as method
+from agents.mpc import mpc as method
+from agents.planners import ICEM
 from agents.tasks import PetsReacher as task
 
-config = method.Config(iterations=20, random=0, refit=50, hold=5, fit_steps=300, plan_std=0.15)
+config = method.Config(
+    planner=ICEM(samples=60, std=0.15),
+    propagation="tsinf",
+    particles=5,
+    iterations=20,
+    warm_up=0,
+    fit_every=50,
+    action_repeat=5,
+    fit_steps=300,
+)

@@ -2,7 +2,14 @@
 random.
 """
 
-from agents.mpc import mppi_mpc as method
+from agents.mpc import mpc as method
+from agents.planners import MPPI
 from agents.tasks import PendulumV1 as task
 
-config = method.Config(iterations=5, random=0, refit=50, hold=5)
+config = method.Config(
+    planner=MPPI(samples=100, temperature=0.3, iterations=3),
+    iterations=5,
+    warm_up=0,
+    fit_every=50,
+    action_repeat=5,
+)

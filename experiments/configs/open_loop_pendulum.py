@@ -5,4 +5,4 @@ one random.
 from agents.mpc import open_loop as method
 from agents.tasks import PendulumV1 as task
 
-config = method.Config(iterations=5, hold=5)
+config = method.Config(iterations=5, action_repeat=5)

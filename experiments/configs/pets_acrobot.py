@@ -3,4 +3,4 @@
 from agents.mpc import pets as method
 from agents.tasks import MbblAcrobot as task
 
-config = method.Config(iterations=20, random=0, refit=50, hold=5, fit_steps=300)
+config = method.Config(iterations=20, warm_up=0, fit_every=50, action_repeat=5, fit_steps=300)

@@ -1,6 +1,9 @@
 """The benchmark's reacher by PETS: another target in each of 50 episodes of one second."""
 
 from agents.mpc import pets as method
+from agents.planners import CEM
 from agents.tasks import MbblReacher as task
 
-config = method.Config(iterations=50, horizon=15, plan_iterations=5, fit_steps=300)
+config = method.Config(
+    iterations=50, horizon=15, planner=CEM(samples=60, elites=6, iterations=5), fit_steps=300
+)

@@ -5,4 +5,4 @@ random torques.
 from agents.mpc import pets as method
 from agents.tasks import PendulumV1 as task
 
-config = method.Config(iterations=5, random=0, refit=50, hold=5)
+config = method.Config(iterations=5, warm_up=0, fit_every=50, action_repeat=5)

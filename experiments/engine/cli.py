@@ -8,14 +8,15 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from agents.tasks import TASKS
 from lqr import CheckpointError, InputError
 
 from . import registry
+from .flat import differing, flat, hints, parts, profiles, rebuilt, with_parts, with_profile
 from .registry import Experiment, nearest
 
 PROGRAM = "python experiments/run.py"
@@ -84,14 +85,12 @@ def parse(
     config, seed = saved(request.options.resume, experiment)
     request = _typed(experiment, config, Options(seed=seed), words[1:])
     assert request is not None
-    differing = [
-        f.name for f in registry.fields(config) if getattr(request.config, f.name) != f.default
-    ]
-    differing += ["seed"] if request.options.seed != seed else []
-    differing += ["out"] if request.options.out is not None else []
-    if differing:
+    odd = differing(request.config, config)
+    odd += ["seed"] if request.options.seed != seed else []
+    odd += ["out"] if request.options.out is not None else []
+    if odd:
         raise CheckpointError(
-            f"{request.options.resume}: got other values than the run has for {', '.join(differing)}; "
+            f"{request.options.resume}: got other values than the run has for {', '.join(odd)}; "
             "expected none of them beside --resume: leave them out, or start a new run"
         )
     return request
@@ -142,12 +141,18 @@ def _typed(
     """Returns the request of the words over these defaults; None after help."""
     import tyro
 
-    flat = tyro.conf.arg(name="")
+    named = profiles(experiment.method)
+    profile = _value_after(words, "--profile")
+    if profile in named:
+        config = with_profile(config, experiment.method, profile)
+    config = with_parts(config, {name: _value_after(words, f"--{name}") for name in parts(config)})
+    settings = _settings(config, {} if len(named) < 2 else named)
+    unnamed = tyro.conf.arg(name="")
     both = dataclasses.make_dataclass(
         "both",
         [
-            ("options", Annotated[Options, flat], dataclasses.field(default=options)),
-            ("config", Annotated[type(config), flat], dataclasses.field(default=config)),
+            ("options", Annotated[Options, unnamed], dataclasses.field(default=options)),
+            ("config", Annotated[settings, unnamed], dataclasses.field(default=settings())),
         ],
         frozen=True,
     )
@@ -168,19 +173,50 @@ def _typed(
             return None
         raise InputError(_one_line(printed.getvalue())) from None
     if unknown:
-        valid = [
-            f"--{f.name.replace('_', '-')}"
-            for f in registry.fields(options) + registry.fields(config)
-        ]
-        raise InputError(
-            f"unknown option {unknown[0]!r} of {experiment.name}; {nearest(unknown[0].split('=')[0], valid)}"
-        )
-    for field in registry.fields(got.config):
-        if isinstance(field.default, float) and not math.isfinite(field.default):
-            raise InputError(
-                f"--{field.name.replace('_', '-')} is {field.default}; expected a finite number"
+        raise InputError(_unknown(unknown[0], experiment, config, options))
+    values = vars(got.config)
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{_option(name)} is {value}; expected a finite number")
+    return Request(experiment, rebuilt(config, values), got.options)
+
+
+def _settings(config: Any, named: Mapping[str, Any]) -> type:
+    """Returns a dataclass of the settings by their flat names, with these defaults, and of the
+    profile where there are several.
+    """
+    import tyro
+
+    meanings, types = {f.name: f.meaning for f in registry.fields(config)}, hints(config)
+    tables = {name: rule.table for name, rule in parts(config).items()}
+    fields: list[Any] = []
+    if named:
+        meaning = "the method's numbers, where the experiment has none of its own"
+        hint: Any = Annotated[Literal[tuple(named)], tyro.conf.arg(help=meaning)]
+        fields.append(("profile", hint, dataclasses.field(default="cpu")))
+    for name, value in flat(config).items():
+        hint = Literal[tuple(tables[name])] if name in tables else types[name]
+        hint = Annotated[hint, tyro.conf.arg(help=meanings[name].replace("%", "%%"))]
+        fields.append((name, hint, dataclasses.field(default=value)))
+    return dataclasses.make_dataclass("settings", fields, frozen=True)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _unknown(word: str, experiment: Experiment, config: Any, options: Options) -> str:
+    """Returns the message for an option that there is not; of a part's, with those that it has."""
+    valid = [_option(f.name) for f in registry.fields(options) + registry.fields(config)]
+    given = word.split("=")[0]
+    for name, rule in parts(config).items():
+        own = [option for option in valid if option.startswith(_option(name) + "-")]
+        if given.startswith(_option(name) + "-"):
+            return (
+                f"unknown option {word!r} of {experiment.name} with {_option(name)} "
+                f"{rule.word(getattr(config, name))}; expected one of: {', '.join(own)}"
             )
-    return Request(experiment, got.config, got.options)
+    return f"unknown option {word!r} of {experiment.name}; {nearest(given, valid)}"
 
 
 def _one_line(box: str) -> str:

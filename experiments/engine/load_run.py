@@ -23,7 +23,7 @@ class Opened(NamedTuple):
         """Whether the policy sees x, as local controllers and planners do: it acts in the task
         only.
         """
-        return getattr(self.policy, "sees", "o") == "x"
+        return getattr(self.policy, "input", "o") == "x"
 
 
 def open_run(path: Path) -> Opened:

@@ -1,10 +1,10 @@
 """The experiments: the modules of `experiments/configs` that bind a task, a method and a config."""
 
 import ast
-import dataclasses
 import difflib
 import inspect
 import io
+import textwrap
 import tokenize
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -14,6 +14,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lqr import InputError
+
+from .flat import flat, parts
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "experiments" / "configs"
@@ -95,14 +97,16 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 def fields(config: Any) -> list[Field]:
-    """Returns the settings of a Config with the values of this one and the comments beside the
-    fields.
+    """Returns the settings of a Config, by their flat names, with the values of this one and the
+    comments beside the fields.
     """
-    comments = _comments(type(config))
-    return [
-        Field(f.name, getattr(config, f.name), comments.get(f.name, ""))
-        for f in dataclasses.fields(config)
-    ]
+    comments = dict(_comments(type(config)))
+    for name, rule in parts(config).items():
+        words = ", ".join(rule.table)
+        comments[name] = f"{comments.get(name, '')}: {words}".lstrip(": ")
+        for part, comment in _comments(type(getattr(config, name))).items():
+            comments[f"{name}_{part}"] = comment
+    return [Field(name, value, comments.get(name, "")) for name, value in flat(config).items()]
 
 
 def _places() -> dict[str, str]:
@@ -141,7 +145,7 @@ def _comments(cls: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
         try:
-            source = inspect.cleandoc(inspect.getsource(base))
+            source = textwrap.dedent(inspect.getsource(base))
         except (OSError, TypeError):
             continue
         lines = source.splitlines()

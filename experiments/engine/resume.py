@@ -1,6 +1,5 @@
 """Going on with a run: only by what made it, with its settings, from its own checkpoint."""
 
-import dataclasses
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from lqr import CheckpointError, GPSError
 
 from . import provenance
+from .flat import flat, rebuilt, with_parts
 from .registry import Experiment
 from .run_folder import Checkpoint, saved_config
 
@@ -32,21 +32,22 @@ def restore(path: Path, experiment: Experiment) -> tuple[Any, int]:
             raise CheckpointError(
                 f"{path}: got a run of {key} {saved[key]!r}, expected {value!r}; resume it by what made it"
             )
-    names = {field.name for field in dataclasses.fields(experiment.config)}
+    default = with_parts(experiment.config, saved["config"])
+    names = set(flat(default))
     if odd := sorted(names ^ set(saved["config"])):
         raise CheckpointError(
             f"{path}: got settings that differ from this method's in {', '.join(odd)}; it is of another version"
         )
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in saved["config"].items()}
     for name, value in values.items():
-        default = getattr(experiment.config, name)
-        if not _alike(value, default):
+        usual = flat(default)[name]
+        if not _alike(value, usual):
             raise CheckpointError(
-                f"{path}: got {name} = {value!r} in config.json, expected a {type(default).__name__}"
+                f"{path}: got {name} = {value!r} in config.json, expected a {type(usual).__name__}"
             )
     try:
-        return type(experiment.config)(**values), saved["seed"]
-    except (GPSError, TypeError, ValueError) as error:
+        return rebuilt(default, values), saved["seed"]
+    except (GPSError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: got a config.json that is refused: {error}") from None
 
 
@@ -66,9 +67,7 @@ def check_owner(
     """Raises CheckpointError, naming what differs, where a checkpoint is of another run than
     config.json says.
     """
-    settings = {
-        key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(config).items()
-    }
+    settings = {key: list(v) if isinstance(v, tuple) else v for key, v in flat(config).items()}
     saved = checkpoint.meta["config"]
     odd = [
         key

@@ -96,13 +96,13 @@ def held_out_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def ceiling_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+def oracle_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns the cost of an episode in the learned model's plans and in the true physics'; none
     without it.
     """
-    if "ceiling" not in result:
+    if "oracle" not in result:
         return []
-    found = result["ceiling"]
+    found = result["oracle"]
     return [
         ("cost, planned in the learned model", f"{found['learned']:.4g}"),
         ("the same starts, planned in the true physics", f"{found['true']:.4g}"),

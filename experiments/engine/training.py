@@ -1,6 +1,5 @@
 """One run, from its first iteration or from a checkpoint to its report."""
 
-import dataclasses
 import shlex
 import sys
 import time
@@ -18,6 +17,7 @@ from lqr import CheckpointError
 from . import provenance
 from .cli import PROGRAM
 from .evaluation import evaluation_row
+from .flat import flat
 from .progress import Display
 from .registry import Experiment
 from .resume import check_owner, restore_generator, same_machine, unfit
@@ -30,9 +30,9 @@ DRAWN = 6  # conditions whose trajectories are kept for the figure
 OF_LAST = ("x", "mean", "cov", "policy_x", "model_error", "lambda", "nu")
 WHOLE = (
     "open_loop",
-    "promise_start",
-    "promise_real",
-    "promise_drawn",
+    "predicted_cost_start",
+    "predicted_cost_real",
+    "predicted_cost_drawn",
     "plan_trace",
 )  # not by condition
 PER_CONDITION = (
@@ -54,7 +54,7 @@ def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
         "method": experiment.method.__name__,
         "actor": getattr(experiment.method, "ACTOR", None),
         "seed": seed,
-        "config": dataclasses.asdict(config),
+        "config": flat(config),
         "chosen": dict(experiment.chosen),
         "version": provenance.own_version(),
         "fingerprint": provenance.fingerprint()
@@ -157,7 +157,7 @@ def _train(
                 save_tree(folder.path / "trajectories", drawn(iteration.arrays), finite=False)
             meta = {
                 "experiment": experiment.name,
-                "config": dataclasses.asdict(config),
+                "config": flat(config),
                 "seed": seed,
                 "rng": rng.bit_generator.state,
                 "seconds": before + time.perf_counter() - start,

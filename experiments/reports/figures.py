@@ -18,11 +18,11 @@ from .style import BLUE, GREY, ORANGE, STYLE
 Columns = dict[str, np.ndarray]
 
 
-def draw(path: Path, task: Any, ceiling: float | None = None, actor: Any = None) -> str | None:
+def draw(path: Path, task: Any, oracle: float | None = None, actor: Any = None) -> str | None:
     """Draws figures/*.png of the run in `path`; returns None, or in one line what was not drawn and
     why.
 
-    `ceiling` is the cost of an episode that is planned in the true physics; `actor`, whose the column cost
+    `oracle` is the cost of an episode that is planned in the true physics; `actor`, whose the column cost
     is, as the method declares.
     """
     import matplotlib
@@ -32,7 +32,7 @@ def draw(path: Path, task: Any, ceiling: float | None = None, actor: Any = None)
 
     rows, per = tables.read(path / "metrics.csv"), _cube(tables.read(path / "conditions.csv"))
     metrics = {key: np.array([row[key] for row in rows]) for key in rows[0]}
-    metrics |= {} if ceiling is None else {"ceiling": np.full(len(rows), ceiling)}
+    metrics |= {} if oracle is None else {"oracle": np.full(len(rows), oracle)}
     try:
         last = load_tree(path / "trajectories", finite=False)[0]
     except CheckpointError:
@@ -92,8 +92,8 @@ def _learning(plt: Any, metrics: Columns, per: Columns, actor: str) -> Any:
                 lw=0,
                 label=f"{name}, 80 % of the conditions",
             )
-    if "ceiling" in metrics:
-        axis.plot(steps, metrics["ceiling"], "--", color=GREY, label="planned in the true physics")
+    if "oracle" in metrics:
+        axis.plot(steps, metrics["oracle"], "--", color=GREY, label="planned in the true physics")
     values = np.concatenate([metrics[key] for key, _, _ in shown])
     if (values > 0).all() and values.max() > 8 * values.min():  # False with NaN
         axis.set_yscale("log")

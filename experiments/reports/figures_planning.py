@@ -34,10 +34,10 @@ def _promise(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     """The cost that the model expected of the actions that were taken, with its spread, and what
     they cost.
     """
-    if "promise_real" not in last:
+    if "predicted_cost_real" not in last:
         return None
     start, real, drawn = (
-        np.asarray(last[f"promise_{name}"]) for name in ("start", "real", "drawn")
+        np.asarray(last[f"predicted_cost_{name}"]) for name in ("start", "real", "drawn")
     )
     chosen = np.unique(np.linspace(0, len(start) - 1, PANELS).astype(int))
     lines = -(-len(chosen) // 2)

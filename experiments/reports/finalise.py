@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.mpc.model_evaluation import ceiling, plans_in_a_model
+from agents.mpc.model_evaluation import oracle, plans_in_a_model
 from agents.saving import build_policy, save_policy
 from agents.tasks.capabilities import HeldOut, capability, env_id_of
 from dynamics.storage.files import write_file
@@ -19,7 +19,7 @@ from ..engine.evaluation import evaluate_held_out, evaluate_idle, evaluate_polic
 from ..engine.progress import clock, places, table
 from ..engine.run_folder import RESULT, RunFolder, saved_config
 from ..engine.signals import Stop
-from ..engine.summary import ceiling_rows, held_out_rows, summarise, verdict
+from ..engine.summary import held_out_rows, oracle_rows, summarise, verdict
 from ..viewer import video
 from . import figures, run_report
 
@@ -48,7 +48,7 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
         "exact"
     )  # False: a part of the run was on a machine that rounds otherwise
     global_policy = (
-        getattr(policy, "sees", "o") == "o"
+        getattr(policy, "input", "o") == "o"
     )  # local controllers know their own conditions only
     env_id = env_id_of(task) if global_policy else None
     if env_id and not stop.asked:
@@ -67,11 +67,11 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     if not stop.asked and plans_in_a_model(policy):
         print("planning an episode in the true physics ...", flush=True)
         try:
-            result["ceiling"] = ceiling(task, policy, np.random.default_rng(0), MOST)._asdict()
+            result["oracle"] = oracle(task, policy, np.random.default_rng(0), MOST)._asdict()
         except GPSError as error:
-            skipped.append(f"no ceiling: {error}")
+            skipped.append(f"no oracle: {error}")
     result["verdict"] = verdict(result)
-    top = result.get("ceiling", {}).get("true")
+    top = result.get("oracle", {}).get("true")
     for make in (
         lambda: _draw(path, task, top, about.get("actor")),
         lambda: video.make_apart(path, task, lambda: stop.asked),
@@ -88,12 +88,12 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     show(path, result)
 
 
-def _draw(path: Path, task: Any, ceiling: float | None, actor: Any) -> str | None:
+def _draw(path: Path, task: Any, oracle: float | None, actor: Any) -> str | None:
     """Draws the figures; a library that cannot draw costs the pictures and not the run. Raises what
     the disk raises.
     """
     try:
-        return figures.draw(path, task, ceiling, actor)
+        return figures.draw(path, task, oracle, actor)
     except (GPSError, OSError):
         raise
     except Exception as error:
@@ -109,7 +109,7 @@ def show(path: Path, result: dict[str, Any]) -> None:
         rows.append((result["env_id"], f"{text}, {got['episodes']} episodes"))
         if got["final_distance"] is not None:
             rows.append(("final distance", f"{got['final_distance']:.4f} m, mean of the episodes"))
-    rows += held_out_rows(result) + ceiling_rows(result)
+    rows += held_out_rows(result) + oracle_rows(result)
     rows += [
         (name, f"{value:.0f}" if value == int(value) else f"{value:.4g}")
         for name, value in result["figures"].items()

@@ -7,7 +7,7 @@ from typing import Any
 from ..engine import tables
 from ..engine.cli import PROGRAM
 from ..engine.progress import clock
-from ..engine.summary import ceiling_rows, held_out_rows
+from ..engine.summary import held_out_rows, oracle_rows
 from . import html
 
 CAPTIONS = {  # file -> heading, and what to look for
@@ -116,7 +116,7 @@ def _final(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             if got["final_distance"] is not None
             else []
         )
-    rows += held_out_rows(result) + ceiling_rows(result)
+    rows += held_out_rows(result) + oracle_rows(result)
     rows += [
         (name, f"{value:.4g}" if value < 1e4 else f"{value:.0f}")
         for name, value in result["figures"].items()

@@ -140,7 +140,7 @@ def _scenes(task: Any, policy: Any, episodes: int | None) -> Iterator[tuple[Any,
 
     begin = getattr(policy, "reset", lambda: None)  # a policy with memory forgets
     sees_state = (
-        getattr(policy, "sees", "o") == "x"
+        getattr(policy, "input", "o") == "x"
     )  # local controllers: only in their own conditions
     if (env_id := env_id_of(task)) and not sees_state:
         import gymnasium

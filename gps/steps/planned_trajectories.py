@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.interfaces import Task
-from agents.planners.models import World
+from agents.planners.models import PlanningModel
 from agents.rollout import smoothed
 from lqr import LinearGaussianController, NumericalError, ilqr, window
 
@@ -28,7 +28,9 @@ class Plans(NamedTuple):
     cost: Array  # (C,)
 
 
-def plan(task: Task, world: World, x0: Array, U: Array, iterations: int, loyalty: float) -> Plans:
+def plan(
+    task: Task, world: PlanningModel, x0: Array, U: Array, iterations: int, loyalty: float
+) -> Plans:
     """Returns a plan from each start x0 (C, dx): the best of those that iLQR makes of the guesses U
     (C, S, T, du).
 
@@ -57,7 +59,7 @@ def plan(task: Task, world: World, x0: Array, U: Array, iterations: int, loyalty
 
 
 def guesses(
-    task: Any, world: World, policy: Any, x0: Array, random: Array, last: Array | None
+    task: Any, world: PlanningModel, policy: Any, x0: Array, random: Array, last: Array | None
 ) -> Array:
     """Returns actions (C, S, T, du) to plan from x0 (C, dx): the policy's in the model, the last
     plan, random ones.

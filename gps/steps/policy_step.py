@@ -10,7 +10,7 @@ import numpy as np
 from agents.interfaces import State, Task
 from agents.policies import make_policy
 from agents.rollout import metrics_of, rollout
-from agents.saving import build_policy
+from agents.saving import build_policy, state_of
 from dynamics import Chart
 from dynamics.storage.tree import check_tree
 from lqr import InputError, LinearGaussianController, TrajectoryDistribution, kl_divergence
@@ -138,7 +138,7 @@ class Student:
     def state(self) -> dict[str, Any]:
         """Returns, as a tree, all that a new `Student` needs to go on."""
         return {
-            "policy": self.policy.state(),
+            "policy": state_of(self.policy),
             "replay": dict(self._numbered()),
             "lagging": self.imitation.row,
         }

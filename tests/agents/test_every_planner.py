@@ -7,7 +7,7 @@ import pytest
 
 from agents.mpc.policy import MPC
 from agents.planners import ILQR, PLANNERS, Gradient, Objective
-from agents.planners.models import Learned, Local, Simulated
+from agents.planners.models import LearnedModel, LocalModel, SimulatorModel
 from agents.tasks.base.ode_task import MapTask
 from dynamics import Ensemble, GaussianProcess, Network
 from lqr import InputError, LinearGaussianDynamics, Quadratic, QuadraticCost, WeightedNorm, backward
@@ -43,7 +43,7 @@ def local(particles=1):
     """Time-varying models: each step another gain, another drift."""
     rng = np.random.default_rng(3)
     F = np.concatenate([np.tile(A, (T, 1, 1)), rng.uniform(0.3, 1.5, (T, 1, 1)) * B], -1)
-    return Local(
+    return LocalModel(
         LinearGaussianDynamics(
             F, 0.2 * rng.normal(size=(T, 2)), np.tile(1e-4 * np.eye(2), (T, 1, 1))
         ),
@@ -62,10 +62,16 @@ def worlds():
     }
     for model in models.values():
         model.fit(x, u, x @ A.T + u @ B.T + 0.01 * rng.normal(size=(300, 2)), rng)
-    found = {word: Learned(model) for word, model in models.items()}
-    found |= {word: Learned(models["ensemble"], word, 5) for word in ("ts1", "tsinf", "moment")}
-    found |= {"sample": Learned(models["gp"], "sample", 3)}
-    return found | {"simulator": Simulated(Linear()), "local": local(), "local_noise": local(4)}
+    found = {word: LearnedModel(model) for word, model in models.items()}
+    found |= {
+        word: LearnedModel(models["ensemble"], word, 5) for word in ("ts1", "tsinf", "moment")
+    }
+    found |= {"sample": LearnedModel(models["gp"], "sample", 3)}
+    return found | {
+        "simulator": SimulatorModel(Linear()),
+        "local": local(),
+        "local_noise": local(4),
+    }
 
 
 WORLDS = [
@@ -85,7 +91,7 @@ WORLDS = [
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("word", PLANNERS)
 def test_every_planner_plans_in_every_world(word, world, worlds):
-    if word == "cmaes":
+    if word == "cma":
         pytest.importorskip("cmaes")
     policy = MPC(worlds[world], PLANNERS[word](), COST, H, steps=T, low=LOW, high=HIGH)
     plan = policy.plan(X0, 3, np.zeros((0, H, 2)), np.random.default_rng(0))
@@ -120,7 +126,7 @@ def test_local_models_step_and_bend_as_they_roll_from_any_step():
 
 
 @pytest.mark.parametrize(
-    "planner", [ILQR(1, 5), Gradient(1, 600, rate=0.3, warm=None)], ids=["ilqr", "gradient"]
+    "planner", [ILQR(1, 5), Gradient(1, 600, rate=0.3, search_samples=0)], ids=["ilqr", "gradient"]
 )
 @pytest.mark.parametrize("t", [0, 3])
 def test_in_local_models_the_plan_is_that_of_the_riccati_recursion(planner, t):

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from agents.policies import POLICIES, make_policy
+from agents.policies import make_policy, trained_words
 from agents.policies.export import export
 from agents.policies.linear_gaussian import ControllerPolicy
 from lqr import InputError, LinearGaussianController, StorageError
@@ -76,7 +76,7 @@ def alone(folder, policy, format):
 
 
 @pytest.mark.parametrize("format", ["torchscript", "onnx"])
-@pytest.mark.parametrize("word", POLICIES)
+@pytest.mark.parametrize("word", trained_words())
 def test_the_program_acts_as_the_policy_does_with_its_units_and_limits(word, format, tmp_path):
     if format == "onnx":
         pytest.importorskip("onnxscript")

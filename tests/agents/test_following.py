@@ -5,10 +5,10 @@ one after another.
 import numpy as np
 import pytest
 
-from agents.mpc.loop import trial
+from agents.mpc.loop import run_episodes
 from agents.mpc.policy import MPC
 from agents.planners import CEM, ILQR
-from agents.planners.models import Learned
+from agents.planners.models import LearnedModel
 from agents.rollout import rollout
 from agents.tasks import make_task
 from dynamics import Network
@@ -20,7 +20,7 @@ def learned():
     """The pendulum, and a network that has seen ten episodes of random torques."""
     task, rng = make_task("pendulum"), np.random.default_rng(0)
     model = Network(steps=500)
-    model.fit(*trial(task, None, 10, rng).transitions, rng)
+    model.fit(*run_episodes(task, None, 10, rng).transitions, rng)
     return task, model
 
 
@@ -31,7 +31,9 @@ def test_a_reference_is_followed_and_its_timing_matters(planner, size, rate, lea
     time = task.dt * np.arange(task.horizon + 1)
     reference = np.stack([size * np.sin(rate * time), size * rate * np.cos(rate * time)], -1)
     how = {"steps": task.horizon, "low": task.action_low, "high": task.action_high}
-    policy = MPC(Learned(model), planner, WeightedNorm([1.0, 0.1], target=reference), 15, **how)
+    policy = MPC(
+        LearnedModel(model), planner, WeightedNorm([1.0, 0.1], target=reference), 15, **how
+    )
     followed = rollout(task, policy, np.zeros(1, int), 1, np.random.default_rng(1)).x[0]
 
     def error(shift):

@@ -50,9 +50,18 @@ class Cart(MapTask):
 
 
 SMALL = mbmf.Config(
-    iterations=6, planning=2, imitation=2, samples=2, plans=50, horizon=5, hidden=(8,), fit_steps=50
+    iterations=6,
+    planning=2,
+    imitation=2,
+    samples=2,
+    planner=RandomShooting(50),
+    horizon=5,
+    hidden=(8,),
+    fit_steps=50,
 )
-SMALL = replace(SMALL, policy_steps=100, tune_steps=60, judged=2, policy_hidden=(16, 8))
+SMALL = replace(
+    SMALL, policy_steps=100, tune_steps=60, evaluation_episodes=2, policy_hidden=(16, 8)
+)
 
 
 def policy(rng, du=2):
@@ -237,13 +246,18 @@ def test_episodes_that_diverge_are_none_of_the_cheap_ones():
     task, rng = Breaking(2), np.random.default_rng(0)
     rests = NeuralPolicy.create(2, 1, (8,), np.ones(1), rng, task.action_low, task.action_high)
     rests.weights[-1] = np.zeros((1, 8))
-    state = {"number": 3, "best": np.inf, "episodes": 4, "steps": 60, "foresight": {}}
+    state = {"number": 3, "best": np.inf, "episodes": 4, "steps": 60, "evaluation": {}}
     told = ("model_calls", "policy_loss", "phase")
     row = mbmf.report(
         task, SMALL, state, rests, np.array([30.0, np.nan, 20.0]), 45, dict.fromkeys(told, 0.0)
     )
     names = ("cost", "best_cost", "diverged", "rollouts")
-    assert [row.scalars[name] for name in names] == [25.0, 20.0, 1.0 + SMALL.judged, 7.0]
+    assert [row.scalars[name] for name in names] == [
+        25.0,
+        20.0,
+        1.0 + SMALL.evaluation_episodes,
+        7.0,
+    ]
     assert row.scalars["policy_cost"] == pytest.approx(
         16.0, rel=0.3
     )  # 16 states at a cost of 1; 1 by those that broke
@@ -310,7 +324,7 @@ class Lost(Cart):
 
 
 def test_the_expert_is_not_asked_about_trials_that_diverged():
-    config, rng = replace(SMALL, model="simulator").settled(), np.random.default_rng(0)
+    config, rng = replace(SMALL, model="simulator"), np.random.default_rng(0)
     tasks = Cart(2), Lost(2)
     experts = [mbmf.mpc(task, RandomShooting(20), config, {}) for task in tasks]
     state = mbmf.begin(
@@ -339,10 +353,21 @@ def test_the_policy_is_as_good_as_its_teacher_and_fine_tuning_makes_it_better():
         V = Q + A.T @ V @ (A - B @ K)
     best = 0.5 * (V[0, 0] + 0.0025 * np.trace(V))  # expected over the starts
     config = mbmf.Config(
-        iterations=9, planning=2, imitation=3, samples=10, plans=10, horizon=8, hidden=(16,)
+        iterations=9,
+        planning=2,
+        imitation=3,
+        samples=10,
+        planner=RandomShooting(10),
+        horizon=8,
+        hidden=(16,),
     )
     config = replace(
-        config, policy_steps=1000, tune_steps=1500, judged=30, discount=0.95, library="ppo"
+        config,
+        policy_steps=1000,
+        tune_steps=1500,
+        evaluation_episodes=30,
+        discount=0.95,
+        library="ppo",
     )
     rows = [row.scalars for row in mbmf.train(Cart(), config, np.random.default_rng(0))]
     teacher, taught, tuned = rows[1]["cost"], rows[4]["policy_cost"], rows[-1]["policy_cost"]

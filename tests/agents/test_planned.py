@@ -10,10 +10,23 @@ import pytest
 from scipy.linalg import solve_discrete_are
 
 from agents import load_policy, save_policy
-from agents.mpc.loop import controller, make_model
+from agents.mpc import mpc as mpc_method
+from agents.mpc.loop import make_model, particles_of
 from agents.mpc.policy import MPC
-from agents.planners import CEM, ILQR, Objective, RandomShooting
-from agents.planners.models import Learned, Simulated
+from agents.mpc.saving import TaskMPC
+from agents.planners import (
+    CEM,
+    CMAES,
+    ICEM,
+    ILQR,
+    MPPI,
+    PLANNERS,
+    Gradient,
+    Objective,
+    RandomShooting,
+    RewardWeighted,
+)
+from agents.planners.models import LearnedModel, SimulatorModel
 from agents.rollout import rollout
 from agents.tasks import make_task
 from agents.tasks.base.ode_task import MapTask
@@ -22,18 +35,19 @@ from dynamics import Network
 from dynamics.storage.tree import load_tree, save_tree
 from lqr import InputError, Quadratic, WeightedNorm
 
-METHODS = [
-    "rs_mpc",
-    "cem_mpc",
-    "icem_mpc",
-    "mppi_mpc",
-    "pets",
-    "pddm",
-    "ilqr_mpc",
-    "gradient_mpc",
-    "cmaes_mpc",
-    "open_loop",
-]
+SMALL = {  # a method and a planner, or none: the method's own
+    "pets": ("pets", CEM(10, 6, 10)),
+    "pddm": ("pddm", RewardWeighted(10, iterations=10)),
+    "open_loop": ("open_loop", CEM(10, 6, 10)),
+    "mpc, random": ("mpc", RandomShooting(10)),
+    "mpc, cem": ("mpc", CEM(10, 6, 10)),
+    "mpc, icem": ("mpc", ICEM(10, 5, 10)),
+    "mpc, mppi": ("mpc", MPPI(10, temperature=0.3, iterations=10)),
+    "mpc, reward_weighted": ("mpc", RewardWeighted(10)),
+    "mpc, cma": ("mpc", CMAES(10)),
+    "mpc, gradient": ("mpc", Gradient(iterations=10, search_samples=10)),
+    "mpc, ilqr": ("mpc", ILQR(iterations=10)),
+}
 
 
 class Cart(MapTask):
@@ -61,7 +75,7 @@ class Cart(MapTask):
 
 def mpc(task, planner, horizon=15, **settings):
     return MPC(
-        Simulated(task),
+        SimulatorModel(task),
         planner,
         task.cost,
         horizon,
@@ -119,7 +133,7 @@ def test_the_goal_is_exchanged_at_test_time_and_a_trajectory_is_followed():
     x, u = rng.uniform(-2, 2, size=(300, 2)), rng.uniform(-2, 2, size=(300, 1))
     model.fit(x, u, task.advance(x, u), rng)  # learned once, with no goal in mind
     policy = mpc(task, CEM(100, 10, 4), 12)
-    policy.world = Learned(model)
+    policy.model = LearnedModel(model)
     first = rollout(task, policy, np.zeros(1, int), 1, rng)
     assert np.abs(first.x[0, -10:, 0]).max() < 0.1
     target = np.zeros((61, 2))
@@ -157,7 +171,7 @@ def test_plans_are_shifted_from_step_to_step_and_forgotten_at_a_start():
     for t in (0, 1, 2, 0):
         policy.sample(np.ones((2, 2)), t, np.random.default_rng(0))
     assert [len(s) for s in starts] == [0, 0, 1, 1, 1, 1, 0, 0]
-    kept = policy.plans[0].kept
+    kept = policy.plans[0].warm_starts
     policy.sample(np.ones((2, 2)), 1, np.random.default_rng(0))
     np.testing.assert_array_equal(starts[8][0, :-1], kept[0, 1:])
     np.testing.assert_array_equal(starts[8][0, -1], [0.0])
@@ -176,7 +190,7 @@ def test_model_calls_are_counted_per_environment_step():
 
 def test_without_planning_anew_the_first_plan_is_carried_out():
     task = Cart()
-    policy = mpc(task, RandomShooting(50), 15, every=15)
+    policy = mpc(task, RandomShooting(50), 15, replan_every=15)
     x = rollout(task, policy, np.zeros(1, int), 1, np.random.default_rng(0))
     np.testing.assert_array_equal(x.u[0], policy.plans[0].U)
     assert policy.calls == 50 * 15
@@ -195,25 +209,65 @@ def test_act_and_predict_are_sample_one_state_at_a_time():
         x = task.step(u)
 
 
+def test_each_row_of_predict_acts_as_if_it_were_alone_whenever_its_episode_begins():
+    task, rng = Cart(), np.random.default_rng(0)
+    x = rng.normal(size=(7, 3, 2))
+    starts = np.zeros((7, 3), bool)
+    starts[0], starts[2, 1], starts[5, 2] = True, True, True
+    for every in (1, 2):
+        together = mpc(task, CEM(10, 5, 2), 5, replan_every=every)
+        state, found = None, []
+        for t in range(7):
+            u, state = together.predict(x[t], state, starts[t])
+            found.append(u)
+        for row in range(3):
+            alone = mpc(task, CEM(10, 5, 2), 5, replan_every=every)
+            for t in range(7):
+                if starts[t, row]:
+                    alone.reset()
+                    clock = 0
+                u = alone.sample(x[t, row][None], clock, None)[0]
+                clock += 1
+                np.testing.assert_allclose(found[t][row], u, rtol=1e-6)
+    with pytest.raises(InputError, match="got 3 episodes before and 2 states"):
+        together.predict(x[0, :2], state)
+
+
+def test_what_predict_was_handed_before_stays_as_it_was():
+    task = Cart()
+    policy, x = mpc(task, CEM(10, 5, 2), 5), np.ones(2)
+    _, first = policy.predict(x)
+    one, _ = policy.predict(x, first)
+    two, _ = policy.predict(x, first)
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_state_that_is_not_finite_is_refused_by_name():
+    policy = mpc(Cart(), CEM(10, 5, 2), 5)
+    for ask in (policy.act, policy.predict):
+        with pytest.raises(InputError, match="state x has numbers that are not finite, at index 1"):
+            ask(np.array([0.0, np.nan]))
+
+
 # every page
 
 
 def config(word, **settings):
-    method = import_module(f"agents.mpc.{word}")
-    small = {"iterations": 3, "hidden": (8,), "fit_steps": 20, "horizon": 5}
-    small |= {
-        k: 10
-        for k in ("plans", "plan_iterations")
-        if k in {f.name for f in dataclasses.fields(method.Config)}
-    }
+    name, planner = SMALL[word]
+    method = import_module(f"agents.mpc.{name}")
+    small = {"iterations": 3, "hidden": (8,), "fit_steps": 20, "horizon": 5, "planner": planner}
     return method, method.Config(**small | settings)
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=SMALL)
 def word(request):
-    if request.param == "cmaes_mpc":
+    if "cma" in request.param:
         pytest.importorskip("cmaes")
     return request.param
+
+
+def test_every_planner_of_the_table_is_tried_here():
+    assert {type(planner) for _, planner in SMALL.values()} == set(PLANNERS.values())
 
 
 def test_a_run_resumes_to_the_same_bits_and_its_rows_have_the_same_keys(word, tmp_path):
@@ -253,46 +307,65 @@ def test_it_plans_in_the_true_simulator_too(word):
     assert "model" not in row.state
 
 
-def test_the_papers_profile_has_the_papers_numbers_and_a_field_overrides_it(word):
-    method = import_module(f"agents.mpc.{word}")
-    paper = method.Config(profile="paper").settled()
-    assert None not in dataclasses.asdict(paper).values()
-    assert None not in dataclasses.asdict(method.Config().settled()).values()
-    assert method.Config(profile="paper", horizon=3).settled().horizon == 3
-    with pytest.raises(InputError, match="profile is 'fast'; expected one of cpu, paper"):
-        method.Config(profile="fast")
+def test_a_planner_is_chosen_by_its_word_or_given_and_a_wrong_one_is_refused():
+    assert mpc_method.Config(planner="icem").planner == ICEM()
+    assert mpc_method.Config(planner=ICEM(samples=np.int64(40))).planner == ICEM(samples=40)
+    with pytest.raises(InputError, match="planner is 'cems'; expected one of random, cem, icem"):
+        mpc_method.Config(planner="cems")
+    with pytest.raises(InputError, match=r"planner is <function .*enter your own class"):
+        mpc_method.Config(planner=lambda *_: None)
     with pytest.raises(
         InputError, match="model is 'gpp'; expected one of simulator, nn, ensemble, gp"
     ):
-        method.Config(model="gpp")
+        mpc_method.Config(model="gpp")
+
+
+@pytest.mark.parametrize("name", ["mpc", "pets", "pddm", "open_loop", "mbmf"])
+def test_no_setting_of_a_method_or_of_its_papers_profile_is_none(name):
+    method = import_module(f"agents.mpc.{name}")
+    for settings in (method.Config(), method.PAPER):
+        assert None not in dataclasses.asdict(settings).values()
+        assert None not in dataclasses.asdict(settings.planner).values()
 
 
 def test_pets_with_the_papers_numbers_makes_a_million_network_calls_per_step():
     from agents.mpc import pets
 
-    c = pets.Config(profile="paper").settled()
-    assert c.plans * c.plan_iterations * c.horizon * c.particles == 1_000_000
+    c = pets.PAPER
+    assert c.planner.samples * c.planner.iterations * c.horizon * c.particles == 1_000_000
 
 
-def test_how_strong_the_first_draws_are_is_a_setting_and_the_papers_half_by_default():
-    for word in ("cem_mpc", "pets", "icem_mpc"):
-        method = import_module(f"agents.mpc.{word}")
-        for chosen, std in (({}, 0.5), ({"plan_std": 0.15}, 0.15)):
-            first, low, high = [], np.full(2, -20.0), np.full(2, 20.0)
-            settings = method.Config(plans=2000, elites=20, plan_iterations=1, **chosen).settled()
+@pytest.mark.parametrize("kind", [CEM, ICEM])
+def test_how_strong_the_first_draws_are_is_a_setting_and_the_papers_half_by_default(kind):
+    for chosen, std in (({}, 0.5), ({"std": 0.15}, 0.15)):
+        first, low, high = [], np.full(2, -20.0), np.full(2, 20.0)
 
-            def see(U, first=first):
-                first.append(U)
-                return (U**2).sum((1, 2))
+        def see(U, first=first):
+            first.append(U)
+            return (U**2).sum((1, 2))
 
-            settings.planner()(see, np.zeros((0, 6, 2)), low, high, np.random.default_rng(0))
-            spread = (
-                20 * std * (1 if word == "icem_mpc" else 0.8796)
-            )  # of a normal that ends at two deviations
-            if std < 0.5:  # else many draws are clipped to the limits
-                assert first[0].std() == pytest.approx(spread, rel=0.03)
-            else:
-                assert 0.7 * spread < first[0].std() <= spread
+        kind(samples=2000, elites=20, iterations=1, **chosen)(
+            see, np.zeros((0, 6, 2)), low, high, np.random.default_rng(0)
+        )
+        ends = 1 if kind is ICEM else 0.8796  # of a normal that ends at two deviations
+        spread = 20 * std * ends
+        if std < 0.5:  # else many draws are clipped to the limits
+            assert first[0].std() == pytest.approx(spread, rel=0.03)
+        else:
+            assert 0.7 * spread < first[0].std() <= spread
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"propagation": "tsinf", "particles": 5}, ("tsinf", 5)),
+        ({"propagation": "mean", "particles": 5}, ("mean", 1)),
+        ({"propagation": "tsinf", "particles": 5, "model": "gp"}, ("mean", 1)),
+        ({"propagation": "sample", "particles": 5, "model": "gp"}, ("sample", 5)),
+    ],
+)
+def test_members_are_an_ensembles_alone_and_the_mean_is_one_trajectory(settings, expected):
+    assert particles_of(mpc_method.Config(**settings)) == expected
 
 
 def test_optimism_prices_below_the_particles_mean_by_their_deviation():
@@ -328,14 +401,16 @@ def test_optimism_holds_for_the_first_rounds_and_is_not_handed_out(monkeypatch):
         return plan(self, *how)
 
     monkeypatch.setattr(MPC, "plan", watched)
-    method, settings = config("icem_mpc", optimism=0.7, optimistic=2)
+    method, settings = config(
+        "mpc, icem", optimism=0.7, optimistic_iterations=2, propagation="tsinf", particles=5
+    )
     left = [row.policy.optimism for row in method.train(Cart(), settings, np.random.default_rng(0))]
     assert left == [0.0] * 3
     assert seen == [0.7] * 15 + [0.0] * 15  # the first round is random
 
 
 def test_a_plan_is_priced_with_the_policys_optimism():
-    class Spread(Simulated):
+    class Spread(SimulatorModel):
         particles = 2
 
         def roll(self, x0, U, t, rng):
@@ -354,35 +429,44 @@ def test_a_plan_is_priced_with_the_policys_optimism():
 
 def test_optimism_is_refused_where_nothing_is_uncertain_or_it_has_no_use():
     with pytest.raises(InputError, match="with one particle"):
-        config("icem_mpc", optimism=0.7, propagation="mean")[1].settled()
-    assert config("icem_mpc", optimism=0.7, model="simulator")[1].settled().optimism == 0.0
-    for word in ("gradient_mpc", "ilqr_mpc"):
-        with pytest.raises(InputError, match="expected 0: this method has no use for it"):
-            config(word, optimism=0.7)
+        config("mpc, icem", optimism=0.7, propagation="mean", particles=5)
+    for word in ("mpc, gradient", "mpc, ilqr"):
+        with pytest.raises(InputError, match=r"expected 0: .* follows the mean"):
+            config(word, optimism=0.7, propagation="tsinf", particles=5)
+
+
+def test_in_the_true_simulator_nothing_is_uncertain_and_there_is_no_optimism(monkeypatch):
+    seen, plan = [], MPC.plan
+
+    def watched(self, *how):
+        seen.append(self.optimism)
+        return plan(self, *how)
+
+    monkeypatch.setattr(MPC, "plan", watched)
+    method, settings = config("mpc, cem", optimism=0.7, model="simulator", iterations=1)
+    next(method.train(Cart(), settings, np.random.default_rng(0)))
+    assert set(seen) == {0.0}
 
 
 def test_plans_are_made_by_the_cost_that_a_task_names_for_them_and_models_see_outliers_where_asked():
     task = make_task("pets_pusher")
-    world = Simulated(task)
-    assert controller(task, world, RandomShooting(5), "simulator", 5).cost is task.planning_cost
+    world = SimulatorModel(task)
+    assert TaskMPC(task, world, RandomShooting(5), "simulator", 5).cost is task.planning_cost
     theirs = WithCost(task, task.cost)
-    assert controller(theirs, world, RandomShooting(5), "simulator", 5).cost is task.cost
-    for screen in (True, False):
-        assert (
-            make_model("ensemble", config("icem_mpc", screen=screen)[1]).reject_outliers is screen
-        )
-        assert make_model("nn", config("icem_mpc", screen=screen)[1]).reject_outliers is screen
+    assert TaskMPC(theirs, world, RandomShooting(5), "simulator", 5).cost is task.cost
+    for reject in (True, False):
+        for model in ("ensemble", "nn"):
+            settings = config("mpc, icem", reject_outliers=reject, model=model)[1]
+            assert make_model(settings).reject_outliers is reject
 
 
 def test_tasks_that_cannot_be_planned_in_are_refused():
-    from agents.mpc import cem_mpc
-
     for name, words in (
         ("wrapping_pendulum", "manifold"),
         ("gymnasium:Pendulum-v1", "rewards alone"),
     ):
         with pytest.raises(InputError, match=words):
-            next(cem_mpc.train(make_task(name), cem_mpc.Config(), np.random.default_rng(0)))
+            next(mpc_method.train(make_task(name), mpc_method.Config(), np.random.default_rng(0)))
 
 
 @pytest.mark.slow

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from agents import load_policy, save_policy
-from agents.policies import POLICIES, make_policy
-from agents.saving import KINDS
+from agents.policies import make_policy, trained_words
+from agents.saving import state_of
 from lqr import CheckpointError, InputError, NumericalError
 
 T, DU, REST, IMAGE = 6, 2, 3, (10, 9, 1)
 STD = np.array([0.3, 0.5])
-WORDS = list(POLICIES)
+WORDS = trained_words()
 
 
 class World:
@@ -75,7 +75,7 @@ def test_fitting_comes_closer_to_the_targets_and_the_same_generator_gives_the_sa
 @pytest.mark.parametrize("word", WORDS)
 def test_it_is_saved_and_read_to_the_last_bit_with_its_units_and_limits(word, tmp_path):
     world, policy = made(word)
-    assert policy.state()["kind"] in KINDS
+    assert state_of(policy)["kind"] == word
     assert not np.array_equal(policy.centre, np.zeros_like(policy.centre))
     save_policy(tmp_path / "p", policy)
     again, o = load_policy(tmp_path / "p"), seen(world)
@@ -205,6 +205,42 @@ def test_an_observation_or_a_state_of_another_size_is_refused(word):
     state["layers"]["layer1"]["W"] = np.zeros((7, 3))
     with pytest.raises(CheckpointError, match=r"\(7, 3\)"):
         type(policy).from_state(state)
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize(("low", "high"), [(-1, 1), (np.array([-1, -2]), [1, np.inf])])
+@pytest.mark.parametrize("std", [1, np.float32(0.5), [1, 2]])
+def test_what_is_made_of_any_kind_of_numbers_is_saved_and_loaded(word, low, high, std, tmp_path):
+    world = World(word)
+    world.action_low, world.action_high = low, high
+    policy = make_policy(word, world, [np.int64(8), 7], std, np.random.default_rng(0))
+    assert policy.low.dtype == policy.high.dtype == float
+    assert policy.low.shape == policy.high.shape == (DU,)
+    policy.fit(*lesson(world), np.random.default_rng(1), steps=2)
+    save_policy(tmp_path / "p", policy)
+    o = seen(world)
+    assert np.array_equal(load_policy(tmp_path / "p").mean(o), policy.mean(o))
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_observation_that_is_not_finite_is_refused_by_name(word, bad):
+    world, policy = made(word)
+    o = np.zeros(world.do)
+    o[1] = bad
+    for ask in (policy.act, policy.predict):
+        with pytest.raises(
+            InputError, match="observation has numbers that are not finite, at index 1"
+        ):
+            ask(o)
+
+
+def test_a_word_that_is_not_trained_is_refused_with_those_that_are():
+    with pytest.raises(
+        InputError,
+        match="'mpc', which is not trained; expected one of mlp, mlp_std, recurrent, conv",
+    ):
+        make_policy("mpc", World("mlp"), (4,), STD, np.random.default_rng(0))
 
 
 def test_an_unknown_word_is_refused_with_the_choices():

@@ -29,16 +29,11 @@ def test_planners_propagations_and_methods_that_it_names_are_there():
     for word in PROPAGATIONS:
         assert f"`{word}`" in PAGE
     for word in (
-        "rs_mpc",
-        "cem_mpc",
-        "icem_mpc",
-        "mppi_mpc",
+        "mpc",
         "pets",
         "pddm",
-        "gradient_mpc",
-        "cmaes_mpc",
-        "ilqr_mpc",
         "open_loop",
+        "mbmf",
     ):
         assert word in PAGE
         assert hasattr(import_module(f"agents.mpc.{word}"), "train")

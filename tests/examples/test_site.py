@@ -32,7 +32,7 @@ def run(code, name, **given):
 
 @pytest.mark.parametrize("page", ["own", "agents", "gps"])
 def test_the_code_of_a_page_runs(page, tmp_path):
-    from agents.saving import KINDS
+    from agents.policies import POLICIES
 
     blocks = re.findall(
         r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), flags=re.MULTILINE | re.DOTALL
@@ -42,7 +42,7 @@ def test_the_code_of_a_page_runs(page, tmp_path):
         run("\n".join(blocks), f"page_{page}", folder=tmp_path / "policy")
     finally:
         PRIORS.pop("newton", None)
-        KINDS.pop("linear", None)
+        POLICIES.pop("linear", None)
 
 
 @pytest.mark.slow

@@ -3,17 +3,21 @@ files.
 """
 
 import json
+from functools import partial
 
 import pytest
 
+from agents.planners import RewardWeighted
 from benchmarks import pddm
 
-SMALL = {"hidden": (4,), "horizon": 4, "plans": 12, "plan_iterations": 2, "fit_steps": 10}
+SMALL = {"hidden": (4,), "horizon": 4, "fit_steps": 10}
 
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(pddm, "BASE", {**pddm.BASE, **SMALL})
+    small = partial(pddm.Config, planner=RewardWeighted(12, iterations=2))
+    monkeypatch.setattr(pddm, "Config", small)
     monkeypatch.setitem(
         pddm.CHOICES,
         "ensemble",

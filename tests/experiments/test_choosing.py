@@ -67,13 +67,13 @@ def test_a_method_learns_a_task_with_a_users_cost_and_resumes_to_the_same_bits(
 
 
 def test_a_planning_method_takes_a_task_of_any_length_and_a_cost_too(here):
-    words = ["cem_mpc", "--task", "mountain_car", "--task-horizon", "12", "--iterations", "2"]
-    words += ["--plans", "20", "--horizon", "5", "--fit-steps", "20"]
+    words = ["mpc", "--task", "mountain_car", "--task-horizon", "12", "--iterations", "2"]
+    words += ["--planner-samples", "20", "--horizon", "5", "--fit-steps", "20"]
     assert guarded(main, [*words, "--out", "plain"]) == 0
     policy = load_policy(here / "plain")
     assert policy.steps == 12
-    ceiling = json.loads((here / "plain" / "result.json").read_text())["ceiling"]
-    assert set(ceiling) == {"learned", "true"}
+    oracle = json.loads((here / "plain" / "result.json").read_text())["oracle"]
+    assert set(oracle) == {"learned", "true"}
     report = (here / "plain" / "report.html").read_text()
     assert "the same starts, planned in the true physics" in report
     for name, heading in (

@@ -93,7 +93,7 @@ def test_a_policy_is_judged_by_return_and_by_the_distance_that_gymnasium_tells()
 
 
 class ZeroPolicy:
-    sees = "x"
+    input = "x"
 
     def sample(self, x, t, rng):
         return np.zeros((len(x), 1))

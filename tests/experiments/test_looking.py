@@ -15,7 +15,7 @@ from browser import CHROMIUM
 
 from agents.mpc.policy import MPC
 from agents.planners import RandomShooting
-from agents.planners.models import Simulated
+from agents.planners.models import SimulatorModel
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.policies.mlp import NeuralPolicy
 from agents.tasks import make_task
@@ -298,7 +298,9 @@ def planner():
     """Random shooting in the simulator, for the inverted pendulum."""
     task = make_task("inverted_pendulum")
     limits = {"low": task.action_low, "high": task.action_high}
-    policy = MPC(Simulated(task), RandomShooting(4), task.cost, 3, steps=task.horizon, **limits)
+    policy = MPC(
+        SimulatorModel(task), RandomShooting(4), task.cost, 3, steps=task.horizon, **limits
+    )
     return Opened(Path("r"), {}, task, policy)
 
 

@@ -11,14 +11,14 @@ from experiments.reports.style import STYLE
 RNG = np.random.default_rng(0)
 FULL = {
     "open_loop": np.abs(RNG.normal(size=(2, 9))),
-    "promise_start": np.arange(6.0),
-    "promise_real": RNG.normal(size=(6, 10)).cumsum(-1),
-    "promise_drawn": RNG.normal(size=(6, 20, 10)).cumsum(-1),
+    "predicted_cost_start": np.arange(6.0),
+    "predicted_cost_real": RNG.normal(size=(6, 10)).cumsum(-1),
+    "predicted_cost_drawn": RNG.normal(size=(6, 20, 10)).cumsum(-1),
     "plan_trace": np.sort(RNG.normal(size=(30, 4, 2)), axis=-1),
 }
 BROKEN = {name: a.copy() for name, a in FULL.items()}
 BROKEN["open_loop"][:, 6:], BROKEN["open_loop"][0, 4] = np.nan, np.inf
-BROKEN["promise_drawn"][:, 3, 5:], BROKEN["promise_drawn"][2] = np.inf, np.inf
+BROKEN["predicted_cost_drawn"][:, 3, 5:], BROKEN["predicted_cost_drawn"][2] = np.inf, np.inf
 BROKEN["plan_trace"][::2, 2:], BROKEN["plan_trace"][3, :, 1] = np.nan, np.inf
 
 

@@ -384,9 +384,10 @@ def test_a_saved_policy_can_be_used_from_the_run_and_from_its_own_folder(
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "toy", module)
     spec.loader.exec_module(module)
+    from agents import POLICIES
     from agents import saving as saved
 
-    monkeypatch.setitem(saved.KINDS, "toy", "toy:Linear")
+    monkeypatch.setitem(POLICIES, "toy", "toy:Linear")
     observation = np.array([1.0, 0.0, 0.0, 0.0])
     actions = [
         saved.load_policy(folder).act(observation) for folder in (reference, reference / "policy")

@@ -139,13 +139,13 @@ task, method, config = PointMass, sys.modules[__name__], Config()
 
 def install():
     """Makes this the only experiment, and its policy a known one."""
-    from agents import saving as saved
+    from agents import POLICIES
     from experiments.engine import registry
 
     registry.FOLDER = Path(__file__).parent
     sys.modules["experiments.configs.toy"] = sys.modules[__name__]
     sys.modules["toy"] = sys.modules[__name__]
-    saved.KINDS["toy"] = "toy:Linear"
+    POLICIES["toy"] = "toy:Linear"
 
 
 if __name__ == "__main__":

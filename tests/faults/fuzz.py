@@ -288,7 +288,7 @@ def load_as_policy(folder):
     policy = load_policy(folder)
     if hasattr(policy, "planner"):
         return policy.act(np.zeros(2), 0)
-    if getattr(policy, "sees", "o") == "x":
+    if getattr(policy, "input", "o") == "x":
         return policy.act(np.zeros(policy.controller.K.shape[-1]), 0)
     return policy.act(np.zeros(getattr(policy, "do", len(policy.centre))))
 
@@ -340,13 +340,13 @@ def load_as_state(folder):
 
 
 POLICIES = (
-    "neural",
-    "std",
+    "mlp",
+    "mlp_std",
     "recurrent",
     "convolutional",
-    "controllers",
+    "linear_gaussian",
     "mpc",
-)  # the kinds of agents.saving.KINDS
+)  # the words of agents.POLICIES
 TARGETS = {**dict.fromkeys(POLICIES, load_as_policy), "run": load_as_run, "state": load_as_state}
 
 

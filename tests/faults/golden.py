@@ -35,8 +35,8 @@ def policies():
 
     rng, std = np.random.default_rng(0), np.array([0.5, 2.0])
     networks = {
-        "neural": NeuralPolicy.create(3, 2, (4,), std, rng),
-        "std": StdPolicy.create(3, 2, (4,), std, rng),
+        "mlp": NeuralPolicy.create(3, 2, (4,), std, rng),
+        "mlp_std": StdPolicy.create(3, 2, (4,), std, rng),
         "recurrent": RecurrentPolicy.create(3, 2, (4, 3), std, rng),
         "convolutional": ConvolutionalPolicy.create(
             9 * 9 + 3, 2, (4,), std, rng, image=(9, 9, 1), maps=2
@@ -51,7 +51,7 @@ def policies():
         rng.normal(size=(2, 5, 2)),
         np.tile(0.1 * np.eye(2), (2, 5, 1, 1)),
     )
-    found["controllers"] = ControllerPolicy(controller), (rng.normal(size=3), 3, 1)
+    found["linear_gaussian"] = ControllerPolicy(controller), (rng.normal(size=3), 3, 1)
     return {**found, "mpc": (planner(rng), (np.array([0.3, -0.2]), 0))}
 
 
@@ -59,16 +59,16 @@ def planner(rng):
     """Returns MPC by random shooting, five steps ahead, in a network that has learned next to
     nothing.
     """
-    from agents.mpc.loop import controller
+    from agents.mpc.saving import TaskMPC
     from agents.planners import RandomShooting
-    from agents.planners.models import Learned
+    from agents.planners.models import LearnedModel
     from agents.tasks import make_task
     from dynamics import Network
 
     task, network = make_task("pendulum"), Network((4,), 20)
     x, u = rng.normal(size=(40, task.dx)), rng.normal(size=(40, task.du))
     network.fit(x, u, x + 0.1 * rng.normal(size=x.shape), rng)
-    return controller(task, Learned(network, "mean", 1), RandomShooting(8), "nn", 5)
+    return TaskMPC(task, LearnedModel(network, "mean", 1), RandomShooting(8), "nn", 5)
 
 
 def write(folder, name, make):

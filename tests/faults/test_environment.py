@@ -20,6 +20,7 @@ import hashlib, os, sys
 os.cpu_count = lambda: {threads}
 import numpy as np, torch
 from agents.mpc import pets
+from agents.planners import CEM
 from agents.tasks.classic.pendulum import Pendulum
 from agents.tasks.mujoco.reacher import Reacher
 from gps import badmm
@@ -29,7 +30,7 @@ for iteration in badmm.train(Reacher(), config, np.random.default_rng(0)):
     pass
 leaves = [iteration.policy.weights[0], iteration.policy.cov, *iteration.arrays.values()]
 scalars = repr(sorted(iteration.scalars.items())).encode()
-config = pets.Config(iterations=2, fit_steps=30, hidden=(64, 64), plans=60, elites=6, plan_iterations=1)
+config = pets.Config(iterations=2, fit_steps=30, hidden=(64, 64), planner=CEM(60, 6, 1))
 for iteration in pets.train(Pendulum(), config, np.random.default_rng(0)):
     pass
 leaves += [iteration.state["model"]["params"]["W0"], *iteration.arrays.values()]

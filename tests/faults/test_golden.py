@@ -7,7 +7,7 @@ import pytest
 from golden import GOLDEN, META, TREE, policies
 
 from agents import load_policy
-from agents.saving import KINDS
+from agents.policies import POLICIES
 from dynamics.storage.tree import FORMAT, load_tree
 from experiments.engine.run_folder import RunFolder
 from experiments.engine.tables import read
@@ -26,7 +26,7 @@ def alike(one, other):
 
 def test_the_present_format_has_golden_files_of_every_kind_of_policy():
     found = {path.name for path in (GOLDEN / f"format_{FORMAT}").iterdir()}
-    missing = {"tree", "run", *(f"policy_{kind}" for kind in KINDS)} - found
+    missing = {"tree", "run", *(f"policy_{kind}" for kind in POLICIES)} - found
     assert not missing, (
         f"{missing} is missing; add it to tests/faults/golden.py and run python -m tests.faults golden"
     )

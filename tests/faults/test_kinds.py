@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_numbers import World
 
-from agents.policies import POLICIES
+from agents.policies import trained_words
 from dynamics.storage.tree import load_tree, save_tree
 from gps import badmm, mdgps
 
@@ -26,7 +26,7 @@ class Watched(World):
         return np.concatenate([np.exp(-near).reshape(len(self.x), -1), self.x], 1)
 
 
-@pytest.mark.parametrize("word", POLICIES)
+@pytest.mark.parametrize("word", trained_words())
 @pytest.mark.parametrize("method", [badmm, mdgps], ids=["badmm", "mdgps"])
 def test_a_run_with_any_kind_of_policy_resumes_to_the_same_bits(method, word, tmp_path):
     task = Watched() if word == "convolutional" else World(2, 5, 2, 1)

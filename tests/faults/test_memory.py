@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from test_numbers import World
 
+from agents.planners import CEM
 from dynamics import (
     MODELS,
     Ensemble,
@@ -29,7 +30,7 @@ MODEL = {
     "hidden": (4,),
     "fit_steps": 1,
 }  # 10 transitions in each iteration
-PLAN = {**MODEL, "horizon": 2}
+PLAN = {**{k: v for k, v in MODEL.items() if k != "history"}, "capacity": 40, "horizon": 2}
 CASES = {
     "badmm": ("gps.badmm", {**NEURAL, "prior": GaussianMixturePrior(window=40)}),
     "mdgps, nn": (
@@ -55,7 +56,7 @@ CASES = {
         "gps.ilqg_gps",
         {"model": "small", "history": 40, "plans": 2, "plan_iterations": 1, "policy_steps": 1},
     ),
-    "pets": ("agents.mpc.pets", {**PLAN, "plans": 4, "elites": 2, "plan_iterations": 1}),
+    "pets": ("agents.mpc.pets", {**PLAN, "planner": CEM(4, 2, 1)}),
 }
 
 

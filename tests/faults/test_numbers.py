@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.mpc import rs_mpc
+from agents.mpc import mpc
+from agents.planners import RandomShooting
 from agents.policies.mlp import NeuralPolicy
 from agents.rollout import rollout
 from dynamics import (
@@ -593,9 +594,9 @@ class Broken(World):
         (lqr_flm, {}),
         (badmm, {"policy_steps": 3, "hidden": (4,)}),
         (ilqg_ld, {"samples": 2, "model": "nn", "plan_iterations": 1}),
-        (rs_mpc, {"samples": 2, "model": "simulator", "plans": 2, "horizon": 2}),
+        (mpc, {"samples": 2, "model": "simulator", "planner": RandomShooting(2), "horizon": 2}),
     ],
-    ids=["lqr_flm", "badmm", "ilqg_ld", "rs_mpc"],
+    ids=["lqr_flm", "badmm", "ilqg_ld", "mpc"],
 )
 def test_costs_and_measures_are_those_of_the_trials_that_did_not_diverge(
     method, settings, monkeypatch
@@ -608,7 +609,7 @@ def test_costs_and_measures_are_those_of_the_trials_that_did_not_diverge(
         assert np.isnan(cost[1])
         assert scalars["cost"] == pytest.approx(cost[0])
         assert scalars["diverged"] == (
-            2 if method is rs_mpc else 3
+            2 if method is mpc else 3
         )  # two trials, and a noise-free one
         if method is badmm:
             assert scalars["policy_diverged"] == 1

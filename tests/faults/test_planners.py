@@ -11,9 +11,9 @@ from fuzz import sign
 from golden import GOLDEN
 
 from agents import load_policy, save_policy
-from agents.mpc.loop import controller
+from agents.mpc.saving import TaskMPC
 from agents.planners import RandomShooting
-from agents.planners.models import Simulated
+from agents.planners.models import SimulatorModel
 from agents.tasks import make_task
 from agents.tasks.costs.user_cost import WithCost
 from dynamics.storage.tree import FORMAT
@@ -28,13 +28,13 @@ CHANGES = {
     "a setting of another planner": lambda tree: tree["planner"].update(elites=3),
     "another planner": lambda tree: tree["planner"].update(word="cem"),
     "no planner": lambda tree: tree["planner"].update(word="os:system"),
-    "endless foresight": lambda tree: tree["numbers"].update(horizon=10**9),
+    "an endless horizon": lambda tree: tree["numbers"].update(horizon=10**9),
     "a billion particles": lambda tree: tree["numbers"].update(particles=10**9),
     "no particles": lambda tree: tree["numbers"].update(particles=0),
     "particles of nothing": lambda tree: tree.update(propagation="evil"),
     "a module": lambda tree: tree.update(task="gymnasium:evilmod:Foo-v0"),
     "another task": lambda tree: tree.update(task="cartpole"),
-    "costs of another length": lambda tree: tree.update(prices=[1.0]),
+    "costs of another length": lambda tree: tree.update(cost=[1.0]),
     "more members than memory can count": lambda tree: tree["model"].update(
         word="ensemble", settings={"members": 10**40}
     ),
@@ -56,7 +56,7 @@ def test_a_planner_out_of_a_hostile_file_is_refused(change, tmp_path):
 
 def one(task):
     """Returns MPC that plans in the task's own physics."""
-    return controller(task, Simulated(task), RandomShooting(4), "simulator", 3)
+    return TaskMPC(task, SimulatorModel(task), RandomShooting(4), "simulator", 3)
 
 
 def test_a_planner_for_a_cost_of_the_users_own_is_not_taken_for_one_of_the_tasks_own_cost(tmp_path):

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from test_numbers import World
 
+from agents.planners import CEM, RewardWeighted
 from dynamics import Ensemble, GaussianProcess, Linearised, Network
 from lqr import CheckpointError, GPSError
 
 NEURAL = {"policy_steps": 1, "hidden": (4,), "lag_limit": 1e9}
-PLAN = {"hidden": (4,), "fit_steps": 1, "horizon": 2, "plans": 4, "plan_iterations": 1}
+PLAN = {"hidden": (4,), "fit_steps": 1, "horizon": 2}
 CASES = {
     "badmm": ("gps.badmm", NEURAL),
     "badmm, recurrent": ("gps.badmm", {**NEURAL, "policy": "recurrent"}),
@@ -32,8 +33,8 @@ CASES = {
         "gps.ilqg_gps",
         {"model": "gp", "plan_iterations": 1, "plans": 2, "policy_steps": 1, "hidden": (4,)},
     ),
-    "pets": ("agents.mpc.pets", {**PLAN, "elites": 2}),
-    "pddm, nn": ("agents.mpc.pddm", {**PLAN, "model": "nn"}),
+    "pets": ("agents.mpc.pets", {**PLAN, "planner": CEM(4, 2, 1)}),
+    "pddm, nn": ("agents.mpc.pddm", {**PLAN, "planner": RewardWeighted(4), "model": "nn"}),
 }
 REFUSED = (
     CheckpointError,

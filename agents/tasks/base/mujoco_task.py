@@ -20,7 +20,7 @@ class ModelTask(ABC):
 
     It gives the numbers of `agents.interfaces.Task`, `cost`, `starts`, `states`, `observe` and
     `metrics`, and `terminated` where something other than a divergence ends an episode. With
-    `to_qpos_qvel(x) -> qpos, qvel` it can be planned in (`agents.planners.models.Simulated`).
+    `to_qpos_qvel(x) -> qpos, qvel` it can be planned in (`agents.planners.models.SimulatorModel`).
     """
 
     name: str

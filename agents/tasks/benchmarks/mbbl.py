@@ -36,7 +36,7 @@ class MbblTask(MapTask):
 
     def project(self, x: Array) -> Array:
         """Returns the states x (..., dx) with cosines and sines that belong together: see
-        `agents.planners.models.Possible`.
+        `agents.planners.models.ProjectedModel`.
         """
         return self.states(self.to_physical(x))
 

@@ -20,7 +20,7 @@ from agents.planners import (
 )
 from agents.planners.cem import truncated_normal
 from agents.planners.icem import coloured
-from agents.planners.models import Local
+from agents.planners.models import LocalModel
 from agents.planners.mppi import filtered, weights
 from lqr import InputError, LinearGaussianDynamics, NumericalError, Quadratic, backward, shift
 
@@ -90,7 +90,7 @@ ALL = {word: kind() for word, kind in PLANNERS.items()}
 
 @pytest.fixture(params=ALL)
 def planner(request):
-    if request.param == "cmaes":
+    if request.param == "cma":
         pytest.importorskip("cmaes")
     return ALL[request.param]
 
@@ -106,9 +106,9 @@ def test_its_plan_is_better_than_random_and_within_limits(planner):
     assert plan.U.shape == (6, 2)
     assert (plan.U >= LOW).all()
     assert (plan.U <= HIGH).all()
-    assert (plan.kept >= LOW).all()
-    assert (plan.kept <= HIGH).all()
-    assert plan.kept.shape[1:] == (6, 2)
+    assert (plan.warm_starts >= LOW).all()
+    assert (plan.warm_starts <= HIGH).all()
+    assert plan.warm_starts.shape[1:] == (6, 2)
     assert plan.evaluations > 0
     assert plan.trace.min() == pytest.approx(plan.cost)
 
@@ -142,26 +142,27 @@ def test_a_good_start_helps_or_does_no_harm(planner):
     line = Line()
     rng = np.random.default_rng(0)
     first = planner(line, np.zeros((0, 6, 2)), LOW, HIGH, rng)
-    again = planner(line, first.kept, LOW, HIGH, rng)
+    again = planner(line, first.warm_starts, LOW, HIGH, rng)
     slack = 0.3 if isinstance(planner, RandomShooting) else 0.02
     assert line(again.U[None])[0] <= line(first.U[None])[0] * (1 + slack)
 
 
-def test_a_nan_is_the_worst_and_never_the_best(planner):
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_cost_that_is_not_finite_is_the_worst_and_moves_no_plan(planner, bad):
     line = Line()
 
     class Broken(Line):
         def __call__(self, U):
             return np.where(
-                U[:, 0, 0] < 0.0, np.nan, -1000 + line(U)
+                U[:, 0, 0] < 0.0, bad, -1000 + line(U)
             )  # costs below 0, so that 0 would be bad
 
         def gradient(self, U):
             cost, slope = line.gradient(U)
-            return np.where(U[:, 0, 0] < 0.0, np.nan, -1000 + cost), slope
+            return np.where(U[:, 0, 0] < 0.0, bad, -1000 + cost), slope
 
         def step(self, x, u, t):  # iterative LQR follows the model's own trajectories
-            return np.where((t == 0) & (u[..., :1] < 0.0), np.nan, super().step(x, u, t))
+            return np.where((t == 0) & (u[..., :1] < 0.0), bad, super().step(x, u, t))
 
     plan = planner(Broken(), np.zeros((0, 6, 2)), LOW, HIGH, np.random.default_rng(0))
     assert np.isfinite(plan.cost)
@@ -187,16 +188,39 @@ def test_iterative_lqr_goes_on_from_the_starts_that_do_not_break_the_model():
         ILQR(8)(line, np.zeros((0, 6, 2)), LOW, HIGH, rng)
 
 
-def test_where_nothing_is_finite_it_says_so(planner):
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "search",
+    [CEM(60, 40, 1), ICEM(60, 40, 1), MPPI(60), RewardWeighted(60)],
+    ids=lambda s: type(s).__name__,
+)
+def test_where_few_costs_are_finite_these_alone_make_the_plan(search, bad):
+    found = []
+
+    def few(U):
+        cost = np.full(len(U), bad)
+        cost[3:6] = Line()(U[3:6])
+        found.append(U[3:6])
+        return cost
+
+    plan = search(few, np.zeros((1, 6, 2)), LOW, HIGH, np.random.default_rng(0))
+    mean = plan.warm_starts[0]
+    smoothing = getattr(search, "smoothing", 0.0)
+    assert (mean >= (1 - smoothing) * found[0].min(0) - 1e-12).all()
+    assert (mean <= (1 - smoothing) * found[0].max(0) + 1e-12).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_where_nothing_is_finite_it_says_so(planner, bad):
     class Broken(Line):
         def __call__(self, U):
-            return np.full(len(U), np.nan)
+            return np.full(len(U), bad)
 
         def gradient(self, U):
-            return np.full(len(U), np.nan), np.zeros(U.shape)
+            return np.full(len(U), bad), np.zeros(U.shape)
 
         def step(self, x, u, t):
-            return np.full(x.shape, np.nan)
+            return np.full(x.shape, bad)
 
     with pytest.raises(NumericalError, match="finite cost"):
         planner(Broken(), np.zeros((0, 6, 2)), LOW, HIGH, np.random.default_rng(0))
@@ -212,7 +236,13 @@ def test_costs_do_not_depend_on_how_many_are_priced_together(monkeypatch):
     F, rng = np.array([[1, 0.3, 0.05], [0, 1, 0.3]]), np.random.default_rng(0)
     dynamics = LinearGaussianDynamics(np.tile(F, (8, 1, 1)), np.zeros((8, 2)), np.zeros((8, 2, 2)))
     price = Objective(
-        Local(dynamics), Quadratic(np.diag([2.0, 0.3, 0.2])), np.array([1.0, 0.5]), 0, 8, 8, rng
+        LocalModel(dynamics),
+        Quadratic(np.diag([2.0, 0.3, 0.2])),
+        np.array([1.0, 0.5]),
+        0,
+        8,
+        8,
+        rng,
     )
     U = rng.normal(size=(7, 8, 1))
     whole = price(U)
@@ -290,7 +320,7 @@ def test_above_fifty_dimensions_the_covariance_is_diagonal_and_restarts_double_t
         ILQR(1, 5),
         MPPI(1000, 0.002, 0.05, iterations=60),
     ],
-    ids=["cem", "cmaes", "gradient", "ilqr", "mppi"],
+    ids=["cem", "cma", "gradient", "ilqr", "mppi"],
 )
 def test_on_a_linear_system_the_cost_is_that_of_lqr(search):
     if isinstance(search, CMAES):
@@ -303,7 +333,7 @@ def test_on_a_linear_system_the_cost_is_that_of_lqr(search):
     _, value = backward(dynamics, expansion)
     optimum = 0.5 * x0 @ value.V[0] @ x0 + value.v[0] @ x0 + value.const[0]
 
-    objective = Objective(Local(dynamics), cost, x0, 0, T, T, np.random.default_rng(0))
+    objective = Objective(LocalModel(dynamics), cost, x0, 0, T, T, np.random.default_rng(0))
     low, high = np.array([-8.0]), np.array([8.0])  # no limit is met at the optimum
     plan = search(objective, np.zeros((0, T, 1)), low, high, np.random.default_rng(1))
     assert objective(plan.U[None])[0] == pytest.approx(optimum, rel=0.01)
@@ -368,10 +398,10 @@ def test_icem_keeps_elites_across_steps_and_prices_the_mean_last():
         32 + 3,
         26 + 3 + 1,
     ]  # 40 / 1.25^i, elites kept, and the mean in the last iteration
-    assert len(plan.kept) == 4  # the mean and three elites
-    search(objective, shift(plan.kept), LOW, HIGH, rng)
+    assert len(plan.warm_starts) == 4  # the mean and three elites
+    search(objective, shift(plan.warm_starts), LOW, HIGH, rng)
     assert sizes[3] == 43
-    np.testing.assert_array_equal(seen[3][40:], shift(plan.kept)[1:])
+    np.testing.assert_array_equal(seen[3][40:], shift(plan.warm_starts)[1:])
 
 
 def test_icem_refits_mean_and_deviation_to_the_elites_but_for_the_share_of_smoothing():
@@ -390,7 +420,7 @@ def test_icem_refits_mean_and_deviation_to_the_elites_but_for_the_share_of_smoot
     half, middle = 0.5 * (HIGH - LOW), 0.5 * (HIGH + LOW)
     mean = 0.25 * middle + 0.75 * elites(first).mean(0)
     np.testing.assert_allclose(seen[1][-1], mean)  # the mean is priced last
-    np.testing.assert_allclose(plan.kept[0], 0.25 * mean + 0.75 * elites(seen[1]).mean(0))
+    np.testing.assert_allclose(plan.warm_starts[0], 0.25 * mean + 0.75 * elites(seen[1]).mean(0))
     spread = 0.25 * 0.1 * half + 0.75 * elites(first).std(0)
     assert (np.abs(elites(first).std(0) / (0.1 * half) - 1) > 0.03).all()
     np.testing.assert_allclose(second.std(0), spread, rtol=0.02)
@@ -431,7 +461,9 @@ def test_the_adjoint_gradient_is_the_slope_of_the_cost():
     line = Line()
     dynamics = LinearGaussianDynamics(line.F, np.zeros((6, 2)), np.zeros((6, 2, 2)))
     U = np.random.default_rng(0).uniform(LOW, HIGH, size=(3, 6, 2))
-    objective = Objective(Local(dynamics), line.cost, line.x0, 0, 6, 6, np.random.default_rng(0))
+    objective = Objective(
+        LocalModel(dynamics), line.cost, line.x0, 0, 6, 6, np.random.default_rng(0)
+    )
     cost, slope = objective.gradient(U)
     np.testing.assert_allclose(cost, line(U))
     np.testing.assert_allclose(slope, line.gradient(U)[1], atol=1e-7)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from agents.mpc import pets
-from agents.mpc.loop import trial
-from agents.mpc.online_model import Learner
+from agents.mpc.loop import run_episodes
+from agents.mpc.online_model import OnlineModel
+from agents.planners import CEM
 from agents.rollout import run
 from agents.tasks import make_task
 from dynamics import Network
@@ -41,7 +42,7 @@ def episodes(learner, rng, count=3):
 
 def test_all_transitions_are_learned_from_once_and_those_of_earlier_steps_come_first():
     rng, model = np.random.default_rng(0), Notes()
-    learner = Learner(model, 15, rng)
+    learner = OnlineModel(model, 15, rng)
     trials = episodes(learner, rng)
     T = trials.u.shape[1]
     error = learner.finish(trials)
@@ -61,9 +62,9 @@ def test_all_transitions_are_learned_from_once_and_those_of_earlier_steps_come_f
     assert more > 0
 
 
-def test_without_refit_the_model_learns_at_the_end_alone():
+def test_without_fit_every_the_model_learns_at_the_end_alone():
     rng, model = np.random.default_rng(0), Notes()
-    learner = Learner(model, 0, rng)
+    learner = OnlineModel(model, 0, rng)
     trials = episodes(learner, rng)
     assert model.fits == []
     assert learner.finish(trials) == 0.0
@@ -72,7 +73,7 @@ def test_without_refit_the_model_learns_at_the_end_alone():
 
 def test_steps_after_an_episodes_end_teach_nothing():
     rng, model = np.random.default_rng(0), Notes()
-    trials, learner = episodes(Learner(Notes(), 0, rng), rng), Learner(model, 4, rng)
+    trials, learner = episodes(OnlineModel(Notes(), 0, rng), rng), OnlineModel(model, 4, rng)
     short = trials._replace(length=np.array([2, 6, 0]))
     learner.watch(short.between(0, 4))
     learner.watch(short.between(0, 8))
@@ -81,7 +82,7 @@ def test_steps_after_an_episodes_end_teach_nothing():
     np.testing.assert_array_equal(model.fits[-1][0][6:], trials.x[1, 4:6])
 
 
-def test_actions_are_random_and_held_until_the_model_is_fitted_for_the_first_time():
+def test_actions_are_random_and_repeated_until_the_model_is_fitted_for_the_first_time():
     task, rng = make_task("pendulum"), np.random.default_rng(0)
     model = Network(hidden=(4,), steps=5)
 
@@ -89,7 +90,7 @@ def test_actions_are_random_and_held_until_the_model_is_fitted_for_the_first_tim
         def sample(self, x, t, rng):
             return np.zeros((len(x), task.du))
 
-    trials = trial(task, Still(), 2, rng, 5, Learner(model, 20, rng))
+    trials = run_episodes(task, Still(), 2, rng, 5, OnlineModel(model, 20, rng))
     blocks = trials.u[:, :20].reshape(2, 4, 5)
     assert (blocks == blocks[:, :, :1]).all()
     assert len(np.unique(blocks)) == 8
@@ -98,7 +99,14 @@ def test_actions_are_random_and_held_until_the_model_is_fitted_for_the_first_tim
 
 def test_a_run_that_learns_within_episodes_resumes_to_the_same_bits(tmp_path):
     settings = pets.Config(
-        iterations=3, random=0, refit=15, hold=3, hidden=(8,), fit_steps=20, horizon=4, plans=10
+        planner=CEM(10, 6, 3),
+        iterations=3,
+        warm_up=0,
+        fit_every=15,
+        action_repeat=3,
+        hidden=(8,),
+        fit_steps=20,
+        horizon=4,
     )
     whole = list(pets.train(make_task("pendulum"), settings, np.random.default_rng(3)))
     rng = np.random.default_rng(3)
@@ -116,7 +124,7 @@ def test_a_run_that_learns_within_episodes_resumes_to_the_same_bits(tmp_path):
 
 def test_the_models_error_is_small_where_the_model_is_right():
     rng = np.random.default_rng(0)
-    learner = Learner(Network(hidden=(16,), steps=600), 0, rng)
+    learner = OnlineModel(Network(hidden=(16,), steps=600), 0, rng)
     errors = [learner.finish(episodes(learner, rng, 20)) for _ in range(2)]
     assert errors[0] == 0.0
     assert 0.0 < errors[1] < 0.1
@@ -124,7 +132,7 @@ def test_the_models_error_is_small_where_the_model_is_right():
 
 def test_what_did_not_move_at_all_counts_in_no_error():
     rng, model = np.random.default_rng(0), Notes()
-    learner, trials = Learner(model, 15, rng), episodes(Learner(Notes(), 0, rng), rng)
+    learner, trials = OnlineModel(model, 15, rng), episodes(OnlineModel(Notes(), 0, rng), rng)
     trials.x[:, :, 1] = 0.3  # an object that is not touched
     model.predict = lambda x, u: type(
         "Answer", (), {"mean": x + 1e-5}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.planners.models import Learned, Local, Possible, Simulated
+from agents.planners.models import LearnedModel, LocalModel, ProjectedModel, SimulatorModel
 from agents.tasks import TASKS, make_task
 from dynamics import GaussianProcess, Network
 from lqr import InputError, LinearGaussianDynamics
@@ -29,7 +29,7 @@ LOOSE = {"mbbl_reacher": 1e-5, "reacher_v5": 1e-5}
 @pytest.mark.parametrize("name", KNOWN)
 def test_the_simulated_world_does_what_the_task_does(name):
     task, rng = make_task(name), np.random.default_rng(0)
-    world = Simulated(task)
+    world = SimulatorModel(task)
     x = task.reset(np.zeros(2, int), rng)
     U = rng.uniform(task.action_low, task.action_high, size=(2, 8, task.du))
     for t in range(3):  # into the episode
@@ -47,7 +47,7 @@ def test_the_simulated_world_does_what_the_task_does(name):
 @pytest.mark.parametrize("name", ["pendulum", "mbbl_acrobot", "half_cheetah"])
 def test_step_and_jacobian_agree_with_roll(name):
     task, rng = make_task(name), np.random.default_rng(0)
-    world = Simulated(task)
+    world = SimulatorModel(task)
     x = task.reset(np.zeros(3, int), rng)
     u = 0.1 * rng.uniform(task.action_low, task.action_high, size=(3, task.du))
     after = world.step(x, u)
@@ -68,8 +68,8 @@ def test_a_learned_world_is_kept_to_the_states_that_a_task_calls_possible():
     x, u = task.states(rng.normal(size=(200, 4))), rng.uniform(-1, 1, size=(200, 1))
     model = GaussianProcess(iterations=5)
     model.fit(x, u, task.states(task.advance(x[:, :4], u)), rng)
-    world = Learned.of(task, model)
-    assert isinstance(world, Possible)
+    world = LearnedModel.of(task, model)
+    assert isinstance(world, ProjectedModel)
     after = world.step(x[:5], u[:5])
     np.testing.assert_allclose(
         after[:, 4:], np.column_stack([np.cos(after[:, 2]), np.sin(after[:, 2])]), atol=1e-12
@@ -78,12 +78,12 @@ def test_a_learned_world_is_kept_to_the_states_that_a_task_calls_possible():
     there, back = (world.step(x[:5] + s * move[:, :6], u[:5] + s * move[:, 6:]) for s in (1, -1))
     expected = (world.jacobian(x[:5], u[:5]) @ move[..., None])[..., 0]
     np.testing.assert_allclose((there - back) / 2, expected, atol=1e-9)
-    assert type(Learned.of(make_task("pendulum"), model)) is Learned
+    assert type(LearnedModel.of(make_task("pendulum"), model)) is LearnedModel
 
 
 def test_a_task_that_does_not_tell_its_physical_state_is_refused():
     with pytest.raises(InputError, match="does not tell its physical state"):
-        Simulated(make_task("gymnasium:Pendulum-v1"))
+        SimulatorModel(make_task("gymnasium:Pendulum-v1"))
 
 
 def test_local_models_roll_as_their_equations_say_and_their_noise_has_its_covariance():
@@ -93,14 +93,14 @@ def test_local_models_roll_as_their_equations_say_and_their_noise_has_its_covari
     dynamics = LinearGaussianDynamics(F, f, cov)
     U = rng.normal(size=(2, 3, 1))
     x = np.array([0.3, -0.2])
-    X = Local(dynamics).roll(x, U, 2, rng)
+    X = LocalModel(dynamics).roll(x, U, 2, rng)
     for t in range(3):
         x = F[2 + t] @ np.r_[x, U[1, t]] + f[2 + t]
         np.testing.assert_allclose(X[1, 0, t + 1], x)
-    many = Local(dynamics, particles=20_000).roll(np.zeros(2), U[:1, :1], 0, rng)[0, :, 1]
+    many = LocalModel(dynamics, particles=20_000).roll(np.zeros(2), U[:1, :1], 0, rng)[0, :, 1]
     np.testing.assert_allclose(np.cov(many.T, bias=True), cov[0], atol=0.01)
     with pytest.raises(InputError, match="local models of 5"):
-        Local(dynamics).roll(np.zeros(2), U, 3, rng)
+        LocalModel(dynamics).roll(np.zeros(2), U, 3, rng)
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_a_learned_world_rolls_its_models_means_or_draws(model):
     x, u = rng.normal(size=(80, 2)), rng.normal(size=(80, 1))
     model.fit(x, u, x + 0.1 * np.sin(x) + 0.2 * u + 0.1 * rng.normal(size=x.shape), rng)
     U = rng.normal(size=(4, 3, 1))
-    X = Learned(model).roll(x[0], U, 0, rng)
+    X = LearnedModel(model).roll(x[0], U, 0, rng)
     at = np.tile(x[0], (4, 1))
     for t in range(3):
         at = model.predict(at, U[:, t]).mean
         np.testing.assert_allclose(X[:, 0, t + 1], at, atol=1e-4)
-    many = Learned(model, "sample", 4000).roll(x[0], U[:1, :1], 0, rng)[0, :, 1]
+    many = LearnedModel(model, "sample", 4000).roll(x[0], U[:1, :1], 0, rng)[0, :, 1]
     expected = model.predict(x[:1], U[:1, 0])
     np.testing.assert_allclose(many.mean(0), expected.mean[0], atol=0.02)
     np.testing.assert_allclose(

@@ -5,11 +5,11 @@ wrong.
 import numpy as np
 import pytest
 
-from agents.mpc import model_evaluation as foresight
-from agents.mpc.model_evaluation import ceiling, look, promise, traced
+from agents.mpc import model_evaluation
+from agents.mpc.model_evaluation import evaluate, oracle, predicted_cost, traced
 from agents.mpc.policy import MPC
 from agents.planners import CEM, RandomShooting
-from agents.planners.models import Learned, Local, Simulated
+from agents.planners.models import LearnedModel, LocalModel, SimulatorModel
 from agents.rollout import rollout
 from agents.tasks.base.ode_task import MapTask
 from dynamics import Ensemble, Network
@@ -62,7 +62,7 @@ def trials(task, count=1, seed=0):
     rng = np.random.default_rng(seed)
 
     class Wild:
-        sees = "x"
+        input = "x"
 
         def sample(self, o, t, _):
             return rng.uniform(-2, 2, size=(len(o), 1))
@@ -73,16 +73,18 @@ def trials(task, count=1, seed=0):
 def local(noise):
     T = Noisy.horizon
     F = np.tile(np.hstack([A, B]), (T, 1, 1))
-    return Local(
+    return LocalModel(
         LinearGaussianDynamics(F, np.zeros((T, 2)), np.tile(noise**2 * np.eye(2), (T, 1, 1))), 400
     )
 
 
-def test_without_noise_the_promise_of_the_true_world_is_what_comes():
+def test_without_noise_the_predicted_cost_of_the_true_world_is_what_comes():
     task = Noisy()
     task.noise = 0.0
     got = trials(task)
-    found = promise(Simulated(task), task.cost, got.x[0], got.u[0], 30, 8, np.random.default_rng(0))
+    found = predicted_cost(
+        SimulatorModel(task), task.cost, got.x[0], got.u[0], 30, 8, np.random.default_rng(0)
+    )
     assert found.start[0] == 0
     assert found.start[-1] == 22
     np.testing.assert_allclose(found.drawn[:, 0], found.real, atol=1e-12)
@@ -102,7 +104,7 @@ def test_a_model_that_knows_the_noise_covers_what_comes_and_one_that_is_too_sure
         hits = []
         for seed in range(10):
             got = trials(task, seed=seed)
-            found = promise(
+            found = predicted_cost(
                 local(noise), task.cost, got.x[0], got.u[0], 30, 8, np.random.default_rng(0)
             )
             low, high = np.quantile(found.drawn[..., -1], [0.05, 0.95], axis=1)
@@ -112,31 +114,33 @@ def test_a_model_that_knows_the_noise_covers_what_comes_and_one_that_is_too_sure
     assert inside[1] < 0.4
 
 
-def test_look_tells_the_error_at_the_horizons_end_and_what_the_figures_need():
+def test_the_evaluation_tells_the_error_at_the_horizons_end_and_what_the_figures_need():
     task, rng = Noisy(), np.random.default_rng(0)
     seen = trials(task, 20, seed=1)
     model = Ensemble(hidden=(8,), steps=100)
-    assert foresight.before(Learned(model, "tsinf", 5)) is None  # it knows nothing yet
+    assert (
+        model_evaluation.snapshot(LearnedModel(model, "tsinf", 5)) is None
+    )  # it knows nothing yet
     model.fit(*seen.transitions, rng)
-    world = foresight.before(Learned(model, "mean", 1))
+    world = model_evaluation.snapshot(LearnedModel(model, "mean", 1))
     assert world.particles == 20
-    policy = mpc(task, Learned(model), CEM(20, 4, 3))
+    policy = mpc(task, LearnedModel(model), CEM(20, 4, 3))
     new = rollout(task, policy, np.zeros(1, int), 2, rng)
     state = rng.bit_generator.state
-    found = look(world, policy, task, new, np.random.default_rng(5))
+    found = evaluate(world, policy, task, new, np.random.default_rng(5))
     assert rng.bit_generator.state == state
-    assert tuple(found.scalars) == foresight.NAMES
+    assert 0.0 <= found.coverage <= 1.0
     assert found.arrays["open_loop"].shape == (2, 8)
     ratio = found.arrays["open_loop"][0, -1] / found.arrays["open_loop"][1, -1]
-    assert found.scalars["open_loop_error"] == pytest.approx(ratio)
-    assert found.arrays["promise_drawn"].shape[1:] == (20, 9)
+    assert found.open_loop_error == pytest.approx(ratio)
+    assert found.arrays["predicted_cost_drawn"].shape[1:] == (20, 9)
     assert found.arrays["plan_trace"].shape == (30, 3, 2)
     model.fit(*trials(task, 20, seed=2).transitions, rng)  # what was copied before stays as it was
-    again = look(world, policy, task, new, np.random.default_rng(5))
-    assert again.scalars == found.scalars
+    again = evaluate(world, policy, task, new, np.random.default_rng(5))
+    assert again[:2] == found[:2]
 
 
-def test_a_trace_has_the_cheapest_and_the_mean_of_what_was_priced():
+def test_a_trace_has_the_cheapest_and_the_mean_of_what_was_evaluated():
     seen = []
 
     def objective(U):
@@ -156,18 +160,18 @@ def test_a_trace_has_the_cheapest_and_the_mean_of_what_was_priced():
     assert np.isnan(found[1, 1:]).all()
 
 
-def test_the_ceiling_is_the_planners_own_cost_in_the_true_physics():
+def test_the_oracle_is_the_planners_own_cost_in_the_true_physics():
     task, rng = Noisy(), np.random.default_rng(0)
     task.noise = 0.0
     wrong = Network((4,), 10)
     x, u = rng.normal(size=(30, 2)), rng.normal(size=(30, 1))
     wrong.fit(x, u, x + rng.normal(size=x.shape), rng)
-    policy = mpc(task, Learned(wrong), CEM(20, 4, 2), 10)
-    found = ceiling(task, policy, np.random.default_rng(0), 10**7)
+    policy = mpc(task, LearnedModel(wrong), CEM(20, 4, 2), 10)
+    found = oracle(task, policy, np.random.default_rng(0), 10**7)
     assert found.true < 0.9 * found.learned
-    true = ceiling(
-        task, mpc(task, Simulated(task), CEM(20, 4, 2), 10), np.random.default_rng(0), 10**7
+    true = oracle(
+        task, mpc(task, SimulatorModel(task), CEM(20, 4, 2), 10), np.random.default_rng(0), 10**7
     )
     assert true.learned == true.true == found.true
     with pytest.raises(InputError, match=r"would take \d+ steps of it; expected at most 1000"):
-        ceiling(task, policy, np.random.default_rng(0), 1000)
+        oracle(task, policy, np.random.default_rng(0), 1000)

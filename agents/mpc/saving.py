@@ -1,0 +1,185 @@
+"""An MPC that can be saved: it tells its task, planner, model and numbers, and is built of them
+again.
+"""
+
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from dynamics import MODELS, PROPAGATIONS, Ensemble
+from dynamics.propagation import MEMBERS
+from dynamics.storage.tree import check_tree
+from lqr import CheckpointError, InputError
+
+from ..interfaces import Array, Cost, State, Task
+from ..planners import PLANNERS, Planner
+from ..planners.models import LearnedModel, PlanningModel, SimulatorModel
+from ..tasks import make_task
+from ..tasks.capabilities import PlanningCost, capability
+from .policy import MPC
+
+MOST = 1_000_000  # of anything that a saved planner counts: sequences, iterations, steps, particles
+NUMBERS = ("horizon", "replan_every", "particles")
+
+
+class TaskMPC(MPC):
+    """MPC for a task, with a planner and a model of the tables: it can be saved and built again."""
+
+    needs_task = True  # `from_state` takes a task as well
+
+    def __init__(
+        self,
+        task: Task,
+        model: PlanningModel,
+        planner: Planner,
+        word: str,
+        horizon: int,
+        replan_every: int = 1,
+    ):
+        """Plans by the task's `planning_cost` in the model of that word, at most an episode ahead."""
+        self.task, self.word = task, word
+        super().__init__(
+            model,
+            planner,
+            planning_cost(task),
+            min(horizon, task.horizon),
+            steps=task.horizon,
+            low=task.action_low,
+            high=task.action_high,
+            replan_every=replan_every,
+            dx=task.dx,
+        )
+
+    def state(self) -> State:
+        """Returns what `from_state` needs. Raises InputError for a planner that is in no table."""
+        word = next((word for word, kind in PLANNERS.items() if type(self.planner) is kind), None)
+        if word is None:
+            raise InputError(
+                f"got the planner {self.planner!r:.200}; expected one of {', '.join(PLANNERS)}: "
+                "enter your own, agents.planners.PLANNERS['a name'] = ITS_CLASS, a frozen dataclass"
+            )
+        planner: Any = self.planner
+        learned = self.model if isinstance(self.model, LearnedModel) else None
+        dynamics: Any = learned and learned.dynamics
+        settings = {k: _leaf(v) for k, v in dynamics.settings.items()} if learned else {}
+        return {
+            "task": self.task.name,
+            "planner": {"word": word, **asdict(planner)},
+            "model": {
+                "word": self.word,
+                "settings": settings,
+                "state": dynamics.state() if learned else {},
+            },
+            "numbers": {
+                "horizon": self.horizon,
+                "replan_every": self.replan_every,
+                "particles": self.model.particles,
+            },
+            "propagation": learned.propagation if learned else "",
+            "cost": cost_probe(self.task),
+        }
+
+    @classmethod
+    def from_state(cls, state: State, task: Task | None = None) -> "TaskMPC":
+        """Builds the policy out of `state()`, in a task built by its name, or the one that is given.
+
+        Raises CheckpointError for anything else, and where the task's cost is not the one that was
+        planned for, such as a user's own, which no file brings along.
+        """
+        form = {"task": str, "numbers": dict.fromkeys(NUMBERS, int), "propagation": str}
+        check_tree(
+            {k: v for k, v in state.items() if k not in ("planner", "model", "cost")}, form, "mpc"
+        )
+        word, settings = state["model"]["word"], dict(state["planner"])
+        kind: Any = PLANNERS.get(settings.pop("word"))
+        within = all(1 <= number <= MOST for number in state["numbers"].values())
+        if kind is None or word not in ("simulator", *MODELS) or not within:
+            raise CheckpointError(
+                f"mpc: got {str(state['planner'])[:200]} in {word!r:.80}; expected others: is it of this version?"
+            )
+        planner = _planner(kind, settings)
+        task = _same_cost(state, task)
+        model = SimulatorModel(task) if word == "simulator" else _learned(state, task)
+        horizon, every = state["numbers"]["horizon"], state["numbers"]["replan_every"]
+        return cls(task, model, planner, word, horizon, every)
+
+
+def planning_cost(task: Task) -> Cost:
+    """Returns the cost that plans of this task are evaluated by: `planning_cost`, where it names
+    one, or its own.
+    """
+    other = capability(task, PlanningCost)
+    return other.planning_cost if other else task.cost
+
+
+def cost_probe(task: Task) -> Array:
+    """Returns what `planning_cost` says of the steps of one fixed episode, (T+1,), by which another
+    cost is told.
+    """
+    draw = np.random.default_rng(0)
+    x, u = (
+        draw.standard_normal((1, *shape))
+        for shape in ((task.horizon + 1, task.dx), (task.horizon, task.du))
+    )
+    return np.asarray(planning_cost(task)(x, u)[0], dtype=float)
+
+
+def _same_cost(state: State, task: Task | None) -> Task:
+    """Returns the task of a state, of the length and with the cost that it had. Raises
+    CheckpointError for another.
+    """
+    known: Any = state.get("cost")
+    if task is None:
+        task = make_task(state["task"])
+        if np.ndim(known) == 1 and len(known) != task.horizon + 1:
+            task = make_task(state["task"], horizon=len(known) - 1)
+    check_tree({"cost": known}, {"cost": (task.horizon + 1,)}, "mpc")
+    if not np.allclose(known, cost_probe(task), rtol=1e-6, atol=1e-9):
+        raise CheckpointError(
+            f"mpc: got a planner for another cost than that of {task.name}, such as a user's own, which no file "
+            "brings along; expected load_policy(folder, task=TASK), with the task whose cost it planned for"
+        )
+    return task
+
+
+def _planner(kind: Any, settings: dict[str, Any]) -> Planner:
+    """Returns a planner with the settings of a file. Raises CheckpointError where they are not such
+    as it may have.
+    """
+    names = {field.name for field in fields(kind)}
+    numbers = {k: v for k, v in settings.items() if type(v) in (int, float)}
+    odd = sorted(names ^ set(settings)) + [k for k, v in numbers.items() if not 0 <= v <= MOST]
+    try:
+        if not odd:
+            return kind(**settings)
+        found = str({name: str(settings.get(name))[:40] for name in odd})
+    except (InputError, TypeError) as error:
+        found = str(error)
+    raise CheckpointError(
+        f"mpc: got the planner's {found}; expected those of {kind.__name__}, at most {MOST}"
+    )
+
+
+def _learned(state: State, task: Task) -> LearnedModel:
+    """Returns the learned model of a state. Raises CheckpointError where it does not fit the task."""
+    word, settings = state["model"]["word"], state["model"]["settings"]
+    made: Any = MODELS[word](
+        **{k: tuple(v.tolist()) if isinstance(v, np.ndarray) else v for k, v in settings.items()}
+    )
+    made.load_state(state["model"]["state"])
+    way, particles = state["propagation"], state["numbers"]["particles"]
+    members = isinstance(made, Ensemble) or way not in MEMBERS
+    if way not in PROPAGATIONS or not members or (way == "mean" and particles > 1):
+        raise CheckpointError(
+            f"mpc: got {particles} particles by {way!r:.80} in this model; expected a way it has"
+        )
+    if made.normaliser is not None and (size := len(made.normaliser.mean)) != task.dx + task.du:
+        raise CheckpointError(
+            f"mpc: got a model of {size} numbers, expected {task.dx + task.du} for {task.name}"
+        )
+    return LearnedModel(made, way, particles)
+
+
+def _leaf(value: Any) -> Any:
+    return np.array(value) if isinstance(value, tuple) else value

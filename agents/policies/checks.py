@@ -1,0 +1,54 @@
+"""What policies check of what they are given: sizes, and numbers that are finite."""
+
+import numpy as np
+
+from lqr import InputError
+
+from ..interfaces import Array
+
+
+def checked(o: Array, size: int | None, what: str) -> Array:
+    """Returns what a policy is to act on, (..., size), as an array of float64.
+
+    Raises InputError for another size, and for numbers that are not finite, by their places.
+    """
+    o = np.asarray(o, dtype=float)
+    if o.ndim == 0 or size not in (None, o.shape[-1]):
+        raise InputError(f"the {what} has shape {o.shape}; expected ({size},)")
+    if not np.isfinite(o).all():
+        odd = ", ".join(str(i) for i in np.unique(np.nonzero(~np.isfinite(o))[-1])[:5])
+        raise InputError(
+            f"the {what} has numbers that are not finite, at index {odd}; expected finite numbers: "
+            "did a sensor fail, or the simulation diverge?"
+        )
+    return o
+
+
+def checked_rows(o: Array, size: int | None, what: str) -> Array:
+    """Returns the same as rows (B, size), one for a single observation. Raises InputError."""
+    return np.atleast_2d(checked(o, size, what))
+
+
+def limits(low: Array | float, high: Array | float, du: int) -> tuple[Array, Array]:
+    """Returns limits of actions as arrays (du,) of float64; NaN is 0, and what is infinite the
+    largest number.
+
+    Raises InputError for another number of them.
+    """
+    found = []
+    for name, value in (("low", low), ("high", high)):
+        a = np.nan_to_num(np.asarray(value, dtype=float))
+        if a.shape not in ((), (1,), (du,)):
+            raise InputError(f"{name} has shape {a.shape}; expected ({du},) or a number")
+        found.append(np.broadcast_to(a, (du,)))
+    return found[0], found[1]
+
+
+def spread(std: Array | float, du: int) -> Array:
+    """Returns standard deviations as an array (du,) of float64. Raises InputError for what is none."""
+    a = np.asarray(std, dtype=float)
+    if a.shape not in ((), (1,), (du,)) or not (np.isfinite(a).all() and (a >= 0).all()):
+        raise InputError(
+            f"std is {std!r}; expected {du} finite numbers, 0 or above, or one of them"
+        )
+    return np.broadcast_to(a, (du,)).copy()
