@@ -125,7 +125,7 @@ def show(path: Path, result: dict[str, Any]) -> None:
     table(rows)
     places(
         [
-            ("look at", f"{path / 'run_report.html'}"),
+            ("look at", f"{path / 'report.html'}"),
             ("evaluate", f"python experiments/evaluate.py {shlex.quote(str(path))}"),
             ("watch", f"python experiments/watch.py {shlex.quote(str(path))}"),
             ("use", f"agents.load_policy({str(path)!r})"),

@@ -226,7 +226,7 @@ def _serve():
         )
 
 
-def _cheap_figures(path, task):
+def _cheap_figures(path, task, *_):
     from dynamics.storage.files import write_file
     from dynamics.storage.tree import load_tree
 
