@@ -78,7 +78,7 @@ def start(tmp_path):
 
     def run(*words, **how):
         how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TOY_FIGURES": "none"}
         process = subprocess.Popen(
             [sys.executable, str(TOY), *map(str, words)], cwd=tmp_path, env=environment, **how
         )

@@ -5,6 +5,7 @@ As a script it is experiments/run.py with this experiment in place of the others
 """
 
 import dataclasses
+import os
 import sys
 import time
 from pathlib import Path
@@ -146,6 +147,10 @@ def install():
     sys.modules["experiments.configs.toy"] = sys.modules[__name__]
     sys.modules["toy"] = sys.modules[__name__]
     POLICIES["toy"] = "toy:Linear"
+    if os.environ.get("TOY_FIGURES") == "none":
+        from experiments.reports import figures
+
+        figures.draw = lambda *_: None
 
 
 if __name__ == "__main__":

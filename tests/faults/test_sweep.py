@@ -24,6 +24,14 @@ def quiet(text):
     pass
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_figures():
+    """The runs of the toy draw none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOY_FIGURES", "none")
+        yield
+
+
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory):
     """The table of the seeds, one after the other."""
