@@ -295,11 +295,11 @@ def test_weights_that_are_no_numbers_are_told_with_the_rate_that_led_there(word,
         model_free.update(word, task, ours, state, 0.9, 60, rate, rng)
 
 
-def test_what_the_model_foresaw_of_the_imitation_is_kept_for_the_figures():
+def test_what_the_model_predicted_of_the_imitation_is_kept_for_the_figures():
     rows = list(mbmf.train(Cart(), SMALL, np.random.default_rng(0)))
     for row in rows[2:]:
         assert row.arrays["open_loop"].shape == (2, 5)
-        assert row.arrays["promise_drawn"].shape[::2] == (
+        assert row.arrays["predicted_cost_drawn"].shape[::2] == (
             11,
             6,
         )  # starts 0 to 10 of 15 steps, horizon 5

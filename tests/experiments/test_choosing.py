@@ -83,7 +83,7 @@ def test_a_planning_method_takes_a_task_of_any_length_and_a_cost_too(here):
     ):
         assert (here / "plain" / "figures" / f"{name}.png").exists()
         assert heading in report
-    with pytest.raises(InputError, match="got states of 3 numbers; expected 2"):
+    with pytest.raises(InputError, match=r"state x has shape \(3,\); expected \(2,\)"):
         policy.act(np.zeros(3))
     assert guarded(main, [*words, "--cost", "mine.py:reach", "--out", "own"]) == 0
     with pytest.raises(CheckpointError, match="expected load_policy"):
