@@ -34,9 +34,14 @@ NAV: list[Any] = [
     },
     {"Packages": [{n: f"{n}.md"} for n in ("lqr", "dynamics", "agents", "gps")]},
     {"Methods": []},
+    {"Results": ["results.md", "comparisons.md"]},
     {"Settings": "settings.md"},
     {"Notebooks": []},
-    {"Reference": [{n: f"reference/{n}.md"} for n in ("lqr", "dynamics", "agents", "gps")]},
+    {
+        "Reference": [
+            {n: f"reference/{n}.md"} for n in ("lqr", "dynamics", "agents", "gps", "methods")
+        ]
+    },
     {"More": []},
 ]
 
@@ -93,12 +98,12 @@ def notes() -> dict[str, Any]:
 
 @cache
 def rows() -> dict[str, list[list[str]]]:
-    """Returns the rows of the README's table of results, cells without the bars, by the experiments
+    """Returns the rows of the table of results, cells without the bars, by the experiments
     in them.
     """
     found: dict[str, list[list[str]]] = {}
     name = ""
-    for line in (ROOT / "README.md").read_text().splitlines():
+    for line in (DOCS / "results.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if (
             not line.startswith("|")
@@ -188,6 +193,18 @@ def settings_table(method: str) -> str:
     return "\n".join(lines)
 
 
+def reference_page() -> str:
+    """Returns the reference of the methods: `train` and `Config` of each."""
+    parts = [
+        "# Methods",
+        "Each is a module with a `Config` and a `train`; [one page each](../methods/index.md) explains them.",
+    ]
+    for name, place in sorted(places().items()):
+        options = "    options: {members: [Config, train], show_root_toc_entry: true}"
+        parts.append(f"::: {place}\n{options}")
+    return "\n\n".join(parts) + "\n"
+
+
 def settings_page() -> str:
     """Returns the page of every setting of every method."""
     from experiments.engine.registry import fields
@@ -274,6 +291,7 @@ def on_files(files: Any, config: Any) -> Any:
 
     made = {f"methods/{name}.md": method_page(name) for name in methods()}
     made |= {"methods/index.md": methods_index(), "settings.md": settings_page()}
+    made["reference/methods.md"] = reference_page()
     made |= {
         f"notebooks/{p.stem}.md": notebook_page(p)
         for p in sorted((DOCS / "notebooks").glob("*.ipynb"))

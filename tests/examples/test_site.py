@@ -91,9 +91,9 @@ def test_every_setting_says_what_it_means_and_when_to_change_it():
     )
 
 
-def test_results_on_the_pages_are_those_of_the_readme():
+def test_results_on_the_pages_are_those_of_the_table():
     page, found = site_pages.method_page("badmm"), site_pages.rows()
-    assert len(found) > 8, "the README's table was not understood"
+    assert len(found) > 8, "the table of results was not understood"
     for row in found["reacher"] + found["reacher_four"]:
         assert " | ".join(row) in page
 
