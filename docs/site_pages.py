@@ -199,7 +199,7 @@ def reference_page() -> str:
         "# Methods",
         "Each is a module with a `Config` and a `train`; [one page each](../methods/index.md) explains them.",
     ]
-    for name, place in sorted(places().items()):
+    for place in sorted(places().values()):
         options = "    options: {members: [Config, train], show_root_toc_entry: true}"
         parts.append(f"::: {place}\n{options}")
     return "\n\n".join(parts) + "\n"

@@ -1,7 +1,10 @@
 """MPC: any planner in any model; by default the cross-entropy method in an ensemble's mean.
 
-At each step, of sequences U = u_t .. u_t+H-1 and their costs J(U) in the model, the planner finds
-one of low cost, whose first action is applied. `--planner` takes a word of `agents.planners`:
+At each step the planner finds an action sequence of low cost, whose first action is applied:
+
+    U* = argmin over U = u_t .. u_t+H-1 of  J(U) = sum_h c(x_h, u_h),   x_h+1 ~ model(x_h, u_h)
+
+`--planner` takes a word of `agents.planners`:
 
     random            the best of random sequences: Nagabandi et al., Neural Network Dynamics (2018)
     cem               normals, refitted to the elites: Wang et al., Benchmarking MBRL (2019)
