@@ -30,6 +30,8 @@ NAV: list[Any] = [
             {"Your own task, cost, prior, policy": "own.md"},
             {"Troubles": "symptoms.md"},
             {"Tasks": "tasks.md"},
+            {"Policies": "policies.md"},
+            {"Planning": "planning.md"},
         ]
     },
     {"Packages": [{n: f"{n}.md"} for n in ("lqr", "dynamics", "agents", "gps")]},
@@ -266,13 +268,14 @@ def on_config(config: Any) -> Any:
     """Fills the navigation: methods and notebooks that there are, and pages that nobody listed."""
     if str(ROOT) not in sys.path:  # MkDocs puts it back after a hook is loaded
         sys.path.insert(0, str(ROOT))
-    listed = set(re.findall(r"[\w/]+\.md", json.dumps(NAV)))
+    listed = {*re.findall(r"[\w/]+\.md", json.dumps(NAV)), "methods.md"}
     nav = json.loads(json.dumps(NAV))
     for section in nav:
         ((name, content),) = section.items()
         if name == "Methods":
             content += [
                 {"Overview": "methods/index.md"},
+                {"Compared": "methods.md"},
                 *({n: f"methods/{n}.md"} for n in methods()),
             ]
         if name == "Notebooks":
