@@ -2,6 +2,7 @@
 
 from .box_qp import solve_box_qp
 from .constrained import ConstrainedResult, constrained_ilqr
+from .cost_terms import Sum
 from .costs import Action, ActionLimits, Lorentzian, Quadratic, StateLimits, WeightedNorm
 from .divergence import entropy, kl_divergence, negative_log_density
 from .errors import (
@@ -22,7 +23,6 @@ from .lagrangian import KLResult
 from .lqg import Filtered, kalman_filter, rts_smoother
 from .passes import backward, expected_cost, forward
 from .receding_horizon import receding_horizon, shift, window
-from .terms import Sum
 from .tracking import tracking_cost
 from .types import (
     Gaussian,

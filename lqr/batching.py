@@ -5,6 +5,7 @@ On the way every array is checked, once, so that kernels need not.
 """
 
 import math
+import operator
 from functools import lru_cache
 from typing import Any
 
@@ -32,6 +33,17 @@ AXES = {  # S = T + 1 and n = x + u; what is not named here is a batch axis
     QuadraticValue: ("Sxx", "Sx", "S"),
     TrajectoryDistribution: ("Sn", "Snn"),
 }
+KINDS: dict[str, Any] = {  # what the arguments of this package are, by their names
+    "dynamics": LinearGaussianDynamics,
+    "observation": LinearGaussianObservation,
+    "cost": QuadraticCost,
+    "x0": Gaussian,
+    "filtered": Gaussian,
+    "filtered.predicted": Gaussian,
+    "distribution": TrajectoryDistribution,
+    "under": TrajectoryDistribution,
+    **dict.fromkeys(("controller", "anchor", "p", "q"), LinearGaussianController),
+}
 SYMMETRIC = {"V": False, "C": False, "cov": True}  # and must it be positive semi-definite?
 MEANING = "T steps, S = T+1, x states, u actions, n = x+u, o observations"
 PROBLEMS = (
@@ -41,21 +53,24 @@ PROBLEMS = (
 )
 
 
-def flatten(*tuples: Any, names: tuple[str, ...] = ()) -> tuple[tuple[int, ...], list[list[Array]]]:
+def flatten(names: tuple[str, ...], *tuples: Any) -> tuple[tuple[int, ...], list[list[Array]]]:
     """Returns the common leading axes, and the fields of each tuple with one batch axis, contiguous
     float64.
 
-    Raises InputError, with the name and the index, if shapes do not fit, an entry is not a finite
-    number, or a matrix is not symmetric (to 1e-6 of its largest entry) or, for a covariance, not
-    positive semi-definite (to 1e-8). `names` are what errors call the tuples, else they have the
-    names of their types.
+    `names` are those of the caller's arguments; the table KINDS says what each must be. Raises
+    InputError, with the name and the index, if an argument is of another kind, shapes do not fit,
+    an entry is not a finite number, or a matrix is not symmetric or, for a covariance, not positive
+    semi-definite: entry (i, j) to 1e-6 and 1e-8 of sqrt(a_ii a_jj), so that no unit hides another.
     """
-    kinds, fields = tuple([type(t) for t in tuples]), [a for t in tuples for a in t]
-    axes_of = _named_axes(kinds, names)
+    for name, given in zip(names, tuples, strict=True):
+        if type(given) is not KINDS[name]:
+            of_kind(name, given, KINDS[name])
+    fields = [a for t in tuples for a in t]
+    axes_of = _named_axes(names)
     for index, a in enumerate(fields):
         if type(a) is not np.ndarray or a.dtype != np.float64:
             fields[index] = numbers(axes_of[index][0], a)
-    lead = _common_lead(kinds, names, tuple([a.shape for a in fields]))
+    lead = _common_lead(names, tuple([a.shape for a in fields]))
     flat = []
     for (name, axes, matrices, definite), a in zip(axes_of, fields, strict=True):
         whole = own = with_batch(a, lead, len(axes))
@@ -68,28 +83,67 @@ def flatten(*tuples: Any, names: tuple[str, ...] = ()) -> tuple[tuple[int, ...],
     return lead, [[next(rest) for _ in t] for t in tuples]
 
 
+def of_kind(name: str, given: Any, kind: Any) -> None:
+    """Raises InputError unless the argument is the tuple that it should be."""
+    if not isinstance(given, kind):
+        raise InputError(
+            f"{name} is {_described(given)}; expected {kind.__name__}({', '.join(kind._fields)})"
+        )
+
+
+def callable_of(name: str, given: Any, signature: str) -> None:
+    """Raises InputError unless the argument can be called."""
+    if not callable(given):
+        raise InputError(f"{name} is {_described(given)}; expected a function {signature}")
+
+
+def whole(name: str, given: Any, least: int) -> int:
+    """Returns the argument as an int. Raises InputError unless it is a whole number that large."""
+    try:
+        number = operator.index(given)
+    except TypeError:
+        number = least - 1
+    if isinstance(given, bool) or number < least:
+        raise InputError(f"{name} is {_described(given)}; expected a whole number from {least} on")
+    return number
+
+
+def number(name: str, given: Any, least: float = 0.0) -> float:
+    """Returns the argument as a float. Raises InputError unless it is finite and at least that."""
+    array = numbers(name, given)
+    if array.ndim or not least <= array < math.inf or not math.isfinite(array):
+        raise InputError(
+            f"{name} is {_described(given)}; expected a finite number of at least {least:g}"
+        )
+    return float(array)
+
+
+def _described(given: Any) -> str:
+    """Returns the kind of an argument in a few words, and the value of a short one."""
+    if isinstance(given, bool | int | float | str | None):
+        return repr(given)
+    shape = f" of shape {given.shape}" if isinstance(given, np.ndarray) else ""
+    return f"a {type(given).__name__}{shape}"
+
+
 @lru_cache
-def _named_axes(
-    kinds: tuple[Any, ...], names: tuple[str, ...]
-) -> list[tuple[str, str, bool, bool]]:
+def _named_axes(names: tuple[str, ...]) -> list[tuple[str, str, bool, bool]]:
     """Returns, for each field: its name, its axes, and whether it is a symmetric and a definite
     matrix.
     """
     return [
-        (f"{called}.{name}", axes, name in SYMMETRIC, SYMMETRIC.get(name, False))
-        for kind, called in zip(kinds, names or [kind.__name__ for kind in kinds], strict=True)
-        for name, axes in zip(kind._fields, AXES[kind], strict=True)
+        (f"{name}.{field}", axes, field in SYMMETRIC, SYMMETRIC.get(field, False))
+        for name in names
+        for field, axes in zip(KINDS[name]._fields, AXES[KINDS[name]], strict=True)
     ]
 
 
 @lru_cache(maxsize=1024)
-def _common_lead(
-    kinds: tuple[Any, ...], names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]
-) -> tuple[int, ...]:
+def _common_lead(names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
     """Returns the leading axes that all fields broadcast to, after a check of their sizes."""
     named = [
         (name, axes, shape)
-        for (name, axes, *_), shape in zip(_named_axes(kinds, names), shapes, strict=True)
+        for (name, axes, *_), shape in zip(_named_axes(names), shapes, strict=True)
     ]
     _check_sizes(named)
     try:
@@ -128,6 +182,8 @@ def _explain(
 
 def numbers(name: str, a: Any) -> Array:
     """Returns the argument as float64. Raises InputError unless it is an array of real numbers."""
+    if hasattr(a, "_fields") or callable(a):
+        raise InputError(f"{name} is {_described(a)}; expected an array of real numbers")
     try:
         array = np.asarray(a)
         if array.dtype.kind not in "fiub":
@@ -207,41 +263,54 @@ def _finite(bits):
 def _inspect(A, matrices, definite):
     """Returns a code, and which matrix: 0 well, 1 not finite, 2 not symmetric, 3 not positive
     semi-definite.
+
+    Symmetric: |a_ij - a_ji| <= 1e-6 max(|a_ij|, |a_ji|, sqrt|a_ii a_jj|), or rounding beside the
+    largest entries of both rows. Positive semi-definite: so is A + 1e-8 diag A, but for rounding
+    in coordinates that hang together with others.
     """
     B, d, _ = A.shape
-    M, bits, word = np.empty((d, d)), A.view(np.int64), np.empty(1, np.int64)
+    M, most = np.empty((d, d)), np.empty(d)
+    bits, word = A.view(np.int64), np.empty(1, np.int64)
     number = word.view(np.float64)
     for b in range(B):
-        word[0] = 0
+        largest = 0.0
         for i in range(d):
-            most = 0
+            word[0] = 0
             for j in range(d):
-                most = max(most, bits[b, i, j] & 0x7FFFFFFFFFFFFFFF)
-            word[0] = max(word[0], most)
-        largest = number[0]
-        if not largest < np.inf:
-            return 1, b
+                word[0] = max(word[0], bits[b, i, j] & 0x7FFFFFFFFFFFFFFF)
+            most[i] = number[0]
+            if not most[i] < np.inf:
+                return 1, b
+            largest = max(largest, most[i])
         if not matrices:
             continue
         diagonal = True
         for i in range(d):
             for j in range(i):
-                if A[b, i, j] != 0.0 or A[b, j, i] != 0.0:
-                    diagonal = False
-                    if abs(A[b, i, j] - A[b, j, i]) > 1e-6 * largest:
+                x, y = A[b, i, j], A[b, j, i]
+                diagonal = diagonal and x == 0.0 and y == 0.0
+                if x != y:
+                    near = np.sqrt(abs(A[b, i, i])) * np.sqrt(abs(A[b, j, j]))
+                    near = 1e-6 * max(near, max(abs(x), abs(y)))
+                    rounding = 1e-14 * np.sqrt(most[i]) * np.sqrt(most[j])
+                    if abs(x - y) > max(near, rounding):
                         return 2, b
         if not definite or largest == 0.0:
             continue
-        floor = 1e-8 * largest
+        rounding = 1e-15 * largest
         for i in range(d):
-            if A[b, i, i] < -floor:
+            if A[b, i, i] < (0.0 if diagonal else -rounding):
                 return 3, b
         if diagonal:
             continue
         for i in range(d):
-            for j in range(i, d):
+            apart = True
+            for j in range(d):
                 M[i, j] = A[b, i, j]
-            M[i, i] += floor
+                apart = apart and (j == i or A[b, i, j] == 0.0)
+            if apart and M[i, i] < 0.0:
+                return 3, b
+            M[i, i] += 1e-8 * abs(M[i, i]) + (0.0 if apart else rounding)
         for j in range(d):  # elimination by rows, so that the inner loop runs along them
             pivot = M[j, j]
             if pivot < 0.0:

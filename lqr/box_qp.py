@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .batching import finite, numbers, symmetric
-from .errors import InputError, NotPositiveDefinite
+from .errors import InputError, NotPositiveDefinite, NumericalError
 from .kernels.ilqr_backward import box_qp
 from .types import Array
 
@@ -39,19 +39,24 @@ def solve_box_qp(H: Array, g: Array, low: Array, high: Array) -> tuple[Array, Ar
         i = int(np.argmax(~(low <= high)))
         raise InputError(f"low is {low[i]}, high is {high[i]} at index {i}; expected low <= high")
     x, free, room = np.clip(np.zeros(d), low, high), np.ones(d, np.bool_), np.zeros((3, d))
-    if not box_qp(H, g, low, high, x, free, np.zeros((d, d)), *room):
+    factor = np.zeros((d, d))
+    if not box_qp(H, g, low, high, x, free, factor, *room):
+        if np.linalg.eigvalsh(H).min() > 0:
+            raise NumericalError("the iterations did not end: H is too badly conditioned; scale x")
         raise NotPositiveDefinite(
             "H is not positive definite on the free coordinates; add to its diagonal"
         )
     return x, free
 
 
-def sweep_with(solve_qp: BoxQP) -> Any:
-    """Returns a backward sweep like the compiled one, in plain NumPy, with a solver passed in by
+def ilqr_backward_with(solve_qp: BoxQP) -> Any:
+    """Returns a backward pass like the compiled one, in plain NumPy, with a solver passed in by
     the caller.
     """
 
-    def sweep(active, curved, F, H, S, C, c, low, high, U, mu, K, k, definite, linear, quadratic):
+    def ilqr_backward(
+        active, curved, F, H, S, C, c, low, high, U, mu, K, k, definite, linear, quadratic
+    ):
         T, dx, n = F.shape[1:]
         for b in np.flatnonzero(active):
             V, v = C[b, T, :dx, :dx], c[b, T, :dx]
@@ -64,7 +69,15 @@ def sweep_with(solve_qp: BoxQP) -> Any:
                 R = Quu + mu[b] * np.eye(n - dx)
                 gain, step = K[b, t], k[b, t]
                 try:
-                    step[:], free = solve_qp(R, qu, low[b, t] - U[b, t], high[b, t] - U[b, t])
+                    found, free = solve_qp(
+                        R.copy(), qu.copy(), low[b, t] - U[b, t], high[b, t] - U[b, t]
+                    )
+                    found, free = np.asarray(found, dtype=float), np.asarray(free, dtype=bool)
+                    if found.shape != qu.shape or free.shape != qu.shape:
+                        raise InputError(
+                            f"solve_qp gave shapes {found.shape} and {free.shape}; expected {qu.shape} twice"
+                        )
+                    step[:] = found
                     gain[:] = 0.0
                     gain[free] = -np.linalg.solve(R[np.ix_(free, free)], Qux[free])
                 except np.linalg.LinAlgError:
@@ -76,4 +89,4 @@ def sweep_with(solve_qp: BoxQP) -> Any:
                 V = Q[:dx, :dx] + gain.T @ Quu @ gain + gain.T @ Qux + Qux.T @ gain
                 V = 0.5 * (V + V.T)
 
-    return sweep
+    return ilqr_backward

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .batching import callable_of, finite, number, positive, whole
+from .costs import as_term
 from .differentiation import Dynamics
 from .errors import InputError
 from .expansion import Cost, stack
@@ -48,12 +50,13 @@ class AugmentedLagrangian:
     rho: Array
 
     def __call__(self, X: Array, U: Array) -> Array:
-        pressed = np.maximum(self.multipliers + self.rho * self.constraint(X, U)[0], 0.0)
+        values = self.constraint(X.copy(), U.copy())[0]
+        pressed = np.maximum(self.multipliers + self.rho * values, 0.0)
         return self.cost(X, U) + ((pressed**2 - self.multipliers**2) / (2 * self.rho)).sum(-1)
 
     def expand(self, X: Array, U: Array) -> QuadraticCost:
-        C, c, const = self.cost.expand(X, U)
-        values, G = self.constraint(X, U)
+        C, c, const = self.cost.expand(X.copy(), U.copy())
+        values, G = self.constraint(X.copy(), U.copy())
         pressed = np.maximum(self.multipliers + self.rho * values, 0.0)
         extra = np.einsum("...mi,...m,...mj->...ij", G, np.where(pressed > 0, self.rho, 0.0), G)
         gradient, xu = np.einsum("...m,...mi->...i", pressed, G), stack(X, U)
@@ -66,7 +69,7 @@ class AugmentedLagrangian:
 
 def constrained_ilqr(
     dynamics: Dynamics,
-    cost: Cost,
+    cost: Cost | QuadraticCost,
     constraint: Constraint,
     x0: Any,
     U: Any,
@@ -83,10 +86,14 @@ def constrained_ilqr(
     an infeasible problem ends after `max_rounds` with the violation it could not remove. Raises
     InputError for shapes that do not fit, or rho that is not above 0.
     """
-    x0, U = np.asarray(x0, dtype=float), np.asarray(U, dtype=float)
-    if not 0 < rho < np.inf or not violation >= 0:
+    x0, U = finite("x0", x0), finite("U", U)
+    rho, violation = float(positive("rho", rho, ())[0]), number("violation", violation)
+    callable_of("constraint", constraint, "(X, U) -> values, Jacobians")
+    max_rounds = max(whole("max_rounds", max_rounds, 0), 1)
+    cost = as_term(cost) if isinstance(cost, QuadraticCost) else cost
+    if not (callable(cost) and hasattr(cost, "expand")):
         raise InputError(
-            f"rho is {rho}, violation {violation}; expected rho > 0 and violation >= 0"
+            f"cost is a {type(cost).__name__}; expected a QuadraticCost, or a cost with `expand`"
         )
     if x0.ndim < 1 or U.ndim < 2:
         raise InputError(
@@ -94,7 +101,7 @@ def constrained_ilqr(
         )
     lead, (T, du), dx = np.broadcast_shapes(x0.shape[:-1], U.shape[:-2]), U.shape[-2:], x0.shape[-1]
     x0, U = np.broadcast_to(x0, (*lead, dx)), np.broadcast_to(U, (*lead, T, du))
-    values, G = constraint(np.repeat(x0[..., None, :], T + 1, -2), U)
+    values, G = map(np.asarray, constraint(np.repeat(x0[..., None, :], T + 1, -2), U.copy()))
     m = values.shape[-1] if values.ndim else 0
     if values.shape != (*lead, T + 1, m) or G.shape != (*lead, T + 1, m, dx + du):
         want = f"{(*lead, T + 1, m)} and {(*lead, T + 1, m, dx + du)}"
@@ -102,25 +109,26 @@ def constrained_ilqr(
     multipliers, penalty = np.zeros((*lead, T + 1, m)), np.full((*lead, T + 1, m), float(rho))
     worst, last, rounds = np.full(lead, np.inf), np.full(lead, np.inf), np.zeros(lead, int)
     going, solution = np.ones(lead, bool), None
-    for _ in range(max(max_rounds, 1)):
+    for _ in range(max_rounds):
         problem = AugmentedLagrangian(cost, constraint, multipliers, penalty)
         solution = _merge(going, ilqr(dynamics, problem, x0, U, active=going, **options), solution)
         U, rounds = solution.U, rounds + going
-        values = constraint(solution.X, U)[0]
+        values = np.asarray(constraint(solution.X.copy(), U.copy())[0], dtype=float)
         worst = np.maximum(values.max((-1, -2)), 0.0)
         slack = np.minimum(-values, multipliers / penalty)  # both feasibility and complementarity
         change = abs(slack).max((-1, -2))
+        pressed = np.maximum(multipliers + penalty * values, 0.0)  # of the solution, also the last
+        multipliers = np.where(going[..., None, None], pressed, multipliers)
         going = going & (change > violation)
         if not going.any():
             break
         here = going[..., None, None]
-        multipliers = np.where(here, np.maximum(multipliers + penalty * values, 0.0), multipliers)
         grown = np.minimum(
             np.where(change > 0.25 * last, 10.0, 1.0)[..., None, None] * penalty, 1e10
         )
         penalty, last = np.where(here, grown, penalty), change
     assert solution is not None
-    total = np.asarray(cost(solution.X, U)).sum(-1)
+    total = np.asarray(cost(solution.X.copy(), U.copy())).sum(-1)
     done = (worst <= violation) & solution.converged
     return ConstrainedResult(solution, total, multipliers, worst[()], rounds[()], done)
 

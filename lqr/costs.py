@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from .batching import numbers
+from .batching import flatten, numbers, restore
+from .cost_terms import Parts, Separable, Term, fitted
 from .errors import InputError
 from .expansion import stack
-from .terms import Parts, Separable, Term, fitted
-from .types import Array
+from .types import Array, QuadraticCost
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +77,12 @@ class Quadratic(Term):
         fitted("const", self.const, z.shape[:-1])
         C = fitted("C", C, (*z.shape, *d))
         return z, 0.5 * (C + np.swapaxes(C, -1, -2)), fitted("c", self.c, z.shape)
+
+
+def as_term(cost: QuadraticCost) -> Quadratic:
+    """Returns a QuadraticCost as a cost term, which can be evaluated, cut and added to others."""
+    lead, (fields,) = flatten(("cost",), cost)
+    return Quadratic(*restore(lead, *fields))
 
 
 class _Radial(Term):

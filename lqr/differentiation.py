@@ -9,17 +9,26 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from .batching import callable_of
 from .errors import InputError
 from .kernels.ilqr_backward import DIFFERENTIATE, ROLL
 from .kernels.jit import pointer
 from .types import Array
 
-FIRST, SECOND = (
-    6e-6,
-    1e-4,
-)  # steps of the differences, relative to max(1, |x|): where truncation meets rounding
+FIRST = 6e-6  # steps of first and second differences where |x| <= 1, each the power of the
+SECOND = 1e-4  # rounding, 1/3 and 1/4, at which truncation meets it
+FAR = 100.0
 Dynamics = Callable[[Array, Array], Array]
 TimedDynamics = Callable[[Array, Array, int], Array]
+
+
+@njit
+def scale_of(x):
+    """Returns the steps at numbers x, in units of FIRST or SECOND: |x|, but at least 1, at most FAR
+    (an angle counted from far away is no less curved), and the cube root of |x| from FAR^3 on,
+    where the rounding of x asks for more.
+    """
+    return np.maximum(np.maximum(1.0, np.minimum(np.abs(x), FAR)), np.cbrt(np.abs(x)))
 
 
 def is_compiled(function: Any) -> bool:
@@ -55,6 +64,7 @@ def roller(f: Any) -> Any:
     def roll(active, X, U, K, k, alpha, low, high, Xn, Un):
         B, T, du = U.shape
         dx = X.shape[2]
+        x, v = np.empty(dx), np.empty(du)  # what f gets, and may write to
         for b in range(B):
             if not active[b]:
                 continue
@@ -67,7 +77,11 @@ def roller(f: Any) -> Any:
                     for j in range(dx):
                         u += K[b, t, i, j] * (Xn[b, t, j] - X[b, t, j])
                     Un[b, t, i] = min(max(u, low[b, t, i]), high[b, t, i])
-                y = f(Xn[b, t], Un[b, t])
+                for i in range(dx):
+                    x[i] = Xn[b, t, i]
+                for i in range(du):
+                    v[i] = Un[b, t, i]
+                y = f(x, v)
                 for i in range(dx):
                     Xn[b, t + 1, i] = y[i]
 
@@ -79,7 +93,7 @@ def _given(jacobian: Any) -> Any:
         T = U.shape[1]
         for b in range(len(U)):
             if active[b]:
-                F[b, :, :, :] = jacobian(X[b, :T], U[b])
+                F[b, :, :, :] = jacobian(X[b, :T].copy(), U[b].copy())
 
     return differentiate
 
@@ -102,7 +116,7 @@ def differencer(f: Any, second: bool) -> Any:
             for t in range(T):
                 for i in range(n):
                     xu[i] = X[b, t, i] if i < dx else U[b, t, i - dx]
-                    h[i] = max(1.0, abs(xu[i]))
+                    h[i] = scale_of(xu[i])
                 for j in range(n):
                     for side in (-1.0, 1.0):
                         for i in range(n):
@@ -170,7 +184,7 @@ def vectorised_parts(
             return
         dx = X.shape[2]
         xu = np.concatenate([X[:, :-1], U], -1).swapaxes(0, 1)  # (T, B, n)
-        n, h = xu.shape[-1], np.maximum(1.0, abs(xu))
+        n, h = xu.shape[-1], scale_of(xu)
         move = np.eye(n)[:, None, None] * h  # (n, T, B, n)
         ahead, behind = at(np.stack([xu + FIRST * move, xu - FIRST * move]), dx)
         slopes = (ahead - behind) / (2 * FIRST * h.transpose(2, 0, 1)[..., None])  # (n, T, B, dx)
@@ -217,15 +231,15 @@ def parts(
             if free:
                 if active.any():
                     out[active] = _shaped(
-                        name, function(X[active, :-1], U[active]), out[active].shape
+                        name, function(X[active, :-1], U[active].copy()), out[active].shape
                     )
             elif vectorised:
-                whole = function(*(a.reshape(*lead, *a.shape[1:]) for a in (X[:, :-1], U)))
+                whole = function(*(a.reshape(*lead, *a.shape[1:]).copy() for a in (X[:, :-1], U)))
                 found = _shaped(name, whole, (*lead, *out.shape[1:])).reshape(out.shape)
                 out[active] = found[active]
             else:
                 for b in np.flatnonzero(active):
-                    out[b] = _shaped(name, function(X[b, :-1], U[b]), out.shape[1:])
+                    out[b] = _shaped(name, function(X[b, :-1].copy(), U[b].copy()), out.shape[1:])
 
     return roll, differentiate
 
@@ -234,22 +248,36 @@ def _shaped(name: str, a: Any, shape: tuple[int, ...]) -> Array:
     a = np.asarray(a, dtype=float)
     if a.shape != shape:
         raise InputError(f"{name} gave shape {a.shape}; expected {shape}")
-    return a
+    return 0.5 * (a + np.swapaxes(a, -1, -2)) if name == "hessian" else a
 
 
 @lru_cache(maxsize=64)
-def _passed(f: Any, dx: int, du: int) -> list[bool]:
+def _passed(f: Any, jacobian: Any, dx: int, T: int, du: int) -> list[bool]:
     """Returns a list that is empty until compiled dynamics have passed `check` for these sizes."""
     return []
 
 
 def check(
-    f: Any, vectorised: bool | str, lead: tuple[int, ...], x0: Array, U: Array, timed: bool = False
+    f: Any,
+    jacobian: Any,
+    vectorised: bool | str,
+    lead: tuple[int, ...],
+    x0: Array,
+    U: Array,
+    timed: bool = False,
 ) -> None:
     """Raises InputError unless f, called once at the start (B, dx), (B, T, du), gives a state."""
-    passed = _passed(f, x0.shape[-1], U.shape[-1]) if is_compiled(f) and not vectorised else []
+    callable_of("dynamics", f, "(x, u) -> x'")
+    (T, du), dx = U.shape[1:], x0.shape[-1]
+    compiled_alone = is_compiled(f) and not vectorised and (not jacobian or is_compiled(jacobian))
+    passed = _passed(f, jacobian, dx, T, du) if compiled_alone else []
     if passed:
         return
+    if jacobian is not None:
+        callable_of("jacobian", jacobian, "(X, U) -> (T, dx, n)")
+    if is_compiled(jacobian) and not vectorised:  # Python's others are checked at each call
+        found = jacobian.py_func(np.repeat(x0[:1], T, 0), U[0].copy())
+        _shaped("jacobian", found, (T, dx, dx + du))
     x, u = x0, U[:, 0]
     x, u = (
         (a.reshape(*lead, -1).copy() for a in (x, u)) if vectorised else (x[0].copy(), u[0].copy())

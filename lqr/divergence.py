@@ -16,7 +16,7 @@ def kl_divergence(
     trajectory distributions, because dynamics and initial state are the same in both (Levine &
     Abbeel 2014, section 3.2).
     """
-    lead, ((K, k, S), (Kq, kq, Sq), (mean, cov)) = flatten(p, q, under, names=("p", "q", "under"))
+    lead, ((K, k, S), (Kq, kq, Sq), (mean, cov)) = flatten(("p", "q", "under"), p, q, under)
     du, dx = K.shape[-2:]
     mean, cov = mean[:, :-1, :dx], cov[:, :-1, :dx, :dx]
     (precision, logdet_q), (_, logdet_p) = inverse(Sq, "q.cov"), inverse(S, "p.cov")
@@ -37,7 +37,7 @@ def entropy(controller: LinearGaussianController) -> Array:
     """Returns the entropy of u given x at each step, (..., T). Raises NotPositiveDefinite for a
     singular covariance.
     """
-    lead, ((_, k, S),) = flatten(controller)
+    lead, ((_, k, S),) = flatten(("controller",), controller)
     return restore(lead, 0.5 * (k.shape[-1] * (1 + np.log(2 * np.pi)) + inverse(S)[1]))[0]
 
 
@@ -47,7 +47,7 @@ def negative_log_density(
     """Returns -weight * log p(u | x) as a quadratic cost with T+1 steps; `weight` is a number or
     (..., T).
     """
-    lead, (fields,) = flatten(controller)
+    lead, (fields,) = flatten(("controller",), controller)
     flat = LinearGaussianController(*fields)
     weight = temperatures(weight, lead, flat.k.shape[1], "weight")
     return QuadraticCost(*restore(lead, *expand_log_density(flat, *inverse(flat.cov), weight)))

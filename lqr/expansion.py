@@ -4,12 +4,13 @@ their convex part.
 X (..., T+1, dx) and U (..., T, du) are the trajectory; there is no action at step T.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
-from .batching import finite
+from .batching import finite, number, numbers, of_kind, symmetric
 from .errors import InputError
 from .types import Array, QuadraticCost
 
@@ -58,7 +59,7 @@ def ramp_weights(ramp: str | Any, T: int) -> Array:
 
 def pair(X: Any, U: Any) -> tuple[Array, Array]:
     """Returns the trajectory as float64. Raises InputError where the shapes do not fit."""
-    X, U = np.asarray(X, dtype=float), np.asarray(U, dtype=float)
+    X, U = numbers("X", X), numbers("U", U)
     if X.ndim < 2 or U.ndim < 2 or X.shape[-2] != U.shape[-2] + 1 or X.shape[:-2] != U.shape[:-2]:
         raise InputError(
             f"X has shape {X.shape} and U {U.shape}; expected (..., T+1, dx) and (..., T, du)"
@@ -91,9 +92,15 @@ def make_convex(cost: QuadraticCost, floor: float = 0.0, around: Any = None) -> 
     `around` is a trajectory (X, U) at which value and gradient shall stay as they were; without it,
     that is xu = 0. Raises InputError for entries that are not finite numbers.
     """
+    of_kind("cost", cost, QuadraticCost)
+    floor = number("floor", floor, -math.inf)
     C, c, const = (finite(f"cost.{name}", a) for name, a in zip(cost._fields, cost, strict=True))
+    C = symmetric("cost.C", C)
+    C = 0.5 * (C + np.swapaxes(C, -1, -2))
+    if c.shape[-1:] != C.shape[-1:]:
+        raise InputError(f"cost.c has shape {c.shape}; expected (..., {C.shape[-1]}) as in cost.C")
     values: Array
-    values, vectors = np.linalg.eigh(0.5 * (C + np.swapaxes(C, -1, -2)))
+    values, vectors = np.linalg.eigh(C)
     raised = (vectors * np.fmax(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
     raised = np.where(
         np.all(values >= floor, axis=-1, keepdims=True)[..., None],

@@ -9,7 +9,7 @@ Todorov 2012). DDP adds the second derivatives of f; where they make a step fail
 without them. iLQR neglects them (Gauss-Newton), or learns them from the change of the Jacobians
 between trajectories, by symmetric rank-one updates per time step (partitioned quasi-Newton:
 Griewank & Toint 1982; Nocedal & Wright 2006, section 6.2), which ends superlinearly at the same
-price.
+cost.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .box_qp import BoxQP, sweep_with
+from .batching import callable_of, number, whole
+from .box_qp import BoxQP, ilqr_backward_with
 from .differentiation import Dynamics, TimedDynamics, check, compiled, is_compiled, parts
 from .errors import InputError
 from .expansion import Cost
-from .ilqr_inputs import cost_parts, first, prepare
-from .kernels.ilqr_backward import compiled_parts, compiled_sweep, expand_quadratic, price_quadratic
-from .kernels.ilqr_line_search import FROZEN, RUNNING, SETTLED, STATIONARY, UNFIT, descend
+from .ilqr_inputs import cost_parts, first, prepare, total_cost
+from .kernels.ilqr_backward import (
+    compiled_ilqr_backward,
+    compiled_parts,
+    evaluate_quadratic,
+    expand_quadratic,
+)
+from .kernels.ilqr_line_search import FROZEN, RUNNING, SETTLED, STATIONARY, UNFIT, iterate
+from .kernels.jit import plain
 from .types import Array, LinearGaussianController, QuadraticCost
 
 STATUS = (
@@ -53,7 +60,7 @@ class ILQRResult(NamedTuple):
     U: Array  # (..., T, du)
     controller: LinearGaussianController  # u = K x + k passes through (X, U); cov is 0
     cost: Array  # (...)
-    iterations: Array  # (...), backward sweeps
+    iterations: Array  # (...), backward passs
     converged: Array  # (...)
     status: Array  # (...), words of STATUS
 
@@ -78,7 +85,7 @@ def ilqr(
     tolerance: float = 1e-9,
     mu: float = 0.0,
 ) -> ILQRResult:
-    """Returns the trajectories that a descent from the actions U (..., T, du) reaches from the
+    """Returns the trajectories that iterations from the actions U (..., T, du) reaches from the
     states x0 (..., dx).
 
     All leading axes, of x0, U, limits and a QuadraticCost alike, are those of a batch: one call for
@@ -95,23 +102,29 @@ def ilqr(
     way. `low` and `high` limit the actions: numbers, (du,), (T, du) or (..., T, du). `solve_qp`
     replaces the box-QP solver. A callback that returns True, or such an array (...), ends the
     problems. Where `active` (...) is False, actions are kept as they are. A problem ends when its
-    expected or actual improvement falls below `tolerance` (relative to its cost).
+    expected improvement falls below `tolerance`, relative to its cost, or to what of it can change:
+    the cost's variation along the trajectory, and what was gained. So a constant that is added to
+    the cost changes nothing but rounding. Functions get copies, which they may write to.
+    Differences are central, with steps of 6e-6 max(1, |x|), of 6e-4 from |x| = 100 on, and of
+    6e-6 |x|^(1/3) from 1e6 on; for second derivatives 1e-4 times the same.
 
     With numba's `dynamics` (and `jacobian`), a QuadraticCost and neither hessian, solve_qp nor
     callback, nor second_order=True with a `jacobian`, the whole solve is one compiled call.
     Raises InputError for shapes that do not fit, and for a start whose cost is not finite, with the
     problem's index.
     """
-    if not max_iterations >= 0 or not tolerance >= 0 or not 0 <= mu < np.inf:
-        raise InputError(
-            f"max_iterations {max_iterations}, tolerance {tolerance}, mu {mu}; expected none below 0"
-        )
-    lead, x0, U, low, high, going, quadratic = prepare(cost, x0, U, low, high, active)
+    max_iterations = whole("max_iterations", max_iterations, 0)
+    tolerance, mu = number("tolerance", tolerance), number("mu", mu)
+    for name, function in (("hessian", hessian), ("solve_qp", solve_qp), ("callback", callback)):
+        if function is not None:
+            callable_of(name, function, "or None")
+    batch = prepare(cost, x0, U, low, high, active)
+    lead, x0, U, low, high, going, quadratic = batch
     if timed and not (vectorised and jacobian and (hessian or not second_order)):
         raise InputError(
             "got timed dynamics; expected vectorised ones, with a jacobian (and a hessian for DDP)"
         )
-    check(dynamics, vectorised, lead, x0, U, timed)
+    check(dynamics, jacobian, vectorised, lead, x0, U, timed)
     (B, T, du), dx, exact = U.shape, x0.shape[1], bool(second_order or hessian)
     X = np.zeros((B, T + 1, dx))
     K = np.zeros((B, T, du, dx))
@@ -120,24 +133,32 @@ def ilqr(
     X[:, 0] = x0
     status, iterations = np.where(going, RUNNING, FROZEN), np.zeros(B, int)
     H = np.zeros((B, T if exact else 0, dx, dx + du, dx + du))
-    rest = (*quadratic, X, U, K, k, low, high, H, second_order is None and not exact, int(max_iterations),
+    if isinstance(cost, QuadraticCost):  # constants would hide small gains from the line search
+        C0, c0, const = quadratic
+        quadratic, offset = (C0, c0, np.zeros_like(const)), const.sum(-1)
+    else:
+        offset = np.zeros(B)
+    rest = (*quadratic, offset, X, U, K, k, low, high, H, second_order is None and not exact, int(max_iterations),
             float(tolerance), float(mu), status, J, iterations)  # fmt: skip
     native = is_compiled(dynamics) and isinstance(cost, QuadraticCost)
     native = native and not (vectorised or hessian or solve_qp or callback)
     if native and (jacobian is None or (is_compiled(jacobian) and not exact)):
-        descend(*compiled(dynamics, jacobian, True, exact), *compiled_parts(dx, du), *rest)
+        iterate(*compiled(dynamics, jacobian, True, exact), *compiled_parts(dx, du), *rest)
     else:
         steps = parts(dynamics, jacobian, hessian, vectorised, lead, exact, timed)
-        quadratics = expand_quadratic, price_quadratic
-        priced = quadratics if isinstance(cost, QuadraticCost) else cost_parts(cost, lead)
-        sweep = sweep_with(solve_qp) if solve_qp else compiled_sweep(dx, du)
+        quadratics = expand_quadratic, evaluate_quadratic
+        cost_functions = quadratics if isinstance(cost, QuadraticCost) else cost_parts(cost, lead)
+        ilqr_backward = ilqr_backward_with(solve_qp) if solve_qp else compiled_ilqr_backward(dx, du)
         with np.errstate(all="ignore"):  # a trial that diverges is refused by its cost
-            descend.py_func(*steps, *priced, sweep, _reporter(callback, lead), *rest)
+            plain(iterate)(
+                *steps, *cost_functions, ilqr_backward, _reporter(callback, lead, offset), *rest
+            )
     if (status == UNFIT).any():
         place = f" of problem {first((status == UNFIT).reshape(lead))}" if lead else ""
         raise InputError(
             f"the cost of the first rollout{place} is not finite; start from other actions U, or a shorter horizon"
         )
+    J = np.where(status == UNFIT, J, total_cost(cost, batch, X))
     affine = U - (K @ X[:, :-1, :, None])[..., 0]
     X, U, K, affine = (a.reshape(*lead, *a.shape[1:]) for a in (X, U, K, affine))
     controller = LinearGaussianController(K, affine, np.zeros((*lead, T, du, du)))
@@ -147,11 +168,13 @@ def ilqr(
     )
 
 
-def _reporter(callback: Callable[[Progress], Any] | None, lead: tuple[int, ...]) -> Any:
+def _reporter(
+    callback: Callable[[Progress], Any] | None, lead: tuple[int, ...], offset: Array
+) -> Any:
     def report(iteration, J, step, mu, X, U, stop):
         if callback is None:
             return
-        arrays = (a.reshape((*lead, *a.shape[1:])).copy()[()] for a in (J, step, mu, X, U))
+        arrays = (a.reshape((*lead, *a.shape[1:])).copy()[()] for a in (J + offset, step, mu, X, U))
         answer = callback(Progress(iteration, *arrays))
         if answer is not None:
             stop |= np.broadcast_to(np.asarray(answer, dtype=bool), lead).ravel()

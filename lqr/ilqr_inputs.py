@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .batching import finite, flatten, numbers, with_batch
+from .batching import finite, flatten, numbers, of_kind, with_batch
 from .errors import InputError
 from .expansion import Cost, stack
+from .kernels.ilqr_backward import evaluate_quadratic
 from .types import Array, QuadraticCost
 
 
@@ -36,9 +37,14 @@ def prepare(cost: Cost | QuadraticCost, x0: Any, U: Any, low: Any, high: Any, ac
                 f"{name} has shape {a.shape}; expected x0 (..., dx) and U (..., T, du), T > 0"
             )
     (T, du), dx, parts = U.shape[-2:], x0.shape[-1], None
+    if not isinstance(cost, QuadraticCost) and not (callable(cost) and hasattr(cost, "expand")):
+        raise InputError(
+            f"cost is a {type(cost).__name__}; expected a QuadraticCost, or what has "
+            "cost(X, U) -> (..., T+1) and cost.expand(X, U) -> QuadraticCost"
+        )
     cost_lead: tuple[int, ...] = ()
     if isinstance(cost, QuadraticCost):
-        cost_lead, (parts,) = flatten(cost)
+        cost_lead, (parts,) = flatten(("cost",), cost)
         S, n = parts[1].shape[1:]
         if (S, n) != (T + 1, dx + du):
             raise InputError(
@@ -82,22 +88,51 @@ def first(where: Array) -> tuple[int, ...]:
 
 
 def cost_parts(cost: Cost, lead: tuple[int, ...]) -> tuple[Any, Any]:
-    """Returns expand and price over a cost that is called with the leading axes of the batch."""
+    """Returns expand and evaluate over a cost that is called with the leading axes of the batch."""
 
-    def whole(X: Array, U: Array) -> tuple[Array, Array]:
-        return X.reshape(*lead, *X.shape[1:]), U.reshape(*lead, *U.shape[1:])
+    reference: list[Array] = []  # costs of the first trajectories
+
+    def whole(X: Array, U: Array) -> tuple[Array, Array]:  # copies, which a cost may write to
+        return X.reshape(*lead, *X.shape[1:]).copy(), U.reshape(*lead, *U.shape[1:]).copy()
 
     def expand(active, C0, c0, X, U, C, c):
         if active.any():
-            H, linear, _ = cost.expand(*whole(X, U))
-            H, linear = H.reshape(C.shape), linear.reshape(c.shape)
+            found = cost.expand(*whole(X, U))
+            of_kind("cost.expand(X, U)", found, QuadraticCost)
+            H, linear = (
+                _given(f"cost.expand(X, U).{name}", a, out, lead)
+                for name, a, out in (("C", found.C, C), ("c", found.c, c))
+            )
+            H = 0.5 * (H + H.swapaxes(-1, -2))
             C[active] = H[active]
             c[active] = (linear + (H @ stack(X, U)[..., None])[..., 0])[active]
 
-    def price(active, C0, c0, const, X, U, J):
+    def evaluate(active, C0, c0, const, X, U, J):
         fine = active & np.isfinite(X).all((1, 2))
         J[active] = np.inf
         if fine.any():
-            J[fine] = cost(*whole(np.where(fine[:, None, None], X, 0.0), U)).sum(-1).ravel()[fine]
+            found = cost(*whole(np.where(fine[:, None, None], X, 0.0), U))
+            steps = _given("cost(X, U)", found, X[..., 0], lead)
+            if not reference:
+                reference.append(np.where(np.isfinite(steps), steps, 0.0))
+            J[fine] = (steps - reference[0]).sum(-1)[fine]
 
-    return expand, price
+    return expand, evaluate
+
+
+def total_cost(cost: Cost | QuadraticCost, batch: Batch, X: Array) -> Array:
+    """Returns the costs (B,) of trajectories X (B, T+1, dx) with the batch's actions."""
+    U, J = batch.U, np.zeros(len(X))
+    if isinstance(cost, QuadraticCost):
+        evaluate_quadratic(np.ones(len(X), np.bool_), *batch.cost, X, U, J)
+        return J
+    inputs = (a.reshape(*batch.lead, *a.shape[1:]).copy() for a in (X, U))
+    return _given("cost(X, U)", cost(*inputs), X[..., 0], batch.lead).sum(-1)
+
+
+def _given(name: str, a: Any, out: Array, lead: tuple[int, ...]) -> Array:
+    """Returns what a cost gave, with one batch axis. Raises InputError where the shape is wrong."""
+    found, expected = np.asarray(a, dtype=float), (*lead, *out.shape[1:])
+    if found.shape != expected:
+        raise InputError(f"{name} gave shape {found.shape}; expected {expected}")
+    return found.reshape(out.shape)

@@ -25,11 +25,12 @@ def infinite_horizon(F: Any, C: Any, cov: Any = None) -> StationaryController:
     and C (..., n, n).
 
     cov (..., dx, dx) is zero where it is None. Raises InputError for shapes that do not fit, a
-    number that is not finite or a C that is not symmetric; NotPositiveDefinite if the action block
-    of C is not positive definite; NumericalError if no stabilising solution exists: an unstable
-    mode that actions do not reach, or the cost not see.
+    number that is not finite or a C that is not symmetric; NotPositiveDefinite if R + B'VB is not,
+    where R is the action block of C (R = 0 is welcome where states cost enough); NumericalError if
+    no stabilising solution exists: an unstable mode that actions do not reach, or the cost not see.
     """
     F, C = finite("F", F), symmetric("C", C)
+    C = 0.5 * (C + np.swapaxes(C, -1, -2))
     if F.ndim < 2 or C.ndim < 2 or C.shape[-2:] != (F.shape[-1],) * 2 or F.shape[-1] <= F.shape[-2]:
         raise InputError(
             f"F has shape {F.shape}, C {C.shape}; expected (..., dx, n) and (..., n, n) with n = dx + du"
@@ -53,19 +54,25 @@ def infinite_horizon(F: Any, C: Any, cov: Any = None) -> StationaryController:
 def _stationary(F: Array, C: Array, which: str) -> tuple[Array, Array]:
     dx = len(F)
     A, B, Q, R, N = F[:, :dx], F[:, dx:], C[:dx, :dx], C[dx:, dx:], C[:dx, dx:]
-    if not np.linalg.eigvalsh(0.5 * (R + R.T)).min() > 0:
-        raise NotPositiveDefinite(
-            f"the action block of C{which} is not positive definite; raise the cost of actions"
-        )
+    hollow = NotPositiveDefinite(
+        f"R + B'VB{which}, with R the action block of C, is not positive definite; raise the cost of actions"
+    )
+    definite = np.linalg.eigvalsh(R).min() > 0
     try:
         V = solve_discrete_are(A, B, Q, R, s=N)
     except (np.linalg.LinAlgError, ValueError) as error:
+        if not definite:
+            raise hollow from error
         raise NumericalError(
             f"no stabilising solution{which} ({error}); can actions reach every unstable mode?"
         ) from error
-    K = -np.linalg.solve(R + B.T @ V @ B, B.T @ V @ A + N.T)
+    V = 0.5 * (V + V.T)
+    M = R + B.T @ V @ B
+    if not np.linalg.eigvalsh(M).min() > 1e-14 * np.abs(M).max():
+        raise hollow
+    K = -np.linalg.solve(M, B.T @ V @ A + N.T)
     if not np.abs(np.linalg.eigvals(A + B @ K)).max() < 1:
         raise NumericalError(
             f"the closed loop{which} is not stable; does the cost see every unstable mode?"
         )
-    return K, 0.5 * (V + V.T)
+    return K, V

@@ -86,7 +86,9 @@ def prepare(
     temperature: float | Array,
 ) -> Problem:
     """Returns the problem in flat form, after checking it."""
-    lead, (old, model, costs, start) = flatten(anchor, dynamics, cost, x0)
+    lead, (old, model, costs, start) = flatten(
+        ("anchor", "dynamics", "cost", "x0"), anchor, dynamics, cost, x0
+    )
     tau = temperatures(temperature, lead, old[1].shape[1])
     return Problem(
         lead, LinearGaussianController(*old), tuple(model), tuple(costs), tuple(start), tau

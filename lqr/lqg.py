@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .batching import finite, flatten, numbers, restore
+from .batching import finite, flatten, numbers, of_kind, restore
 from .errors import InputError, NotPositiveDefinite
 from .types import Array, Gaussian, LinearGaussianDynamics, LinearGaussianObservation
 
@@ -41,7 +41,7 @@ def kalman_filter(
     singular.
     """
     axes, (model, sensor, start) = flatten(
-        dynamics, observation, x0, names=("dynamics", "observation", "x0")
+        ("dynamics", "observation", "x0"), dynamics, observation, x0
     )
     (F, f, W) = restore(axes, *model)
     (H, h, R) = restore(axes, *sensor)
@@ -80,6 +80,9 @@ def kalman_filter(
         before[1].append(P)
         Ht, seen = H[..., t, :, :], np.broadcast_to(np.isfinite(O[..., t, :]).all(-1), lead)
         S = _symmetric(Ht @ P @ _T(Ht) + R[..., t, :, :])
+        S = np.where(
+            seen[..., None, None], S, np.eye(do)
+        )  # what is missing may have any covariance
         try:
             L = np.linalg.cholesky(S)
         except np.linalg.LinAlgError as error:
@@ -117,10 +120,11 @@ def rts_smoother(dynamics: LinearGaussianDynamics, filtered: Filtered) -> Gaussi
     index, for shapes that do not fit, entries that are not finite numbers, and covariances that are
     not symmetric and positive semi-definite.
     """
-    lead, ((F, _, _),) = flatten(dynamics, names=("dynamics",))
+    lead, ((F, _, _),) = flatten(("dynamics",), dynamics)
     (F,), (T, dx) = restore(lead, F), F.shape[1:3]
+    of_kind("filtered", filtered, Filtered)
     after = Gaussian(filtered.mean, filtered.cov)  # steps are batch axes here
-    steps, pairs = flatten(after, filtered.predicted, names=("filtered", "filtered.predicted"))
+    steps, pairs = flatten(("filtered", "filtered.predicted"), after, filtered.predicted)
     mean, cov, ahead_mean, ahead_cov = (a for pair in pairs for a in restore(steps, *pair))
     fits = steps[-1:] == (T + 1,) and mean.shape[-1] == dx and len(lead) < len(steps)
     if not fits or any(a not in (1, b) for a, b in zip(lead[::-1], steps[-2::-1], strict=False)):

@@ -11,9 +11,11 @@ sizes, others in blocked loops compiled once.
 """
 
 import numpy as np
+from numba import config
 
 from .batching import all_finite, flatten, restore, temperatures
 from .errors import NotPositiveDefinite, NumericalError
+from .kernels import plain
 from .kernels.marginals_blocked import _divergence, _forward
 from .kernels.marginals_small import _divergence_small, _forward_small
 from .kernels.riccati_blocked import _backward
@@ -39,7 +41,7 @@ def backward(
     `temperature` is tau above: a number, or (..., T). Raises NotPositiveDefinite, with the step,
     where Quu is not.
     """
-    lead, ((F, f, W), (C, c, const)) = flatten(dynamics, cost)
+    lead, ((F, f, W), (C, c, const)) = flatten(("dynamics", "cost"), dynamics, cost)
     out = backward_flat(F, f, W, C, c, const, temperatures(temperature, lead, F.shape[1]))
     failed = out[-1]
     if max(failed.tolist()) >= 0:
@@ -62,13 +64,13 @@ def forward(
 
     Raises NumericalError, with the step, where they grow beyond all numbers.
     """
-    lead, (ours, model, start) = flatten(controller, dynamics, x0)
+    lead, (ours, model, start) = flatten(("controller", "dynamics", "x0"), controller, dynamics, x0)
     return TrajectoryDistribution(*restore(lead, *forward_flat(*ours, *model, *start)))
 
 
 def expected_cost(distribution: TrajectoryDistribution, cost: QuadraticCost) -> Array:
     """Returns the exact expected cost of each step, (..., T+1), under the marginals."""
-    lead, ((mean, cov), (C, c, const)) = flatten(distribution, cost)
+    lead, ((mean, cov), (C, c, const)) = flatten(("distribution", "cost"), distribution, cost)
     quadratic = np.einsum("...i,...ij,...j->...", mean, C, mean) + np.einsum(
         "...ij,...ji->...", C, cov
     )
@@ -97,7 +99,9 @@ def backward_flat(
         out = room(B, T, dx, n - dx)
     if todo is None:
         todo = np.arange(B)
-    if n <= SMALL:
+    if config.DISABLE_JIT:
+        plain.backward(todo, F, f, W, C, c, const, tau, *out)
+    elif n <= SMALL:
         _backward_small((0,) * dx, (0,) * (n - dx), todo, F, f, W, C, c, const, tau, *out)
     else:
         _backward(todo, F, f, W, C, c, const, tau, *out)
@@ -126,7 +130,9 @@ def forward_flat(
     """
     B, T, dx, n = F.shape
     mean, cov = np.zeros((B, T + 1, n)), np.zeros((B, T + 1, n, n))
-    if n <= SMALL:
+    if config.DISABLE_JIT:
+        plain.forward(K, k, S, F, f, W, m0, P0, mean, cov)
+    elif n <= SMALL:
         _forward_small((0,) * dx, (0,) * (n - dx), K, k, S, F, f, W, m0, P0, mean, cov)
     else:
         _forward(K, k, S, F, f, W, m0, P0, mean, cov)
@@ -154,7 +160,9 @@ def divergence_flat(
     positive definite.
     """
     du, dx = new[0].shape[2:]
-    if dx + du <= SMALL:
+    if config.DISABLE_JIT:
+        plain.divergence(todo, *new, *anchor, *model, kl)
+    elif dx + du <= SMALL:
         _divergence_small((0,) * dx, (0,) * du, todo, *new, *anchor, *model, kl)
     else:
         _divergence(todo, *new, *anchor, *model, kl)

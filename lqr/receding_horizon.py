@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from .batching import callable_of, finite, numbers, whole
+from .cost_terms import Sum, Term
+from .costs import as_term
 from .errors import InputError
 from .expansion import Cost, ramp_weights
 from .ilqr import ILQRResult
-from .terms import Sum, Term
 from .types import Array, QuadraticCost
 
 
@@ -19,11 +21,9 @@ def shift(U: Array, steps: int = 1) -> Array:
 
     Raises InputError if U has no steps, or `steps` is below 0.
     """
-    U = np.asarray(U)
-    if U.ndim < 2 or U.shape[-2] < 1 or steps < 0:
-        raise InputError(
-            f"U has shape {U.shape}, steps is {steps}; expected (..., T, du) with T > 0, and steps >= 0"
-        )
+    U, steps = numbers("U", U), whole("steps", steps, 0)
+    if U.ndim < 2 or U.shape[-2] < 1:
+        raise InputError(f"U has shape {U.shape}; expected (..., T, du) with T > 0")
     return U[..., np.minimum(np.arange(U.shape[-2]) + steps, U.shape[-2] - 1), :]
 
 
@@ -41,17 +41,25 @@ def receding_horizon(
     fixed:
     lambda x, U: ilqr(dynamics, cost, x, U, max_iterations=5).
     """
-    X, chosen, U = [np.asarray(x0, dtype=float)], [], np.asarray(U, dtype=float)
-    for _ in range(steps):
-        U = plan(X[-1], U).U
-        chosen.append(U[..., 0, :])
-        X.append(np.asarray(plant(X[-1], chosen[-1]), dtype=float))
+    callable_of("plant", plant, "(x, u) -> x'")
+    callable_of("plan", plan, "(x, U) -> ILQRResult")
+    X, chosen, U = [finite("x0", x0)], [], finite("U", U)
+    if X[0].ndim < 1 or U.ndim < 2:
+        raise InputError(
+            f"x0 has shape {X[0].shape}, U {U.shape}; expected (..., dx), (..., T, du)"
+        )
+    for _ in range(whole("steps", steps, 0)):  # all get copies, and give what is copied
+        U = numbers("plan(x, U).U", plan(X[-1].copy(), U.copy()).U)
+        chosen.append(U[..., 0, :].copy())
+        X.append(numbers("plant(x, u)", plant(X[-1].copy(), chosen[-1].copy())).copy())
+        if X[-1].shape != X[0].shape:
+            raise InputError(f"plant gave shape {X[-1].shape}; expected {X[0].shape}")
         U = shift(U)
     empty = np.zeros((*U.shape[:-2], 0, U.shape[-1]))
     return np.stack(X, -2), np.stack(chosen, -2) if chosen else empty
 
 
-def window(cost: Cost, t: int, count: int, T: int) -> Cost:
+def window(cost: Cost | QuadraticCost, t: int, count: int, T: int) -> Cost:
     """Returns the cost of the steps t..t+count of an episode of T steps, as a cost of trajectories
     of `count` steps.
 
@@ -59,12 +67,17 @@ def window(cost: Cost, t: int, count: int, T: int) -> Cost:
     T)`; of any other, which says the steps of whole episodes alone, the window is taken out of a
     padded one. Raises InputError for a window that leaves the episode.
     """
-    if t < 0 or count < 1 or t + count > T:
+    T = whole("T", T, 1)
+    if whole("t", t, 0) + whole("count", count, 1) > T:
         raise InputError(f"got the steps {t} to {t + count}; expected one or more, within 0 to {T}")
+    if isinstance(cost, QuadraticCost):
+        cost = as_term(cost)
     if isinstance(cost, Sum):
         return Sum(tuple(window(term, t, count, T) for term in cost.terms))
     if hasattr(cost, "window"):
         return cost.window(t, count, T)  # type: ignore[no-any-return]
+    if not (callable(cost) and hasattr(cost, "expand")):
+        raise InputError(f"cost is a {type(cost).__name__}; expected a cost or a QuadraticCost")
     if not isinstance(cost, Term):
         return _Padded(cost, t, T)
     ramp = ramp_weights(cost.ramp, T)

@@ -1,9 +1,9 @@
-"""The backward sweep of iLQR and DDP, with actions limited by a box (Tassa, Mansard & Todorov
+"""The backward pass of iLQR and DDP, with actions limited by a box (Tassa, Mansard & Todorov
 2014), for a batch.
 
 Everything is a deviation from the present trajectory: du = alpha k + K dx. Beside it, the quadratic
 programme in the box, and quadratic costs along a trajectory. The signatures are those of the parts
-that `descend` is given.
+that `iterate` is given.
 """
 
 from functools import lru_cache
@@ -14,7 +14,7 @@ from numba import types
 
 from .jit import kernel, part, pointer
 
-# states and actions up to which a sweep is compiled for their number: about twice as fast
+# states and actions up to which a backward pass is compiled for their number: about twice as fast
 LARGEST = 10
 
 
@@ -26,9 +26,9 @@ _f1, _f2, _f3, _f4, _f5 = (_floats(d) for d in range(1, 6))
 _flags = types.Array(types.boolean, 1, "C")
 ROLL = types.void(_flags, _f3, _f3, _f4, _f3, _f1, _f3, _f3, _f3, _f3)
 DIFFERENTIATE = types.void(_flags, _f3, _f3, _f4, _f5)
-PRICE = types.void(_flags, _f4, _f3, _f2, _f3, _f3, _f1)
+EVALUATE = types.void(_flags, _f4, _f3, _f2, _f3, _f3, _f1)
 EXPAND = types.void(_flags, _f4, _f3, _f3, _f3, _f4, _f3)
-SWEEP = types.void(
+BACKWARD = types.void(
     _flags, _flags, _f4, _f5, _f4, _f4, _f3, _f3, _f3, _f3, _f1, _f4, _f3, _flags, _f1, _f1
 )
 REPORT = types.void(types.int64, _f1, _f1, _f1, _f3, _f3, _flags)
@@ -36,20 +36,25 @@ REPORT = types.void(types.int64, _f1, _f1, _f1, _f3, _f3, _flags)
 
 @lru_cache
 def compiled_parts(dx: int, du: int) -> tuple[Any, ...]:
-    """Returns pointers to expand, price, sweep and report, for a quadratic cost and no callback."""
-    sweep = compiled_sweep(dx, du)
-    pairs = (expand_quadratic, EXPAND), (price_quadratic, PRICE), (sweep, SWEEP), (_silent, REPORT)
+    """Returns pointers to expand, evaluate, backward pass and report, for a quadratic cost and no callback."""
+    ilqr_backward = compiled_ilqr_backward(dx, du)
+    pairs = (
+        (expand_quadratic, EXPAND),
+        (evaluate_quadratic, EVALUATE),
+        (ilqr_backward, BACKWARD),
+        (_silent, REPORT),
+    )
     return tuple(pointer(function.py_func, signature) for function, signature in pairs)
 
 
 @lru_cache
-def compiled_sweep(dx: int, du: int) -> Any:
-    """Returns the sweep for these sizes as a function."""
-    return kernel(sweeper(*((dx, du) if dx + du <= LARGEST else (0, 0))))
+def compiled_ilqr_backward(dx: int, du: int) -> Any:
+    """Returns the backward pass for these sizes as a function."""
+    return kernel(ilqr_backward_for(*((dx, du) if dx + du <= LARGEST else (0, 0))))
 
 
 @kernel
-def price_quadratic(active, C, c, const, X, U, J):
+def evaluate_quadratic(active, C, c, const, X, U, J):
     """Writes the cost of each active problem, J (B,)."""
     B, S, dx = X.shape
     n = C.shape[2]
@@ -129,11 +134,76 @@ def _solve(L, x, d):
         x[i] = s / L[i, i]
 
 
+@part
+def _gradient(H, g, x, i, d):
+    """Returns the slope along coordinate i, and how large the numbers are that it is the sum of."""
+    slope, size = g[i], abs(g[i])
+    for j in range(d):
+        slope += H[i, j] * x[j]
+        size = max(size, abs(H[i, j] * x[j]))
+    return slope, size
+
+
+@part
+def _optimal(H, g, low, high, x, d):
+    """Do the conditions of Karush, Kuhn and Tucker hold, but for rounding?"""
+    for i in range(d):
+        slope, size = _gradient(H, g, x, i, d)
+        up = x[i] >= high[i] or slope > -1e-12 * size
+        down = x[i] <= low[i] or slope < 1e-12 * size
+        if not (slope == 0.0 or (up and down)):
+            return False
+    return True
+
+
+@kernel
+def active_set(H, g, low, high, x, free, L, grad, step):
+    """Improves x in place until it is optimal, one change of the free set at a time (Nocedal &
+    Wright 2006, algorithm 16.3); writes the free set and the factor of H there.
+
+    False if H is not definite there, or no optimum was found.
+    """
+    d = len(g)
+    for i in range(d):
+        free[i] = low[i] < x[i] < high[i]
+    for _ in range(100 + 20 * d):
+        if not _factor(H, free, L, d):
+            return False
+        for i in range(d):
+            grad[i], _ = _gradient(H, g, x, i, d)
+            step[i] = -grad[i] if free[i] else 0.0
+        _solve(L, step, d)
+        alpha, block = 1.0, -1
+        for i in range(d):
+            if free[i] and step[i] != 0.0:
+                room = (high[i] if step[i] > 0.0 else low[i]) - x[i]
+                if abs(room) <= alpha * abs(step[i]):
+                    alpha, block = abs(room) / abs(step[i]), i
+        for i in range(d):
+            if free[i]:
+                x[i] = min(max(x[i] + alpha * step[i], low[i]), high[i])
+        if block >= 0:
+            x[block] = high[block] if step[block] > 0.0 else low[block]
+            free[block] = False
+            continue
+        worst, most = -1, 1e-13
+        for i in range(d):
+            slope, size = _gradient(H, g, x, i, d)
+            inward = slope if x[i] >= high[i] else -slope
+            if not free[i] and low[i] < high[i] and inward > most * size:
+                worst, most = i, inward / size
+        if worst < 0:
+            return _optimal(H, g, low, high, x, d)
+        free[worst] = True
+    return False
+
+
 @kernel
 def box_qp(H, g, low, high, x, free, L, grad, step, trial):
     """Improves x in place by projected Newton steps; writes the free set and the factor of H there.
 
-    False if H is not definite. The last three arrays are room to work in.
+    Where these stop short of the optimum, as they may where H is badly conditioned, `active_set`
+    goes on. False if H is not definite. The last three arrays are room to work in.
     """
     d = len(g)
     for _ in range(100):
@@ -153,7 +223,7 @@ def box_qp(H, g, low, high, x, free, L, grad, step, trial):
         for i in range(d):
             step[i] = -grad[i] if free[i] else 0.0
         _solve(L, step, d)
-        alpha = 1.0
+        alpha, stuck = 1.0, False
         while True:
             slope, moved = 0.0, 0.0
             for i in range(d):
@@ -164,19 +234,22 @@ def box_qp(H, g, low, high, x, free, L, grad, step, trial):
             for i in range(d):
                 for j in range(d):
                     change += 0.5 * (trial[i] - x[i]) * H[i, j] * (trial[j] - x[j])
-            if moved == 0.0 or alpha < 1e-12:
-                return True
-            if change <= 0.1 * slope:
+            stuck = moved == 0.0 or alpha < 1e-12
+            if stuck or change <= 0.1 * slope:
                 break
             alpha *= 0.5
+        if stuck:
+            break
         for i in range(d):
             x[i] = trial[i]
-    return True
+    if _optimal(H, g, low, high, x, d):
+        return True
+    return active_set(H, g, low, high, x, free, L, grad, step)
 
 
 @lru_cache
-def sweeper(dx: int, du: int) -> Any:
-    """Returns the sweep for these sizes, known at compile time; for any sizes if both are 0.
+def ilqr_backward_for(dx: int, du: int) -> Any:
+    """Returns the backward pass for these sizes, known at compile time; for any sizes if both are 0.
 
     It writes K, k and the promised change a linear + a^2 quadratic of each active problem, or that
     it has no minimum.
@@ -187,7 +260,9 @@ def sweeper(dx: int, du: int) -> Any:
     """
     DX, DU = dx, du
 
-    def sweep(active, curved, F, H, S, C, c, low, high, U, mu, K, k, definite, linear, quadratic):
+    def ilqr_backward(
+        active, curved, F, H, S, C, c, low, high, U, mu, K, k, definite, linear, quadratic
+    ):
         B, T = F.shape[0], F.shape[1]
         dx = DX if DX else F.shape[2]
         du = DU if DU else F.shape[3] - dx
@@ -285,4 +360,4 @@ def sweeper(dx: int, du: int) -> Any:
                             s += K[b, t, m, i] * Qk[m, j] + Q[dx + m, i] * K[b, t, m, j]
                         V[i, j] = V[j, i] = s
 
-    return sweep
+    return ilqr_backward

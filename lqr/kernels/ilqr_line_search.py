@@ -1,6 +1,6 @@
-"""The descent of iLQR and DDP: line search, regularisation and learned curvature, for a batch.
+"""The iterations of iLQR and DDP: line search, regularisation and learned curvature, for a batch.
 
-`descend` is one text that runs compiled, with pointers to compiled parts, or as plain Python, with
+`iterate` is one text that runs compiled, with pointers to compiled parts, or as plain Python, with
 any functions of the same shapes; so a solve with the caller's own cost, quadratic solver or
 callback takes the very same steps. Problems go in step with one another, each with its own line
 search, regularisation and end; one that has ended stays as it is.
@@ -52,6 +52,32 @@ def _learn(b, X, U, F, X_old, U_old, F_old, c, S):
 
 
 @kernel
+def _variation(b, X, U, C, c):
+    """Returns how much the cost to second order changes along the trajectory, from its mean state
+    and action: a scale that knows neither constants of the cost nor the origin of the states.
+    """
+    S, dx = X.shape[1:]
+    n = c.shape[2]
+    z, d, total = np.zeros(n), np.empty(n), 0.0
+    for t in range(S):
+        for i in range(dx):
+            z[i] += X[b, t, i] / S
+        for i in range(dx, n if t < S - 1 else dx):
+            z[i] += U[b, t, i - dx] / (S - 1)
+    for t in range(S):
+        size = n if t < S - 1 else dx
+        for i in range(size):
+            d[i] = (X[b, t, i] if i < dx else U[b, t, i - dx]) - z[i]
+        linear, square = 0.0, 0.0
+        for i in range(size):
+            linear += c[b, t, i] * d[i]
+            for j in range(size):
+                square += d[i] * C[b, t, i, j] * d[j]
+        total += abs(linear) + 0.5 * abs(square)
+    return total
+
+
+@kernel
 def _take(b, new, out):
     """Copies problem b of three axes. (Numba's own copies of slices take seconds to compile, for
     their messages.)
@@ -71,14 +97,15 @@ def _take_matrices(b, new, out):
 
 
 @kernel
-def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X, U, K, k, low, high, H, secant, most,
+def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0, const, offset,
+            X, U, K, k, low, high, H, secant, most,
             tolerance, start_mu, status, J, iterations):  # fmt: skip
     """Improves X, U, K and k in place from U, where status is RUNNING; writes status, J and
     iterations (B,).
 
-    C0, c0 and const are a quadratic cost, if it is one; H (B, T, dx, n, n) is room for second
-    derivatives, with T = 0 where there are none; with `secant` the curvature of the dynamics is
-    learned instead.
+    C0, c0 and const are a quadratic cost, if it is one; `offset` (B,) is left out of J.
+    H (B, T, dx, n, n) is room for second derivatives, with T = 0 where there are none; with
+    `secant` the curvature of the dynamics is learned instead.
     """
     B, T, du = U.shape
     dx = X.shape[2]
@@ -92,8 +119,9 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
     X_old = np.zeros(X.shape)
     Un = np.zeros(U.shape)
     U_old = np.zeros(U.shape)
-    w, yes, exact = np.zeros((7, B)), np.zeros((8, B), np.bool_), H.shape[1] > 0
+    w, yes, exact = np.zeros((8, B)), np.zeros((8, B), np.bool_), H.shape[1] > 0
     alpha, mu, factor, linear, quadratic, trial, gain = w[0], w[1], w[2], w[3], w[4], w[5], w[6]
+    first = w[7]
     definite = yes[0]
     fresh = yes[1]
     searching = yes[2]
@@ -108,11 +136,12 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
         for i in range(dx):
             Xn[b, 0, i] = X[b, 0, i]
     roll(active, X, U, Kn, kn, alpha, low, high, Xn, Un)
-    price(active, C0, c0, const, Xn, Un, trial)
+    evaluate(active, C0, c0, const, Xn, Un, trial)
     for b in range(B):
         _take(b, Xn, X)
         _take(b, Un, U)
         J[b], iterations[b], factor[b], fresh[b] = trial[b], 0, 1.0, True
+        first[b] = trial[b]
         if not np.isfinite(J[b]):
             status[b] = UNFIT
     for iteration in range(1, most + 1):
@@ -129,7 +158,9 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
             if secant and fresh[b] and known[b]:
                 _learn(b, X, U, F, X_old, U_old, F_old, c, S)
             curved[b] = (exact or (secant and slow[b])) and rest[b] == 0
-        sweep(active, curved, F, H, S, C, c, low, high, U, mu, Kn, kn, definite, linear, quadratic)
+        ilqr_backward(
+            active, curved, F, H, S, C, c, low, high, U, mu, Kn, kn, definite, linear, quadratic
+        )
         going = False
         for b in range(B):
             if not active[b]:
@@ -138,13 +169,16 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
             if definite[b]:
                 _take_matrices(b, Kn, K)
                 _take(b, kn, k)
-                if -linear[b] <= tolerance * (abs(J[b]) + tolerance) and mu[b] <= 1e-3:
+                total = abs(J[b] + offset[b])
+                changing = min(total, _variation(b, X, U, C, c) + first[b] - J[b])
+                least = max(tolerance * (changing + tolerance), 1e-16 * total)
+                if -linear[b] <= least and mu[b] <= 1e-3:
                     status[b] = STATIONARY
                 else:
                     searching[b], alpha[b], going = True, 1.0, True
         while going:
             roll(searching, X, U, Kn, kn, alpha, low, high, Xn, Un)
-            price(searching, C0, c0, const, Xn, Un, trial)
+            evaluate(searching, C0, c0, const, Xn, Un, trial)
             going = False
             for b in range(B):
                 if not searching[b]:
@@ -189,7 +223,10 @@ def descend(roll, differentiate, expand, price, sweep, report, C0, c0, const, X,
                 factor[b] = max(GROWTH, factor[b] * GROWTH)
                 mu[b] = max(MU_MIN, mu[b] * factor[b])
                 if mu[b] > MU_MAX:
-                    good = definite[b] and -linear[b] <= 1e-6 * (abs(J[b]) + tolerance)
+                    total = abs(J[b] + offset[b])
+                    changing = min(total, _variation(b, X, U, C, c) + first[b] - J[b])
+                    least = max(1e-6 * (changing + tolerance), 1e-12 * total)
+                    good = definite[b] and -linear[b] <= least
                     status[b] = SETTLED if good else STUCK
         report(iteration, J, alpha, mu, X, U, stop)
         for b in range(B):

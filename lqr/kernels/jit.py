@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from numba import cfunc, njit, types
+from numba import cfunc, config, njit, types
 from numba.core.ccallback import CFunc
 from numba.core.typing.templates import Signature
 
@@ -31,6 +31,8 @@ def kernel(function: Callable[..., Any]) -> Any:
     process only.
     """
     options: Any = {"fastmath": {"contract"}}
+    if config.DISABLE_JIT:
+        return function
     try:
         compiled = njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to write to: neither beside the source nor in the home
@@ -39,6 +41,11 @@ def kernel(function: Callable[..., Any]) -> Any:
         return njit(**options)(function)
     _guard(compiled._cache, function)
     return compiled
+
+
+def plain(function: Any) -> Any:
+    """Returns the Python function that was compiled, or the function itself if it was not."""
+    return getattr(function, "py_func", function)
 
 
 class _Precise(Signature):

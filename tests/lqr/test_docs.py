@@ -14,3 +14,9 @@ def test_the_code_of_the_page_on_lqr_runs():
     namespace: dict = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), namespace)
+
+
+def test_the_recursions_on_the_page_are_those_of_the_source():
+    source = (PAGE.parents[1] / "lqr" / "riccati.py").read_text(encoding="utf-8")
+    shown = PAGE.read_text(encoding="utf-8").split("<!-- riccati -->\n```py\n")[1].split("```")[0]
+    assert shown == source[source.index("def backward") :]

@@ -9,11 +9,11 @@ from scipy.optimize import lsq_linear, minimize
 from systems import SYSTEMS, quadratic
 
 from lqr import InputError, LinearGaussianDynamics, backward
-from lqr.box_qp import solve_box_qp, sweep_with
+from lqr.box_qp import ilqr_backward_with, solve_box_qp
 from lqr.constrained import constrained_ilqr
 from lqr.costs import Action, Quadratic, WeightedNorm
 from lqr.ilqr import ilqr
-from lqr.kernels.ilqr_backward import compiled_sweep
+from lqr.kernels.ilqr_backward import compiled_ilqr_backward
 from lqr.receding_horizon import receding_horizon, shift
 
 
@@ -231,8 +231,8 @@ def test_bad_arguments_of_ilqr_are_named(change, message):
         ilqr(**{**good, **change})
 
 
-def swept(sweep, dynamics, cost, H, low, high, mu):
-    """Returns K, k and the promised change, of a sweep around zero."""
+def backward_of(ilqr_backward, dynamics, cost, H, low, high, mu):
+    """Returns K, k and the promised change, of a backward pass around zero."""
     T, dx, n = dynamics.F.shape
     K = np.zeros((1, T, n - dx, dx))
     k = np.zeros((1, T, n - dx))
@@ -240,7 +240,7 @@ def swept(sweep, dynamics, cost, H, low, high, mu):
     promise = np.zeros((2, 1))
     F, C, c = (a[None] for a in (dynamics.F, cost.C, cost.c))
     U, S, yes = np.zeros_like(k), np.zeros((1, T, n, n)), np.ones(1, bool)
-    sweep(
+    ilqr_backward(
         yes,
         yes,
         F,
@@ -263,7 +263,9 @@ def swept(sweep, dynamics, cost, H, low, high, mu):
 
 @pytest.mark.parametrize("sizes", [(3, 2), (9, 3)])  # compiled for its sizes, and for any
 @pytest.mark.parametrize("second", [0, 3])
-def test_the_boxed_sweep_equals_its_numpy_twin_and_predicts_the_change_of_cost(second, sizes):
+def test_the_boxed_backward_pass_equals_its_numpy_twin_and_predicts_the_change_of_cost(
+    second, sizes
+):
     rng, (dx, du) = np.random.default_rng(second), sizes
     n = dx + du
     dynamics, cost, _ = random_problem(rng, dx=dx, du=du, T=6)
@@ -271,8 +273,10 @@ def test_the_boxed_sweep_equals_its_numpy_twin_and_predicts_the_change_of_cost(s
     H = H + H.swapaxes(-1, -2)
     low, high = -rng.uniform(0, 0.5, (6, du)), rng.uniform(0, 0.5, (6, du))
     arguments = dynamics, cost, H, low, high, 0.3
-    ours = swept(compiled_sweep(dx, du), *arguments)
-    for mine, twin in zip(ours, swept(sweep_with(solve_box_qp), *arguments), strict=True):
+    ours = backward_of(compiled_ilqr_backward(dx, du), *arguments)
+    for mine, twin in zip(
+        ours, backward_of(ilqr_backward_with(solve_box_qp), *arguments), strict=True
+    ):
         np.testing.assert_allclose(mine, twin, rtol=1e-8, atol=1e-9)
     if not second:  # on a linear-quadratic problem the promise for the whole step is exact
         x, change = np.zeros(dx), 0.0

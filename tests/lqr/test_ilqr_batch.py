@@ -188,24 +188,24 @@ def test_an_acrobot_swings_up_to_a_stationary_point():
     r = ilqr(acrobot, cost, x0, U, max_iterations=300, second_order=True)
     assert r.converged, r.status
 
-    def price(u):
+    def evaluate(u):
         X = [x0]
         for a in u:
             X.append(acrobot(X[-1], a))
         return cost(np.array(X), u).sum()
 
     e = 1e-6 * np.eye(100)[..., None]
-    slope = np.array([(price(r.U + d) - price(r.U - d)) / 2e-6 for d in e])
-    first = np.array([(price(U + d) - price(U - d)) / 2e-6 for d in e])
+    slope = np.array([(evaluate(r.U + d) - evaluate(r.U - d)) / 2e-6 for d in e])
+    first = np.array([(evaluate(U + d) - evaluate(U - d)) / 2e-6 for d in e])
     assert abs(slope).max() < 2e-4 * abs(first).max()
-    assert r.cost < 0.5 * price(U)
+    assert r.cost < 0.5 * evaluate(U)
 
 
 def test_the_cart_pole_costs_what_a_general_optimiser_finds():
     s = SYSTEMS["cartpole"]
     r = ilqr(s.dynamics, s.cost, s.x0, s.U, low=-12.0, high=12.0, jacobian=s.jacobian)
 
-    def price(u):
+    def evaluate(u):
         X = [s.x0]
         for a in u:
             X.append(s.dynamics(X[-1], np.array([a])))
@@ -219,10 +219,10 @@ def test_the_cart_pole_costs_what_a_general_optimiser_finds():
         return (0.5 * xu * (g + s.cost.c)).sum() + s.cost.const.sum(), slope
 
     best = minimize(
-        price, r.U[:, 0] + 0.05 * np.sin(np.arange(60)), jac=True, method="L-BFGS-B", bounds=[(-12, 12)] * 60,
+        evaluate, r.U[:, 0] + 0.05 * np.sin(np.arange(60)), jac=True, method="L-BFGS-B", bounds=[(-12, 12)] * 60,
         options={"maxiter": 3000, "maxfun": 6000, "ftol": 1e-13, "gtol": 1e-8},
     )  # fmt: skip
-    assert r.cost == pytest.approx(price(r.U[:, 0])[0], rel=1e-9)
+    assert r.cost == pytest.approx(evaluate(r.U[:, 0])[0], rel=1e-9)
     assert r.cost <= best.fun + 1e-5
     assert r.cost == pytest.approx(best.fun, rel=1e-3)
 

@@ -8,12 +8,12 @@ from problems import random_problem
 from systems import SYSTEMS, quadratic
 
 from lqr import ilqr, solve_box_qp
-from lqr.box_qp import sweep_with
-from lqr.kernels.ilqr_backward import compiled_sweep
+from lqr.box_qp import ilqr_backward_with
+from lqr.kernels.ilqr_backward import compiled_ilqr_backward
 
 
-def sweep_once(mu, H=None, T=1, dx=3, du=2, seed=0):
-    """Returns K, k, the promise and the problem of one sweep around zero without limits."""
+def backward_once(mu, H=None, T=1, dx=3, du=2, seed=0):
+    """Returns K, k, the promise and the problem of one backward pass around zero without limits."""
     dynamics, cost, _ = random_problem(np.random.default_rng(seed), dx, du, T)
     K = np.zeros((1, T, du, dx))
     k = np.zeros((1, T, du))
@@ -23,7 +23,7 @@ def sweep_once(mu, H=None, T=1, dx=3, du=2, seed=0):
     H = np.zeros((1, 0, dx, n, n)) if H is None else H
     wide = np.full((1, T, du), np.inf)
     U, S = np.zeros_like(k), np.zeros((1, T, n, n))
-    compiled_sweep(dx, du)(
+    compiled_ilqr_backward(dx, du)(
         yes, yes, dynamics.F[None], H, S, cost.C[None], cost.c[None], -wide, wide, U, np.array([mu]), K, k, yes.copy(),
         *promise,
     )  # fmt: skip
@@ -32,7 +32,7 @@ def sweep_once(mu, H=None, T=1, dx=3, du=2, seed=0):
 
 @pytest.mark.parametrize("mu", [0.0, 0.7])
 def test_the_regularised_gain_is_the_dense_minimiser_for_every_deviation(mu):
-    K, k, _, F, cost = sweep_once(mu)
+    K, k, _, F, cost = backward_once(mu)
     V, v = cost.C[1, :3, :3], cost.c[1, :3]
     for d in np.random.default_rng(1).normal(size=(5, 3)):
         # minimise 1/2 xu'C xu + c'xu + V(F xu) + mu/2 |u|^2 over u, for x = d, as one least-squares
@@ -49,7 +49,7 @@ def test_the_promised_change_is_that_of_the_true_cost_to_second_order():
     s = SYSTEMS["pendulum"]
     start, seen = ilqr(s.dynamics, s.cost, s.x0, s.U, max_iterations=12), []
     for alpha in (1e-2, 1e-3):
-        # one step of the sweep at `start`, shortened: the change must approach alpha times the
+        # one step of the backward pass at `start`, shortened: the change must approach alpha times the
         # slope
         T, (dx, du) = len(s.U), (2, 1)
         F = s.jacobian(start.X[:-1], start.U)[None]
@@ -60,7 +60,7 @@ def test_the_promised_change_is_that_of_the_true_cost_to_second_order():
         promise = np.zeros((2, 1))
         yes = np.ones(1, bool)
         wide = np.full((1, T, du), np.inf)
-        sweep_with(solve_box_qp)(
+        ilqr_backward_with(solve_box_qp)(
             yes, ~yes, F, np.zeros((1, 0, 2, 3, 3)), np.zeros((1, T, 3, 3)), s.cost.C[None], g[None], -wide, wide,
             start.U[None], np.zeros(1), K, k, yes.copy(), *promise,
         )  # fmt: skip
@@ -87,13 +87,13 @@ def test_ddp_has_the_second_derivatives_of_the_dynamics_in_its_step():
     cost = quadratic(1, [0.0, 0.0, 1.0], [2.0, 3.0, 0.0], [0.0, 2.0, 0.0])
     x0, U = np.array([0.3, 0.1]), np.array([[0.2]])
 
-    def price(u):
+    def evaluate(u):
         xu = np.array([f(x0, np.array([u])) - [0.0, 2.0]])[0]
         return 0.5 * u**2 + xu[0] ** 2 + 1.5 * xu[1] ** 2 + 0.0
 
     h = 1e-4
-    slope = (price(0.2 + h) - price(0.2 - h)) / (2 * h)
-    curvature = (price(0.2 + h) - 2 * price(0.2) + price(0.2 - h)) / h**2
+    slope = (evaluate(0.2 + h) - evaluate(0.2 - h)) / (2 * h)
+    curvature = (evaluate(0.2 + h) - 2 * evaluate(0.2) + evaluate(0.2 - h)) / h**2
     steps = []
     ilqr(f, cost, x0, U, second_order=True, callback=lambda p: steps.append((p.step, p.U[0, 0])))
     plain = []

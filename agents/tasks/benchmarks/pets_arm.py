@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from lqr.cost_terms import Parts, Term
 from lqr.costs import Action
-from lqr.terms import Parts, Term
 
 from ..base.mujoco_task import ModelTask
 from ..mujoco.pusher import Pusher

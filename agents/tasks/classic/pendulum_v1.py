@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from lqr.cost_terms import Parts, Term
 from lqr.costs import Action, Quadratic
-from lqr.terms import Parts, Term
 
 from ..base.ode_task import MapTask
 

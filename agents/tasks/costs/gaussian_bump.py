@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lqr.terms import Parts, Term, fitted
+from lqr.cost_terms import Parts, Term, fitted
 
 Array = np.ndarray
 

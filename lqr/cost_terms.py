@@ -34,15 +34,17 @@ class Addable:
 
 @dataclass(frozen=True, eq=False)
 class Sum(Addable):
-    """The sum of several terms."""
+    """The sum of several terms; each gets copies, which it may write to."""
 
     terms: tuple[Any, ...]
 
     def __call__(self, X: Array, U: Array) -> Array:
-        return sum((term(X, U) for term in self.terms), start=np.zeros(np.shape(X)[:-1]))
+        X, U = pair(X, U)
+        return sum((term(X.copy(), U.copy()) for term in self.terms), start=np.zeros(X.shape[:-1]))
 
     def expand(self, X: Array, U: Array) -> QuadraticCost:
-        parts = [term.expand(X, U) for term in self.terms]
+        X, U = pair(X, U)
+        parts = [term.expand(X.copy(), U.copy()) for term in self.terms]
         return QuadraticCost(*(reduce(np.add, fields) for fields in zip(*parts, strict=True)))
 
 
