@@ -102,9 +102,9 @@ def ilqr(
     way. `low` and `high` limit the actions: numbers, (du,), (T, du) or (..., T, du). `solve_qp`
     replaces the box-QP solver. A callback that returns True, or such an array (...), ends the
     problems. Where `active` (...) is False, actions are kept as they are. A problem ends when its
-    expected improvement falls below `tolerance`, relative to its cost, or to what of it can change:
-    the cost's variation along the trajectory, and what was gained. So a constant that is added to
-    the cost changes nothing but rounding. Functions get copies, which they may write to.
+    expected improvement falls below `tolerance`, relative to its cost; or, where that is a constant
+    for the most part, to what of it changes: its variation along the trajectory, and what was
+    gained. Functions get copies, which they may write to.
     Differences are central, with steps of 6e-6 max(1, |x|), of 6e-4 from |x| = 100 on, and of
     6e-6 |x|^(1/3) from 1e6 on; for second derivatives 1e-4 times the same.
 

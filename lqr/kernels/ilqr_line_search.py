@@ -12,6 +12,7 @@ from .jit import kernel
 
 MU_MIN, MU_MAX, GROWTH = 1e-6, 1e10, 1.6
 PAUSE = 7  # steps at most without the curvature of the dynamics, after it made a step fail
+FLAT = 30.0  # a cost so many times as large as what of it changes is a constant for the most part
 SLOW = 0.3  # learned curvature is tried where a step gains more than this part of what the last one gained
 RUNNING, STATIONARY, SETTLED, STUCK, STOPPED, FROZEN, UNFIT = range(7)
 
@@ -170,7 +171,8 @@ def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0
                 _take_matrices(b, Kn, K)
                 _take(b, kn, k)
                 total = abs(J[b] + offset[b])
-                changing = min(total, _variation(b, X, U, C, c) + first[b] - J[b])
+                changing = _variation(b, X, U, C, c) + first[b] - J[b]
+                changing = total if total < FLAT * changing else changing
                 least = max(tolerance * (changing + tolerance), 1e-16 * total)
                 if -linear[b] <= least and mu[b] <= 1e-3:
                     status[b] = STATIONARY
@@ -224,7 +226,8 @@ def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0
                 mu[b] = max(MU_MIN, mu[b] * factor[b])
                 if mu[b] > MU_MAX:
                     total = abs(J[b] + offset[b])
-                    changing = min(total, _variation(b, X, U, C, c) + first[b] - J[b])
+                    changing = _variation(b, X, U, C, c) + first[b] - J[b]
+                    changing = total if total < FLAT * changing else changing
                     least = max(1e-6 * (changing + tolerance), 1e-12 * total)
                     good = definite[b] and -linear[b] <= least
                     status[b] = SETTLED if good else STUCK

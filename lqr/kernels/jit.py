@@ -31,7 +31,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     process only.
     """
     options: Any = {"fastmath": {"contract"}}
-    if config.DISABLE_JIT:
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return function
     try:
         compiled = njit(cache=True, **options)(function)

@@ -163,7 +163,8 @@ d, c, x0 = random_problem(rng, lead=(2,))
 a = random_controller(rng, lead=(2,))
 k, v = backward(d, c, 0.1)
 F, f = d.F[0, 0], d.f[0, 0]
-r = ilqr(lambda x, u: F @ np.r_[x, u] + f, c._replace(C=c.C[0], c=c.c[0], const=c.const[0]), x0.mean[0], np.zeros((5, 2)))
+one = c._replace(C=c.C[0], c=c.c[0], const=c.const[0])
+r = ilqr(lambda x, u: F @ np.r_[x, u] + f, one, x0.mean[0], np.zeros((5, 2)))
 out = [v.V.sum(), forward(k, d, x0).cov.sum(), *minimise_cost_within_kl(a, d, c, x0, 0.5).kl, r.cost]
 print(*out, *solve_box_qp(np.eye(2), np.ones(2), np.zeros(2), np.ones(2))[0])
 """
