@@ -60,7 +60,7 @@ class ILQRResult(NamedTuple):
     U: Array  # (..., T, du)
     controller: LinearGaussianController  # u = K x + k passes through (X, U); cov is 0
     cost: Array  # (...)
-    iterations: Array  # (...), backward passs
+    iterations: Array  # (...), backward passes
     converged: Array  # (...)
     status: Array  # (...), words of STATUS
 
@@ -85,7 +85,7 @@ def ilqr(
     tolerance: float = 1e-9,
     mu: float = 0.0,
 ) -> ILQRResult:
-    """Returns the trajectories that iterations from the actions U (..., T, du) reaches from the
+    """Returns the trajectories that iLQR reaches from the actions U (..., T, du) and the
     states x0 (..., dx).
 
     All leading axes, of x0, U, limits and a QuadraticCost alike, are those of a batch: one call for
@@ -147,7 +147,9 @@ def ilqr(
     else:
         steps = parts(dynamics, jacobian, hessian, vectorised, lead, exact, timed)
         quadratics = expand_quadratic, evaluate_quadratic
-        cost_functions = quadratics if isinstance(cost, QuadraticCost) else cost_parts(cost, lead)
+        cost_functions = (
+            quadratics if isinstance(cost, QuadraticCost) else cost_parts(cost, lead, offset)
+        )
         ilqr_backward = ilqr_backward_with(solve_qp) if solve_qp else compiled_ilqr_backward(dx, du)
         with np.errstate(all="ignore"):  # a trial that diverges is refused by its cost
             plain(iterate)(

@@ -87,8 +87,12 @@ def first(where: Array) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(where)[0])
 
 
-def cost_parts(cost: Cost, lead: tuple[int, ...]) -> tuple[Any, Any]:
-    """Returns expand and evaluate over a cost that is called with the leading axes of the batch."""
+def cost_parts(cost: Cost, lead: tuple[int, ...], offset: Array) -> tuple[Any, Any]:
+    """Returns expand and evaluate over a cost that is called with the leading axes of the batch.
+
+    What is evaluated is the cost less that of the first trajectories, step by step, which goes into
+    `offset` (B,): so constants do not hide small gains.
+    """
 
     reference: list[Array] = []  # costs of the first trajectories
 
@@ -115,6 +119,7 @@ def cost_parts(cost: Cost, lead: tuple[int, ...]) -> tuple[Any, Any]:
             steps = _given("cost(X, U)", found, X[..., 0], lead)
             if not reference:
                 reference.append(np.where(np.isfinite(steps), steps, 0.0))
+                offset[:] = reference[0].sum(-1)
             J[fine] = (steps - reference[0]).sum(-1)[fine]
 
     return expand, evaluate
