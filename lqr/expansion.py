@@ -96,11 +96,10 @@ def make_convex(cost: QuadraticCost, floor: float = 0.0, around: Any = None) -> 
     floor = number("floor", floor, -math.inf)
     C, c, const = (finite(f"cost.{name}", a) for name, a in zip(cost._fields, cost, strict=True))
     C = symmetric("cost.C", C)
-    C = 0.5 * (C + np.swapaxes(C, -1, -2))
     if c.shape[-1:] != C.shape[-1:]:
         raise InputError(f"cost.c has shape {c.shape}; expected (..., {C.shape[-1]}) as in cost.C")
     values: Array
-    values, vectors = np.linalg.eigh(C)
+    values, vectors = np.linalg.eigh(0.5 * (C + np.swapaxes(C, -1, -2)))
     raised = (vectors * np.fmax(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
     raised = np.where(
         np.all(values >= floor, axis=-1, keepdims=True)[..., None],

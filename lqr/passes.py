@@ -99,7 +99,7 @@ def backward_flat(
         out = room(B, T, dx, n - dx)
     if todo is None:
         todo = np.arange(B)
-    if config.DISABLE_JIT:
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
         plain.backward(todo, F, f, W, C, c, const, tau, *out)
     elif n <= SMALL:
         _backward_small((0,) * dx, (0,) * (n - dx), todo, F, f, W, C, c, const, tau, *out)
@@ -130,7 +130,7 @@ def forward_flat(
     """
     B, T, dx, n = F.shape
     mean, cov = np.zeros((B, T + 1, n)), np.zeros((B, T + 1, n, n))
-    if config.DISABLE_JIT:
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
         plain.forward(K, k, S, F, f, W, m0, P0, mean, cov)
     elif n <= SMALL:
         _forward_small((0,) * dx, (0,) * (n - dx), K, k, S, F, f, W, m0, P0, mean, cov)
@@ -160,8 +160,8 @@ def divergence_flat(
     positive definite.
     """
     du, dx = new[0].shape[2:]
-    if config.DISABLE_JIT:
-        plain.divergence(todo, *new, *anchor, *model, kl)
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        plain.divergence(todo, *new, *anchor, *model, kl)  # type: ignore[call-arg]
     elif dx + du <= SMALL:
         _divergence_small((0,) * dx, (0,) * du, todo, *new, *anchor, *model, kl)
     else:

@@ -239,8 +239,8 @@ def test_the_cart_pole_costs_what_a_general_optimiser_finds():
         ({"dynamics": lambda x, u: x[:1]}, r"dynamics gave shape \(1,\)"),
         ({"jacobian": lambda X, U: X}, "jacobian gave shape"),
         ({"dynamics": lambda x, u: x / (x[0] > 1), "x0": [[2.0, 1.0], [0.0, 1.0]]}, r"problem \(1,\) is not finite"),
-        ({"tolerance": -1.0}, "none below 0"),
-        ({"cost": S.cost._replace(c=S.cost.c * np.nan)}, "QuadraticCost.c is nan at index"),
+        ({"tolerance": -1.0}, "tolerance is -1.0"),
+        ({"cost": S.cost._replace(c=S.cost.c * np.nan)}, "cost.c is nan at index"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(change, message):

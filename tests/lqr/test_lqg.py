@@ -134,7 +134,7 @@ def test_an_unreachable_unstable_mode_and_free_actions_are_refused():
     with pytest.raises(NumericalError, match="unstable"):
         infinite_horizon(np.array([[2.0, 0.0, 0.0], [0.0, 0.5, 1.0]]), np.eye(3))
     with pytest.raises(NotPositiveDefinite, match="cost of actions"):
-        infinite_horizon(np.array([[1.0, 1.0]]), np.diag([1.0, 0.0]))
+        infinite_horizon(np.array([[0.5, 1.0]]), np.zeros((2, 2)))  # R + B'VB is 0
 
 
 def test_infinite_horizons_of_a_batch_are_those_of_its_members_and_bad_input_is_named():

@@ -257,7 +257,7 @@ def test_costs_divergences_and_entropies_name_what_does_not_fit():
     marginals = forward(p, dynamics, x0)
     with pytest.raises(
         InputError,
-        match=r"QuadraticCost\.C has shape .* expected 6 as in TrajectoryDistribution\.mean",
+        match=r"cost\.C has shape .* expected 6 as in distribution\.mean",
     ):
         expected_cost(marginals, QuadraticCost(*(field[:-1] for field in cost)))
     with pytest.raises(InputError, match=r"q\.K has shape .* x is 2; expected 3 as in p\.K"):
@@ -295,5 +295,5 @@ def test_marginals_that_overflow_are_named_with_the_step(size):
 
 def test_forward_refuses_a_covariance_that_is_none():
     dynamics, _, x0 = random_problem(np.random.default_rng(9))
-    with pytest.raises(InputError, match=r"Gaussian\.cov"):
+    with pytest.raises(InputError, match=r"x0\.cov"):
         forward(random_controller(np.random.default_rng(9)), dynamics, Gaussian(x0.mean, -x0.cov))
