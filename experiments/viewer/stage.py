@@ -198,7 +198,7 @@ def _frame(camera: Any, model: Any, data: Any) -> None:
     moving = model.geom_bodyid > 0
     reach = model.geom_rbound[moving, None]
     low, high = (data.geom_xpos[moving] - reach).min(0), (data.geom_xpos[moving] + reach).max(0)
-    camera.lookat[:], camera.distance = (low + high) / 2, 1.1 * np.linalg.norm(high - low)
+    camera.lookat[:], camera.distance = (low + high) / 2, 1.4 * np.linalg.norm(high - low)
 
 
 def _tip(mujoco: Any, model: Any) -> tuple[str, int] | None:
