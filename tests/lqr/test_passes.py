@@ -275,7 +275,7 @@ def test_costs_divergences_and_entropies_name_what_does_not_fit():
     for function in (entropy, negative_log_density):
         with pytest.raises(NotPositiveDefinite, match="singular at step 3"):
             function(p._replace(cov=flat))
-        with pytest.raises(InputError, match=r"LinearGaussianController\.cov at index \(0,\)"):
+        with pytest.raises(InputError, match=r"controller\.cov at index \(0,\)"):
             function(p._replace(cov=-p.cov))
     with pytest.raises(InputError, match="weight is -1"):
         negative_log_density(p, -1.0)

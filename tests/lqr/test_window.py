@@ -61,5 +61,5 @@ def test_values_and_expansion_are_those_of_the_whole_episode(name, t, count):
 
 def test_a_window_beyond_the_episode_is_refused():
     for t, count in ((0, T + 1), (5, 5), (-1, 3), (2, 0)):
-        with pytest.raises(InputError, match="within 0 to 9|whole number"):
+        with pytest.raises(InputError, match=r"within 0 to 9|whole number"):
             window(COSTS["norm"], t, count, T)
