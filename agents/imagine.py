@@ -32,10 +32,10 @@ def imagine(
     """Returns the trajectories of `horizon` steps from states x0 (..., dx), one per row.
 
     `act(x, o, t)` returns actions (..., du), which are cut to the limits low and high (du,); o is
-    `observation_of(x)`, or x itself. `cost(X, U)` returns the cost of each step, (..., T+1), 0 where
-    it is left out. A row is over once `ended(x)` (...,) says so of its next state: from there on its
-    state is repeated, with zero actions and cost, as in a rollout. A row whose state is no longer
-    finite has `failed`; what it meets before that stands.
+    `observation_of(x)`, or x itself. `cost(X, U)` returns the cost of each step, (..., T+1), 0
+    where it is left out. A row is over once `ended(x)` (...,) says so of its next state: from there
+    on its state is repeated, with zero actions and cost, as in a rollout. A row whose state is no
+    longer finite has `failed`; what it meets before that stands.
     """
     x0 = np.asarray(x0, dtype=float)
     batch, see = x0.shape[:-1], observation_of or _itself
@@ -64,7 +64,9 @@ def imagine(
 
 
 def controllers(controller: Any) -> Act:
-    """Returns the mean actions of linear-Gaussian controllers, with the batch axes of the states."""
+    """Returns the mean actions of linear-Gaussian controllers, with the batch axes of the
+    states.
+    """
 
     def act(x: Array, o: Array, t: int) -> Array:
         K, k = controller.K[..., t, :, :], controller.k[..., t, :]

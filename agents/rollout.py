@@ -131,10 +131,10 @@ def rollout(
 
     `actor` is one linear-Gaussian controller per condition (leading axis C), which sees x (or,
     where there is a chart, the tangent coordinates of x), or a policy, which sees o, or x where it
-    says `input = "x"`. `noise` scales the controllers' standard deviation; with 0 their mean actions
-    are taken (a policy's, too). Where a task runs its episodes one after the other, each has the
-    noise that it has side by side with the others. With `antithetic`, the noise of every second episode of a condition
-    is that of the one before with the other sign.
+    says `input = "x"`. `noise` scales the controllers' standard deviation; with 0 their mean
+    actions are taken (a policy's, too). Where a task runs its episodes one after the other, each
+    has the noise that it has side by side with the others. With `antithetic`, the noise of every
+    second episode of a condition is that of the one before with the other sign.
     """
     if samples < 1:
         raise InputError(f"samples is {samples}; expected at least 1")

@@ -7,8 +7,8 @@
         library: Literal["trpo", "ppo"] = "trpo"  # fine-tuning by
         hidden: Counts = (64, 64)  # units of the hidden layers
 
-Numbers are brought to Python's own kinds when they come in: a NumPy integer, a list where a tuple is
-meant. A truth value is no number, and a number is no truth value.
+Numbers are brought to Python's own kinds when they come in: a NumPy integer, a list where a tuple
+is meant. A truth value is no number, and a number is no truth value.
 """
 
 import math
@@ -62,12 +62,15 @@ def counts(value: Any) -> str | None:
 
 
 def word_of(table: Iterable[str]) -> Rule:
-    """Returns the rule of a field that takes a word of a table, as the table is when it is asked."""
+    """Returns the rule of a field that takes a word of a table, as the table is when it is
+    asked.
+    """
     return lambda value: None if value in table else f"one of {', '.join(table)}"
 
 
 class PartOf:
-    """The rule of a field that takes a part with settings of its own: a member of a table of classes.
+    """The rule of a field that takes a part with settings of its own: a member of a table of
+    classes.
 
     The word of a member stands for it with its defaults.
     """

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.mpc.loop import train_mpc
 from agents.mpc.pddm import Config
+from agents.mpc.steps.loop import train_mpc
 from agents.planners import CEM, RandomShooting
 from agents.tasks import make_task
 from dynamics.storage.files import make_folder, write_file

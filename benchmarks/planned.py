@@ -3,8 +3,8 @@
 
 For each seed the return of every round's episodes, and of them the mean after the first round, the
 best so far, the mean of the last twenty, and after how many steps the mean of `--window` rounds
-reached a `--level`. Settings may be overridden as for run.py: `--set fit_every=0 planner_samples=100`; `--method`
-takes another method's page, with the settings that it shares.
+reached a `--level`. Settings may be overridden as for run.py: `--set fit_every=0
+planner_samples=100`; `--method` takes another method's page, with the settings that it shares.
 """
 
 import argparse

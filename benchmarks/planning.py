@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.mpc.policy import MPC
+from agents.mpc.steps.policy import MPC
 from agents.planners import CEM, ICEM, MPPI, Objective, RandomShooting
 from agents.planners.models import LearnedModel, SimulatorModel
 from agents.rollout import rollout, run

@@ -1,4 +1,5 @@
-"""Do two versions of the sources give the same numbers? `python -m benchmarks.unchanged REV_A REV_B`.
+"""Do two versions of the sources give the same numbers? `python -m benchmarks.unchanged REV_A
+REV_B`.
 
 Each revision is checked out into a folder of its own, runs the experiments below with seed 0, and
 the columns that both tables have are compared to the last bit. A column that was renamed is found

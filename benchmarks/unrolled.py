@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.mpc.loop import trial
+from agents.mpc.steps.loop import trial
 from agents.tasks import make_task
 from dynamics import MODELS, open_loop_error
 

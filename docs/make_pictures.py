@@ -3,10 +3,10 @@ methods | notebooks`.
 
 `reacher` trains the default experiment and shows its policy after the 1st, 4th, 7th and 15th
 iteration on the same targets; `six` trains six experiments and shows what each has learned, or with
---runs RUNS takes the finished runs RUNS/EXPERIMENT; `symptoms` provokes each trouble of the page on troubles; `methods`
-runs every experiment that a page of a method shows (for half an hour or so), or with --runs RUNS
-takes the finished runs RUNS/EXPERIMENT alone; `notebooks` runs the notebooks and keeps in them what
-comes out.
+--runs RUNS takes the finished runs RUNS/EXPERIMENT; `symptoms` provokes each trouble of the page on
+troubles; `methods` runs every experiment that a page of a method shows (for half an hour or so), or
+with --runs RUNS takes the finished runs RUNS/EXPERIMENT alone; `notebooks` runs the notebooks and
+keeps in them what comes out.
 """
 
 import argparse

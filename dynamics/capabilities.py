@@ -1,4 +1,5 @@
-"""What a model may ask of a task beyond its numbers; each thing that a task may offer is a Protocol.
+"""What a model may ask of a task beyond its numbers; each thing that a task may offer is a
+Protocol.
 
 A task offers a thing by having its attributes; one that is None is not offered, so that a task
 built on another one can take back what no longer holds. The tasks' other capabilities are in

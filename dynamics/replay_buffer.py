@@ -262,7 +262,9 @@ class ReplayBuffer:
 
 
 def _check_ends(end: Array | None, starts: Array, ended: bool = False) -> None:
-    """Raises InputError where an episode goes on after its end; `ended` is that of the row before."""
+    """Raises InputError where an episode goes on after its end; `ended` is that of the row
+    before.
+    """
     if end is not None and (ended or (end[:-1] & ~starts[1:]).any()):
         raise InputError(
             "a transition follows an end in its episode; say with `first` where episodes begin"

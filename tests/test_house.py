@@ -55,7 +55,9 @@ def imports(package):
 
 
 def public_names(path):
-    """Returns the public names that a module makes: its own, and its classes' methods and fields."""
+    """Returns the public names that a module makes: its own, and its classes' methods and
+    fields.
+    """
     nodes = list(ast.parse(path.read_text()).body)
     found = {path.stem}
     for node in nodes:

@@ -33,9 +33,9 @@ from ..policies.mlp import NeuralPolicy
 from ..rollout import metrics_of, rollout
 from ..saving import build_policy, state_of
 from ..settings import Count, Counts, Positive, Share
-from . import model_evaluation
-from .loop import MPCSettings, controller, known_model, make_model, train_mpc
-from .policy import MPC
+from .steps import model_evaluation
+from .steps.loop import MPCSettings, controller, known_model, make_model, train_mpc
+from .steps.policy import MPC
 
 EVALUATION_SEED = 12345  # of the starts from which the policy is evaluated
 COUNTS = {"number": int, "best": float, "episodes": int, "steps": int}  # in a state

@@ -27,7 +27,7 @@ import numpy as np
 
 from ..interfaces import Iteration, State, Task
 from ..planners import CEM, ICEM, MPPI, RandomShooting
-from .loop import MPCSettings, train_mpc
+from .steps.loop import MPCSettings, train_mpc
 
 
 @dataclass(frozen=True)

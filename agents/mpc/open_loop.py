@@ -16,7 +16,7 @@ import numpy as np
 from ..interfaces import Iteration, State, Task
 from ..planners import CEM, PlannerSetting
 from ..settings import Count
-from .loop import MPCSettings, train_mpc
+from .steps.loop import MPCSettings, train_mpc
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dynamics import PROPAGATIONS
 from ..interfaces import Iteration, State, Task
 from ..planners import PlannerSetting, RewardWeighted
 from ..settings import Count, word_of
-from .loop import MPCSettings, train_mpc
+from .steps.loop import MPCSettings, train_mpc
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Config(MPCSettings):
     planner: PlannerSetting = RewardWeighted(
         samples=100, std=0.9, iterations=3
     )  # of action sequences
-    # of the model's uncertainty: mean, sample, ts1, tsinf, moment; what needs members is mean in another model
+    # of the model's uncertainty: mean, sample, ts1, tsinf, moment; what needs members is mean in
+    # another model
     propagation: Annotated[str, word_of(PROPAGATIONS)] = "tsinf"
     particles: Count = 5  # trajectories of each action sequence; with mean, one
 

@@ -22,7 +22,7 @@ from dynamics import PROPAGATIONS
 from ..interfaces import Iteration, State, Task
 from ..planners import CEM, PlannerSetting
 from ..settings import Count, word_of
-from .loop import MPCSettings, train_mpc
+from .steps.loop import MPCSettings, train_mpc
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Config(MPCSettings):
     """Settings of PETS."""
 
     planner: PlannerSetting = CEM(samples=60, elites=6, iterations=3)  # of action sequences
-    # of the model's uncertainty: mean, sample, ts1, tsinf, moment; what needs members is mean in another model
+    # of the model's uncertainty: mean, sample, ts1, tsinf, moment; what needs members is mean in
+    # another model
     propagation: Annotated[str, word_of(PROPAGATIONS)] = "tsinf"
     particles: Count = 5  # trajectories of each action sequence; with mean, one
 

@@ -1,13 +1,13 @@
-"""What planners agree on: an objective evaluates a batch of action sequences, a planner finds one of
-low cost.
+"""What planners agree on: an objective evaluates a batch of action sequences, a planner finds one
+of low cost.
 
 A planner is a callable of one shape,
 
     plan = planner(objective, start, low, high, rng)
 
 `start` (M, H, du) holds sequences of H steps that are worth starting from, the likeliest first.
-None, M = 0, is right at the beginning of an episode; later they are `plan.warm_starts`, one step on. So
-nothing is remembered in the planner, and it may serve many episodes at once.
+None, M = 0, is right at the beginning of an episode; later they are `plan.warm_starts`, one step
+on. So nothing is remembered in the planner, and it may serve many episodes at once.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,8 @@ class Planner(Protocol):
 
 
 def evaluate(objective: Objective, U: Array) -> Array:
-    """Returns costs (N,) of U (N, H, du); one that is not finite, of either sign, is the worst: inf.
+    """Returns costs (N,) of U (N, H, du); one that is not finite, of either sign, is the worst:
+    inf.
 
     Raises InputError for another shape, and NumericalError where no cost is finite.
     """

@@ -3,8 +3,8 @@
 Pinneri, Sawant, Blaes, Achterhold, Stueckler, Rolinek & Martius, Sample-efficient Cross-Entropy
 Method for Real-time Planning (2020), algorithm 1. Noise with the spectrum 1/f^colour along time
 moves an arm farther than white noise; elites are kept from one iteration, and shifted from one
-step, to the next; the last iteration evaluates the mean too, and the best sequence of all is carried
-out.
+step, to the next; the last iteration evaluates the mean too, and the best sequence of all is
+carried out.
 """
 
 from dataclasses import dataclass

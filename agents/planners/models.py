@@ -47,8 +47,8 @@ class LearnedModel:
 
     @staticmethod
     def of(task: Task, model: Model) -> "LearnedModel":
-        """Returns the planning model of a dynamics model of this task; where the task tells which states are
-        possible, `ProjectedModel`.
+        """Returns the planning model of a dynamics model of this task; where the task tells which
+        states are possible, `ProjectedModel`.
         """
         told = capability(task, Projected)
         return ProjectedModel(model, told.project) if told else LearnedModel(model)
@@ -150,10 +150,11 @@ class LocalModel:
 
 
 class SimulatorModel:
-    """The task's own physics: what an oracle planner plans in, the bound of what a learned model lets one reach.
+    """The task's own physics: what an oracle planner plans in, the bound of what a learned model
+    lets one reach.
 
-    The task tells the physical state of x: `to_physical(x)` for tasks of equations, `to_qpos_qvel(x)` for
-    MuJoCo models. Raises InputError for a task that does not.
+    The task tells the physical state of x: `to_physical(x)` for tasks of equations,
+    `to_qpos_qvel(x)` for MuJoCo models. Raises InputError for a task that does not.
     """
 
     particles = 1

@@ -1,4 +1,6 @@
-"""What a plan costs: action sequences are rolled out in a planning model from one state, and evaluated."""
+"""What a plan costs: action sequences are rolled out in a planning model from one state, and
+evaluated.
+"""
 
 from collections.abc import Callable
 from typing import Any

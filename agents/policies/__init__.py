@@ -22,7 +22,7 @@ POLICIES: dict[str, str | type] = {
     "recurrent": "agents.policies.recurrent:RecurrentPolicy",
     "convolutional": "agents.policies.convolutional:ConvolutionalPolicy",
     "linear_gaussian": "agents.policies.linear_gaussian:ControllerPolicy",
-    "mpc": "agents.mpc.saving:TaskMPC",
+    "mpc": "agents.mpc.steps.saving:TaskMPC",
 }
 """The word -> the class, or where that is, "module:Class". A user may add to this, a file cannot.
 

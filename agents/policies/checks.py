@@ -45,7 +45,9 @@ def limits(low: Array | float, high: Array | float, du: int) -> tuple[Array, Arr
 
 
 def spread(std: Array | float, du: int) -> Array:
-    """Returns standard deviations as an array (du,) of float64. Raises InputError for what is none."""
+    """Returns standard deviations as an array (du,) of float64. Raises InputError for what is
+    none.
+    """
     a = np.asarray(std, dtype=float)
     if a.shape not in ((), (1,), (du,)) or not (np.isfinite(a).all() and (a >= 0).all()):
         raise InputError(

@@ -55,8 +55,8 @@ class ControllerPolicy:
         first condition's controller, or for several (C, dx), row c by that of condition c.
 
         `state` is what it returned before, the step of each row, or None at first; a row where
-        `episode_start` is true begins anew. Raises InputError for another number of rows, a state of
-        another size, or with numbers that are not finite.
+        `episode_start` is true begins anew. Raises InputError for another number of rows, a state
+        of another size, or with numbers that are not finite.
         """
         x = checked_rows(observation, self._size, "state x")
         C, T = self.controller.k.shape[:2]

@@ -81,8 +81,8 @@ class Ensemble(MLPEnsemble):
         """Returns twice the negative log-likelihoods of Student's t with 4 degrees of freedom, less
         a constant.
 
-        Under a Gaussian, an impact or two among the transitions that were held out would outweigh all
-        others, and no training would seem to help.
+        Under a Gaussian, an impact or two among the transitions that were held out would outweigh
+        all others, and no training would seem to help.
         """
         import torch
 

@@ -40,7 +40,9 @@ def to_arrays(tensors: Tensors) -> Arrays:
 
 
 def joined(**parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the parameters of several networks as one flat tree: `encoder.W0` is W0 of encoder."""
+    """Returns the parameters of several networks as one flat tree: `encoder.W0` is W0 of
+    encoder.
+    """
     return {f"{name}.{k}": value for name, some in parts.items() for k, value in some.items()}
 
 
@@ -121,7 +123,9 @@ class ConvEncoder:
 
 @dataclass(frozen=True)
 class ConvDecoder:
-    """Numbers to pictures (..., h, w, c): the way back through a `ConvEncoder` of these settings."""
+    """Numbers to pictures (..., h, w, c): the way back through a `ConvEncoder` of these
+    settings.
+    """
 
     shape: tuple[int, int, int]
     inputs: int
@@ -217,8 +221,8 @@ class GraphLayer:
     ) -> tuple[Any, Any]:
         """Returns new nodes (..., V, node_outputs) and edges (..., E, edge_outputs).
 
-        Edge k goes from node senders[k] to node receivers[k], (E,) int64 tensors; nodes are (..., V,
-        node), edges (..., E, edge). Nodes in another order give the same in that order.
+        Edge k goes from node senders[k] to node receivers[k], (E,) int64 tensors; nodes are (...,
+        V, node), edges (..., E, edge). Nodes in another order give the same in that order.
         """
         import torch
 

@@ -79,8 +79,8 @@ def mean_return(task: Any, policy: Any, episodes: int) -> float:
 
 def evaluation_row(task: Any, policy: Any, episodes: int) -> dict[str, float]:
     """Returns evaluated_return, the mean return of the policy's mean action: in Gymnasium where the
-    task is from there, else in `task`; and evaluated_distance, the mean distance (m) that is left at
-    the end, where Gymnasium tells it.
+    task is from there, else in `task`; and evaluated_distance, the mean distance (m) that is left
+    at the end, where Gymnasium tells it.
 
     Local controllers, which see the task's state and know their condition, are tried in `task` at
     least once each. A task without a measure named return is judged by its negated cost.

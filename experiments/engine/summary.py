@@ -83,8 +83,8 @@ def verdict(result: dict[str, Any]) -> str:
 
 
 def held_out_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Returns the evaluation in conditions that training never saw, as rows of a table; none without
-    it.
+    """Returns the evaluation in conditions that training never saw, as rows of a table; none
+    without it.
     """
     if "held_out" not in result:
         return []

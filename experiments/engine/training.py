@@ -75,8 +75,8 @@ def run(
     """Trains, and leaves everything in the folder `path`. Returns the process's exit code: 0, or
     128 + a signal.
 
-    `finalise` makes what a finished run leaves: policy, figures, report and result. With `strict`, a
-    run of another machine is not resumed: its last bits could differ.
+    `finalise` makes what a finished run leaves: policy, figures, report and result. With `strict`,
+    a run of another machine is not resumed: its last bits could differ.
     """
     exact = True
     with Stop() as stop, RunFolder(path) as folder:

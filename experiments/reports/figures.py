@@ -22,8 +22,8 @@ def draw(path: Path, task: Any, oracle: float | None = None, actor: Any = None) 
     """Draws figures/*.png of the run in `path`; returns None, or in one line what was not drawn and
     why.
 
-    `oracle` is the cost of an episode that is planned in the true physics; `actor`, whose the column cost
-    is, as the method declares.
+    `oracle` is the cost of an episode that is planned in the true physics; `actor`, whose the
+    column cost is, as the method declares.
     """
     import matplotlib
 

@@ -1,4 +1,6 @@
-"""After the last iteration: the policy, its evaluation, the pictures and the page that shows it all."""
+"""After the last iteration: the policy, its evaluation, the pictures and the page that shows it
+all.
+"""
 
 import json
 import shlex
@@ -9,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.mpc.model_evaluation import oracle, plans_in_a_model
+from agents.mpc.steps.model_evaluation import oracle, plans_in_a_model
 from agents.saving import build_policy, save_policy
 from agents.tasks.capabilities import HeldOut, capability, env_id_of
 from dynamics.storage.files import write_file

@@ -15,8 +15,8 @@ AT_HOME = ("iteration", "condition")  # columns that say nothing of a result
 
 
 def write_table(folder: Path, seeds: Sequence[int]) -> list[dict[str, float]]:
-    """Writes sweep.csv, a row per finished seed with the last metrics and the evaluation; returns the
-    rows.
+    """Writes sweep.csv, a row per finished seed with the last metrics and the evaluation; returns
+    the rows.
     """
     rows = []
     for seed in sorted(seeds):

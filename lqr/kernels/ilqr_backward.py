@@ -36,7 +36,9 @@ REPORT = types.void(types.int64, _f1, _f1, _f1, _f3, _f3, _flags)
 
 @lru_cache
 def compiled_parts(dx: int, du: int) -> tuple[Any, ...]:
-    """Returns pointers to expand, evaluate, backward pass and report, for a quadratic cost and no callback."""
+    """Returns pointers to expand, evaluate, backward pass and report, for a quadratic cost and no
+    callback.
+    """
     ilqr_backward = compiled_ilqr_backward(dx, du)
     pairs = (
         (expand_quadratic, EXPAND),
@@ -249,7 +251,8 @@ def box_qp(H, g, low, high, x, free, L, grad, step, trial):
 
 @lru_cache
 def ilqr_backward_for(dx: int, du: int) -> Any:
-    """Returns the backward pass for these sizes, known at compile time; for any sizes if both are 0.
+    """Returns the backward pass for these sizes, known at compile time; for any sizes if both are
+    0.
 
     It writes K, k and the promised change a linear + a^2 quadratic of each active problem, or that
     it has no minimum.

@@ -131,7 +131,9 @@ def _guard(cache: Any, function: Callable[..., Any]) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from this folder's cache meanwhile; does without where that cannot be."""
+    """Keeps other processes from this folder's cache meanwhile; does without where that cannot
+    be.
+    """
     with contextlib.ExitStack() as at_the_end:
         with contextlib.suppress(ImportError, OSError):  # no such system call, or no folder yet
             import fcntl

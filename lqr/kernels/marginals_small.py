@@ -1,4 +1,5 @@
-"""The forward pass and the divergence of one small problem, compiled for its sizes, as in `riccati_small`.
+"""The forward pass and the divergence of one small problem, compiled for its sizes, as in
+`riccati_small`.
 
 P (dx, dx) and m (dx,) hold the distribution of the state; each step is straight-line vector code.
 """

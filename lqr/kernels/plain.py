@@ -5,12 +5,7 @@ problem.
 import numpy as np
 
 from .. import riccati
-from ..types import (
-    Gaussian,
-    LinearGaussianController,
-    LinearGaussianDynamics,
-    QuadraticCost,
-)
+from ..types import Gaussian, LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
 
 def backward(todo, F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed) -> None:

@@ -1,4 +1,6 @@
-"""A task seen through an encoder: the same task where nothing is lost, learned as well as before."""
+"""A task seen through an encoder: the same task where nothing is lost, learned as well as
+before.
+"""
 
 import numpy as np
 import pytest

@@ -5,7 +5,7 @@ models.
 import numpy as np
 import pytest
 
-from agents.mpc.policy import MPC
+from agents.mpc.steps.policy import MPC
 from agents.planners import ILQR, PLANNERS, Gradient, Objective
 from agents.planners.models import LearnedModel, LocalModel, SimulatorModel
 from agents.tasks.base.ode_task import MapTask

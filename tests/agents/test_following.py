@@ -5,8 +5,8 @@ one after another.
 import numpy as np
 import pytest
 
-from agents.mpc.loop import run_episodes
-from agents.mpc.policy import MPC
+from agents.mpc.steps.loop import run_episodes
+from agents.mpc.steps.policy import MPC
 from agents.planners import CEM, ILQR
 from agents.planners.models import LearnedModel
 from agents.rollout import rollout

@@ -5,9 +5,9 @@ wrong.
 import numpy as np
 import pytest
 
-from agents.mpc import model_evaluation
-from agents.mpc.model_evaluation import evaluate, oracle, predicted_cost, traced
-from agents.mpc.policy import MPC
+from agents.mpc.steps import model_evaluation
+from agents.mpc.steps.model_evaluation import evaluate, oracle, predicted_cost, traced
+from agents.mpc.steps.policy import MPC
 from agents.planners import CEM, RandomShooting
 from agents.planners.models import LearnedModel, LocalModel, SimulatorModel
 from agents.rollout import rollout

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from agents.mpc import pets
-from agents.mpc.loop import run_episodes
-from agents.mpc.online_model import OnlineModel
+from agents.mpc.steps.loop import run_episodes
+from agents.mpc.steps.online_model import OnlineModel
 from agents.planners import CEM
 from agents.rollout import run
 from agents.tasks import make_task

@@ -11,9 +11,9 @@ from scipy.linalg import solve_discrete_are
 
 from agents import load_policy, save_policy
 from agents.mpc import mpc as mpc_method
-from agents.mpc.loop import make_model, particles_of
-from agents.mpc.policy import MPC
-from agents.mpc.saving import TaskMPC
+from agents.mpc.steps.loop import make_model, particles_of
+from agents.mpc.steps.policy import MPC
+from agents.mpc.steps.saving import TaskMPC
 from agents.planners import (
     CEM,
     CMAES,

@@ -1,4 +1,6 @@
-"""A replay buffer is a list of episodes of bounded length: nothing else is ever lost, mixed or changed."""
+"""A replay buffer is a list of episodes of bounded length: nothing else is ever lost, mixed or
+changed.
+"""
 
 import numpy as np
 import pytest

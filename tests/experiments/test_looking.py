@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from browser import CHROMIUM
 
-from agents.mpc.policy import MPC
+from agents.mpc.steps.policy import MPC
 from agents.planners import RandomShooting
 from agents.planners.models import SimulatorModel
 from agents.policies.linear_gaussian import ControllerPolicy

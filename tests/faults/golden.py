@@ -59,7 +59,7 @@ def planner(rng):
     """Returns MPC by random shooting, five steps ahead, in a network that has learned next to
     nothing.
     """
-    from agents.mpc.saving import TaskMPC
+    from agents.mpc.steps.saving import TaskMPC
     from agents.planners import RandomShooting
     from agents.planners.models import LearnedModel
     from agents.tasks import make_task

@@ -1,9 +1,9 @@
 """Runs the toy experiment hundreds of times: a parent that has imported everything forks a child
 for each run.
 
-What a child executes is `experiments.run.main` under `experiments.engine.guard`, as experiments/run.py does; only the
-drawing of the figures is replaced by files of the same names. It can be told to die, or to be
-refused by the system, at its n-th operation on the run's folder.
+What a child executes is `experiments.run.main` under `experiments.engine.guard`, as
+experiments/run.py does; only the drawing of the figures is replaced by files of the same names. It
+can be told to die, or to be refused by the system, at its n-th operation on the run's folder.
 """
 
 import contextlib

@@ -11,7 +11,7 @@ from fuzz import sign
 from golden import GOLDEN
 
 from agents import load_policy, save_policy
-from agents.mpc.saving import TaskMPC
+from agents.mpc.steps.saving import TaskMPC
 from agents.planners import RandomShooting
 from agents.planners.models import SimulatorModel
 from agents.tasks import make_task

@@ -49,8 +49,8 @@ def test_the_promised_change_is_that_of_the_true_cost_to_second_order():
     s = SYSTEMS["pendulum"]
     start, seen = ilqr(s.dynamics, s.cost, s.x0, s.U, max_iterations=12), []
     for alpha in (1e-2, 1e-3):
-        # one step of the backward pass at `start`, shortened: the change must approach alpha times the
-        # slope
+        # one step of the backward pass at `start`, shortened: the change must approach alpha times
+        # the slope
         T, (dx, du) = len(s.U), (2, 1)
         F = s.jacobian(start.X[:-1], start.U)[None]
         xu = np.concatenate([start.X, np.vstack([start.U, np.zeros((1, 1))])], 1)

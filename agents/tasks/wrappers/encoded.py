@@ -1,5 +1,5 @@
-"""A task seen through an encoder is a task: its state x is a code, so that every method runs in code
-space unchanged.
+"""A task seen through an encoder is a task: its state x is a code, so that every method runs in
+code space unchanged.
 
     task = Encoded(PointMass(), LinearEncoder(A))            # codes of the state
     task = Encoded(task, encoder, sees="o", cost=of_codes)   # codes of the observation

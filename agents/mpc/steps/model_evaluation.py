@@ -14,10 +14,10 @@ import numpy as np
 from dynamics import Ensemble, open_loop_error
 from lqr import InputError, window
 
-from ..interfaces import Array, Task
-from ..planners import Plan
-from ..planners.models import LearnedModel, PlanningModel, SimulatorModel
-from ..rollout import Trajectories, rollout
+from ...interfaces import Array, Task
+from ...planners import Plan
+from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
+from ...rollout import Trajectories, rollout
 from .policy import MPC
 
 MOST = 50  # steps ahead at most
@@ -26,7 +26,9 @@ DRAWS = 20  # trajectories of each
 
 
 class ModelEvaluation(NamedTuple):
-    """Two numbers for the metrics, 0 where there is no learned model yet, and arrays for figures."""
+    """Two numbers for the metrics, 0 where there is no learned model yet, and arrays for
+    figures.
+    """
 
     open_loop_error: (
         float  # at the end of the horizon, as a share of the error of "nothing changes"

@@ -14,8 +14,8 @@ from dynamics import ReplayBuffer
 from dynamics.replay_buffer import CAPACITY
 from dynamics.storage.tree import check_tree
 
-from ..interfaces import Array
-from ..rollout import Trajectories
+from ...interfaces import Array
+from ...rollout import Trajectories
 
 
 class OnlineModel:
@@ -26,7 +26,8 @@ class OnlineModel:
     def __init__(
         self, model: Any, fit_every: int, rng: np.random.Generator, capacity: int = CAPACITY
     ):
-        """Fits after every `fit_every` steps of an episode, and at its end; with 0, at its end alone.
+        """Fits after every `fit_every` steps of an episode, and at its end; with 0, at its end
+        alone.
 
         The model is fitted to the newest `capacity` transitions, at most.
         """

@@ -11,10 +11,10 @@ import numpy as np
 
 from lqr import InputError
 
-from ..interfaces import Array, Cost
-from ..planners import Objective, Plan, Planner, Value
-from ..planners.models import PlanningModel
-from ..policies.checks import checked_rows
+from ...interfaces import Array, Cost
+from ...planners import Objective, Plan, Planner, Value
+from ...planners.models import PlanningModel
+from ...policies.checks import checked_rows
 
 
 class Episode(NamedTuple):
@@ -27,8 +27,8 @@ class Episode(NamedTuple):
 
 
 class MPC:
-    """Plans `horizon` steps ahead from the state x in every `replan_every`-th step; never beyond the
-    episode's end.
+    """Plans `horizon` steps ahead from the state x in every `replan_every`-th step; never beyond
+    the episode's end.
     """
 
     input = "x"

@@ -19,13 +19,13 @@ from dynamics.propagation import MEMBERS
 from dynamics.replay_buffer import CAPACITY
 from lqr import InputError
 
-from ..interfaces import Array, Iteration, State, Task
-from ..planners import CEM, PlannerSetting
-from ..planners.models import LearnedModel, PlanningModel, SimulatorModel
-from ..rollout import Trajectories, run
-from ..settings import Count, Counts, NotNegative, Settings, Whole, word_of
-from ..tasks.capabilities import LearnedCost, capability, manifold_of
-from ..training import Training
+from ...interfaces import Array, Iteration, State, Task
+from ...planners import CEM, PlannerSetting
+from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
+from ...rollout import Trajectories, run
+from ...settings import Count, Counts, NotNegative, Settings, Whole, word_of
+from ...tasks.capabilities import LearnedCost, capability, manifold_of
+from ...training import Training
 from . import model_evaluation
 from .online_model import OnlineModel
 from .policy import MPC
@@ -51,7 +51,8 @@ class MPCSettings(Settings):
     fit_every: Whole = 0
     # to plan in: nn, ensemble, gp, or simulator, the task's own
     model: Annotated[str, known_model] = "ensemble"
-    # of the model's uncertainty: mean, sample, ts1, tsinf, moment; what needs members is mean in another model
+    # of the model's uncertainty: mean, sample, ts1, tsinf, moment; what needs members is mean in
+    # another model
     propagation: Annotated[str, word_of(PROPAGATIONS)] = "mean"
     particles: Count = 1  # trajectories of each action sequence; with mean, one
     hidden: Counts = (64, 64)  # units of a network's hidden layers

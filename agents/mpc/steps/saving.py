@@ -12,11 +12,11 @@ from dynamics.propagation import MEMBERS
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 
-from ..interfaces import Array, Cost, State, Task
-from ..planners import PLANNERS, Planner
-from ..planners.models import LearnedModel, PlanningModel, SimulatorModel
-from ..tasks import make_task
-from ..tasks.capabilities import PlanningCost, capability
+from ...interfaces import Array, Cost, State, Task
+from ...planners import PLANNERS, Planner
+from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
+from ...tasks import make_task
+from ...tasks.capabilities import PlanningCost, capability
 from .policy import MPC
 
 MOST = 1_000_000  # of anything that a saved planner counts: sequences, iterations, steps, particles
@@ -37,7 +37,9 @@ class TaskMPC(MPC):
         horizon: int,
         replan_every: int = 1,
     ):
-        """Plans by the task's `planning_cost` in the model of that word, at most an episode ahead."""
+        """Plans by the task's `planning_cost` in the model of that word, at most an episode
+        ahead.
+        """
         self.task, self.word = task, word
         super().__init__(
             model,
@@ -82,7 +84,8 @@ class TaskMPC(MPC):
 
     @classmethod
     def from_state(cls, state: State, task: Task | None = None) -> "TaskMPC":
-        """Builds the policy out of `state()`, in a task built by its name, or the one that is given.
+        """Builds the policy out of `state()`, in a task built by its name, or the one that is
+        given.
 
         Raises CheckpointError for anything else, and where the task's cost is not the one that was
         planned for, such as a user's own, which no file brings along.
@@ -162,7 +165,9 @@ def _planner(kind: Any, settings: dict[str, Any]) -> Planner:
 
 
 def _learned(state: State, task: Task) -> LearnedModel:
-    """Returns the learned model of a state. Raises CheckpointError where it does not fit the task."""
+    """Returns the learned model of a state. Raises CheckpointError where it does not fit the
+    task.
+    """
     word, settings = state["model"]["word"], state["model"]["settings"]
     made: Any = MODELS[word](
         **{k: tuple(v.tolist()) if isinstance(v, np.ndarray) else v for k, v in settings.items()}
