@@ -68,6 +68,11 @@ def word_of(table: Iterable[str]) -> Rule:
     return lambda value: None if value in table else f"one of {', '.join(table)}"
 
 
+def or_object(value: Any) -> str | None:
+    """Beside the rule of a word: an object of the user's own is taken as it is."""
+    return None
+
+
 class PartOf:
     """The rule of a field that takes a part with settings of its own: a member of a table of
     classes.
@@ -129,6 +134,8 @@ def fitted(value: Any, hint: Any) -> tuple[Any, str | None]:
     """Returns the value in the kind that its type asks for, and None, or what was expected."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
+        if or_object in arguments and not isinstance(value, str):
+            return value, None
         for rule in arguments[1:]:
             value = rule.made(value) if isinstance(rule, PartOf) else value
         value, expected = fitted(value, arguments[0])

@@ -63,7 +63,7 @@ class Training:
         these episodes, and more.
         """
         return {
-            "rollouts": float(self.episodes),
+            "episodes": float(self.episodes),
             "env_steps": float(self.steps),
             "cost": float(shown.valid.costs.mean()),
             **measured(self.task, shown),

@@ -43,7 +43,7 @@ def main() -> None:
             steps = standing(iteration.policy.controller, seed)
             if (steps == 1000).mean() >= ENOUGH:
                 break
-        trials = iteration.scalars["rollouts"]
+        trials = iteration.scalars["episodes"]
         share = (steps == 1000).mean()
         cpu = time.process_time() - start
         print(

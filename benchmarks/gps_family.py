@@ -84,7 +84,7 @@ def curves(folder: Path, column: str) -> tuple[Array, dict[int, Array]]:
     }
     length = max(map(len, found.values()), default=0)
     kept = {seed: rows for seed, rows in sorted(found.items()) if length and len(rows) == length}
-    trials = [row["rollouts"] for row in next(iter(kept.values()))] if kept else []
+    trials = [row["episodes"] for row in next(iter(kept.values()))] if kept else []
     return np.array(trials), {
         seed: np.array([row[column] for row in rows]) for seed, rows in kept.items()
     }

@@ -29,7 +29,7 @@ os.cpu_count = lambda: 1  # type: ignore[assignment]  # one thread of simulation
 from agents.rollout import rollout  # noqa: E402
 from agents.tasks.adapters.gymnasium_task import GymnasiumTask  # noqa: E402
 from agents.tasks.mujoco.reacher import Reacher  # noqa: E402
-from gps.steps.trajectory_step import initial_controller  # noqa: E402
+from gps.steps.initial_controllers import zero_controllers  # noqa: E402
 
 
 def rate(steps: int, call: Callable[[], object], repeats: int) -> tuple[float, float]:
@@ -115,7 +115,7 @@ def main() -> None:
         return
     N, rng = words.simulations, np.random.default_rng(0)
     task = Reacher(N)
-    controller, every = initial_controller(task, 0.1), np.arange(N)
+    controller, every = zero_controllers(task, 0.1), np.arange(N)
 
     def stepping() -> None:
         task.reset(every, np.random.default_rng(0))

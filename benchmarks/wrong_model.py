@@ -1,6 +1,6 @@
 """Trials until the arm reaches its four targets to 1 cm, with a wrong simulator as the prior.
 
-    python -m benchmarks.wrong_model [--seeds 5] [--without-rehearsal]
+    python -m benchmarks.wrong_model [--seeds 5] [--without-pretraining]
 
 The simulator believes in half the links' masses, or in half of every parameter: masses, rotor
 inertia and damping. The masses alone hardly matter to this arm, whose rotors' inertia (1 kg m^2) is
@@ -35,10 +35,12 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument(
-        "--without-rehearsal", action="store_true", help="trials alone, 25 rounds of them"
+        "--without-pretraining", action="store_true", help="trials alone, 25 rounds of them"
     )
     options = parser.parse_args()
-    settings = replace(config, rehearsal=0, iterations=25) if options.without_rehearsal else config
+    settings = (
+        replace(config, pretraining=0, iterations=25) if options.without_pretraining else config
+    )
     cases = [(name, identify) for name in WRONG for identify in (True, False)]
     print(
         "seed  "
@@ -51,7 +53,7 @@ def main() -> None:
             rounds = list(
                 lqr_flm.train(ReacherFour(WRONG[name]), case, np.random.default_rng(seed))
             )
-            close = [it.scalars["rollouts"] for it in rounds if it.scalars["distance"] <= 0.01]
+            close = [it.scalars["episodes"] for it in rounds if it.scalars["distance"] <= 0.01]
             end = rounds[-1].scalars
             trials = f"{close[0]:.0f}" if close else "-"
             row.append(f"{trials:>3} ({end['distance']:.4f} m, cost {end['cost']:.2f})")

@@ -168,7 +168,7 @@ def reacher() -> bytes:
     task, panels, words = experiment.task(), [], []
     for iteration in experiment.method.train(task, experiment.config, np.random.default_rng(0)):
         if iteration.number in SHOWN:
-            words.append(f"{int(iteration.scalars['rollouts'])} episodes")
+            words.append(f"{int(iteration.scalars['episodes'])} episodes")
             panels.append(list(video.frames_of(task, iteration.policy, PANEL, 1, EPISODES)))
         print(f"iteration {iteration.number}", flush=True)
     return side_by_side(panels, ["after " + words[0], *words[1:]])

@@ -1,211 +1,205 @@
-"""Plans in a learned global model teach a neural policy: guided policy search whose teachers cost
-no trials.
+"""Plans in a learned global model teach a global policy: guided policy search whose teachers need no
+episodes of their own.
 
 The teachers are those of iLQG with learned dynamics (Mitrovic, Klanke and Vijayakumar 2010; with a
-Gaussian process, Pan and Theodorou 2014); that trajectory optimisation, begun where the policy
-leads, teaches the policy what to do is guided policy search (Levine and Koltun, Guided Policy
-Search, 2013; Mordatch and Todorov, Combining the Benefits of Function Approximation and Trajectory
+Gaussian process, Pan and Theodorou 2014). Trajectory optimisation that starts from the policy's
+actions, and teaches the policy, is guided policy search (Levine and Koltun, Guided Policy Search,
+2013; Mordatch and Todorov, Combining the Benefits of Function Approximation and Trajectory
 Optimization, 2014). Each round
 
-    try the policy, with noise; fit the model to all transitions so far
+    episodes of the policy, with noise; fit the model to all transitions so far
     from many imagined starts: U, K  <-  argmin of the cost under the model's mean, by iLQR within
-    the action limits,
-                               from what the policy does there, from the last plan and from random
-                               actions
-    follow u = U + K (x - X), with noise, in the model; what it asks for in the states met there
-    teaches the policy try some of the plans as well, where the policy alone would not soon show
-    what the model has wrong about them
+                               the action limits, from the policy's actions there, from the last
+                               plan and from random actions
+    follow u = U + K (x - X), with noise, in the model; its actions in the states met there are the
+                               policy's imitation targets
+    execute some of the plans as well, where the policy alone would not soon meet the model's errors
 
-Where local models need trials in every situation that is to teach, here one model is shared by all
-of them: a few trials anywhere are enough for as many teachers as one likes.
+Local models need episodes in every situation that is to teach. Here one model is shared by all of
+them: a few episodes anywhere are enough for any number of teachers.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
 from agents.planners.models import LearnedModel
 from agents.policies import make_policy
-from agents.rollout import Trajectories, metrics_of, rollout, run
+from agents.rollout import Trajectories, run
 from agents.saving import build_policy, state_of
+from agents.settings import (
+    Count,
+    Counts,
+    NotNegative,
+    Positive,
+    Settings,
+    Whole,
+    word_of,
+)
 from agents.tasks.capabilities import ObservationOf, capability, manifold_of
+from agents.training import Training
 from dynamics import MODELS, Ensemble, Network, ReplayBuffer
 from dynamics.replay_buffer import CAPACITY
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 
-from .steps import trajectory_step as lc
-from .steps.distillation import Lesson, teach
-from .steps.planned_trajectories import Plans, guesses, near, noise, plan
-from .steps.settings import Rule, check, count, counts, not_negative, one_of, positive, whole
+from .steps.distillation import Targets, fit_student
+from .steps.exploration import action_scale
+from .steps.planned_trajectories import PlannedTrajectories, guesses, near, noise, plan
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings of plans that teach a policy."""
 
-    iterations: int = 8  # rounds of trials
-    trials: int = 2  # episodes of each round, in conditions drawn at random
+    iterations: Count = 8  # rounds of episodes and updates
+    episodes: Count = 2  # episodes of each round, in conditions drawn at random
     # exploration in the first round, and random plans, as a share of half the action range
-    initial_std: float = 0.3
-    min_std: float = 0.1  # exploration from then on, same unit
-    smoothing: float = 0.0  # steps over which the noise of the first round and of random plans is smoothed; 0: white
-    trial_smoothing: float = 0.0  # the same of the noise of later rounds
-    dither: bool = False  # trials take the limits of the actions alone, at random, with the mean that is asked for
-    model: str = "gp"  # global model: nn, ensemble, gp
-    members: int = 5  # networks of an ensemble
-    model_hidden: tuple[int, ...] = (64, 64)  # units of the hidden layers of nn, ensemble
+    initial_std: Positive = 0.3
+    min_std: Positive = 0.1  # exploration from then on, same unit
+    # steps over which the noise of the first round and of random plans is smoothed; 0: white
+    smoothing: NotNegative = 0.0
+    episode_smoothing: NotNegative = 0.0  # the same of the noise of later rounds
+    # actions at their limits only, drawn at random with the mean that is asked for
+    dither: bool = False
+    model: Annotated[str, word_of(MODELS)] = "gp"  # global model: nn, ensemble, gp
+    members: Count = 5  # networks of an ensemble
+    model_hidden: Counts = (64, 64)  # units of the hidden layers of nn, ensemble
     # minibatch steps of each of their regressions, twice as many on a fresh start
-    fit_steps: int = 1000
-    history: int = CAPACITY  # transitions that the model is fitted to, at most: the newest
-    tried: int = 0  # plans of each round that are tried as well, so that the model knows where they go: whole ones
-    tried_feedback: float = 0.3  # share of their feedback with which they are tried
-    tried_std: float = 0.05  # their noise, as a share of half the action range, smoothed as in trials of later rounds
-    plans: int = 48  # imagined starts of the task, the same in each round
-    visited: int = 0  # further ones in each round, at states of trials: for tasks whose cost does not change with time
-    plan_length: int = 0  # steps that are planned; 0: the whole episode
+    fit_steps: Count = 1000
+    history: Count = CAPACITY  # transitions that the model is fitted to, at most: the newest
+    # plans of each round that are executed, so that the model learns where they go: whole ones
+    executed_plans: Whole = 0
+    executed_feedback: NotNegative = 0.3  # share of their feedback gains when they are executed
+    # their noise, as a share of half the action range, smoothed as in the episodes of later rounds
+    executed_std: NotNegative = 0.05
+    plan_starts: Count = 48  # imagined starts of the task, the same in each round
+    # further starts in each round, at states of episodes: for tasks whose cost does not change with time
+    extra_starts: Whole = 0
+    plan_length: Whole = 0  # steps that are planned; 0: the whole episode
     # last steps of a plan that do not teach, where a plan ends before the episode does
-    unused: int = 0
-    plan_iterations: int = 15  # of iLQR, from each guess
-    # others than what the policy does: the last plan of this start, then random ones
-    guesses: int = 1
-    loyalty: float = 0.05  # share of its cost by which another plan has to be cheaper than that made of the policy's
-    copies: int = 3  # noisy trials of each plan in the model, whose states teach as well
-    copies_std: float = 0.1  # their noise, as a share of half the action range
-    replay: int = 1  # rounds whose plans teach
-    hidden: tuple[int, ...] = (64, 64)  # units of the policy's hidden layers
-    policy_steps: int = 2000  # minibatch steps of each regression
-    policy_rate: float = 3e-3  # Adam's learning rate at the start of each regression
+    plan_tail: Whole = 0
+    plan_iterations: Count = 15  # of iLQR, from each guess
+    # besides the policy's actions: the last plan of this start, then random sequences
+    guesses: Count = 1
+    # share of its cost by which another plan must cost less than the one from the policy's actions
+    warm_start_bias: NotNegative = 0.05
+    noisy_copies: Whole = 3  # noisy copies of each plan in the model, whose states teach as well
+    noisy_copies_std: NotNegative = 0.1  # their noise, as a share of half the action range
+    replay: Count = 1  # rounds whose plans teach
+    hidden: Counts = (64, 64)  # units of the policy's hidden layers
+    policy_steps: Count = 2000  # minibatch steps of each regression
+    policy_rate: Positive = 3e-3  # Adam's learning rate at the start of each regression
 
-    RULES: ClassVar[dict[str, Rule]] = {
-        **dict.fromkeys(
-            (
-                "iterations",
-                "trials",
-                "plans",
-                "plan_iterations",
-                "guesses",
-                "replay",
-                "policy_steps",
-            ),
-            count,
-        ),
-        **dict.fromkeys(("members", "fit_steps"), count),
-        **dict.fromkeys(("tried", "visited", "plan_length", "unused", "copies"), whole),
-        **dict.fromkeys(("initial_std", "min_std", "policy_rate"), positive),
-        **dict.fromkeys(("smoothing", "trial_smoothing", "loyalty", "copies_std"), not_negative),
-        **dict.fromkeys(("tried_feedback", "tried_std"), not_negative),
-        **dict.fromkeys(("hidden", "model_hidden"), counts),
-    }
 
-    def __post_init__(self) -> None:
-        check(self, **self.RULES, model=one_of(*MODELS))
+class Teaching(NamedTuple):
+    """What the plans of the last rounds leave to the next."""
+
+    where: Array  # (plan_starts,) int, conditions of the starts
+    starts: Array  # (plan_starts, dx)
+    last: Array | None  # (plan_starts, T, du), the last plans from there
+    targets: list[tuple[Array, Array]]  # observations (M, do), actions (M, du) of the last rounds
 
 
 def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
-    """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's.
+    """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's.
 
-    Raises InputError for a task whose states lie on a manifold, that does not tell what a policy
-    sees in a state, or whose episodes are too short for the plans; NumericalError where the model
-    diverges whatever is done.
+    Raises InputError for a task that cannot be planned in (see `check_task`); NumericalError where
+    the model diverges whatever is done.
     """
-    refuse(task, config)
-    scale, model = lc.action_scale(task), make_model(config)
-    world, buffer = LearnedModel.of(task, model), ReplayBuffer(config.history)
-    if state:
-        check_state(state, task, config)
-        policy = build_policy(state["policy"], "state")
-        starts = state["starts"]
-        last = state["last"]
-        where = state["where"].astype(int)
-        model.load_state(state["model"])
-        buffer.load_state(state["seen"])
-        lessons = [(one["o"], one["u"]) for _, one in sorted(state["lessons"].items())]
-        episodes, steps, first = state["episodes"], state["steps"], state["number"] + 1
-    else:
-        policy = make_policy("mlp", task, config.hidden, config.initial_std * scale, rng)
-        where = rng.integers(task.conditions, size=config.plans)
-        starts, last = np.array(task.reset(where, rng), float), None
-        lessons, episodes, steps, first = [], 0, 0, 1
-    for number in range(first, config.iterations + 1):
-        trials = explore(task, policy if number > 1 else None, config, rng)
-        buffer.add_and_fit(model, *trials.transitions, rng)
-        seen = buffer.transitions[0]
-        x0 = np.concatenate([starts, seen[rng.integers(len(seen), size=config.visited)]])
-        guessed = guesses(task, world, policy, x0, strays(task, len(x0), config, rng), last)
-        plans = plan(task, world, x0, guessed, config.plan_iterations, config.loyalty)
-        last = plans.U[: config.plans]
-        tries = [trials]
-        if config.tried:
-            tries.append(attempt(task, plans, where, config, rng))
-            buffer.add(*tries[1].transitions, model=model)
-        episodes += sum(len(some.length) for some in tries)
-        steps += sum(int(some.length.sum()) for some in tries)
-        lessons = [*lessons, lesson(task, world, plans, seen, config, rng)][-config.replay :]
-        o, u = (np.concatenate(part) for part in zip(*lessons, strict=True))
-        loss = teach(
-            policy,
-            Lesson(u, np.diag(scale**-2.0)),
-            o,
-            rng,
-            None,
-            config.policy_steps,
-            config.policy_rate,
-        )
-        policy.cov = np.diag((config.min_std * scale) ** 2)
+    check_task(task, config)
+    model, buffer = make_model(config), ReplayBuffer(config.history)
+    world = LearnedModel.of(task, model)
+    training = Training(task, config.iterations, state, model=model, buffer=buffer)
+    policy, teaching = restore(state, task, config) if state else begin(task, config, rng)
+    for number in training.iterations():
+        actor = policy if number > 1 else None
+        episodes = [training.count(exploration_episodes(task, actor, config, rng))]
+        buffer.add_and_fit(model, *episodes[0].transitions, rng)
+        visited = buffer.transitions[0]
+        extra = visited[rng.integers(len(visited), size=config.extra_starts)]
+        x0 = np.concatenate([teaching.starts, extra])
+        sequences = random_sequences(task, len(x0), config, rng)
+        U = guesses(task, world, policy, x0, sequences, teaching.last)
+        plans = plan(task, world, x0, U, config.plan_iterations, config.warm_start_bias)
+        if config.executed_plans:
+            episodes.append(training.count(execute(task, plans, teaching.where, config, rng)))
+            buffer.add(*episodes[1].transitions, model=model)
+        new = imitation_targets(task, world, plans, visited, config, rng)
+        targets = [*teaching.targets, new][-config.replay :]
+        teaching = teaching._replace(last=plans.U[: config.plan_starts], targets=targets)
+        loss = fit_policy(task, policy, teaching, config, rng)
 
-        scalars, arrays = report(task, policy, plans, tries, rng)
-        scalars = {
-            "rollouts": float(episodes),
-            "env_steps": float(steps),
-            **scalars,
-            "policy_loss": loss,
-        }
-        frozen: State = {
-            "number": number,
-            "episodes": episodes,
-            "steps": steps,
-            "policy": state_of(policy),
-        }
-        frozen |= {"model": model.state(), "seen": buffer.state()}
-        frozen |= {"where": where.astype(float), "starts": starts, "last": last}
-        frozen |= {"lessons": {f"{i:03d}": {"o": a, "u": b} for i, (a, b) in enumerate(lessons)}}
-        yield Iteration(number, build_policy(frozen["policy"], "state"), scalars, arrays, frozen)
+        scalars, arrays = report(training, policy, plans, episodes, rng)
+        scalars |= {"policy_loss": loss}
+        saved = saved_state(policy, teaching)
+        yield training.iteration(build_policy(saved["policy"], "state"), scalars, arrays, saved)
 
 
-def make_model(config: Config) -> Any:
-    """Returns a new global model."""
-    how: dict[str, Any] = {"hidden": tuple(config.model_hidden), "steps": config.fit_steps}
-    if config.model == "ensemble":
-        return Ensemble(config.members, **how)
-    return Network(**how) if config.model == "nn" else MODELS[config.model]()
+def begin(task: Task, config: Config, rng: np.random.Generator) -> tuple[Any, Teaching]:
+    """Returns a new policy, and starts that are drawn from the task's."""
+    std = config.initial_std * action_scale(task)
+    policy = make_policy("mlp", task, config.hidden, std, rng)
+    where = rng.integers(task.conditions, size=config.plan_starts)
+    return policy, Teaching(where, np.array(task.reset(where, rng), float), None, [])
 
 
-def check_state(state: State, task: Task, config: Config) -> None:
-    """Raises CheckpointError where a state does not fit the task and the settings."""
-    form: dict[str, Any] = dict.fromkeys(("number", "episodes", "steps"), int)
-    form |= dict.fromkeys(("policy", "model", "seen"), dict)
-    form |= {"where": (config.plans,), "starts": (config.plans, task.dx)}
-    form |= {"last": (config.plans, config.plan_length or task.horizon, task.du)}
-    check_tree({key: state.get(key) for key in form}, form, "state")
+def saved_state(policy: Any, teaching: Teaching) -> dict[str, Any]:
+    """Returns, as a tree, what `restore` needs."""
+    targets = {f"{i:03d}": {"o": o, "u": u} for i, (o, u) in enumerate(teaching.targets)}
+    return {
+        "policy": state_of(policy),
+        "where": teaching.where.astype(float),
+        "starts": teaching.starts,
+        "last": teaching.last,
+        "targets": targets,
+    }
+
+
+def restore(state: State, task: Task, config: Config) -> tuple[Any, Teaching]:
+    """Returns the policy of a state, and what its plans leave. Raises CheckpointError where they do
+    not fit the task and the settings.
+    """
     names = [f"{i:03d}" for i in range(min(state["number"], config.replay))]
-    form["lessons"] = {name: {"o": (name, task.do), "u": (name, task.du)} for name in names}
-    check_tree(state, form, "state")
+    length = config.plan_length or task.horizon
+    form = {
+        "policy": dict,
+        "where": (config.plan_starts,),
+        "starts": (config.plan_starts, task.dx),
+        "last": (config.plan_starts, length, task.du),
+        "targets": {name: {"o": (name, task.do), "u": (name, task.du)} for name in names},
+    }
+    check_tree({key: state.get(key) for key in form}, form, "state")
     if not np.isin(state["where"], np.arange(task.conditions)).all():
         raise CheckpointError(
             f"state/where: got {state['where']}; expected conditions 0 to {task.conditions - 1}"
         )
+    targets = [(one["o"], one["u"]) for _, one in sorted(state["targets"].items())]
+    teaching = Teaching(state["where"].astype(int), state["starts"], state["last"], targets)
+    return build_policy(state["policy"], "state"), teaching
 
 
-def refuse(task: Any, config: Config) -> None:
-    """Raises InputError for a task that cannot be planned in, or taught in, so."""
+def make_model(config: Config) -> Any:
+    """Returns a new global model."""
+    if config.model == "ensemble":
+        return Ensemble(config.members, hidden=config.model_hidden, steps=config.fit_steps)
+    if config.model == "nn":
+        return Network(hidden=config.model_hidden, steps=config.fit_steps)
+    return MODELS[config.model]()
+
+
+def check_task(task: Any, config: Config) -> None:
+    """Raises InputError for a task whose states lie on a manifold, that does not tell what a policy
+    sees in a state, whose actions have no limits to dither between, or whose episodes are too short
+    for the plans.
+    """
     if manifold_of(task) or capability(task, ObservationOf) is None:
         raise InputError(
             f"{task.name} has states on a manifold or no `observation_of`; expected vectors x, and "
@@ -215,26 +209,26 @@ def refuse(task: Any, config: Config) -> None:
         raise InputError(
             f"{task.name} has actions without limits; expected dither False, or finite limits to take"
         )
-    length = config.plan_length or task.horizon
-    if config.tried and (config.tried > config.plans or length < task.horizon):
+    length, count = config.plan_length or task.horizon, config.executed_plans
+    if count and (count > config.plan_starts or length < task.horizon):
         raise InputError(
-            f"got tried {config.tried} of {config.plans} plans of {length} steps; expected at most all of them, and "
-            f"plans of whole episodes, {task.horizon} steps"
+            f"got executed_plans {count} of {config.plan_starts} plans of {length} steps; expected at most all of "
+            f"them, and plans of whole episodes, {task.horizon} steps"
         )
-    if not config.unused < length <= task.horizon:
+    if not config.plan_tail < length <= task.horizon:
         raise InputError(
-            f"got plans of {length} steps, the last {config.unused} unused; expected fewer, and at most {task.horizon}"
+            f"got plans of {length} steps with plan_tail {config.plan_tail}; expected fewer, and at most {task.horizon}"
         )
 
 
-def explore(task: Task, policy: Any, config: Config, rng: np.random.Generator) -> Trajectories:
-    """Returns trials of the policy with noise, or of noise alone where there is none yet."""
-    where, scale = rng.integers(task.conditions, size=config.trials), lc.action_scale(task)
-    std, smoothing = (
-        (config.min_std, config.trial_smoothing)
-        if policy
-        else (config.initial_std, config.smoothing)
-    )
+def exploration_episodes(
+    task: Task, policy: Any, config: Config, rng: np.random.Generator
+) -> Trajectories:
+    """Returns episodes of the policy with noise, or of noise alone where there is none yet."""
+    where, scale = rng.integers(task.conditions, size=config.episodes), action_scale(task)
+    std, smoothing = config.min_std, config.episode_smoothing
+    if not policy:
+        std, smoothing = config.initial_std, config.smoothing
     draws = noise((len(where), task.horizon, task.du), std * scale, smoothing, rng)
 
     def act(x: Array, o: Array, t: int) -> Array:
@@ -247,77 +241,93 @@ def explore(task: Task, policy: Any, config: Config, rng: np.random.Generator) -
     return run(task, act, where, rng)
 
 
-def strays(task: Task, starts: int, config: Config, rng: np.random.Generator) -> Array:
+def random_sequences(task: Task, starts: int, config: Config, rng: np.random.Generator) -> Array:
     """Returns random actions to plan from, (starts, 1 + guesses, T, du), one sequence for each plan
     of a start.
     """
     size = starts, 1 + config.guesses, config.plan_length or task.horizon, task.du
-    std = config.initial_std * lc.action_scale(task)
+    std = config.initial_std * action_scale(task)
     return noise((size[0] * size[1], *size[2:]), std, config.smoothing, rng).reshape(size)
 
 
-def attempt(
-    task: Task, plans: Plans, where: Array, config: Config, rng: np.random.Generator
+def execute(
+    task: Task, plans: PlannedTrajectories, where: Array, config: Config, rng: np.random.Generator
 ) -> Trajectories:
-    """Returns trials of some of the plans that begin where the task does, in the conditions `where`
-    (plans,).
+    """Returns episodes of some of the plans from the task's own starts, in the conditions `where`
+    (plan_starts,).
     """
-    some = rng.choice(len(where), config.tried, replace=False)
+    some = rng.choice(len(where), config.executed_plans, replace=False)
     (K, k, _), U = (a[some] for a in plans.controller), plans.U[some]
-    draws = noise(U.shape, config.tried_std * lc.action_scale(task), config.trial_smoothing, rng)
+    std = config.executed_std * action_scale(task)
+    draws = noise(U.shape, std, config.episode_smoothing, rng)
 
     def act(x: Array, o: Array, t: int) -> Array:
         planned = np.einsum("cij,cj->ci", K[:, t], x) + k[:, t]
-        return U[:, t] + config.tried_feedback * (planned - U[:, t]) + draws[:, t]
+        return U[:, t] + config.executed_feedback * (planned - U[:, t]) + draws[:, t]
 
     return run(task, act, where[some], rng)
 
 
-def lesson(
+def imitation_targets(
     task: Any,
     world: LearnedModel,
-    plans: Plans,
-    seen: Array,
+    plans: PlannedTrajectories,
+    visited: Array,
     config: Config,
     rng: np.random.Generator,
 ) -> tuple[Array, Array]:
-    """Returns observations (M, do) of states in the plans and around them, and what the plans do
+    """Returns observations (M, do) of states in the plans and around them, and the plans' actions
     there, (M, du).
 
-    What a noisy copy meets far from all states seen (K, dx) and planned does not count: there it
-    has run off.
+    The states of a noisy copy that has diverged, far from all states visited (K, dx) and planned,
+    are left out.
     """
-    controller, std = plans.controller, config.copies_std * lc.action_scale(task)
-    x = np.repeat(plans.X[:, :1], 1 + config.copies, axis=1)  # (C, S, dx)
+    controller, std = plans.controller, config.noisy_copies_std * action_scale(task)
+    x = np.repeat(plans.X[:, :1], 1 + config.noisy_copies, axis=1)  # (C, S, dx)
     X: list[Array] = []
     U: list[Array] = []
     with np.errstate(over="ignore", invalid="ignore"):
-        for t in range(plans.U.shape[1] - config.unused):
+        for t in range(plans.U.shape[1] - config.plan_tail):
             u = np.einsum("cij,csj->csi", controller.K[:, t], x) + controller.k[:, None, t]
             u = np.clip(u, task.action_low, task.action_high)
             X, U = [*X, x], [*U, u]
-            stray = std * rng.standard_normal(u.shape)
-            stray[:, 0] = 0.0
-            x = world.step(x, np.clip(u + stray, task.action_low, task.action_high))
+            draws = std * rng.standard_normal(u.shape)
+            draws[:, 0] = 0.0
+            x = world.step(x, np.clip(u + draws, task.action_low, task.action_high))
     x, u = np.stack(X), np.stack(U)
-    sound = near(x, np.concatenate([seen, plans.X.reshape(-1, x.shape[-1])]))
-    return task.observation_of(x[sound]), u[sound]
+    valid = near(x, np.concatenate([visited, plans.X.reshape(-1, x.shape[-1])]))
+    return task.observation_of(x[valid]), u[valid]
+
+
+def fit_policy(
+    task: Task, policy: Any, teaching: Teaching, config: Config, rng: np.random.Generator
+) -> float:
+    """Trains the policy on the targets of the last rounds, and sets its noise; returns the loss."""
+    o, u = (np.concatenate(part) for part in zip(*teaching.targets, strict=True))
+    scale = action_scale(task)
+    targets = Targets(u, np.diag(scale**-2.0))
+    steps, rate = config.policy_steps, config.policy_rate
+    loss = fit_student(policy, targets, o, rng, steps=steps, rate=rate)
+    policy.cov = np.diag((config.min_std * scale) ** 2)
+    return loss
 
 
 def report(
-    task: Task, policy: Any, plans: Plans, tries: list[Trajectories], rng: np.random.Generator
+    training: Training,
+    policy: Any,
+    plans: PlannedTrajectories,
+    episodes: list[Trajectories],
+    rng: np.random.Generator,
 ) -> tuple[dict[str, float], dict[str, Array]]:
-    """Returns the metrics row and the arrays for figures, after noise-free trials of the policy.
+    """Returns the metrics row and the arrays for figures, after noise-free episodes of the policy.
 
-    `tries` are the round's trials, first those of the policy.
+    `episodes` are those of the round, first the policy's.
     """
-    shown = rollout(task, policy, np.arange(task.conditions), 1, rng, noise=0.0)
-    ended = shown.valid
-    scalars = {
-        "cost": float(ended.costs.mean()),
-        **{name: float(value.mean()) for name, value in metrics_of(task, ended).items()},
-        "sampled_cost": float(tries[0].valid.costs.mean()),
-        "planned_cost": float(plans.cost.mean()),
-        "diverged": float(sum(some.failed.sum() for some in (*tries, shown))),
-    }
-    return scalars, {"cost": shown.costs, "x": shown.x[:, None]}
+    test = training.evaluate(policy, rng)
+    scalars = training.row(
+        test,
+        sampled_cost=episodes[0].valid.costs.mean(),
+        planned_cost=plans.cost.mean(),
+        diverged=sum(some.failed.sum() for some in (*episodes, test)),
+    )
+    return scalars, {"cost": test.costs, "x": test.x[:, None]}

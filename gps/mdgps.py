@@ -1,84 +1,116 @@
-"""Guided policy search as approximate mirror descent: every step starts from the policy itself, so
-that none is wasted.
+"""Guided policy search as approximate mirror descent: every step starts from the policy itself.
 
 Montgomery and Levine, Guided Policy Search via Approximate Mirror Descent (2016), algorithm 2. Each
 iteration
 
-    trials       of the policy (on-policy) or of the last controllers (off-policy); models fitted to them
-    anchor       pi_bar <-  the policy linearised along each condition's trials
+    episodes     of the policy (on-policy) or of the last controllers (off-policy); models fitted to them
+    anchor       pi_bar <-  the policy linearised along each condition's episodes
     C-step       p      <-  argmin E_p [cost]   subject to   KL(p || pi_bar) <= epsilon, in each condition
     S-step       pi     <-  argmin sum KL(pi || p), a weighted regression over all conditions
-    epsilon      <-  epsilon * promise / (2 (promise - actual improvement)), section 4.2
+    epsilon      <-  epsilon * predicted / (2 (predicted - actual improvement)), section 4.2
 
 The step rule compares the costs of the controllers, p ("classic"), or of the policy, pi_bar
-("global"), which counts what the S-step loses, too. Costs of what was not itself tried are those of
-what was, plus the difference of the two under the models.
+("global"), which includes what the S-step loses. The cost of what did not act itself is the cost of
+what did, plus the difference of the two under the models.
 
-Where this departs from the paper: the S-step also sees states where the model expects the new
-controllers to go. The trials lie where the last ones went, and a policy that knows those alone
-loses the controllers' feedback, by which they get from there to here. Trials come in antithetic
-pairs. No trials are refused, however much they fall short of the promise: a policy cannot go back
-in one condition alone.
+Where this departs from the paper: the S-step also sees states where the model predicts that the new
+controllers will go. The episodes lie where the last controllers went, and a policy trained there
+alone loses the new controllers' feedback, which leads from there to the new trajectories. Episodes
+come in antithetic pairs. No episodes are rejected, however far they fall short of the prediction: a
+policy cannot go back in one condition alone.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.saving import build_policy
+from agents.settings import Count, Positive, Whole
 from agents.tasks.capabilities import Image, capability
 from lqr import (
     InputError,
     LinearGaussianController,
     LinearGaussianDynamics,
     QuadraticCost,
-    TrajectoryDistribution,
     forward,
 )
 
-from .steps import trajectory_step as lc
-from .steps.local_policies import Rounds
-from .steps.policy_step import Student, compare, with_forecast
-from .steps.settings import Local, Neural, Rule, one_of, positive, whole
+from .steps.local_data import LocalData, initial_states
+from .steps.local_models import model_cost
+from .steps.local_policies import LocalPolicies
+from .steps.policy_data import PolicyData, with_forecast
+from .steps.policy_step import GlobalPolicy, compare, report
+from .steps.settings import LocalSettings, PolicySettings
+from .steps.trajectory_step import trajectory_step
 
 Array = np.ndarray
-LINES = {"reach": 5, "strength": 0.01}  # of the linearisation
+REACH, STRENGTH = 5, 0.01  # of the linearisation
 
 
 @dataclass(frozen=True)
-class Config(Neural, Local):
+class Config(PolicySettings, LocalSettings):
     """Settings of guided policy search by mirror descent."""
 
-    kl_step: float = 0.5  # nats per trajectory, the first step; adapted per condition from then on
-    max_kl_step: float = 4.0  # nats per trajectory, the largest step
-    initial_std: float = 0.08  # exploration at the start, as a share of half the action range
-    min_std: float = 0.08  # exploration never falls below this, same unit
-    antithetic: bool = True  # trials of a condition come in pairs whose noise has opposite signs
-    policy_steps: int = 1000  # minibatch steps of each regression
-    replay: int = 3  # iterations whose trials the regression sees
-    sampling: str = "on"  # whose trials: on (the policy's) or off (the controllers')
+    # nats per trajectory, the first step; adapted per condition from then on
+    kl_step: Positive = 0.5
+    max_kl_step: Positive = 4.0  # nats per trajectory, the largest step
+    initial_std: Positive = 0.08  # exploration at the start, as a share of half the action range
+    min_std: Positive = 0.08  # exploration never falls below this, same unit
+    antithetic: bool = True  # episodes of a condition come in pairs whose noise has opposite signs
+    policy_steps: Count = 1000  # minibatch steps of each regression
+    replay: Count = 3  # iterations whose episodes the regression sees
+    # whose episodes: on (the policy's) or off (the controllers')
+    sampling: Literal["on", "off"] = "on"
     # whose costs set the step: classic (the controllers') or global (the policy's)
-    step_rule: str = "global"
+    step_rule: Literal["classic", "global"] = "global"
 
-    lag_limit: float = 0.45  # KL steps that the policy may differ from its controllers; over 0.5 if it learned none
+    # KL steps that the policy may differ from its controllers; over 0.5 if it learned none
+    policy_kl_limit: Positive = 0.45
     # states of each step where new controllers are about to go; 0 for images and for memory
-    forecasts: int = 30
-    # how far they lie from each other, as a multiple of what the model expects
-    forecast_spread: float = 3.0
-
-    RULES: ClassVar[dict[str, Rule]] = {
-        **{"sampling": one_of("on", "off"), "step_rule": one_of("classic", "global")},
-        **{"forecasts": whole, "forecast_spread": positive},
-    }
+    forecasts: Whole = 30
+    # how far they lie from each other, as a multiple of the deviations that the model predicts
+    forecast_spread: Positive = 3.0
 
 
 def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
-    """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
+    """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's.
+
+    Raises InputError for forecasts of pictures, or for a policy with memory.
+    """
+    check_forecasts(task, config)
+    local = LocalPolicies(task, config, state)
+    policy = GlobalPolicy(task, config, config.initial_std, rng, state)
+    for number in local.iterations():
+        given = number == 1 and config.initial != "zero"  # the first controllers act
+        on_policy = config.sampling == "on" and not given
+        new = local.sample(rng, policy.policy if on_policy else None)
+        data = policy.add(new, new.chart)
+        if given:
+            imitate(local, policy, new, data, config, rng)
+        pi_bar = policy.linearised(data, REACH, STRENGTH, latest=config.samples)
+        new = evaluated(new._replace(controller=pi_bar), local, config)
+        fit = policy.lag.scaled(local.fit_models(new, accept_all=True))
+        step = trajectory_step(fit.data, fit.dynamics, fit.cost, fit.epsilon)
+        data = policy.within_trust_region(policy.all(fit.data.chart), fit)
+        near = with_forecast(
+            data, step.distribution, config.samples, config.forecasts, config.forecast_spread, rng
+        )
+        loss = policy.distil(local.with_min_std(step), near, rng)
+        local.update(fit, step)
+
+        after = policy.linearised(data, REACH, STRENGTH)
+        gap, kl = compare(after, local.controller, step.distribution)
+        scalars, arrays = report(local, policy, fit, step, rng, gap=gap, kl=kl)
+        scalars |= {"policy_loss": loss}
+        yield policy.iteration(number, scalars, arrays, local.state(number))
+
+
+def check_forecasts(task: Task, config: Config) -> None:
+    """Raises InputError where states cannot be forecast for what the policy sees."""
     if config.forecasts and capability(task, Image) is not None:
         raise InputError(
             f"got forecasts of the pictures of {task.name}, which cannot be made; expected --forecasts 0"
@@ -87,56 +119,47 @@ def train(
         raise InputError(
             "got forecasts, which are no episodes, for a policy with memory; expected --forecasts 0"
         )
-    rounds = Rounds(task, config, state)
-    student = Student(task, config, config.initial_std, rng, state)
-    on_policy, by_policy = config.sampling == "on", config.step_rule == "global"
-    ahead = config.samples, config.forecasts, config.forecast_spread
-    for number in rounds.left:
-        given = (
-            number == 1 and config.initial != "zero"
-        )  # controllers that try first; the policy starts as these
-        new = rounds.sample(rng, student.policy if on_policy and not given else None)
-        seen = student.see(new, new.chart)
-        if given:
-            expected = forward(rounds.controller, rounds.model(new)[0], lc.start(new))
-            student.distil(rounds.controller, with_forecast(seen, expected, *ahead, rng), rng)
-        pi, p = student.linearised(seen, **LINES, latest=config.samples), rounds.controller
-        new = new._replace(controller=pi)
-        if not (on_policy and by_policy):
-            new = priced(new, pi if on_policy else p, pi if by_policy else p, *rounds.model(new))
-        known = student.imitation.paced(rounds.learn(new, refuse=False))
-        step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon)
-        seen = student.trusted(student.seen(known.local.chart), known)
-        expected = TrajectoryDistribution(step.mean, step.cov)
-        near = with_forecast(seen, expected, *ahead, rng)
-        loss = student.distil(rounds.floored(step), near, rng)
-        rounds.adopt(known, step)
-
-        scalars, arrays = rounds.report(known, step, rng)
-        shown, pictures = student.report(rng)
-        after = student.linearised(seen, **LINES)
-        gap, kl = compare(after, rounds.controller, expected)
-        costs = scalars["cost"], shown["policy_cost"]
-        scalars |= (
-            shown | student.imitation.report(gap, kl, known.epsilon, costs) | {"policy_loss": loss}
-        )
-        frozen = rounds.state(number) | student.state()
-        policy = build_policy(frozen["policy"], "state")
-        yield Iteration(number, policy, scalars, arrays | pictures, frozen)
 
 
-def priced(
-    new: lc.Local,
-    tried: LinearGaussianController,
-    judged: LinearGaussianController,
+def imitate(
+    local: LocalPolicies,
+    policy: GlobalPolicy,
+    new: LocalData,
+    data: PolicyData,
+    config: Config,
+    rng: np.random.Generator,
+) -> None:
+    """Trains the policy on the first controllers, so that it starts as these."""
+    dynamics, _ = local.dynamics_and_cost(new)
+    ahead = forward(local.controller, dynamics, initial_states(new))
+    near = with_forecast(data, ahead, config.samples, config.forecasts, config.forecast_spread, rng)
+    policy.distil(local.controller, near, rng)
+
+
+def evaluated(new: LocalData, local: LocalPolicies, config: Config) -> LocalData:
+    """Returns episodes with the cost that the step rule compares, for steps that start from
+    new.controller, the linearised policy.
+    """
+    pi, p = new.controller, local.controller
+    if config.sampling == "on" and config.step_rule == "global":
+        return new
+    dynamics, cost = local.dynamics_and_cost(new)
+    actor = pi if config.sampling == "on" else p
+    return with_cost_of(pi if config.step_rule == "global" else p, new, actor, dynamics, cost)
+
+
+def with_cost_of(
+    controller: LinearGaussianController,
+    new: LocalData,
+    actor: LinearGaussianController,
     dynamics: LinearGaussianDynamics,
     cost: QuadraticCost,
-) -> lc.Local:
-    """Returns trials of `tried` as those by which `judged` is judged, in steps that start from
-    new.controller.
+) -> LocalData:
+    """Returns the episodes of `actor` with the cost that `controller` would have had: the
+    difference is the model's.
     """
-    x0 = lc.start(new)
-    ours, theirs, base = (
-        lc.model_cost(c, dynamics, cost, x0) for c in (judged, tried, new.controller)
-    )
-    return new._replace(cost=new.cost + ours - theirs, lead=ours - base)
+    x0 = initial_states(new)
+    ours = model_cost(controller, dynamics, cost, x0)
+    theirs = model_cost(actor, dynamics, cost, x0)
+    anchor = model_cost(new.controller, dynamics, cost, x0)
+    return new._replace(cost=new.cost + ours - theirs, baseline=ours - anchor)

@@ -1,95 +1,85 @@
-"""Path-integral guided policy search: path integrals improve the local controllers, one neural
+"""Path-integral guided policy search: path integrals improve the local controllers, one global
 policy learns from them.
 
 Chebotar, Kalakrishnan, Yahya, Li, Schaal and Levine, Path Integral Guided Policy Search (2017),
 algorithm 1, in the form of mirror descent. Each iteration
 
-    trials       of the policy (on-policy) or of the last controllers (off-policy)
-    anchor       pi_bar <-  the policy linearised along each condition's trials
-    C-step       p      <-  pi_bar moved towards the cheaper trials, KL(weights of the trials || even ones) <= epsilon
+    episodes     of the policy (on-policy) or of the last controllers (off-policy)
+    anchor       pi_bar <-  the policy linearised along each condition's episodes
+    C-step       p      <-  pi_bar moved towards the low-cost episodes, KL(their weights || even ones) <= epsilon
     S-step       pi     <-  argmin sum KL(pi || p), a weighted regression over all conditions
 
-`descend` takes the C-step as a function; that of `pi2` needs neither a model nor a slope of the
-cost, and `pilqr_gps` passes that of `pilqr`. All trials count, whatever the models promised.
+`mirror_descent` takes the C-step as a function. That of `pi2` needs neither a model nor a gradient
+of the cost; `pilqr_gps` passes that of `pilqr`. All episodes count, whatever the models predicted.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.saving import build_policy
-from lqr import TrajectoryDistribution
+from agents.settings import Settings
 
 from . import pi2
-from .steps import trajectory_step as lc
-from .steps.local_policies import Known, Rounds
-from .steps.policy_step import Student, compare
-from .steps.settings import Neural, Rule, one_of
+from .steps.local_policies import LocalFit, LocalPolicies
+from .steps.policy_step import GlobalPolicy, compare, report
+from .steps.settings import PolicySettings
+from .steps.trajectory_step import TrajectoryStep
 
-Improve = Callable[
-    [Known, Rounds, float], lc.Proposal
-]  # the last is the share of a step that is to be taken
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Whose trials a method of mirror descent learns from."""
-
-    # whose trials: on (the policy's, with white noise) or off (the controllers')
-    sampling: str = "off"
-
-    RULES: ClassVar[dict[str, Rule]] = {"sampling": one_of("on", "off")}
+# the last argument is the share of a KL step that is to be taken
+ControllerStep = Callable[[LocalFit, LocalPolicies, float], TrajectoryStep]
 
 
 @dataclass(frozen=True)
-class Config(Sampling, Neural, pi2.Config):
+class Sampling(Settings):
+    """Whose episodes a method of mirror descent learns from."""
+
+    # whose episodes: on (the policy's, with white noise) or off (the controllers')
+    sampling: Literal["on", "off"] = "off"
+
+
+@dataclass(frozen=True)
+class Config(Sampling, PolicySettings, pi2.Config):
     """Settings of path-integral guided policy search."""
 
 
 def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
-    """Yields one Iteration per round of trials; `state` continues from an earlier Iteration's."""
+    """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
     epsilon = np.full(task.conditions, config.kl_step)
-    return descend(
-        task,
-        config,
-        rng,
-        state,
-        lambda known, rounds, pace: pi2.follow(known, rounds, pace * epsilon),
-    )
+
+    def step(fit: LocalFit, local: LocalPolicies, scale: float) -> TrajectoryStep:
+        return pi2.path_integral_step(fit, local, scale * epsilon)
+
+    return mirror_descent(task, config, rng, state, controller_step=step)
 
 
-def descend(
-    task: Task, config: Any, rng: np.random.Generator, state: State | None, improve: Improve
+def mirror_descent(
+    task: Task,
+    config: Any,
+    rng: np.random.Generator,
+    state: State | None,
+    controller_step: ControllerStep,
 ) -> Iterator[Iteration]:
-    """Yields the iterations of mirror descent with this C-step; `config` has Sampling, Neural and
-    Local.
+    """Yields the iterations of mirror descent with this C-step; `config` has the fields of
+    Sampling, PolicySettings and LocalSettings.
     """
-    rounds = Rounds(task, config, state)
-    student = Student(task, config, config.initial_std, rng, state)
-    for number in rounds.left:
-        new = rounds.sample(rng, student.policy if config.sampling == "on" else None)
-        seen = student.see(new, new.chart)
-        anchor = student.linearised(seen, latest=config.samples)
-        known = student.imitation.paced(rounds.learn(new._replace(controller=anchor), refuse=False))
-        step = improve(known, rounds, student.imitation.pace)
-        seen = student.trusted(student.seen(known.local.chart), known)
-        loss = student.distil(rounds.floored(step), seen, rng)
-        rounds.adopt(known, step)
+    local = LocalPolicies(task, config, state)
+    policy = GlobalPolicy(task, config, config.initial_std, rng, state)
+    for number in local.iterations():
+        new = local.sample(rng, policy.policy if config.sampling == "on" else None)
+        anchor = policy.linearised(policy.add(new, new.chart), latest=config.samples)
+        fit = local.fit_models(new._replace(controller=anchor), accept_all=True)
+        fit = policy.lag.scaled(fit)
+        step = controller_step(fit, local, policy.lag.step_scale)
+        data = policy.within_trust_region(policy.all(fit.data.chart), fit)
+        loss = policy.distil(local.with_min_std(step), data, rng)
+        local.update(fit, step)
 
-        scalars, arrays = rounds.report(known, step, rng)
-        shown, pictures = student.report(rng)
-        under = TrajectoryDistribution(step.mean, step.cov)
-        gap, kl = compare(student.linearised(seen), rounds.controller, under)
-        costs = scalars["cost"], shown["policy_cost"]
-        scalars |= (
-            shown | student.imitation.report(gap, kl, step.epsilon, costs) | {"policy_loss": loss}
-        )
-        frozen = rounds.state(number) | student.state()
-        yield Iteration(
-            number, build_policy(frozen["policy"], "state"), scalars, arrays | pictures, frozen
-        )
+        gap, kl = compare(policy.linearised(data), local.controller, step.distribution)
+        scalars, arrays = report(local, policy, fit, step, rng, gap=gap, kl=kl)
+        scalars |= {"policy_loss": loss}
+        yield policy.iteration(number, scalars, arrays, local.state(number))

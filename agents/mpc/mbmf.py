@@ -232,7 +232,7 @@ def report(
         "policy": state_of(policy),
     }
     scalars = {
-        "rollouts": float(state["episodes"]),
+        "episodes": float(state["episodes"]),
         "env_steps": float(state["steps"]),
         "cost": float(sound.mean()),
         **{name: float(value.mean()) for name, value in metrics_of(task, shown).items()},

@@ -159,7 +159,7 @@ def learned(plan: Plan, path: Path) -> list[dict[str, Any]]:
             for row in tables.read(path / word / f"seed_{seed}" / "metrics.csv"):
                 cost = row.get("policy_cost", row["cost"])
                 rows.append(
-                    {"prior": word, "seed": seed, "rollouts": int(row["rollouts"]), "cost": cost}
+                    {"prior": word, "seed": seed, "episodes": int(row["episodes"]), "cost": cost}
                 )
     return rows
 
@@ -180,7 +180,7 @@ def table(
         "fit_ms",
     )
     forms = ("{:.0e}", "{:.0e}", "{:.2f}", "{:.0%}", "{:.0%}", "{:.0%}", "{:.0f}")
-    marks = [m for m in MARKS if any(row["rollouts"] >= m for row in learned)]
+    marks = [m for m in MARKS if any(row["episodes"] >= m for row in learned)]
     widths = (12, 7, 8, 8, 5, 5, 5, 6)
     lines = [
         " ".join(f"{h:>{w}}" for h, w in zip(heads, widths, strict=True))
@@ -209,7 +209,7 @@ def cost_at(learned: Iterable[Mapping[str, Any]], word: str, rollouts: int) -> l
     last = {
         row["seed"]: row["cost"]
         for row in learned
-        if row["prior"] == word and row["rollouts"] <= rollouts
+        if row["prior"] == word and row["episodes"] <= rollouts
     }
     return list(last.values())
 

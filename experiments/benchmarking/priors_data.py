@@ -11,7 +11,8 @@ from scipy.stats import t as student
 
 from agents.rollout import rollout
 from dynamics import Chart, Fit, chart_of, diagnose, make_prior, predictive
-from gps.steps import trajectory_step as lc
+from gps.steps.local_data import LocalData, by_condition, transitions
+from gps.steps.local_models import fit_dynamics
 from lqr import LinearGaussianController
 
 Array = np.ndarray
@@ -21,11 +22,11 @@ STEPS = 10  # of the longer prediction
 
 class Recorded(NamedTuple):
     """The trials of one iteration's controllers: those a model may see, and others that it is
-    judged by.
+    evaluated by.
     """
 
-    seen: lc.Local  # trials (C, N, ...)
-    held_out: lc.Local  # trials (C, M, ...)
+    seen: LocalData  # trials (C, N, ...)
+    held_out: LocalData  # trials (C, M, ...)
 
 
 def record(task: Any, method: Any, config: Any, seed: int, held_out: int) -> Iterator[Recorded]:
@@ -43,7 +44,7 @@ def record(task: Any, method: Any, config: Any, seed: int, held_out: int) -> Ite
             for count in (config.samples, held_out)
         ]
         yield Recorded(
-            *(lc.by_condition(trials, controller, np.ones(len(every)), chart) for trials in ran)
+            *(by_condition(trials, controller, np.ones(len(every)), chart) for trials in ran)
         )
 
 
@@ -56,20 +57,20 @@ def assess(
     prior, trials = make_prior(word, task), 0
     for number, (seen, unseen) in enumerate(recorded, 1):
         start = time.process_time()
-        prior.update(*lc.transitions(seen))
-        fit = lc.fit(seen, prior, strength)
+        prior.update(*transitions(seen))
+        fit = fit_dynamics(seen, prior, strength)
         seconds = time.process_time() - start
         trials += seen.x.shape[0] * seen.x.shape[1]
         yield {
             "prior": word,
             "iteration": number,
-            "rollouts": trials,
+            "episodes": trials,
             **evaluated(fit, unseen),
             "fit_ms": 1e3 * seconds,
         }
 
 
-def evaluated(fit: Fit, unseen: lc.Local) -> dict[str, float]:
+def evaluated(fit: Fit, unseen: LocalData) -> dict[str, float]:
     """Returns the errors of one and of several steps as shares of those of x' = x, the log
     likelihood in nats per transition, and the shares of coordinates within the intervals of each
     level."""

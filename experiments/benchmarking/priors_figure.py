@@ -26,7 +26,7 @@ def draw(
         figure, axes = plt.subplots(2, 2, figsize=(9.2, 6.8))
         for colour, word in zip(plt.get_cmap("tab10")(np.arange(10)), words, strict=False):
             own = [row for row in models if row["prior"] == word]
-            trials = [row["rollouts"] for row in own]
+            trials = [row["episodes"] for row in own]
             for axis, key in ((axes[0, 0], "one_step"), (axes[0, 1], "k_step")):
                 axis.plot(trials, [row[key] for row in own], "-", color=colour, lw=1.3, label=word)
             actual = [100 * np.mean([row[f"coverage_{level}"] for row in own]) for level in LEVELS]
@@ -56,8 +56,8 @@ def draw(
 
 def _learning(axis: Any, rows: list[dict[str, Any]], colour: Any) -> None:
     """Draws the mean over the seeds that got as far, and the range of them."""
-    trials = sorted({row["rollouts"] for row in rows})
-    costs = [[row["cost"] for row in rows if row["rollouts"] == count] for count in trials]
+    trials = sorted({row["episodes"] for row in rows})
+    costs = [[row["cost"] for row in rows if row["episodes"] == count] for count in trials]
     if not costs:
         return
     axis.plot(trials, [np.mean(c) for c in costs], "-", color=colour, lw=1.3)

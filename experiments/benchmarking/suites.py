@@ -68,10 +68,12 @@ def _mbbl(task: str, method: str, *words: str) -> Entry:
 
 
 # Words of the runs of MBBL: starts, and how much is planned and taught
-SWING = "--initial-std 1 --plans 16 --visited 16 --replay 2 --copies 1"
-SHORT, MIDDLE = "--plan-length 80 --unused 20", "--plan-length 130 --unused 30"
-BALANCE = "--dither --initial-std 0.1 --trials 5 --iterations 4 --plans 16 --copies-std 0.5"
-BALANCE += " --plan-length 60 --unused 20"
+SWING = "--initial-std 1 --plan-starts 16 --extra-starts 16 --replay 2 --noisy-copies 1"
+SHORT, MIDDLE = "--plan-length 80 --plan-tail 20", "--plan-length 130 --plan-tail 30"
+BALANCE = (
+    "--dither --initial-std 0.1 --episodes 5 --iterations 4 --plan-starts 16 --noisy-copies-std 0.5"
+)
+BALANCE += " --plan-length 60 --plan-tail 20"
 LONG = "--iterations 10 --samples 5 --initial-std 0.5 --min-std 0.1 --smoothing 5 --kl-step 200 --max-kl-step 4000"
 
 SUITES = {
@@ -147,7 +149,7 @@ SUITES = {
             _mbbl(
                 "mbbl_acrobot",
                 "ilqg_gps",
-                f"{SWING} --dither --trials 4 --iterations 12 --smoothing 3",
+                f"{SWING} --dither --episodes 4 --iterations 12 --smoothing 3",
                 SHORT,
             ),
             _mbbl(

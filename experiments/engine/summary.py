@@ -34,7 +34,7 @@ def summarise(path: Path, actor: Any = None) -> dict[str, Any]:
     }
     if (worst := spike([row.get("policy_cost", math.nan) for row in rows])) is not None:
         found["spike of the policy's cost"] = worst
-    found |= {key.replace("_", " "): last[key] for key in ("rollouts", "env_steps") if key in last}
+    found |= {key.replace("_", " "): last[key] for key in ("episodes", "env_steps") if key in last}
     if diverged := sum(
         row.get(key, 0.0) for row in rows for key in ("diverged", "policy_diverged")
     ):

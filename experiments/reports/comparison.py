@@ -26,7 +26,7 @@ FINAL = {  # column -> what people call it; a low one is good, but for the retur
     "cost": "controllers' cost",
     "policy_distance": "policy's distance",
     "distance": "controllers' distance",
-    "rollouts": "trials",
+    "episodes": "trials",
     "env_steps": "environment steps",
 }
 PANELS = {  # column -> name; of the policy where there is one
@@ -62,7 +62,7 @@ class Group(NamedTuple):
         values = np.full((len(self.runs), len(longest)), np.nan)
         for line, run in zip(values, self.runs, strict=True):
             line[: len(run.rows)] = [row.get(key, math.nan) for row in run.rows]
-        return np.array([row.get("rollouts", row["iteration"]) for row in longest]), values
+        return np.array([row.get("episodes", row["iteration"]) for row in longest]), values
 
     def finals(self, key: str) -> list[float]:
         """Returns the runs' final values of a column, those that are numbers."""

@@ -186,12 +186,15 @@ def _divergence(plt: Any, metrics: Columns, per: Columns) -> Any:
 
 
 def _multipliers(plt: Any, metrics: Columns, per: Columns) -> Any:
-    """The weight on the divergence between controllers and policy, and how far the multipliers lean
+    """The weight on the divergence between controllers and policy, and how far the multipliers shift
     the two apart.
     """
     panels = [
         (key, name)
-        for key, name in (("nu", "weight ν, cost per nat"), ("lean", "lean Sλ/ν, units of action"))
+        for key, name in (
+            ("nu", "weight ν, cost per nat"),
+            ("shift", "shift Sλ/ν, units of action"),
+        )
         if key in metrics
     ]
     if not panels:

@@ -60,7 +60,7 @@ CAPTIONS = {  # file -> heading, and what to look for
     ),
     "figures/multipliers.png": (
         "Multipliers",
-        "The weight on the divergence grows as controllers and policy are drawn together; the lean should settle.",
+        "The weight on the divergence grows as controllers and policy are drawn together; the shift should settle.",
     ),
 }
 USE = "from agents import load_policy; policy = load_policy(run_folder); action = policy.act(observation)"

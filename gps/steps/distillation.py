@@ -1,12 +1,12 @@
-"""Distillation: what many teachers would do in many states, taught to one policy, with soft
-targets.
+"""Distillation: one policy imitates many teachers in many states, with soft targets.
 
-Each teacher says of a state the mean and the covariance of its actions. The student minimises
+For each state a teacher gives the mean and the covariance of its actions. The student minimises
 
     sum  weight KL(student || teacher),    in the mean 1/2 gap' P gap with P the teacher's precision,
 
-over all states and teachers: it follows most closely where a teacher is sure (Levine, Finn et al.
-2016, appendix A; with one teacher and equal precisions, behavioural cloning of its means).
+over all states and teachers. It follows a teacher most closely where that teacher's covariance is
+small (Levine, Finn et al. 2016, appendix A). With one teacher and equal precisions this is
+behavioural cloning of the means.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,11 @@ import numpy as np
 from lqr import InputError, LinearGaussianController
 
 Array = np.ndarray
-Teacher = Any  # a policy, or a callable: states (..., dx) -> mean actions (..., du), or a pair of these and covariances
+# a policy, or a callable: states (..., dx) -> mean actions (..., du), or a pair of these and covariances
+Teacher = Any
 
 
-class Lesson(NamedTuple):
+class Targets(NamedTuple):
     """Soft targets; `...` are the leading axes of the states."""
 
     mean: Array  # (..., du), of the teachers' actions
@@ -41,77 +42,79 @@ def distil(
     """Trains `student`, any of `agents.policies.POLICIES`, towards its teachers; returns the loss
     per sample.
 
-    teachers: controllers with leading axis C, which teach along trials (C, N, T, dx); or a sequence
-    of C policies, which see the observations, and callables, which see the states and return mean
-    actions, or a pair of these and covariances (du, du) or (..., du, du). Teacher c teaches at
-    states[c] (..., dx), where the student, too, sees observations[c] (..., do), or the states where
-    there are none. `cov` (du, du) is that of callables that tell none. `weight` (C, ...) counts the
-    states, 0 for not at all. A student with memory needs whole episodes, (N, T, dx) each. Trains by
-    `steps` minibatches at Adam's `rate`. Raises InputError for shapes that do not fit together.
+    teachers: controllers with leading axis C, which teach along episodes (C, N, T, dx); or a
+    sequence of C teachers. A policy among them sees the observations. A callable sees the states
+    and returns mean actions, or a pair of these and covariances (du, du) or (..., du, du); `cov`
+    (du, du) is used where it returns none. Teacher c teaches at states[c] (..., dx), where the
+    student sees observations[c] (..., do), or the states if there are none. `weight` (C, ...)
+    weighs the states; 0 leaves one out. A student with memory needs whole episodes, (N, T, dx)
+    each. Trains by `steps` minibatches at Adam's `rate`. Raises InputError for shapes that do not
+    fit together.
     """
     if isinstance(teachers, LinearGaussianController):
         x = np.asarray(states)
-        lesson = controllers_lesson(teachers, x)
+        targets = controller_targets(teachers, x)
         o = x if observations is None else np.asarray(observations)
     else:
-        lesson, o = _said(list(teachers), list(states), observations, cov)
-    return teach(student, lesson, o, rng, weight, steps, rate)
+        targets, o = _queried(list(teachers), list(states), observations, cov)
+    return fit_student(student, targets, o, rng, weight, steps, rate)
 
 
-def teach(
+def fit_student(
     student: Any,
-    lesson: Lesson,
+    targets: Targets,
     o: Array,
     rng: np.random.Generator,
     weight: Array | None = None,
     steps: int = 500,
     rate: float = 3e-3,
 ) -> float:
-    """Trains a student on a lesson at observations (..., do), weighed by `weight` (...); returns
-    the loss per sample.
+    """Trains a student towards targets at observations (..., do), weighed by `weight` (...);
+    returns the loss per sample.
 
     A student whose covariance does not depend on the observation takes the inverse of its teachers'
-    mean precision where the weight is not 0, each counted once; another learns its own.
+    mean precision where the weight is not 0, each counted once. Any other student learns its own.
     """
-    lead = lesson.mean.shape[:-1]
-    weight = np.ones(lead) if weight is None else np.asarray(weight, dtype=float)
-    if o.shape[:-1] != lead or weight.shape != lead:
+    shape = targets.mean.shape[:-1]
+    weight = np.ones(shape) if weight is None else np.asarray(weight, dtype=float)
+    if o.shape[:-1] != shape or weight.shape != shape:
         raise InputError(
-            f"got observations of shape {o.shape} and weights {weight.shape}; expected the states' leading axes {lead}"
+            f"got observations of shape {o.shape} and weights {weight.shape}; expected the states' leading axes {shape}"
         )
     if hasattr(student, "cov"):
-        student.cov = np.linalg.inv(_mean_precision(lesson, weight))
-    precision = np.broadcast_to(lesson.precision, (*lesson.mean.shape, lesson.mean.shape[-1]))
-    steps_of = lead[2:]  # (C, N, T, ...): episodes stay whole, for students with memory
-    data = [
-        a.reshape(-1, *steps_of, *a.shape[len(lead) :]) for a in (o, lesson.mean, precision, weight)
-    ]
-    return student.fit(*data[:3], rng, steps, rate=rate, weight=data[3])
+        student.cov = np.linalg.inv(_mean_precision(targets, weight))
+    precision = np.broadcast_to(targets.precision, (*targets.mean.shape, targets.mean.shape[-1]))
+    steps_of = shape[2:]  # (C, N, T, ...): episodes stay whole, for students with memory
+    o, mean, precision, weight = (
+        a.reshape(-1, *steps_of, *a.shape[len(shape) :])
+        for a in (o, targets.mean, precision, weight)
+    )
+    return student.fit(o, mean, precision, rng, steps, rate=rate, weight=weight)
 
 
-def _mean_precision(lesson: Lesson, weight: Array) -> Array:
-    du = lesson.mean.shape[-1]
+def _mean_precision(targets: Targets, weight: Array) -> Array:
+    du = targets.mean.shape[-1]
     if (weight != 0).all() or not (weight != 0).any():
-        return lesson.precision.reshape(-1, du, du).mean(0)
-    return np.broadcast_to(lesson.precision, (*lesson.mean.shape, du))[weight != 0].mean(0)
+        return targets.precision.reshape(-1, du, du).mean(0)
+    return np.broadcast_to(targets.precision, (*targets.mean.shape, du))[weight != 0].mean(0)
 
 
-def controllers_lesson(teacher: LinearGaussianController, x: Array) -> Lesson:
-    """Returns the targets of controllers with leading axis C along trials (C, N, T, dx)."""
+def controller_targets(teacher: LinearGaussianController, x: Array) -> Targets:
+    """Returns the targets of controllers with leading axis C along episodes (C, N, T, dx)."""
     C, T, _, dx = teacher.K.shape
     if x.ndim != 4 or (x.shape[0], *x.shape[2:]) != (C, T, dx):
         raise InputError(
             f"the states have shape {x.shape}; expected ({C}, N, {T}, {dx}), as the controllers' K"
         )
     mean = np.einsum("ctij,cntj->cnti", teacher.K, x) + teacher.k[:, None]
-    return Lesson(mean, _inverse(teacher.cov)[:, None])
+    return Targets(mean, _inverse(teacher.cov)[:, None])
 
 
-def _said(
+def _queried(
     teachers: list[Teacher], states: list[Array], observations: Any, cov: Array | None
-) -> tuple[Lesson, Array]:
-    """Returns what each teacher says of its own states, one after another, and what the student
-    sees there.
+) -> tuple[Targets, Array]:
+    """Returns the targets of each teacher in its own states, and the student's observations
+    there.
     """
     seen = states if observations is None else list(observations)
     if not teachers or not len(teachers) == len(states) == len(seen):
@@ -119,23 +122,24 @@ def _said(
             f"got {len(teachers)} teachers, {len(states)} sets of states and {len(seen)} of observations; "
             "expected one set for each teacher"
         )
-    parts = [_lesson(*each, cov) for each in zip(teachers, states, seen, strict=True)]
+    pairs = zip(teachers, states, seen, strict=True)
+    parts = [_targets(teacher, x, o, cov) for teacher, x, o in pairs]
     try:
-        lesson = Lesson(*(np.stack(part) for part in zip(*parts, strict=True)))
-        return lesson, np.stack([np.asarray(o, dtype=float) for o in seen])
+        targets = Targets(*(np.stack(part) for part in zip(*parts, strict=True)))
+        return targets, np.stack([np.asarray(o, dtype=float) for o in seen])
     except ValueError:
         raise InputError(
             f"the states have shapes {[np.shape(x) for x in states]}; expected one shape for all teachers"
         ) from None
 
 
-def _lesson(teacher: Teacher, x: Array, o: Array, cov: Array | None) -> Lesson:
+def _targets(teacher: Teacher, x: Array, o: Array, cov: Array | None) -> Targets:
     x, o = np.asarray(x, dtype=float), np.asarray(o, dtype=float)
     if hasattr(teacher, "mean"):  # a policy
-        said = teacher.mean(o), teacher.covariance(o)
+        answer = teacher.mean(o), teacher.covariance(o)
     else:
-        said = teacher(x)
-    mean, spread = said if isinstance(said, tuple) else (said, cov)
+        answer = teacher(x)
+    mean, spread = answer if isinstance(answer, tuple) else (answer, cov)
     mean = np.asarray(mean, dtype=float)
     if mean.ndim < 1 or mean.shape[:-1] != x.shape[:-1]:
         raise InputError(
@@ -151,7 +155,7 @@ def _lesson(teacher: Teacher, x: Array, o: Array, cov: Array | None) -> Lesson:
         raise InputError(
             "a teacher gave a number that is not finite; expected finite means and covariances"
         )
-    return Lesson(mean, np.broadcast_to(_inverse(spread), (*mean.shape, du)))
+    return Targets(mean, np.broadcast_to(_inverse(spread), (*mean.shape, du)))
 
 
 def _inverse(cov: Array) -> Array:

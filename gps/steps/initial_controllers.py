@@ -1,5 +1,4 @@
-"""The controllers of the first trials, by a word: without one of them a heavy arm would fall before
-it learns.
+"""The controllers of the first episodes, by a word.
 
 `zero` takes no action but noise. The others need to know which coordinates of the state the actions
 drive, from the task's `joints`, a pair of indices of x, (du,) each: those of the positions and of
@@ -7,7 +6,8 @@ their rates. `hold` and `pd` are u = stiffness (q* - q) - damping q', in shares 
 range; `hold` takes each condition's start as q*, `pd` the task's `joint_target`, (du,) or (C, du).
 `lqr` is the optimum (1960, Kalman) for a guess, q'' = authority u, of the quadratic cost 1/2
 (stiffness |q - q*|^2 + damping |q'|^2 + |u|^2) per step, u in those shares, with the task's target
-or else the start as q*. All explore by the same noise.
+or else the start as q*. All explore with the same noise. A heavy arm needs one of these, or it
+falls before it learns.
 """
 
 import numpy as np
@@ -22,36 +22,70 @@ from lqr import (
     backward,
 )
 
-from . import trajectory_step as lc
-from .settings import Trials
+from .exploration import action_scale
+from .settings import EpisodeSettings
 
 Array = np.ndarray
 
 
-def initial_controllers(task: Task, config: Trials) -> LinearGaussianController:
+def initial_controllers(task: Task, config: EpisodeSettings) -> LinearGaussianController:
     """Returns the controllers (leading axis C) that `config.initial` names.
 
     Raises InputError where the task lacks what they need to know.
     """
-    zero = lc.initial_controller(task, config.initial_std)
+    zero = zero_controllers(task, config.initial_std)
     if config.initial == "zero":
         return zero
     q, rate = _joints(task, config.initial)
     target = _target(task, config.initial, q)
     if config.initial == "lqr":
         return _lqr(task, config, zero, q, rate, target)
-    K, scale = zero.K.copy(), lc.action_scale(task)
+    K, scale = zero.K.copy(), action_scale(task)
     own = np.arange(task.du)
     K[:, :, own, q] -= config.initial_stiffness * scale
     K[:, :, own, rate] -= config.initial_damping * scale
     return zero._replace(K=K, k=zero.k + (config.initial_stiffness * scale * target)[:, None])
 
 
+def zero_controllers(task: Task, std: float) -> LinearGaussianController:
+    """Returns controllers with zero mean action, or that of `resting`; `std` is a share of half the
+    action range.
+    """
+    C, T, dx, du = task.conditions, task.horizon, state_dim(task), task.du
+    cov = np.diag((std * action_scale(task)) ** 2)
+    return LinearGaussianController(
+        np.zeros((C, T, du, dx)), np.tile(resting(task), (C, T, 1)), np.tile(cov, (C, T, 1, 1))
+    )
+
+
+def resting(task: Task) -> Array:
+    """Returns the action to begin with, (du,): 0 where the limits allow it, else their middle, or 1
+    inside the only one.
+    """
+    low, high = task.action_low, task.action_high
+    inside = np.where(np.isfinite(high), 0.5 * (np.maximum(low, -1e300) + high), low + 1.0)
+    inside = np.where(np.isfinite(low), inside, high - 1.0)
+    return np.where((low <= 0) & (high >= 0), 0.0, inside)
+
+
+def state_dim(task: Task) -> int:
+    """Returns how many numbers a controller sees: dx, or those of a tangent vector where states lie
+    on a manifold.
+    """
+    manifold = manifold_of(task)
+    return task.dx if manifold is None else int(manifold.dim)
+
+
 def _lqr(
-    task: Task, config: Trials, zero: LinearGaussianController, q: Array, rate: Array, target: Array
+    task: Task,
+    config: EpisodeSettings,
+    zero: LinearGaussianController,
+    q: Array,
+    rate: Array,
+    target: Array,
 ) -> LinearGaussianController:
-    """Returns the gains of the double integrator, as if nothing else were in the state."""
-    (C, T, du, _), h, scale = zero.K.shape, task.dt, lc.action_scale(task)
+    """Returns the optimal gains of the double integrator, which ignores the rest of the state."""
+    (C, T, du, _), h, scale = zero.K.shape, task.dt, action_scale(task)
     I, O = np.eye(du), np.zeros((du, du))
     push = config.initial_authority / scale * I  # acceleration per unit of action
     F = np.block([[I, h * I, 0.5 * h**2 * push], [O, I, h * push]])
@@ -90,15 +124,14 @@ def _joints(task: Task, word: str) -> tuple[Array, Array]:
 
 
 def _target(task: Task, word: str, q: Array) -> Array:
-    """Returns where the joints shall go, (C, du)."""
+    """Returns the target of the joints, (C, du)."""
     told = capability(task, JointTarget)
     if word == "pd" and told is None:
         raise InputError(
             f"got initial pd for {task.name}, which has no `joint_target`; expected hold or lqr instead"
         )
     if word == "hold" or told is None:
-        start = task.reset(
-            np.arange(task.conditions), np.random.default_rng(0)
-        )  # a start like others of its condition
+        # a start like others of its condition
+        start = task.reset(np.arange(task.conditions), np.random.default_rng(0))
         return start[:, q]
     return np.broadcast_to(np.asarray(told.joint_target, dtype=float), (task.conditions, task.du))

@@ -1,8 +1,8 @@
 """A policy as a linear-Gaussian controller along each condition's trajectories.
 
-By regression of its mean actions on the states, with a prior that says "no feedback" (`linearise`)
-or one that knows what the policy does elsewhere (`with_mixture`), or by its own derivatives
-(`with_jacobian`).
+Its mean actions are regressed on the states, with a prior of zero feedback (`linearise`) or a
+mixture of Gaussians fitted to all conditions and steps (`with_mixture`); or its own derivatives are
+used (`with_jacobian`).
 """
 
 import numpy as np
@@ -26,10 +26,11 @@ def linearise(
     kept.
 
     `x` (C, N, T, dx), `mean_action` (C, N, T, du), `cov` (du, du) or (C, N, T, du, du), `weight`
-    (C, N, T). A step borrows from the `reach` steps before and after it. `strength` pseudo-samples,
-    with the spread of the states of all steps, pull K to zero: directions that no sample explores
-    are not extrapolated along. With `latest`, the trials before the last ones of that number only
-    help to find K: k makes the controller pass through the mean of the last ones at each step.
+    (C, N, T). A step also uses the `reach` steps before and after it, with weights that halve with
+    each step. `strength` pseudo-samples, with the spread of the states of all steps, pull K to
+    zero, so that there is no feedback in directions that no sample explores. With `latest`, only
+    that many of the last episodes determine k: the controller passes through their mean at each
+    step. The older ones help to find K alone.
     """
     C, _, T, dx = x.shape
     state, action, own = x, u, w = tuple(np.swapaxes(a, 1, 2) for a in (x, mean_action, weight))
@@ -55,8 +56,8 @@ def with_mixture(
     """Fits u = K x + k as `linearise`, under a prior of `strength` pseudo-samples: a mixture of
     Gaussians over [x; u].
 
-    The mixture is fitted to all conditions and steps; near each step its covariance says how the
-    policy's actions go with the states there (Levine & Abbeel 2014, section 4, of policies in place
+    The mixture is fitted to all conditions and steps. Near each step its covariance tells how the
+    policy's actions depend on the states (Levine & Abbeel 2014, section 4, with policies in place
     of dynamics). Its mean is not used.
     """
     z, dx = np.concatenate([x, mean_action], -1), x.shape[-1]
@@ -86,7 +87,7 @@ def with_jacobian(
     latest: int = 0,
 ) -> LinearGaussianController:
     """Returns the tangent of a policy: its own derivatives by the observation, jacobian (C, N, T,
-    du, do), mean of the trials of each step, times those of the observations by the state, G (C, T,
+    du, do), mean of the episodes at each step, times those of the observations by the state, G (C, T,
     do, dx)."""
     state, action, w = (np.swapaxes(a, 1, 2) for a in (x, mean_action, weight))
     even = np.where(w.sum(-1, keepdims=True) > 0, w, 1.0)
@@ -99,8 +100,8 @@ def with_jacobian(
 def _passing(
     K: Array, k: Array, x: Array, u: Array, weight: Array, cov: Array, latest: int
 ) -> LinearGaussianController:
-    """Returns the controllers with k such that they pass through the mean of the last trials, if
-    any are asked for.
+    """Returns the controllers with k such that they pass through the mean of the `latest` last
+    episodes, if any.
 
     x, u and weight are (C, T, N, .); the covariance is (du, du), or (C, T, N, du, du), of which the
     mean is taken.
@@ -117,8 +118,8 @@ def _passing(
 
 
 def observation_slopes(x: Array, o: Array, weight: Array) -> Array:
-    """Returns the derivatives of the observations by the states, (C, T, do, dx): exact where the
-    two are the same.
+    """Returns the derivatives of the observations by the states, (C, T, do, dx), by regression;
+    exact where the two are the same.
     """
     if x.shape == o.shape and np.array_equal(x[weight > 0], o[weight > 0]):
         return np.broadcast_to(np.eye(x.shape[-1]), (len(x), x.shape[2], *x.shape[-1:] * 2))
@@ -126,11 +127,10 @@ def observation_slopes(x: Array, o: Array, weight: Array) -> Array:
 
 
 def slopes(x: Array, o: Array, weight: Array, reach: int = 8, strength: float = 1e-3) -> Array:
-    """Returns the derivatives of the observations (C, N, T, do) by the states, (C, T, do, dx), as
-    far as trials tell.
+    """Returns the derivatives of the observations (C, N, T, do) by the states, (C, T, do, dx), by
+    regression.
 
-    A linear map for each whole condition first, then what is left of it in a window around each
-    step.
+    First one linear map for each whole condition, then its residual in a window around each step.
     """
     C, dx, do = len(x), x.shape[-1], o.shape[-1]
     rough = np.zeros((C, do, dx))

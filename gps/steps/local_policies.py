@@ -1,171 +1,196 @@
-"""The local half of an iteration, as all methods share it: trials, the judgement on them, models,
-and the report.
+"""The local half of an iteration, as all methods share it: episodes, the trust-region test, local
+models, and the report.
 
-A method's `train` goes through `rounds.left`; in each round it calls `sample`, `learn`, the steps
-of its own paper, `adopt`, and `report`.
+A method's `train` goes through `iterations()`. In each it calls `sample`, `fit_models`, the steps
+of its own paper, and `update`.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.interfaces import Policy, State, Task
+from agents.interfaces import Iteration, Policy, State, Task
+from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, metrics_of, rollout
 from agents.tasks.capabilities import LearnedCost, capability, manifold_of
 from dynamics import Chart, Fit, chart_of, error_along, make_prior
 from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
-from . import trajectory_step as lc
-from .initial_controllers import initial_controllers
-from .settings import Local
+from .exploration import action_scale, with_min_std
+from .initial_controllers import initial_controllers, state_dim
+from .local_data import LocalData, by_condition, recentred, transitions
+from .local_models import expand_cost, fit_dynamics
+from .settings import LocalSettings
+from .step_size import trust_region_test
+from .trajectory_step import TrajectoryStep
 
 Array = np.ndarray
+Report = tuple[dict[str, float], dict[str, Array]]  # scalars, arrays
 
 
-class Known(NamedTuple):
-    """What a round of trials taught; leading axis C."""
+class LocalFit(NamedTuple):
+    """What is known after the episodes of an iteration; leading axis C."""
 
-    local: lc.Local  # the accepted controllers and their trials
+    data: LocalData  # the accepted controllers and their episodes
     accepted: Array  # (C,) bool, were the controllers that were just tried accepted?
-    promised: Array  # (C,), improvement that the model had promised for them
-    actual: Array  # (C,), and what it was
-    fit: Fit  # the models around the accepted trials
+    predicted: Array  # (C,), improvement that the model had predicted for them
+    actual: Array  # (C,), their actual improvement
+    models: Fit  # the models around the accepted episodes
     cost: QuadraticCost  # the expansion there
-    epsilon: Array  # (C,) nats, the step that is due
+    epsilon: Array  # (C,) nats, bound of the next step
 
     @property
     def dynamics(self) -> LinearGaussianDynamics:
         """The models' point estimates."""
-        return self.fit.dynamics
+        return self.models.dynamics
 
 
-class Rounds:
-    """Rounds of trials, and what passes from one to the next."""
+class LocalPolicies:
+    """One controller per condition, their data, and the prior of their models."""
 
-    def __init__(self, task: Task, config: Local, state: State | None = None):
-        self.task, self.config, self.scale = task, config, lc.action_scale(task)
+    def __init__(self, task: Task, config: LocalSettings, state: State | None = None):
+        """Begins, or restores what an Iteration's state holds. Raises CheckpointError for another
+        task's.
+        """
+        self.task, self.config, self.scale = task, config, action_scale(task)
         self.prior = make_prior(config.prior, task)
         self.controller = initial_controllers(task, config)  # to be tried next
-        self.chart = chart_of(
-            task
-        )  # of the states that they see; None where these are plain vectors
-        self.old: lc.Local | None = None  # the accepted ones
-        first = 1
+        self.chart = chart_of(task)  # of the states that they see; None for plain vectors
+        self.data: LocalData | None = None  # of the accepted ones
+        self.number = 0  # of the last iteration
         if state:
-            check_state(state, task)
-            self.prior.load_state(state["prior"])
-            if (
-                told := capability(task, LearnedCost)
-            ) and "rewards" in state:  # earlier versions did not keep them
-                told.learned.load_state(state["rewards"])
-            if self.chart:
-                self.chart = Chart(self.chart.manifold, state["origin"])
-            self.controller, self.old = unfreeze(state["controller"]), lc.Local(**state["local"])
-            self.old = self.old._replace(
-                controller=unfreeze(state["local"]["controller"]), chart=self.chart
-            )
-            first = int(state["number"]) + 1
-        self.left = range(first, config.iterations + 1)
+            self._restore(state)
 
-    def sample(self, rng: np.random.Generator, policy: Policy | None = None) -> lc.Local:
-        """Returns trials of the controllers, or of a policy, condition by condition; the prior
+    def _restore(self, state: State) -> None:
+        check_state(state, self.task)
+        self.prior.load_state(state["prior"])
+        if (told := capability(self.task, LearnedCost)) and "rewards" in state:
+            told.learned.load_state(state["rewards"])
+        if self.chart:
+            self.chart = Chart(self.chart.manifold, state["origin"])
+        self.controller = LinearGaussianController(**state["controller"])
+        data = LocalData(**state["local"])
+        accepted = LinearGaussianController(**state["local"]["controller"])
+        self.data = data._replace(controller=accepted, chart=self.chart)
+        self.number = int(state["number"])
+
+    def iterations(self) -> range:
+        """Returns the numbers of the iterations that are still to come."""
+        return range(self.number + 1, self.config.iterations + 1)
+
+    def sample(self, rng: np.random.Generator, policy: Policy | None = None) -> LocalData:
+        """Returns episodes of the controllers, or of a policy, condition by condition; the prior
         learns from them.
         """
         every = np.arange(self.task.conditions)
-        actor = policy or self.controller
-        config = self.config
-        how = config.samples, rng, 1.0, config.smoothing, self.chart, config.antithetic
-        self.trials = rollout(self.task, actor, every, *how)
-        new = lc.by_condition(self.trials, self.controller, np.ones(len(every)), self.chart)
-        self.prior.update(*lc.transitions(new))
+        self.trajectories: Trajectories = rollout(
+            self.task,
+            policy or self.controller,
+            every,
+            self.config.samples,
+            rng,
+            smoothing=self.config.smoothing,
+            chart=self.chart,
+            antithetic=self.config.antithetic,
+        )
+        new = by_condition(self.trajectories, self.controller, np.ones(len(every)), self.chart)
+        self.prior.update(*transitions(new))
         return new
 
-    def model(self, local: lc.Local) -> tuple[LinearGaussianDynamics, QuadraticCost]:
-        """Returns the models around these trials, and the expansion of the cost there."""
-        return lc.fit(local, self.prior, self.config.prior_strength).dynamics, lc.expand(
-            self.task.cost, local
+    def dynamics_and_cost(self, data: LocalData) -> tuple[LinearGaussianDynamics, QuadraticCost]:
+        """Returns the models around these episodes, and the expansion of the cost there."""
+        models = fit_dynamics(data, self.prior, self.config.prior_strength)
+        return models.dynamics, expand_cost(self.task.cost, data)
+
+    def fit_models(self, new: LocalData, accept_all: bool = False) -> LocalFit:
+        """Returns the outcome of the trust-region test of the new episodes, and the models around
+        those that are accepted; see `trust_region_test`.
+        """
+        predicted = self.data.predicted if self.data else np.zeros(len(new.cost))
+        largest = self.config.max_kl_step / self.config.kl_step
+        data, accepted, actual = trust_region_test(self.data, new, largest, accept_all=accept_all)
+        data = recentred(data)
+        return LocalFit(
+            data=data,
+            accepted=accepted,
+            predicted=predicted,
+            actual=actual,
+            models=fit_dynamics(data, self.prior, self.config.prior_strength),
+            cost=expand_cost(self.task.cost, data),
+            epsilon=self.config.kl_step * data.multiplier,
         )
 
-    def learn(self, new: lc.Local, refuse: bool = True) -> Known:
-        """Returns the judgement on the trials, and the models around those that are accepted; see
-        `local.judge`.
-        """
-        promised = self.old.predicted if self.old else np.zeros(len(new.cost))
-        most = self.config.max_kl_step / self.config.kl_step
-        local, accepted, actual = lc.judge(self.old, new, most, refuse=refuse)
-        local = lc.recentred(local)
-        fit = lc.fit(local, self.prior, self.config.prior_strength)
-        cost = lc.expand(self.task.cost, local)
-        return Known(
-            local, accepted, promised, actual, fit, cost, self.config.kl_step * local.multiplier
-        )
+    def with_min_std(self, step: TrajectoryStep) -> LinearGaussianController:
+        """Returns the controllers of a step with at least the exploration of `min_std`."""
+        return with_min_std(step.controller, self.config.min_std, self.scale)
 
-    def floored(self, step: lc.Proposal) -> LinearGaussianController:
-        """Returns the controllers of a proposal with the exploration that they shall not fall
-        below.
-        """
-        return lc.with_floor(step.controller, self.config.min_std, self.scale)
+    def update(self, fit: LocalFit, step: TrajectoryStep) -> None:
+        """Takes the controllers of a step as those to be tried next."""
+        self.controller, self.chart = self.with_min_std(step), fit.data.chart
+        self.data = fit.data._replace(predicted=step.predicted + fit.data.baseline)
 
-    def adopt(self, known: Known, step: lc.Proposal) -> None:
-        """Takes the controllers of a proposal as those to be tried next."""
-        self.controller, self.chart = self.floored(step), known.local.chart
-        self.old = known.local._replace(predicted=step.predicted + known.local.lead)
-
-    def report(
-        self, known: Known, step: lc.Proposal, rng: np.random.Generator
-    ) -> tuple[dict[str, float], dict[str, Array]]:
-        """Returns the metrics row and the arrays for figures, after noise-free trials of the
+    def report(self, fit: LocalFit, step: TrajectoryStep, rng: np.random.Generator) -> Report:
+        """Returns the metrics row and the arrays for figures, after noise-free episodes of the
         controllers to try next.
 
         "predicted" and "actual" are the improvements of the controllers that were just tried;
-        "mean" and "cov", what their models forecast, are NaN past the end of the longest of the
-        trials.
+        "mean" and "cov", what their models predict, are NaN past the end of the longest episode.
         """
-        every, chart = np.arange(self.task.conditions), known.local.chart
+        every, chart = np.arange(self.task.conditions), fit.data.chart
         test = rollout(self.task, self.controller, every, 1, rng, noise=0.0, chart=self.chart)
-        seen = test.x if chart is None else chart.to_tangent(test.x[:, None])[:, 0]
-        ended = test.valid
+        x = test.x if chart is None else chart.to_tangent(test.x[:, None])[:, 0]
+        valid = test.valid
+        measured = metrics_of(self.task, valid)
         scalars = {
-            "rollouts": float(known.local.trials),
-            "env_steps": float(known.local.steps),
-            "cost": float(ended.costs.mean()),
-            **{name: float(value.mean()) for name, value in metrics_of(self.task, ended).items()},
-            "sampled_cost": float(self.trials.valid.costs.mean()),
+            "episodes": float(fit.data.episodes),
+            "env_steps": float(fit.data.steps),
+            "cost": float(valid.costs.mean()),
+            **{name: float(value.mean()) for name, value in measured.items()},
+            "sampled_cost": float(self.trajectories.valid.costs.mean()),
             "kl": float(step.kl.mean()),
             "epsilon": float(step.epsilon.mean()),
             "eta": float(np.median(step.eta[step.solved])) if step.solved.any() else 0.0,
-            "predicted": float(known.promised.mean()),
-            "actual": float(known.actual.mean()),
-            "accepted": float(known.accepted.mean()),
+            "predicted": float(fit.predicted.mean()),
+            "actual": float(fit.actual.mean()),
+            "accepted": float(fit.accepted.mean()),
             "unsolved": float((~step.solved).sum()),
-            "diverged": float(self.trials.failed.sum() + test.failed.sum()),
-            "evidence": known.fit.evidence,
-            "prior_strength": known.fit.strength,
-            "std": float(
-                np.sqrt(np.einsum("ctii->", step.controller.cov) / step.controller.k.size)
-            ),
+            "diverged": float(self.trajectories.failed.sum() + test.failed.sum()),
+            "evidence": fit.models.evidence,
+            "prior_strength": fit.models.strength,
+            "std": mean_std(step.controller),
         }
-        mean, cov = chart.state_distribution(step.mean, step.cov) if chart else step[1:3]
-        unseen = np.pad(~known.local.used.any(1), ((0, 0), (1, 0)))  # (C, T+1), no trial got there
+        mean, cov = (
+            chart.state_distribution(step.mean, step.cov) if chart else (step.mean, step.cov)
+        )
+        ended = np.pad(~fit.data.used.any(1), ((0, 0), (1, 0)))  # (C, T+1), no episode got there
         arrays = {
             "cost": test.costs,
-            "predicted": known.promised,
-            "actual": known.actual,
-            "model_error": error_along(
-                known.dynamics, seen, test.u
-            ),  # on trials that the models have not seen
-            **{name: getattr(step, name) for name in ("kl", "eta", "epsilon")},
-            "mean": np.where(unseen[..., None], np.nan, mean),
-            "cov": np.where(unseen[..., None, None], np.nan, cov),
-            "x": by_condition(self.trials, self.task),
+            "predicted": fit.predicted,
+            "actual": fit.actual,
+            # on episodes that the models have not seen
+            "model_error": error_along(fit.dynamics, x, test.u),
+            "kl": step.kl,
+            "eta": step.eta,
+            "epsilon": step.epsilon,
+            "mean": np.where(ended[..., None], np.nan, mean),
+            "cov": np.where(ended[..., None, None], np.nan, cov),
+            "x": states_by_condition(self.trajectories, self.task),
         }
         return scalars, arrays
 
+    def iteration(
+        self, number: int, fit: LocalFit, step: TrajectoryStep, rng: np.random.Generator
+    ) -> Iteration:
+        """Returns what a method without a global policy yields."""
+        scalars, arrays = self.report(fit, step, rng)
+        policy = ControllerPolicy(self.controller, self.chart)
+        return Iteration(number, policy, scalars, arrays, self.state(number))
+
     def state(self, number: int) -> dict[str, Any]:
-        """Returns, as a tree, all that a new `Rounds` needs to go on after this iteration."""
-        assert self.old is not None
-        local = self.old._asdict() | {"controller": self.old.controller._asdict()}
+        """Returns, as a tree, all that new `LocalPolicies` need to go on after this iteration."""
+        assert self.data is not None
+        local = self.data._asdict() | {"controller": self.data.controller._asdict()}
         chart, told = local.pop("chart"), capability(self.task, LearnedCost)
         return {
             **({"rewards": told.learned.state()} if told else {}),
@@ -177,29 +202,34 @@ class Rounds:
         }
 
 
-def by_condition(trials: Trajectories, task: Task) -> Array:
-    """Returns the states of trials, (C, N, T+1, dx)."""
-    return trials.x.reshape(task.conditions, -1, *trials.x.shape[1:])
+def mean_std(controller: LinearGaussianController) -> float:
+    """Returns the root mean square of the standard deviations of all actions."""
+    return float(np.sqrt(np.einsum("ctii->", controller.cov) / controller.k.size))
+
+
+def states_by_condition(trajectories: Trajectories, task: Task) -> Array:
+    """Returns the states of episodes, (C, N, T+1, dx)."""
+    return trajectories.x.reshape(task.conditions, -1, *trajectories.x.shape[1:])
 
 
 def check_state(state: State, task: Task) -> None:
-    """Raises CheckpointError where a state of `Rounds` does not fit the task."""
-    C, T, dx, du = task.conditions, task.horizon, lc.state_dim(task), task.du
+    """Raises CheckpointError where a state of `LocalPolicies` does not fit the task."""
+    C, T, dx, du = task.conditions, task.horizon, state_dim(task), task.du
     controller = {"K": (C, T, du, dx), "k": (C, T, du), "cov": (C, T, du, du)}
-    trials = {
+    local = {
+        "controller": controller,
         "x": (C, "N", T + 1, dx),
         "u": (C, "N", T, du),
         "o": (C, "N", T + 1, task.do),
         "used": (C, "N", T),
+        "cost": (C,),
+        "multiplier": (C,),
+        "predicted": (C,),
+        "baseline": (C,),
+        "episodes": int,
+        "steps": int,
     }
-    each = {name: (C,) for name in ("cost", "multiplier", "predicted", "lead")}
-    local = {"controller": controller, **trials, **each, "trials": int, "steps": int}
     form = {"number": int, "controller": controller, "prior": dict, "local": local}
     if manifold_of(task):
         form["origin"] = (C, T + 1, task.dx)
     check_tree({key: state.get(key) for key in form}, form, "state")
-
-
-def unfreeze(tree: dict[str, Any]) -> LinearGaussianController:
-    """Returns controllers out of a tree."""
-    return LinearGaussianController(**tree)

@@ -1,15 +1,15 @@
-"""Path integrals: a controller follows the better of its own trials, without a model and without a
-slope of the cost.
+"""Path integrals: a controller moves towards its low-cost episodes, without a model and without a
+gradient of the cost.
 
 Chebotar, Hausman, Zhang, Sukhatme, Schaal and Levine, Combining Model-Based and Model-Free Updates
 for Trajectory-Centric Reinforcement Learning (2017), section 3; Theodorou, Buchli and Schaal, A
-Generalized Path Integral Control Approach to Reinforcement Learning (2010). Trial i weighs at step
-t
+Generalized Path Integral Control Approach to Reinforcement Learning (2010). The weight of episode i
+at step t is
 
     P_i = exp(-S_i / eta) / sum_j exp(-S_j / eta),     S_i its cost from step t on,
 
-and the controller moves by the mean of the trials' deviations delta_i = u_i - K x_i - k under P,
-less their plain mean, which is chance alone. eta is the least temperature at which KL(P || even
+and the controller moves by the mean of the episodes' deviations delta_i = u_i - K x_i - k under P,
+minus their plain mean, which is chance alone. eta is the lowest temperature at which KL(P || even
 weights) <= epsilon. K and the covariance stay.
 """
 
@@ -26,7 +26,7 @@ def cost_to_go(cost: Array) -> Array:
 
 
 def weights(S: Array, eta: Array, used: Array) -> Array:
-    """Returns the weights of trials (C, N, T) at temperatures eta (C, T); 0 where a trial did not
+    """Returns the weights of episodes (C, N, T) at temperatures eta (C, T); 0 where a step did not
     take place.
     """
     best = np.where(used > 0, S, np.inf).min(1, keepdims=True)
@@ -42,7 +42,7 @@ def divergence(P: Array, used: Array) -> Array:
 
 
 def temperature(S: Array, epsilon: Array, used: Array, passes: int = 60) -> Array:
-    """Returns the least temperatures (C, T) that keep the weights within epsilon (C,) nats of even
+    """Returns the lowest temperatures (C, T) that keep the weights within epsilon (C,) nats of even
     ones at each step.
 
     By bisection of log eta, between 1e-6 and 1e6 times the spread of the costs.
@@ -60,7 +60,7 @@ def temperature(S: Array, epsilon: Array, used: Array, passes: int = 60) -> Arra
 
 
 def deviations(controller: LinearGaussianController, x: Array, u: Array) -> Array:
-    """Returns u - K x - k (C, N, T, du) of trials x (C, N, T+1, dx), u (C, N, T, du)."""
+    """Returns u - K x - k (C, N, T, du) of episodes x (C, N, T+1, dx), u (C, N, T, du)."""
     return u - np.einsum("ctij,cntj->cnti", controller.K, x[:, :, :-1]) - controller.k[:, None]
 
 
@@ -81,7 +81,7 @@ def explained(
     dynamics: LinearGaussianDynamics,
     cost: QuadraticCost,
 ) -> Array:
-    """Returns the cost of each step (C, N, T+1) that a model forecasts for these deviations from x0
+    """Returns the cost of each step (C, N, T+1) that a model predicts for these deviations from x0
     (C, N, dx).
     """
     (C, N, T, du), dx = delta.shape, x0.shape[-1]

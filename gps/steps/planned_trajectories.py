@@ -1,10 +1,10 @@
-"""Plans in a learned model: by iLQR, from what a policy does there, from earlier plans and from
-random actions.
+"""Planned trajectories in a learned model, by iLQR: from a policy's actions there, from earlier
+plans and from random actions.
 
     U, K  <-  argmin over U of  sum_t l_t(x_t, u_t),   x_t+1 = f(x_t, u_t),   low <= u_t <= high,   f the model's mean
 
-As iLQR finds the nearest optimum alone, each start is planned from several guesses, and the
-cheapest plan is kept.
+As iLQR finds only the nearest optimum, it starts from several guesses, and the plan of lowest cost
+is kept.
 """
 
 from typing import Any, NamedTuple
@@ -19,28 +19,29 @@ from lqr import LinearGaussianController, NumericalError, ilqr, window
 Array = np.ndarray
 
 
-class Plans(NamedTuple):
-    """What is planned, from each start; leading axis C."""
+class PlannedTrajectories(NamedTuple):
+    """The plan from each start; leading axis C."""
 
     controller: LinearGaussianController
     X: Array  # (C, T+1, dx)
     U: Array  # (C, T, du)
     cost: Array  # (C,)
+    converged: Array  # (C,) bool
 
 
 def plan(
-    task: Task, world: PlanningModel, x0: Array, U: Array, iterations: int, loyalty: float
-) -> Plans:
-    """Returns a plan from each start x0 (C, dx): the best of those that iLQR makes of the guesses U
-    (C, S, T, du).
+    task: Task, world: PlanningModel, x0: Array, U: Array, iterations: int, warm_start_bias: float
+) -> PlannedTrajectories:
+    """Returns a plan from each start x0 (C, dx): the best of those that iLQR finds from the guesses
+    U (C, S, T, du).
 
-    One that is not made of the first guess has to be cheaper than that by the share `loyalty` of
-    its cost.
+    The plan from the first guess, the warm start, is taken unless another costs less by at least
+    the share `warm_start_bias` of its cost.
     """
     C, S, T, _ = U.shape
     found = ilqr(
         world.step,
-        planned_for(task, T),
+        plan_cost(task, T),
         np.repeat(x0[:, None], S, axis=1),
         U,
         low=task.action_low,
@@ -51,24 +52,30 @@ def plan(
         max_iterations=iterations,
         tolerance=1e-4,
     )
-    price = found.cost.copy()
-    price[:, 0] -= loyalty * abs(price[:, 0])
-    pick = np.arange(C), np.argmin(price, axis=1)
+    biased = found.cost.copy()
+    biased[:, 0] -= warm_start_bias * abs(biased[:, 0])
+    pick = np.arange(C), np.argmin(biased, axis=1)
     controller = LinearGaussianController(*(a[pick] for a in found.controller))
-    return Plans(controller, found.X[pick], found.U[pick], found.cost[pick])
+    return PlannedTrajectories(
+        controller=controller,
+        X=found.X[pick],
+        U=found.U[pick],
+        cost=found.cost[pick],
+        converged=found.converged[pick],
+    )
 
 
 def guesses(
-    task: Any, world: PlanningModel, policy: Any, x0: Array, random: Array, last: Array | None
+    task: Any, world: PlanningModel, policy: Any, x0: Array, sequences: Array, last: Array | None
 ) -> Array:
-    """Returns actions (C, S, T, du) to plan from x0 (C, dx): the policy's in the model, the last
-    plan, random ones.
+    """Returns actions (C, S, T, du) to start iLQR from at x0 (C, dx): the policy's in the model, the
+    last plan, random ones.
 
-    `random` (C, S, T, du), S > 1, is cut to the limits; `last` (L, T, du) are plans from the first
-    L of the starts. The cheapest of the others stands in for one under which the model diverges.
-    Raises NumericalError where it does under all of a start's.
+    `sequences` (C, S, T, du), S > 1, are random and are cut to the limits; `last` (L, T, du) are
+    plans from the first L of the starts. A guess under which the model diverges is replaced by that
+    of lowest cost. Raises NumericalError where the model diverges under all guesses of a start.
     """
-    U = np.clip(random, task.action_low, task.action_high)
+    U = np.clip(sequences, task.action_low, task.action_high)
     C, S, T, _ = U.shape
     if last is not None:
         U[: len(last), 1] = last
@@ -80,35 +87,35 @@ def guesses(
             )
             for s in range(S):
                 X[:, s, t + 1] = world.step(X[:, s, t], U[:, s, t])
-        price = planned_for(task, T)(X, U).sum(-1)
-    sound = np.isfinite(price)
-    if not sound.any(1).all():
+        cost = plan_cost(task, T)(X, U).sum(-1)
+    valid = np.isfinite(cost)
+    if not valid.any(1).all():
         raise NumericalError(
-            f"the model diverges from start {int(sound.any(1).argmin())} under each of {S} guesses of what to do; "
-            "expected a finite cost: take more trials, a smaller initial_std, or a shorter plan_length"
+            f"the model diverges from start {int(valid.any(1).argmin())} under each of {S} guesses; "
+            "expected a finite cost: take more episodes, a smaller initial_std, or a shorter plan_length"
         )
-    cheapest = U[np.arange(C), np.where(sound, price, np.inf).argmin(1)]
-    return np.where(sound[..., None, None], U, cheapest[:, None])
+    best = U[np.arange(C), np.where(valid, cost, np.inf).argmin(1)]
+    return np.where(valid[..., None, None], U, best[:, None])
 
 
-def planned_for(task: Any, T: int) -> Any:
+def plan_cost(task: Any, T: int) -> Any:
     """Returns the cost of a plan of T steps from an episode's start."""
     return window(task.cost, 0, T, task.horizon)
 
 
 def noise(shape: tuple[int, ...], std: Array, smoothing: float, rng: np.random.Generator) -> Array:
-    """Returns normal draws (N, T, du) of deviation `std` (du,), smoothed over the steps without
-    loss of variance.
+    """Returns normal draws (N, T, du) of deviation `std` (du,), smoothed over the steps at the same
+    variance.
     """
     return std * smoothed(rng.standard_normal(shape), smoothing)
 
 
-def near(x: Array, known: Array) -> Array:
-    """Returns which states (..., dx) lie within ten times the range of the known ones (M, dx),
+def near(x: Array, visited: Array) -> Array:
+    """Returns which states (..., dx) lie within ten times the range of the visited ones (M, dx),
     (...) bool.
 
-    Beyond that nothing is known of the model: what goes there has run off.
+    Farther away the model has no data: a trajectory there has diverged.
     """
-    low, high = known.min(0), known.max(0)
+    low, high = visited.min(0), visited.max(0)
     reach = 10.0 * (high - low) + 1e-6 * (1 + np.abs(high))
     return ((low - reach <= x) & (x <= high + reach)).all(-1)

@@ -1,136 +1,72 @@
-"""What the methods' Configs share, and their checks: each field has a rule, a refusal says got and
-expected.
+"""Settings that several methods share.
 
-A Config inherits the groups of fields that its method uses and names the rules of its own fields in
-RULES.
+A method's Config inherits the groups that it uses and adds its own fields.
 """
 
-import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Literal
 
 from agents.policies import POLICIES
-from agents.settings import (
-    Rule,
-    count,
-    counts,
-    not_negative,
-    one_of,
-    positive,
-    positive_or_none,
-    whole,
-)
+from agents.settings import Count, Counts, NotNegative, Positive, Settings, or_object, word_of
 from dynamics import PRIORS
 from lqr import InputError
 
-__all__ = [
-    "Local",
-    "Neural",
-    "Rule",
-    "Trials",
-    "check",
-    "count",
-    "counts",
-    "not_negative",
-    "one_of",
-    "positive",
-    "positive_or_none",
-    "whole",
-]
-
-
-def check(config: Any, **rules: Any) -> None:
-    """Raises InputError for the first field that breaks its rule, kl_step above max_kl_step, or an
-    unknown prior.
-    """
-    for name, rule in rules.items():
-        value = getattr(config, name)
-        expected = rule(value)
-        if expected:
-            raise InputError(f"{name} is {value!r}; expected {expected}")
-    first, most = getattr(config, "kl_step", 0.0), getattr(config, "max_kl_step", math.inf)
-    if first > most:
-        raise InputError(f"kl_step is {first!r}; expected at most max_kl_step = {most!r}")
-    prior = getattr(config, "prior", None)
-    if isinstance(prior, str) and prior not in PRIORS:
-        raise InputError(f"prior is {prior!r}; expected one of {', '.join(PRIORS)}")
-
 
 @dataclass(frozen=True)
-class Trials:
-    """Settings of every method: trials, and the step of each condition's controller."""
+class EpisodeSettings(Settings):
+    """Settings of episodes, and of the step of each condition's controller."""
 
-    iterations: int = 25  # rounds of trials
-    samples: int = 2  # trials of each condition in each iteration
-    kl_step: float = 10.0  # nats per trajectory, the first step; adapted per condition from then on
-    max_kl_step: float = 200.0  # nats per trajectory, the largest step
-    initial_std: float = 0.01  # exploration at the start, as a share of half the action range
-    min_std: float = 0.01  # exploration never falls below this, same unit
-    smoothing: float = 0.0  # steps over which the controllers' noise is smoothed; 0: white
-    initial: str = "zero"  # the first controllers: zero, hold (the start), pd (to a target), lqr (a double integrator)
+    iterations: Count = 25  # rounds of episodes and updates
+    samples: Count = 2  # episodes of each condition in each iteration
+    # nats per trajectory, the first step; adapted per condition from then on
+    kl_step: Positive = 10.0
+    max_kl_step: Positive = 200.0  # nats per trajectory, the largest step
+    initial_std: Positive = 0.01  # exploration at the start, as a share of half the action range
+    min_std: Positive = 0.01  # exploration never falls below this, same unit
+    smoothing: NotNegative = 0.0  # steps over which the controllers' noise is smoothed; 0: white
+    # the first controllers: zero, hold (the start), pd (to a target), lqr (a double integrator)
+    initial: Literal["zero", "hold", "pd", "lqr"] = "zero"
     # of hold and pd: half action ranges per unit of position; of lqr: cost, see there
-    initial_stiffness: float = 0.5
+    initial_stiffness: Positive = 0.5
     # of hold and pd: half action ranges per unit of velocity; of lqr: cost, see there
-    initial_damping: float = 0.1
+    initial_damping: Positive = 0.1
     # of lqr: acceleration that half the action range is guessed to give
-    initial_authority: float = 100.0
-    antithetic: bool = False  # trials of a condition come in pairs whose noise has opposite signs
-
-    RULES: ClassVar[dict[str, Rule]] = {
-        "smoothing": not_negative,
-        "initial": one_of("zero", "hold", "pd", "lqr"),
-        **dict.fromkeys(("initial_stiffness", "initial_damping", "initial_authority"), positive),
-        **{"iterations": count, "samples": count, "kl_step": positive, "max_kl_step": positive},
-        **{"initial_std": positive, "min_std": positive},
-    }
+    initial_authority: Positive = 100.0
+    antithetic: bool = False  # episodes of a condition come in pairs whose noise has opposite signs
 
     def __post_init__(self) -> None:
-        check(
-            self,
-            **{
-                k: v
-                for base in reversed(type(self).__mro__)
-                for k, v in vars(base).get("RULES", {}).items()
-            },
-        )
+        super().__post_init__()
+        if self.kl_step > self.max_kl_step:
+            raise InputError(
+                f"kl_step is {self.kl_step!r}; expected at most max_kl_step = {self.max_kl_step!r}"
+            )
 
 
 @dataclass(frozen=True)
-class Local(Trials):
+class LocalSettings(EpisodeSettings):
     """Settings of a method that fits local models."""
 
-    prior: str = "gmm"  # prior global model: flat, gmm, previous, simulator, nn, ensemble, gp
+    # prior global model: flat, gmm, previous, simulator, nn, ensemble, gp; in Python also an object
+    prior: Annotated[str, word_of(PRIORS), or_object] = "gmm"
     # pseudo-samples behind the prior; None lets the data choose
-    prior_strength: float | None = None
-
-    RULES: ClassVar[dict[str, Rule]] = {"prior_strength": positive_or_none}
+    prior_strength: Positive | None = None
 
 
 @dataclass(frozen=True)
-class Neural:
-    """Settings of one neural policy that is trained on all controllers."""
+class PolicySettings(Settings):
+    """Settings of the global policy, which is trained on all controllers."""
 
-    policy: str = "mlp"  # mlp, mlp_std (tells how sure it is), recurrent (remembers), convolutional (sees a picture)
-    hidden: tuple[int, ...] = (64, 64)  # units of the policy's hidden layers
-    policy_steps: int = 500  # minibatch steps of each regression
-    policy_rate: float = 3e-3  # Adam's learning rate at the start of each regression
-    replay: int = 5  # iterations whose trials the regression sees
-    # standard deviations off the trajectories, where replay ends; None: nowhere
-    replay_radius: float | None = None
+    # mlp, mlp_std (learns its covariance), recurrent (has memory), convolutional (sees a picture)
+    policy: Annotated[str, word_of(POLICIES)] = "mlp"
+    hidden: Counts = (64, 64)  # units of the policy's hidden layers
+    policy_steps: Count = 500  # minibatch steps of each regression
+    policy_rate: Positive = 3e-3  # Adam's learning rate at the start of each regression
+    replay: Count = 5  # iterations whose episodes the regression sees
+    # standard deviations from the trajectories beyond which old states are left out; None: nowhere
+    replay_radius: Positive | None = None
     # KL steps that the policy may differ from its controllers before it counts as lagging
-    lag_limit: float = 3.0
-    # what is done while it lags: warn, train (twice the steps), slow (half the KL step)
-    on_lag: str = "warn"
-    # the policy along the trials by: regression, mixture (as its prior), jacobian
-    linearisation: str = "regression"
-
-    RULES: ClassVar[dict[str, Rule]] = {
-        **{"hidden": counts, "policy_steps": count, "policy_rate": positive, "replay": count},
-        "policy": lambda word: one_of(*POLICIES)(word),
-        **{
-            "replay_radius": positive_or_none,
-            "lag_limit": positive,
-            "on_lag": one_of("warn", "train", "slow"),
-        },
-        "linearisation": one_of("regression", "mixture", "jacobian"),
-    }
+    policy_kl_limit: Positive = 3.0
+    # above that limit: warn, train (twice the regression's steps), slow (half the KL step)
+    lag_response: Literal["warn", "train", "slow"] = "warn"
+    # of the policy along the episodes, by: regression, mixture (as its prior), jacobian
+    linearisation: Literal["regression", "mixture", "jacobian"] = "regression"

@@ -1,8 +1,8 @@
-"""Rehearsal: controllers are improved in the prior's simulator, where trials cost nothing, before
-they are tried.
+"""Pretraining in simulation: controllers are improved in the prior's simulator before they act in
+the task.
 
-The method itself runs on a task whose world is the simulator that the prior believes in, from the
-start; what comes of it is taken where it does better there than the controllers at hand.
+The method itself runs from the start on a task whose dynamics are those of the prior's simulator.
+Its controllers are taken in the conditions where they cost less there than the present ones.
 """
 
 from collections.abc import Callable
@@ -15,20 +15,21 @@ from agents.interfaces import Task
 from agents.rollout import rollout
 from agents.tasks.base.wrapper import Wrapper
 from dynamics import Chart, SimulatorPrior
-from lqr import InputError, LinearGaussianController
+from lqr import InputError
 
-from .local_policies import Rounds
-from .trajectory_step import choose, in_chart
+from .local_data import in_chart
+from .local_policies import LocalPolicies
+from .step_size import select, select_controllers
 
 Array = np.ndarray
 
 
-class Imagined(Wrapper):
-    """A task whose world is a prior's simulator; it starts, ends and costs as the task does, and
-    shows its state.
+class SimulatedTask(Wrapper):
+    """A task whose dynamics are those of a prior's simulator; starts, ends and costs are the
+    task's, and its observation is the state.
     """
 
-    parameters = ()  # as a simulator, it is taken for what it is
+    parameters = ()  # none of this simulator's is to be identified
 
     def __init__(self, task: Task, prior: SimulatorPrior):
         super().__init__(task)
@@ -45,7 +46,7 @@ class Imagined(Wrapper):
         return self._x
 
     def step(self, u: Array) -> Array:
-        """Returns the states x (B, dx) where the simulator goes, NaN where it fails."""
+        """Returns the states x (B, dx) after a step of the simulator, NaN where it fails."""
         self._x = self._prior.model.step(self._x, u)
         return self._x
 
@@ -60,36 +61,39 @@ class Imagined(Wrapper):
     diverged = property(done)
 
 
-def rehearse(train: Callable[..., Any], rounds: Rounds, rng: np.random.Generator) -> None:
-    """Replaces the controllers to be tried next where `config.rehearsal` iterations of `train` find
-    better ones.
+def pretrain(train: Callable[..., Any], local: LocalPolicies, rng: np.random.Generator) -> None:
+    """Replaces the controllers to be tried next where `config.pretraining` iterations of `train` in
+    the simulator find better ones.
 
     Raises InputError for a prior that has no simulator.
     """
-    task, prior, config = rounds.task, rounds.prior, rounds.config
+    task, prior = local.task, local.prior
+    config: Any = local.config  # a method's, with `pretraining`
     if not isinstance(prior, SimulatorPrior):
         raise InputError(
-            f"got a rehearsal with the prior {type(prior).__name__}; expected the prior simulator"
+            f"got pretraining with the prior {type(prior).__name__}; expected the prior simulator"
         )
-    world: Any = Imagined(task, prior)
-    many = config.rehearsal  # type: ignore[attr-defined]
-    exact = {
-        "prior": SimulatorPrior(identify=False),
-        "prior_strength": None,
-    }  # that prior is the imagined world
-    alone: dict[str, Any] = {"rehearsal": 0, "samples": 1, **exact}
-    *_, last = train(world, replace(config, iterations=many, **alone), rng)
-    found: LinearGaussianController = last.policy.controller
+    simulated: Any = SimulatedTask(task, prior)
+    alone = replace(
+        config,
+        iterations=config.pretraining,
+        samples=1,
+        prior=SimulatorPrior(identify=False),  # it is this task's dynamics
+        prior_strength=None,
+        pretraining=0,
+    )
+    *_, last = train(simulated, alone, rng)
+    found, chart = last.policy.controller, last.policy.chart
     every = np.arange(task.conditions)
-    pair = (rounds.controller, rounds.chart), (found, last.policy.chart)
-    trials = [rollout(world, c, every, 1, rng, noise=0.0, chart=chart) for c, chart in pair]
-    now, then = (np.where(t.failed, np.inf, t.cost.sum(-1)) for t in trials)
-    pairs = zip(found, rounds.controller, strict=True)
-    rounds.controller = LinearGaussianController(*(choose(then < now, a, b) for a, b in pairs))
-    if rounds.old:
-        promised = np.where(then < now, rounds.old.cost - then, rounds.old.predicted)
-        rounds.old = rounds.old._replace(predicted=promised)
-    if rounds.chart:
-        origin = choose(then < now, last.policy.chart.origin, rounds.chart.origin)
-        rounds.chart = Chart(rounds.chart.manifold, origin)
-        rounds.old = rounds.old and in_chart(rounds.old, rounds.chart)
+    old = rollout(simulated, local.controller, every, 1, rng, noise=0.0, chart=local.chart)
+    new = rollout(simulated, found, every, 1, rng, noise=0.0, chart=chart)
+    old_cost, new_cost = (np.where(t.failed, np.inf, t.cost.sum(-1)) for t in (old, new))
+    better = new_cost < old_cost
+    local.controller = select_controllers(better, found, local.controller)
+    if local.data:
+        predicted = np.where(better, local.data.cost - new_cost, local.data.predicted)
+        local.data = local.data._replace(predicted=predicted)
+    if local.chart:
+        origin = select(better, chart.origin, local.chart.origin)
+        local.chart = Chart(local.chart.manifold, origin)
+        local.data = local.data and in_chart(local.data, local.chart)

@@ -212,7 +212,7 @@ def test_every_step_in_the_world_is_counted():
     rows = list(mbmf.train(Cart(), SMALL, np.random.default_rng(0)))
     episode = 2 * 15  # of two samples
     assert [row.scalars["env_steps"] for row in rows] == [episode, 60, 90, 120, 180, 240]
-    assert [row.scalars["rollouts"] for row in rows] == [2, 4, 6, 8, 12, 16]
+    assert [row.scalars["episodes"] for row in rows] == [2, 4, 6, 8, 12, 16]
     assert (
         len(rows[3].state["taught"]["u"]) == 60
     )  # the trials of the MPC, and those of the policy once
@@ -251,7 +251,7 @@ def test_episodes_that_diverge_are_none_of_the_cheap_ones():
     row = mbmf.report(
         task, SMALL, state, rests, np.array([30.0, np.nan, 20.0]), 45, dict.fromkeys(told, 0.0)
     )
-    names = ("cost", "best_cost", "diverged", "rollouts")
+    names = ("cost", "best_cost", "diverged", "episodes")
     assert [row.scalars[name] for name in names] == [
         25.0,
         20.0,

@@ -15,7 +15,8 @@ from agents.tasks.mujoco.reacher import (
     ReacherFour,
     sample_layout,
 )
-from gps.steps import trajectory_step as lc
+from gps.steps.local_data import by_condition, transitions
+from gps.steps.local_models import expand_cost, fit_dynamics
 from lqr import InputError, LinearGaussianController, SimulationError
 
 
@@ -248,10 +249,10 @@ def test_a_divergence_is_seen_marked_and_kept_out_of_everything_that_is_learned(
     assert np.array_equal(trials.failed, [False, True, False, False, False, False])
     assert trials.length[1] == 3
     assert (trials.length[[0, 2, 3, 4, 5]] == 50).all()
-    local = lc.by_condition(trials, zeros(3), np.ones(3))
+    local = by_condition(trials, zeros(3), np.ones(3))
     assert (local.used[0, 1] == 0).all()
     assert local.cost[0] == pytest.approx(trials.cost[0].sum())
-    assert len(lc.transitions(local)[0]) == 5 * 50
+    assert len(transitions(local)[0]) == 5 * 50
     poison = local._replace(x=local.x.copy(), u=local.u.copy())
     poison.x[0, 1], poison.u[0, 1] = 1e6, -1e6
     from dynamics import make_prior
@@ -259,11 +260,11 @@ def test_a_divergence_is_seen_marked_and_kept_out_of_everything_that_is_learned(
     priors = [make_prior("gmm") for _ in range(2)]
     fits = []
     for prior, data in zip(priors, (local, poison), strict=True):
-        prior.update(*lc.transitions(data))
-        fits.append(lc.fit(data, prior))
+        prior.update(*transitions(data))
+        fits.append(fit_dynamics(data, prior))
     for a, b in zip(fits[0].dynamics, fits[1].dynamics, strict=True):
         assert np.array_equal(a, b)
-    for a, b in zip(lc.expand(task.cost, local), lc.expand(task.cost, poison), strict=True):
+    for a, b in zip(expand_cost(task.cost, local), expand_cost(task.cost, poison), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-9)
 
 

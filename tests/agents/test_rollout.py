@@ -5,7 +5,7 @@ import pytest
 
 from agents.rollout import rollout
 from dynamics import fit_linear_gaussian, make_prior
-from gps.steps import trajectory_step as lc
+from gps.steps.local_data import by_condition, transitions
 from lqr import InputError, LinearGaussianController, SimulationError
 from lqr.costs import Action, WeightedNorm
 
@@ -149,17 +149,17 @@ def test_an_episode_that_ends_early_keeps_its_last_state_and_costs_nothing_after
 def test_once_every_episode_has_ended_nobody_is_asked_for_an_action():
     asked = []
 
-    class Seen:
+    class OnStates:
         def sample(self, o, t, rng):
             asked.append(t)
             return 0.01 * o[:, 1:] + 0.1
 
     task = Counter(ends=(5, 3), breaks=[99, 2])
-    trials = rollout(task, Seen(), np.arange(2), 2, np.random.default_rng(0))
+    trials = rollout(task, OnStates(), np.arange(2), 2, np.random.default_rng(0))
     assert asked == [0, 1, 2, 3, 4]
     assert trials.length.tolist() == [5, 5, 2, 2]
     alone = rollout(
-        Counter(ends=(5, T)), Seen(), np.arange(2), 2, np.random.default_rng(0)
+        Counter(ends=(5, T)), OnStates(), np.arange(2), 2, np.random.default_rng(0)
     )  # where it goes on
     for a, b in zip(trials, alone, strict=True):
         np.testing.assert_array_equal(a[:2], b[:2])
@@ -169,14 +169,14 @@ def test_once_every_episode_has_ended_nobody_is_asked_for_an_action():
 def test_what_lies_past_an_episodes_end_does_not_reach_the_fit(word):
     actor = controllers(2, std=0.3)
     trials = rollout(Counter(ends=(7, 99)), actor, np.arange(2), 6, np.random.default_rng(0))
-    local = lc.by_condition(trials, actor, np.ones(2))
+    local = by_condition(trials, actor, np.ones(2))
     assert local.used.sum((1, 2)).tolist() == [6 * 7, 6 * T]
     x, u = local.x.copy(), local.u.copy()
     x[0, :, 8:], u[0, :, 7:] = 1e9, np.nan
     fits = []
     for data in (local, local._replace(x=x, u=u)):
         prior = make_prior(word)
-        prior.update(*lc.transitions(data))
+        prior.update(*transitions(data))
         fits.append(fit_linear_gaussian(data.x, data.u, prior, weight=data.used))
     for clean, poisoned in zip(fits[0].dynamics, fits[1].dynamics, strict=True):
         assert np.array_equal(clean, poisoned)

@@ -14,7 +14,9 @@ from experiments.benchmarking.priors import cost_at, read_rows, table
 from experiments.benchmarking.priors_data import assess, evaluated, record
 from experiments.configs import reacher_four_local
 from gps import lqr_flm
-from gps.steps import trajectory_step as lc
+from gps.steps.initial_controllers import zero_controllers
+from gps.steps.local_data import LocalData, transitions
+from gps.steps.local_models import fit_dynamics
 from lqr import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,7 +112,7 @@ def test_the_zero_model_is_the_unit_of_the_errors():
     row = list(assess("gmm", ReacherFour(), recorded))[-1]
     assert 0 < row["one_step"] < 1
     assert 0 < row["k_step"] < 1
-    assert row["rollouts"] == 16
+    assert row["episodes"] == 16
     assert 0 < row["coverage_50"] < row["coverage_90"] < row["coverage_99"] <= 1
     with pytest.raises(InputError, match="expected one of"):
         list(assess("nothing", ReacherFour(), recorded))
@@ -118,7 +120,7 @@ def test_the_zero_model_is_the_unit_of_the_errors():
 
 def test_the_cost_at_a_number_of_trials_is_the_last_one_within_it():
     rows = [
-        {"prior": "a", "seed": s, "rollouts": n, "cost": 10 * s + 1 / n}
+        {"prior": "a", "seed": s, "episodes": n, "cost": 10 * s + 1 / n}
         for s in (1, 2)
         for n in (50, 96, 104)
     ]
@@ -148,7 +150,7 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
         for t in range(T):
             xu = np.concatenate([x[:, :, t], u[:, :, t]], -1)
             x[:, :, t + 1] = xu @ F.T + 0.05 * rng.standard_normal((2, count, 2))
-        blank = lc.initial_controller(ReacherFour(), 0.1)
+        blank = zero_controllers(ReacherFour(), 0.1)
         nothing = np.zeros(2)
         ran = {
             "x": x,
@@ -158,13 +160,13 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
             "cost": nothing,
             "multiplier": nothing,
         }
-        return lc.Local(
-            controller=blank, **ran, predicted=nothing, lead=nothing, trials=count, steps=T
+        return LocalData(
+            controller=blank, **ran, predicted=nothing, baseline=nothing, episodes=count, steps=T
         )
 
     seen, prior = trials(60), make_prior("flat")
-    prior.update(*lc.transitions(seen))
-    row = evaluated(lc.fit(seen, prior), trials(400))
+    prior.update(*transitions(seen))
+    row = evaluated(fit_dynamics(seen, prior), trials(400))
     np.testing.assert_allclose(
         [row[f"coverage_{p}"] for p in (50, 90, 99)], (0.5, 0.9, 0.99), atol=0.04
     )
@@ -174,8 +176,8 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
 def test_what_comes_after_an_episodes_end_is_not_judged():
     one = next(record(ReacherFour(), lqr_flm, lqr_flm.Config(), 2, held_out=3))
     prior = make_prior("gmm")
-    prior.update(*lc.transitions(one.seen))
-    fit, unseen = lc.fit(one.seen, prior), one.held_out
+    prior.update(*transitions(one.seen))
+    fit, unseen = fit_dynamics(one.seen, prior), one.held_out
     used = unseen.used.copy()
     used[:, 1, 20:] = used[:, 2] = 0  # one episode ends early, one did not take place
     x = unseen.x.copy()

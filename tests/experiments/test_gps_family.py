@@ -13,7 +13,7 @@ def written(folder, seed, costs):
     (folder / f"seed_{seed}").mkdir(parents=True)
     lines = [f"{i + 1},{20.0 * (i + 1)},{cost}" for i, cost in enumerate(costs)]
     (folder / f"seed_{seed}" / "metrics.csv").write_text(
-        "\n".join(["iteration,rollouts,policy_cost", *lines]) + "\n"
+        "\n".join(["iteration,episodes,policy_cost", *lines]) + "\n"
     )
 
 

@@ -153,7 +153,7 @@ def test_evaluate_writes_a_row_per_episode(tmp_path):
 
 def a_run(seed=0, cost=(4.0, 2.0), name="x", **config):
     rows = [
-        {"iteration": i + 1.0, "rollouts": 10.0 * (i + 1), "cost": c} for i, c in enumerate(cost)
+        {"iteration": i + 1.0, "episodes": 10.0 * (i + 1), "cost": c} for i, c in enumerate(cost)
     ]
     about = {
         "experiment": name,

@@ -103,7 +103,7 @@ def train(task, config, rng, state=None):
         x, _, cost = task.run(state["gain"], rng, noise=0.1)
         px, _, policy_cost = task.run(state["gain"], rng)
         scalars = {
-            "rollouts": float(number * config.tries),
+            "episodes": float(number * config.tries),
             "env_steps": float(number * config.tries * 60),
             "cost": float(cost.mean()),
             "policy_cost": float(policy_cost.mean()),
@@ -112,7 +112,7 @@ def train(task, config, rng, state=None):
             "step": 1.0,
             "policy_kl": 2.0 / number,
             "nu": 0.1 * number,
-            "lean": 0.01,
+            "shift": 0.01,
         }
         arrays = {
             "cost": cost,

@@ -441,7 +441,7 @@ def prepare_policies(place):
     from dynamics.storage.tree import save_tree
     from gps import badmm
 
-    config = badmm.Config(iterations=2, samples=1, policy_steps=2, hidden=(4,), lag_limit=1e9)
+    config = badmm.Config(iterations=2, samples=1, policy_steps=2, hidden=(4,), policy_kl_limit=1e9)
     last = list(badmm.train(ReacherFour(), config, np.random.default_rng(0)))[-1]
     save_tree(place / "state-pristine", {"state": last.state})
     for kind, (policy, _) in policies().items():

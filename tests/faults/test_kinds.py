@@ -40,7 +40,7 @@ def test_a_run_with_any_kind_of_policy_resumes_to_the_same_bits(method, word, tm
         hidden=(4,),
         replay=2,
         policy=word,
-        lag_limit=1e9,
+        policy_kl_limit=1e9,
         **settings,
     )
     rng = np.random.default_rng(5)

@@ -23,7 +23,7 @@ from dynamics import (
 from dynamics.storage.tree import save_tree
 
 EARLY, LATE = 5, 50
-NEURAL = {"policy_steps": 1, "hidden": (4,), "lag_limit": 1e9}
+NEURAL = {"policy_steps": 1, "hidden": (4,), "policy_kl_limit": 1e9}
 MODEL = {
     "model": "ensemble",
     "history": 40,

@@ -30,8 +30,11 @@ from dynamics import (
 from dynamics.normal_inverse_wishart import NormalInverseWishart, posterior
 from dynamics.regression import log_evidence, regression
 from gps import badmm, ilqg_ld, lqr_flm
-from gps.steps import trajectory_step as lc
+from gps.steps.initial_controllers import zero_controllers
 from gps.steps.linearise import linearise
+from gps.steps.local_data import by_condition, transitions
+from gps.steps.local_models import expand_cost, fit_dynamics
+from gps.steps.trajectory_step import trajectory_step
 from lqr import GPSError, InputError, LinearGaussianController, NumericalError
 from lqr.costs import Action, WeightedNorm
 
@@ -167,11 +170,11 @@ def test_a_controller_is_improved_on_any_model_or_kept(size, seed, scale, troubl
     C, _, T, dx, du = size
     x, u = data(size, seed, scale, 1.0, 0.0, trouble)
     task = World(C, T, dx, du)
-    controller = lc.initial_controller(task, 0.1)
+    controller = zero_controllers(task, 0.1)
     start = rollout(task, controller, np.arange(C), x.shape[1], np.random.default_rng(0))
-    local = lc.by_condition(start, controller, np.ones(C))._replace(x=x, u=u, o=x)
-    model = lc.fit(local, trained(local, word))
-    step = lc.improve(local, model.dynamics, lc.expand(task.cost, local), np.full(C, 1.0))
+    local = by_condition(start, controller, np.ones(C))._replace(x=x, u=u, o=x)
+    model = fit_dynamics(local, trained(local, word))
+    step = trajectory_step(local, model.dynamics, expand_cost(task.cost, local), np.full(C, 1.0))
     for array in (*step.controller, step.mean, step.cov, step.kl, step.eta, step.predicted):
         assert np.isfinite(array).all()
     assert is_covariance(step.controller.cov)
@@ -179,7 +182,7 @@ def test_a_controller_is_improved_on_any_model_or_kept(size, seed, scale, troubl
 
 def trained(local, word):
     prior = make_prior(word)
-    prior.update(*lc.transitions(local))
+    prior.update(*transitions(local))
     return prior
 
 
@@ -402,7 +405,7 @@ def test_a_bad_cost_is_refused_with_what_is_wrong_with_it(name):
     task = World(2, 5, 2, 1)
     task.cost, reason = BAD_COSTS[name]
     with pytest.raises(InputError, match=reason):
-        rollout(task, lc.initial_controller(task, 0.1), np.arange(2), 2, np.random.default_rng(0))
+        rollout(task, zero_controllers(task, 0.1), np.arange(2), 2, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int64])
@@ -410,7 +413,7 @@ def test_a_cost_of_small_or_whole_numbers_is_taken_as_it_is(kind):
     task = World(2, 5, 2, 1)
     task.cost = lambda X, U: np.ones((*X.shape[:-2], X.shape[-2]), kind)
     cost = rollout(
-        task, lc.initial_controller(task, 0.1), np.arange(2), 2, np.random.default_rng(0)
+        task, zero_controllers(task, 0.1), np.arange(2), 2, np.random.default_rng(0)
     ).cost
     assert cost.dtype == float
     assert (cost == 1).all()
@@ -432,14 +435,14 @@ def test_a_task_that_gives_something_else_than_it_promised_is_refused_by_name(me
     real = getattr(task, method)
     setattr(task, method, lambda *arguments: value(real(*arguments)))
     with pytest.raises(GPSError, match=named):
-        rollout(task, lc.initial_controller(task, 0.1), np.arange(2), 2, np.random.default_rng(0))
+        rollout(task, zero_controllers(task, 0.1), np.arange(2), 2, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("action", [np.nan, np.inf, -np.inf])
 def test_an_action_that_is_no_number_never_reaches_the_simulator(action):
     task = World(1, 5, 2, 1, limit=np.inf)
     task.step = lambda u: pytest.fail(f"stepped with {u}")
-    controller = lc.initial_controller(task, 0.1)
+    controller = zero_controllers(task, 0.1)
     with pytest.raises(GPSError, match="action of episode 0 at step 0"):
         rollout(
             task,
@@ -453,7 +456,7 @@ def test_an_action_that_is_no_number_never_reaches_the_simulator(action):
 
 def test_a_huge_action_is_clipped_before_it_reaches_the_simulator():
     task = World(1, 5, 2, 1)
-    controller = lc.initial_controller(task, 0.1)
+    controller = zero_controllers(task, 0.1)
     trials = rollout(
         task, controller._replace(k=controller.k + 1e30), np.arange(1), 1, np.random.default_rng(0)
     )
@@ -465,9 +468,9 @@ def test_a_huge_action_is_clipped_before_it_reaches_the_simulator():
 
 def test_nothing_past_an_episodes_end_reaches_anything_that_is_computed_from_it(tmp_path):
     task = World(2, 6, 2, 1, length=[4, 6])
-    controller = lc.initial_controller(task, 0.3)
+    controller = zero_controllers(task, 0.3)
     trials = rollout(task, controller, np.arange(2), 5, np.random.default_rng(0))
-    clean = lc.by_condition(trials, controller, np.ones(2))
+    clean = by_condition(trials, controller, np.ones(2))
     assert clean.used.sum((1, 2)).tolist() == [5 * 4, 5 * 6]
     np.testing.assert_allclose(clean.cost[0], trials.cost[:5, :5].sum(-1).mean())
     x, u, o = clean.x.copy(), clean.u.copy(), clean.o.copy()
@@ -479,11 +482,11 @@ def test_nothing_past_an_episodes_end_reaches_anything_that_is_computed_from_it(
             o=np.where(np.isnan(o), poison, o),
         )
         for word in ("flat", "gmm"):
-            fits = [lc.fit(local, trained(local, word)) for local in (clean, dirty)]
+            fits = [fit_dynamics(local, trained(local, word)) for local in (clean, dirty)]
             for a, b in zip(fits[0].dynamics, fits[1].dynamics, strict=True):
                 np.testing.assert_array_equal(a, b)
     share = [
-        lc.expand(task.cost, local)
+        expand_cost(task.cost, local)
         for local in (clean, clean._replace(x=np.where(np.isnan(x), 1e6, x)))
     ]
     for a, b in zip(*share, strict=True):
@@ -559,13 +562,13 @@ class Hinge:
 
 def test_a_simulation_that_diverges_ends_is_counted_and_does_not_reach_the_fit(tmp_path):
     task = Hinge(tmp_path / "hinge.xml")
-    controller = lc.initial_controller(task, 1e-3)
+    controller = zero_controllers(task, 1e-3)
     trials = rollout(task, controller, np.arange(2), 3, np.random.default_rng(0))
     assert trials.failed.tolist() == [False] * 3 + [True] * 3
     assert (trials.length[3:] < 60).all()
-    local = lc.by_condition(trials, controller, np.ones(2))
+    local = by_condition(trials, controller, np.ones(2))
     assert (local.used[1] == 0).all()
-    x, _, after = lc.transitions(local)
+    x, _, after = transitions(local)
     assert np.abs(np.concatenate([x, after])).max() < 1.0  # the runaway reached 1e10
 
 
@@ -653,7 +656,7 @@ def test_a_loss_that_is_no_number_keeps_the_old_weights():
 
 
 def test_controllers_with_one_sample_and_more_actions_than_states_are_improved():
-    assert isinstance(lc.initial_controller(World(1, 1, 1, 4), 0.1), LinearGaussianController)
+    assert isinstance(zero_controllers(World(1, 1, 1, 4), 0.1), LinearGaussianController)
     for method in (lqr_flm, badmm):
         more = {"policy_steps": 3, "hidden": (4,)} if method is badmm else {}
         config = method.Config(iterations=3, samples=1, **more)

@@ -13,7 +13,7 @@ from agents.planners import CEM, RewardWeighted
 from dynamics import Ensemble, GaussianProcess, Linearised, Network
 from lqr import CheckpointError, GPSError
 
-NEURAL = {"policy_steps": 1, "hidden": (4,), "lag_limit": 1e9}
+NEURAL = {"policy_steps": 1, "hidden": (4,), "policy_kl_limit": 1e9}
 PLAN = {"hidden": (4,), "fit_steps": 1, "horizon": 2}
 CASES = {
     "badmm": ("gps.badmm", NEURAL),

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from worlds import Exact, controllers, linear_world, local_of, mean_action_cost
 
-from gps.badmm import Dual, lean_of, update_dual
-from gps.steps import trajectory_step as lc
+from gps.badmm import Dual, shift, update_dual
+from gps.steps.exploration import with_min_std
 from gps.steps.linearise import linearise
-from gps.steps.policy_step import Seen, compare, distil
+from gps.steps.policy_data import PolicyData
+from gps.steps.policy_step import compare, distil
+from gps.steps.trajectory_step import trajectory_step
 from lqr import (
     Gaussian,
     LinearGaussianController,
@@ -19,12 +21,12 @@ from lqr import (
 )
 
 C, T, DX, DU = 2, 4, 3, 2
-FREE = np.full(DU, np.inf)  # no bound on the lean
+FREE = np.full(DU, np.inf)  # no bound on the y
 
 
 def regress(policy, teacher, dual, bound, seen, rng):
     return distil(
-        policy, teacher, Seen(*seen), rng, 1, 1.0, dual.nu, lean_of(dual, teacher.cov, bound)
+        policy, teacher, PolicyData(*seen), rng, 1, 1.0, dual.nu, shift(dual, teacher.cov, bound)
     )
 
 
@@ -128,9 +130,9 @@ def test_a_positive_multiplier_lifts_the_controllers_and_lowers_the_policy():
     for size in (0.0, 0.3):
         dual = duals(nu=5.0)
         dual.lam[0, 2, 1] = size
-        lean = lean_of(dual, np.eye(DU), FREE)
-        extra = negative_log_density(student._replace(k=student.k + lean), dual.nu)
-        step = lc.improve(local, dynamics, cost, np.full(C, 1e6), extra, dual.nu)
+        y = shift(dual, np.eye(DU), FREE)
+        extra = negative_log_density(student._replace(k=student.k + y), dual.nu)
+        step = trajectory_step(local, dynamics, cost, np.full(C, 1e6), extra, dual.nu)
         means.append(step.mean[:, :-1, DX:])
         policy = Exact(C * T, DU)
         onehot = np.broadcast_to(np.eye(C * T).reshape(C, 1, T, C * T), (C, 2, T, C * T))
@@ -148,9 +150,7 @@ def test_the_lean_adds_exactly_the_multiplier_to_the_controllers_cost():
     student, S = controllers(rng), np.array([[0.5, 0.2], [0.2, 0.3]])
     student = student._replace(cov=np.tile(S, (C, T, 1, 1)))
     dual = Dual(rng.normal(size=(C, T, DU)), rng.uniform(0.5, 2, size=(C, T)))
-    with_lean = negative_log_density(
-        student._replace(k=student.k + lean_of(dual, S, FREE)), dual.nu
-    )
+    with_lean = negative_log_density(student._replace(k=student.k + shift(dual, S, FREE)), dual.nu)
     without = negative_log_density(student, dual.nu)
     np.testing.assert_allclose(
         with_lean.c[:, :-1, DX:] - without.c[:, :-1, DX:], -dual.lam, atol=1e-12
@@ -167,9 +167,9 @@ def test_the_lean_adds_exactly_the_multiplier_to_the_controllers_cost():
 def test_the_lean_is_bounded_in_each_action():
     dual = duals(nu=2.0)
     dual.lam[0, 0], dual.lam[1, 1] = [100.0, -100.0], [0.02, 0.0]
-    lean = lean_of(dual, np.eye(DU), np.array([0.1, 0.2]))
-    np.testing.assert_allclose(lean[0, 0], [0.1, -0.2])
-    np.testing.assert_allclose(lean[1, 1], [0.01, 0.0])
+    y = shift(dual, np.eye(DU), np.array([0.1, 0.2]))
+    np.testing.assert_allclose(y[0, 0], [0.1, -0.2])
+    np.testing.assert_allclose(y[1, 1], [0.01, 0.0])
 
 
 def test_the_gap_is_the_policys_mean_action_less_the_controllers_under_its_states():
@@ -257,10 +257,10 @@ def alternate(features, steps, rate=1.0, nu=3.0, seed=12, even=False):
         regress(policy, teacher, dual, FREE, (x, o, w), rng)
         student = linearise(x, policy.mean(o), policy.cov, w, reach=0)
         extra = negative_log_density(
-            student._replace(k=student.k + lean_of(dual, policy.cov, FREE)), dual.nu
+            student._replace(k=student.k + shift(dual, policy.cov, FREE)), dual.nu
         )
-        step = lc.improve(start, dynamics, cost, np.full(C, 1e9), extra, dual.nu)
-        teacher, mean = lc.with_floor(step.controller, 0.5, np.ones(DU)), step.mean
+        step = trajectory_step(start, dynamics, cost, np.full(C, 1e9), extra, dual.nu)
+        teacher, mean = with_min_std(step.controller, 0.5, np.ones(DU)), step.mean
         gap, kl = compare(student, teacher, TrajectoryDistribution(step.mean, step.cov))
         dual = update_dual(
             dual, gap, kl if even else np.ones((C, T)), policy.cov + teacher.cov, rate

@@ -6,7 +6,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import multivariate_normal
 from worlds import controllers, linear_world, sampled
 
-from gps.steps.clusters import Groups, cluster, expectation, log_density, maximisation, nearest
+from gps.steps.clusters import Clusters, cluster, expectation, log_density, maximisation, nearest
 
 K, T, DX, DU = 3, 6, 3, 2
 
@@ -60,7 +60,7 @@ def test_the_density_of_a_trial_is_that_of_its_start_times_those_of_what_followe
     rng = np.random.default_rng(1)
     d = 2 * DX + DU
     root = rng.normal(size=(2, T, d, d))
-    groups = Groups(
+    groups = Clusters(
         rng.normal(size=(2, T, d)), root @ root.swapaxes(-1, -2) + np.eye(d), np.array([0.3, 0.7])
     )
     z = rng.normal(size=(T, 4, d))

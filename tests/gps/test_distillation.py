@@ -6,8 +6,9 @@ from worlds import Exact, controllers
 
 from agents.policies.mlp import NeuralPolicy
 from gps.steps.distillation import distil
-from gps.steps.policy_step import Seen, within_range
+from gps.steps.policy_data import PolicyData
 from gps.steps.policy_step import distil as of_controllers
+from gps.steps.policy_step import within_range
 from lqr import InputError, LinearGaussianController
 
 DX, DU = 3, 2
@@ -49,7 +50,7 @@ def test_controllers_alone_or_as_a_methods_step_teach_the_same():
     x = np.random.default_rng(3).normal(size=(2, 6, 4, 3))
     a, b = Exact(3, 2), Exact(3, 2)
     distil(teacher, x, a, np.random.default_rng(0))
-    of_controllers(b, teacher, Seen(x, x, np.ones((2, 6, 4))), np.random.default_rng(0))
+    of_controllers(b, teacher, PolicyData(x, x, np.ones((2, 6, 4))), np.random.default_rng(0))
     assert np.array_equal(a.B, b.B)
 
 
@@ -124,6 +125,6 @@ def test_a_trial_gone_astray_does_not_cost_a_policy_with_limits_what_it_knows(li
         np.full((1, T, 1, 2), 0.5), np.zeros((1, T, 1)), np.ones((1, T, 1, 1))
     )
     policy = NeuralPolicy.create(2, 1, (32, 32), np.ones(1), rng, -limit, limit)
-    of_controllers(policy, teacher, Seen(x, o, np.ones((1, N, T))), rng, steps=300)
+    of_controllers(policy, teacher, PolicyData(x, o, np.ones((1, N, T))), rng, steps=300)
     error = np.sqrt(((policy.mean(x[0, 1:]) - x[0, 1:] @ [[0.5], [0.5]]) ** 2).mean())
     assert low < error < high

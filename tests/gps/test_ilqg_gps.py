@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from worlds import Point, Seen, TrueWorld
+from worlds import ObservedPoint, Point, TrueWorld
 
 from agents.tasks import make_task
 from agents.tasks.mujoco.reacher import Reacher
@@ -17,12 +17,14 @@ from gps import ilqg_gps
 from gps.steps.planned_trajectories import plan
 from lqr import InputError
 
-SMALL = ilqg_gps.Config(iterations=3, trials=2, plans=12, copies=2, policy_steps=800, hidden=(32,))
+SMALL = ilqg_gps.Config(
+    iterations=3, episodes=2, plan_starts=12, noisy_copies=2, policy_steps=800, hidden=(32,)
+)
 
 
 def test_on_a_linear_world_the_policy_is_near_the_optimum_after_two_trials():
-    rows = list(ilqg_gps.train(Seen(), SMALL, np.random.default_rng(0)))
-    optimum = Seen().optimum()
+    rows = list(ilqg_gps.train(ObservedPoint(), SMALL, np.random.default_rng(0)))
+    optimum = ObservedPoint().optimum()
     assert rows[0].scalars["env_steps"] == 2 * 15
     assert rows[0].scalars["planned_cost"] == pytest.approx(
         optimum.mean(), rel=0.3
@@ -32,13 +34,13 @@ def test_on_a_linear_world_the_policy_is_near_the_optimum_after_two_trials():
 
 
 def test_a_lesson_is_what_the_plans_do_in_their_states_and_after_noise_around_them():
-    task, rng = Seen(), np.random.default_rng(0)
-    config = dataclasses.replace(SMALL, copies=2000, copies_std=0.05, unused=5)
+    task, rng = ObservedPoint(), np.random.default_rng(0)
+    config = dataclasses.replace(SMALL, noisy_copies=2000, noisy_copies_std=0.05, plan_tail=5)
     x0 = task.reset(np.arange(3), rng)
     plans = plan(task, TrueWorld(), x0, np.zeros((3, 1, 15, 2)), 15, 0.05)
     o, u = (
         a.reshape(10, 3, 2001, -1)
-        for a in ilqg_gps.lesson(task, TrueWorld(), plans, plans.X[0], config, rng)
+        for a in ilqg_gps.imitation_targets(task, TrueWorld(), plans, plans.X[0], config, rng)
     )
     np.testing.assert_allclose(o[:, :, 0], plans.X[:, :10].swapaxes(0, 1), atol=1e-9)
     np.testing.assert_allclose(u[:, :, 0], plans.U[:, :10].swapaxes(0, 1), atol=1e-9)
@@ -61,13 +63,16 @@ class Runaway(TrueWorld):
 
 
 def test_a_noisy_copy_that_runs_off_does_not_teach_where_it_goes():
-    task, config = Seen(), dataclasses.replace(SMALL, copies=200, copies_std=0.8)
+    task, config = (
+        ObservedPoint(),
+        dataclasses.replace(SMALL, noisy_copies=200, noisy_copies_std=0.8),
+    )
     x0 = task.reset(np.arange(3), np.random.default_rng(0))
     plans = plan(task, TrueWorld(), x0, np.zeros((3, 1, 15, 2)), 15, 0.05)
     assert np.abs(plans.X[..., 2:]).max() < 2
     every = 15 * 3 * 201
     calm, wild = (
-        ilqg_gps.lesson(task, world, plans, plans.X[0], config, np.random.default_rng(1))
+        ilqg_gps.imitation_targets(task, world, plans, plans.X[0], config, np.random.default_rng(1))
         for world in (TrueWorld(), Runaway())
     )
     assert len(calm[0]) == every
@@ -83,8 +88,8 @@ def test_trials_that_dither_take_the_limits_with_the_mean_that_is_asked_for():
         def mean(self, o):
             return np.full((len(o), 1), 0.5)
 
-    config = dataclasses.replace(SMALL, dither=True, min_std=1e-6, trials=100)
-    trials = ilqg_gps.explore(task, Half(), config, np.random.default_rng(0))
+    config = dataclasses.replace(SMALL, dither=True, min_std=1e-6, episodes=100)
+    trials = ilqg_gps.exploration_episodes(task, Half(), config, np.random.default_rng(0))
     assert set(np.unique(trials.u)) == {-1.0, 1.0}
     assert trials.u.mean() == pytest.approx(0.5, abs=4 / np.sqrt(trials.u.size))
 
@@ -95,28 +100,36 @@ def test_noise_of_later_rounds_is_smoothed_where_that_is_asked_for():
             return np.zeros((len(o), 2))
 
     def alike(policy, **settings):
-        config = dataclasses.replace(SMALL, trials=300, initial_std=0.1, min_std=0.1, **settings)
-        u = ilqg_gps.explore(Seen(), policy, config, np.random.default_rng(0)).u
+        config = dataclasses.replace(SMALL, episodes=300, initial_std=0.1, min_std=0.1, **settings)
+        u = ilqg_gps.exploration_episodes(
+            ObservedPoint(), policy, config, np.random.default_rng(0)
+        ).u
         return (u[:, 1:] * u[:, :-1]).mean() / (u**2).mean()
 
     assert alike(Zero(), smoothing=2.0) == pytest.approx(0.0, abs=0.05)
-    assert alike(Zero(), trial_smoothing=2.0) > 0.8
-    assert alike(None, trial_smoothing=2.0) == pytest.approx(0.0, abs=0.05)
+    assert alike(Zero(), episode_smoothing=2.0) > 0.8
+    assert alike(None, episode_smoothing=2.0) == pytest.approx(0.0, abs=0.05)
 
 
 def test_plans_that_are_tried_go_from_their_own_starts_where_their_feedback_leads():
-    task, rng, where = Seen(), np.random.default_rng(0), np.array([2, 0, 1])
-    config = dataclasses.replace(SMALL, plans=3, tried=3, tried_feedback=1.0, tried_std=0.0)
+    task, rng, where = ObservedPoint(), np.random.default_rng(0), np.array([2, 0, 1])
+    config = dataclasses.replace(
+        SMALL, plan_starts=3, executed_plans=3, executed_feedback=1.0, executed_std=0.0
+    )
     U = rng.uniform(-3, 3, size=(3, 2, 15, 2))
     plans = plan(task, TrueWorld(), task.reset(where, rng), U, 15, 0.05)
     order = np.random.default_rng(1).choice(3, 3, replace=False)
 
-    def tried(**settings):
-        return ilqg_gps.attempt(
+    def executed(**settings):
+        return ilqg_gps.execute(
             task, plans, where, dataclasses.replace(config, **settings), np.random.default_rng(1)
         )
 
-    exact, noisy, loose = tried(), tried(tried_std=0.1), tried(tried_std=0.1, tried_feedback=0.0)
+    exact, noisy, loose = (
+        executed(),
+        executed(executed_std=0.1),
+        executed(executed_std=0.1, executed_feedback=0.0),
+    )
     np.testing.assert_allclose(
         exact.x[:, 0], plans.X[order, 0], atol=0.01
     )  # a start is never quite the same
@@ -136,11 +149,11 @@ def test_plans_that_are_tried_go_from_their_own_starts_where_their_feedback_lead
 
 
 def test_what_plans_showed_is_learned_from_and_counted():
-    config = dataclasses.replace(SMALL, iterations=2, tried=5)
-    first, second = ilqg_gps.train(Seen(), config, np.random.default_rng(0))
-    assert (first.scalars["rollouts"], first.scalars["env_steps"]) == (7, 7 * 15)
-    assert (second.scalars["rollouts"], second.scalars["env_steps"]) == (14, 14 * 15)
-    assert len(first.state["seen"]["x"]) == 7 * 15
+    config = dataclasses.replace(SMALL, iterations=2, executed_plans=5)
+    first, second = ilqg_gps.train(ObservedPoint(), config, np.random.default_rng(0))
+    assert (first.scalars["episodes"], first.scalars["env_steps"]) == (7, 7 * 15)
+    assert (second.scalars["episodes"], second.scalars["env_steps"]) == (14, 14 * 15)
+    assert len(first.state["buffer"]["x"]) == 7 * 15
 
 
 def test_the_model_is_as_large_as_the_settings_say():
@@ -159,9 +172,9 @@ def test_the_model_is_as_large_as_the_settings_say():
 
 def test_the_cart_pole_of_the_benchmark_stands_after_a_thousand_steps():
     config = ilqg_gps.Config(
-        iterations=1, trials=5, initial_std=0.1, dither=True, plans=12, copies_std=0.5
+        iterations=1, episodes=5, initial_std=0.1, dither=True, plan_starts=12, noisy_copies_std=0.5
     )
-    config = dataclasses.replace(config, plan_length=60, unused=20)
+    config = dataclasses.replace(config, plan_length=60, plan_tail=20)
     last = next(ilqg_gps.train(make_task("mbbl_cartpole"), config, np.random.default_rng(0)))
     assert last.scalars["env_steps"] == 1005
     assert (
@@ -171,21 +184,27 @@ def test_the_cart_pole_of_the_benchmark_stands_after_a_thousand_steps():
 
 @pytest.mark.slow
 def test_any_target_is_reached_after_twenty_trials():
-    config = ilqg_gps.Config(iterations=4, trials=5, plans=20)
+    config = ilqg_gps.Config(iterations=4, episodes=5, plan_starts=20)
     *_, last = ilqg_gps.train(Reacher(conditions=200), config, np.random.default_rng(0))
     assert last.scalars["env_steps"] == 1000
     assert mean_return(Reacher(), last.policy, 20) > -7  # random actions get -42, none -11
 
 
-LOCAL = {"plan_length": 20, "unused": 5, "visited": 3}
-TRIED = {"tried": 2, "model": "ensemble", "members": 2, "fit_steps": 50, "trial_smoothing": 2.0}
+LOCAL = {"plan_length": 20, "plan_tail": 5, "extra_starts": 3}
+TRIED = {
+    "executed_plans": 2,
+    "model": "ensemble",
+    "members": 2,
+    "fit_steps": 50,
+    "episode_smoothing": 2.0,
+}
 
 
 @pytest.mark.parametrize(
-    ("task", "more"), [(partial(make_task, "mbbl_mountain_car"), LOCAL), (Seen, TRIED)]
+    ("task", "more"), [(partial(make_task, "mbbl_mountain_car"), LOCAL), (ObservedPoint, TRIED)]
 )
 def test_a_run_resumes_to_the_same_bits(tmp_path, task, more):
-    config = dataclasses.replace(SMALL, plans=3, replay=2, policy_steps=50, **more)
+    config = dataclasses.replace(SMALL, plan_starts=3, replay=2, policy_steps=50, **more)
     whole = list(ilqg_gps.train(task(), config, np.random.default_rng(3)))
     rng = np.random.default_rng(3)
     first = next(ilqg_gps.train(task(), config, rng))
@@ -202,7 +221,7 @@ def test_a_run_resumes_to_the_same_bits(tmp_path, task, more):
     [
         ({"model": "gpp"}, "model is 'gpp'; expected one of .*gp"),
         ({"guesses": 0}, "guesses is 0; expected a whole number, 1 or more"),
-        ({"visited": -1}, "visited is -1"),
+        ({"extra_starts": -1}, "extra_starts is -1"),
         ({"members": 0}, "members is 0"),
     ],
 )
@@ -213,22 +232,23 @@ def test_a_setting_that_makes_no_sense_is_refused(settings, words):
 
 @pytest.mark.parametrize(("length", "unused"), [(10, 10), (16, 0)])
 def test_plans_that_teach_nothing_or_outlast_the_episode_are_refused(length, unused):
-    config = ilqg_gps.Config(plan_length=length, unused=unused)
-    with pytest.raises(InputError, match=f"got plans of {length} steps, the last {unused} unused"):
-        next(ilqg_gps.train(Seen(), config, np.random.default_rng(0)))
+    config = ilqg_gps.Config(plan_length=length, plan_tail=unused)
+    with pytest.raises(InputError, match=f"got plans of {length} steps with plan_tail {unused}"):
+        next(ilqg_gps.train(ObservedPoint(), config, np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"), [({"tried": 13}, "tried 13 of 12"), ({"plan_length": 9}, "of 9 steps")]
+    ("settings", "words"),
+    [({"executed_plans": 13}, "executed_plans 13 of 12"), ({"plan_length": 9}, "of 9 steps")],
 )
 def test_only_whole_plans_can_be_tried(settings, words):
-    config = dataclasses.replace(SMALL, **{"tried": 2, **settings})
+    config = dataclasses.replace(SMALL, **{"executed_plans": 2, **settings})
     with pytest.raises(InputError, match=f"{words}.*; expected at most all of them"):
-        next(ilqg_gps.train(Seen(), config, np.random.default_rng(0)))
+        next(ilqg_gps.train(ObservedPoint(), config, np.random.default_rng(0)))
 
 
 def test_trials_cannot_dither_between_limits_that_are_not_there():
-    task = Seen()
+    task = ObservedPoint()
     task.action_high = np.array([3.0, np.inf])
     with pytest.raises(
         InputError, match="seen point has actions without limits; expected dither False"
@@ -241,15 +261,15 @@ def test_trials_cannot_dither_between_limits_that_are_not_there():
 def test_plans_begin_at_starts_and_at_states_of_trials_and_the_latest_rounds_teach():
     task = make_task("mbbl_mountain_car")
     config = dataclasses.replace(
-        SMALL, plan_length=5, unused=1, visited=4, plans=3, replay=2, policy_steps=5
+        SMALL, plan_length=5, plan_tail=1, extra_starts=4, plan_starts=3, replay=2, policy_steps=5
     )
     state = list(ilqg_gps.train(task, config, np.random.default_rng(0)))[-1].state
     first, second = (
-        one["o"].reshape(4, 7, 3, -1) for one in state["lessons"].values()
+        one["o"].reshape(4, 7, 3, -1) for one in state["targets"].values()
     )  # steps, starts, copies
     for o in (first, second):
         np.testing.assert_array_equal(o[0, :3, 0], task.observation_of(state["starts"]))
-        seen = task.observation_of(state["seen"]["x"])
+        seen = task.observation_of(state["buffer"]["x"])
         assert (o[0, 3:, 0][:, None] == seen).all(-1).any(1).all()
     assert (first[0, 3:] != second[0, 3:]).any()
 

@@ -18,7 +18,7 @@ def test_on_a_linear_world_the_optimum_is_found_after_a_trial_or_two():
     rows = list(ilqg_ld.train(Point(), ilqg_ld.Config(iterations=2), np.random.default_rng(0)))
     assert rows[-1].arrays["cost"] == pytest.approx(Point().optimum(), rel=0.01)
     assert rows[-1].scalars["planned_cost"] == pytest.approx(Point().optimum().mean(), rel=0.01)
-    assert rows[-1].scalars["rollouts"] == 6
+    assert rows[-1].scalars["episodes"] == 6
     assert rows[-1].scalars["env_steps"] == 6 * 15
 
 

@@ -50,12 +50,12 @@ SMALL = {
     ),
     ilqg_ld: ilqg_ld.Config(iterations=4, samples=1, plan_iterations=5),
     ilqg_gps: ilqg_gps.Config(
-        iterations=4, plans=4, plan_iterations=4, policy_steps=100, hidden=(8,)
+        iterations=4, plan_starts=4, plan_iterations=4, policy_steps=100, hidden=(8,)
     ),
     ilqg_mf: ilqg_mf.Config(
         iterations=4,
         teaching=2,
-        plans=4,
+        plan_starts=4,
         plan_iterations=4,
         policy_steps=100,
         hidden=(8,),
@@ -76,7 +76,7 @@ WITH_CONTROLLERS = pytest.mark.parametrize(
 )
 
 
-class Seen(Point):
+class PolicyData(Point):
     """The policy sees x alone, so that what it would see in a state that is only imagined is
     known.
     """
@@ -92,7 +92,7 @@ class Seen(Point):
 
 def point(method):
     """Returns a task for the method."""
-    return Seen() if method in PLANNED else Point()
+    return PolicyData() if method in PLANNED else Point()
 
 
 def run(method, task, config, seed=0, state=None):
@@ -113,7 +113,7 @@ def test_local_controllers_reach_the_optimum_of_a_pushed_point():
 @pytest.mark.parametrize("seed", [0, 5])
 def test_sixty_trials_reach_the_optimum_within_half_a_percent(seed):
     last = list(lqr_flm.train(PointMass(), point_mass.config, np.random.default_rng(seed)))[-1]
-    assert last.scalars["rollouts"] == 60
+    assert last.scalars["episodes"] == 60
     assert last.arrays["cost"] == pytest.approx(PointMass().optimum(), rel=0.005)
 
 
@@ -200,7 +200,7 @@ def test_a_seed_determines_the_whole_run(method):
 @pytest.mark.parametrize(  # plans in a Gaussian process take long
     ("method", "make"),
     [(m, make) for m in SMALL for make in (Point, ReacherFour) if m not in (ilqg_ld, *PLANNED)]
-    + [(ilqg_ld, Point), (ilqg_gps, Seen), pytest.param(ilqg_mf, Seen, marks=PEERS)],
+    + [(ilqg_ld, Point), (ilqg_gps, PolicyData), pytest.param(ilqg_mf, PolicyData, marks=PEERS)],
 )
 def test_a_resumed_run_is_bit_identical_to_one_that_was_never_stopped(method, make, tmp_path):
     rng = np.random.default_rng(5)
@@ -286,7 +286,11 @@ def test_a_condition_whose_first_trials_all_diverge_does_not_poison_the_others_a
         assert np.isfinite(list(it.scalars.values())).all()
         save_tree(tmp_path / "state", it.state)
     still = 0.5 * 2.0 * (Point.targets**2).sum(1) * 16
-    if method in (lqr_flm, badmm, mdgps):  # four rounds of three trials are few for path integrals
+    if method in (
+        lqr_flm,
+        badmm,
+        mdgps,
+    ):  # four iterations of three trials are few for path integrals
         assert (results[-1].arrays["cost"] < 0.8 * still).all()
 
 

@@ -5,7 +5,12 @@ import pytest
 from worlds import controllers, linear_world, local_of, mean_action_cost, sampled
 
 from agents.rollout import Trajectories
-from gps.steps import trajectory_step as lc
+from gps.steps.exploration import with_min_std
+from gps.steps.initial_controllers import zero_controllers
+from gps.steps.local_data import by_condition, initial_states, transitions
+from gps.steps.local_models import expand_cost
+from gps.steps.step_size import trust_region_test
+from gps.steps.trajectory_step import trajectory_step
 from lqr import (
     LinearGaussianController,
     Lorentzian,
@@ -36,12 +41,12 @@ def judged(predicted, actual, cost=100.0, multiplier=1.0):
     old = local_of(controllers(rng, C=n), x[0], u[0], cost, multiplier=np.full(n, multiplier))
     old = old._replace(predicted=np.array(predicted, float))
     new = local_of(controllers(rng, C=n), x[1], u[1], cost - np.array(actual, float))
-    return old, new, *lc.judge(old, new)
+    return old, new, *trust_region_test(old, new)
 
 
 def test_the_first_trials_are_always_accepted():
     new = world()[2]
-    merged, accepted, actual = lc.judge(None, new)
+    merged, accepted, actual = trust_region_test(None, new)
     assert merged is new
     assert accepted.tolist() == [True, True]
     assert actual.tolist() == [0, 0]
@@ -81,7 +86,9 @@ def test_a_condition_whose_trials_all_diverged_is_refused_and_so_is_its_step():
     old, new, *_ = judged([10, 10], [8, 8])
     used = new.used.copy()
     used[1] = 0
-    merged, accepted, actual = lc.judge(old, new._replace(used=used, cost=np.array([92.0, 0.0])))
+    merged, accepted, actual = trust_region_test(
+        old, new._replace(used=used, cost=np.array([92.0, 0.0]))
+    )
     assert accepted.tolist() == [True, False]
     assert merged.cost.tolist() == [92.0, 100.0]
     assert actual.tolist() == [8.0, 0.0]
@@ -92,7 +99,9 @@ def test_whatever_follows_trials_that_all_diverged_is_accepted_without_a_verdict
     old, new, *_ = judged([0, 0], [8, 8])
     used = old.used.copy()
     used[1] = 0
-    merged, accepted, actual = lc.judge(old._replace(used=used, cost=np.array([100.0, 0.0])), new)
+    merged, accepted, actual = trust_region_test(
+        old._replace(used=used, cost=np.array([100.0, 0.0])), new
+    )
     assert accepted.tolist() == [True, True]
     assert actual.tolist() == [8.0, 0.0]
     assert merged.multiplier[1] == 1.0
@@ -100,14 +109,14 @@ def test_whatever_follows_trials_that_all_diverged_is_accepted_without_a_verdict
 
 def test_a_condition_without_a_valid_trial_costs_nothing_that_could_be_compared():
     data = trials(np.array([1, 1, 1, 0, 0, 0], bool), [T] * 6, [1e300, 1.0, 3.0, 4.0, 5.0, 9.0])
-    local = lc.by_condition(data, controllers(np.random.default_rng(0)), np.ones(2))
+    local = by_condition(data, controllers(np.random.default_rng(0)), np.ones(2))
     np.testing.assert_allclose(local.cost, [0.0, 6.0])
     assert (local.used[0] == 0).all()
 
 
 def test_trials_and_steps_are_counted_whether_accepted_or_not():
     old, new, merged, _, _ = judged([10, 10], [8, -50])
-    assert (merged.trials, merged.steps) == (old.trials + new.trials, old.steps + new.steps)
+    assert (merged.episodes, merged.steps) == (old.episodes + new.episodes, old.steps + new.steps)
 
 
 def test_the_floor_raises_only_what_is_below_it_in_units_of_the_action_range():
@@ -115,7 +124,7 @@ def test_the_floor_raises_only_what_is_below_it_in_units_of_the_action_range():
     R = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     values = np.array([[1e-8, 0.25], [0.09, 0.25], [1e-8, 1e-7]])
     cov = np.array([[(R * v) @ R.T for v in values]]) * np.outer(scale, scale)
-    out = lc.with_floor(
+    out = with_min_std(
         LinearGaussianController(np.ones((1, 3, 2, 3)), np.ones((1, 3, 2)), cov), 0.1, scale
     ).cov
     expected = np.array([[(R * np.maximum(v, 0.01)) @ R.T for v in values]]) * np.outer(
@@ -130,7 +139,7 @@ def test_initial_controllers_explore_by_a_share_of_half_the_action_range():
         conditions, horizon, dx, du = 2, 5, 3, 3
         action_low, action_high = np.array([-1.0, 0.0, -np.inf]), np.array([1.0, 10.0, np.inf])
 
-    controller = lc.initial_controller(Lopsided(), 0.1)
+    controller = zero_controllers(Lopsided(), 0.1)
     assert (controller.K == 0).all()
     assert (controller.k == 0).all()
     assert controller.K.shape == (2, 5, 3, 3)
@@ -155,7 +164,7 @@ def trials(failed, length, cost):
 def test_the_cost_of_a_condition_is_the_mean_over_the_episodes_that_did_not_fail():
     data = trials([0, 1, 0, 0, 0, 0], [T, 2, 3, T, T, 1], [1.0, 1e9, 3.0, 4.0, 5.0, 9.0])
     data = data._replace(failed=data.failed.astype(bool))
-    local = lc.by_condition(data, controllers(np.random.default_rng(0)), np.ones(2))
+    local = by_condition(data, controllers(np.random.default_rng(0)), np.ones(2))
     np.testing.assert_allclose(local.cost, [2.0, 6.0])
     expected = [
         [[1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0]],
@@ -163,8 +172,8 @@ def test_the_cost_of_a_condition_is_the_mean_over_the_episodes_that_did_not_fail
     ]
     assert np.array_equal(local.used, expected)
     assert np.array_equal(local.x[1], data.x[3:])
-    assert (local.trials, local.steps) == (6, T + 2 + 3 + T + T + 1)
-    x, u, xnext = lc.transitions(local)
+    assert (local.episodes, local.steps) == (6, T + 2 + 3 + T + T + 1)
+    x, u, xnext = transitions(local)
     assert len(x) == len(u) == len(xnext) == 7 + 9
     np.testing.assert_array_equal(x[4:7], data.x[2, :3])
     np.testing.assert_array_equal(xnext[4:7], data.x[2, 1:4])
@@ -182,7 +191,7 @@ def test_a_quadratic_cost_expands_to_itself():
     rng = np.random.default_rng(1)
     A = rng.normal(size=(5, 5))
     term = Quadratic(A @ A.T, rng.normal(size=5), 0.7)
-    cost = lc.expand(term, local)
+    cost = expand_cost(term, local)
     x, u = rng.normal(size=(T + 1, DX)), rng.normal(size=(T, DU))
     for c in range(C):
         here = QuadraticCost(*(a[c] for a in cost))
@@ -197,13 +206,13 @@ def test_the_expansion_is_the_mean_of_those_around_the_trials_that_count():
         used=used, x=np.where((np.arange(4) == 1)[None, :, None, None], 1e3, local.x)
     )
     term, h = WeightedNorm(np.ones(DX), l1=1.0, l2=0.5, alpha=0.01), 1e-5
-    cost = lc.expand(term, local)
+    cost = expand_cost(term, local)
     rng = np.random.default_rng(0)
     for c, rows in ((0, [0, 2, 3]), (1, [0, 2, 3])):
         if c == 1:
             used = local.used.copy()
             used[1, 1] = 0
-            cost = lc.expand(term, local._replace(used=used))
+            cost = expand_cost(term, local._replace(used=used))
         here = QuadraticCost(*(a[c] for a in cost))
         x, u = rng.normal(size=(T + 1, DX)), rng.normal(size=(T, DU))
         expected = np.zeros(T + 1)
@@ -221,7 +230,7 @@ def test_the_expansion_is_the_mean_of_those_around_the_trials_that_count():
 def test_a_cost_that_is_not_convex_is_bent_up_but_keeps_its_value_and_slope_at_the_trial():
     _, _, local = world(N=1)
     term, h = Lorentzian(np.ones(DX), l2=0.0, alpha=0.01), 1e-5
-    cost = lc.expand(term, local)
+    cost = expand_cost(term, local)
     assert np.linalg.eigvalsh(cost.C).min() > -1e-9
     assert np.linalg.eigvalsh(term.expand(local.x, local.u).C).min() < -1e-3
     for c in range(C):
@@ -241,7 +250,7 @@ def test_steps_after_an_episodes_end_cost_nothing_in_the_expansion_either():
     used[1, 0, 1:] = 0  # one of condition 1's ends after one
     local = local._replace(used=used)
     term = Quadratic(np.eye(DX), 0.0, 1.0)
-    cost = lc.expand(term, local)
+    cost = expand_cost(term, local)
     assert (cost.C[0, 3:] == 0).all()
     assert (cost.const[0, 3:] == 0).all()
     np.testing.assert_allclose(cost.const[0, :3], 1.0)
@@ -250,19 +259,19 @@ def test_steps_after_an_episodes_end_cost_nothing_in_the_expansion_either():
 
 def test_the_initial_state_has_the_trials_mean_and_spread():
     _, _, local = world(N=5)
-    x0 = lc.start(local)
+    x0 = initial_states(local)
     np.testing.assert_allclose(x0.mean, local.x[:, :, 0].mean(1))
     for c in range(C):
         np.testing.assert_allclose(x0.cov[c], np.cov(local.x[c, :, 0].T, bias=True), atol=1e-5)
-    one = lc.start(local._replace(x=local.x[:, :1], u=local.u[:, :1], used=local.used[:, :1]))
+    one = initial_states(local._replace(x=local.x[:, :1], u=local.u[:, :1], used=local.used[:, :1]))
     assert np.linalg.eigvalsh(one.cov).min() > 0
 
 
 @pytest.mark.parametrize("epsilon", [0.01, 1.0, 30.0])
 def test_an_improvement_keeps_its_bound_and_uses_it(epsilon):
     dynamics, cost, local = world()
-    step = lc.improve(local, dynamics, cost, np.array([epsilon, 2 * epsilon]))
-    under = forward(step.controller, dynamics, lc.start(local))
+    step = trajectory_step(local, dynamics, cost, np.array([epsilon, 2 * epsilon]))
+    under = forward(step.controller, dynamics, initial_states(local))
     kl = kl_divergence(step.controller, local.controller, under).sum(-1)
     np.testing.assert_allclose(step.kl, kl, rtol=1e-8)
     assert (kl <= step.epsilon * (1 + 1e-9)).all()
@@ -273,20 +282,24 @@ def test_an_improvement_keeps_its_bound_and_uses_it(epsilon):
 
 def test_more_room_promises_more_and_boundless_room_gives_the_optimum():
     dynamics, cost, local = world(std=1.0)
-    gains = [lc.improve(local, dynamics, cost, np.full(C, e)).predicted for e in (0.1, 1.0, 10.0)]
+    gains = [
+        trajectory_step(local, dynamics, cost, np.full(C, e)).predicted for e in (0.1, 1.0, 10.0)
+    ]
     assert (gains[0] > 0).all()
     assert (gains[1] > gains[0]).all()
     assert (gains[2] > gains[1]).all()
-    H, g, _ = mean_action_cost(dynamics, cost, lc.start(local))
-    mean = lc.improve(local, dynamics, cost, np.full(C, 1e8), temperature=1e-6).mean[:, :-1, DX:]
+    H, g, _ = mean_action_cost(dynamics, cost, initial_states(local))
+    mean = trajectory_step(local, dynamics, cost, np.full(C, 1e8), temperature=1e-6).mean[
+        :, :-1, DX:
+    ]
     for c in range(C):
         np.testing.assert_allclose(mean[c].ravel(), np.linalg.solve(H[c], -g[c]), atol=1e-4)
 
 
 def test_the_promise_is_what_sampling_the_model_gives():
     dynamics, cost, local = world()
-    step = lc.improve(local, dynamics, cost, np.full(C, 2.0))
-    rng, x0 = np.random.default_rng(5), lc.start(local)
+    step = trajectory_step(local, dynamics, cost, np.full(C, 2.0))
+    rng, x0 = np.random.default_rng(5), initial_states(local)
     totals = []
     for controller in (local.controller, step.controller):
         x, u = sampled(rng, controller, dynamics, x0, 40_000)
@@ -301,8 +314,8 @@ def test_the_promise_is_what_sampling_the_model_gives():
 def test_the_promise_does_not_count_what_is_added_to_the_objective():
     dynamics, cost, local = world()
     extra = QuadraticCost(*(5.0 * a for a in cost))
-    plain = lc.improve(local, dynamics, cost, np.full(C, 1e-3))
-    pulled = lc.improve(
+    plain = trajectory_step(local, dynamics, cost, np.full(C, 1e-3))
+    pulled = trajectory_step(
         local, dynamics, cost, np.full(C, 1e-3), extra
     )  # the same direction, six times the objective
     np.testing.assert_allclose(pulled.predicted, plain.predicted, rtol=1e-2)
@@ -311,21 +324,21 @@ def test_the_promise_does_not_count_what_is_added_to_the_objective():
 def test_a_condition_without_a_usable_model_stays_and_the_others_go_on():
     dynamics, cost, local = world()
     bent = cost._replace(C=cost.C - np.array([0.0, 1e40])[:, None, None, None] * np.eye(DX + DU))
-    step, alone = (lc.improve(local, dynamics, c, np.full(C, 1.0)) for c in (bent, cost))
+    step, alone = (trajectory_step(local, dynamics, c, np.full(C, 1.0)) for c in (bent, cost))
     assert step.solved.tolist() == [True, False]
     assert step.kl[1] == step.predicted[1] == 0
     for mine, old, other in zip(step.controller, local.controller, alone.controller, strict=True):
         assert np.array_equal(mine[1], old[1])
         np.testing.assert_allclose(mine[0], other[0], atol=1e-9)
     np.testing.assert_allclose(
-        step.mean[1], forward(local.controller, dynamics, lc.start(local)).mean[1], atol=1e-12
+        step.mean[1], forward(local.controller, dynamics, initial_states(local)).mean[1], atol=1e-12
     )
 
 
 def test_a_temperature_alone_gives_maximum_entropy_control():
     dynamics, cost, local = world()
     tau = np.random.default_rng(0).uniform(0.5, 2, size=(C, T))
-    step = lc.improve(local, dynamics, cost, np.full(C, 1e9), temperature=tau)
+    step = trajectory_step(local, dynamics, cost, np.full(C, 1e9), temperature=tau)
     best = backward(dynamics, cost, tau)[0]
     for a, b in zip(step.controller, best, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-8)

@@ -12,8 +12,9 @@ from agents.tasks.classic.wrapping_pendulum import WrappingPendulum
 from dynamics import Chart, Manifold, chart_of
 from dynamics.storage.tree import load_tree, save_tree
 from gps import badmm, lqr_flm
-from gps.steps import trajectory_step as lc
-from gps.steps.policy_step import Student
+from gps.steps.initial_controllers import zero_controllers
+from gps.steps.local_data import by_condition, recentred
+from gps.steps.policy_step import GlobalPolicy
 from lqr import CheckpointError
 
 SWING = lqr_flm.Config(iterations=20, samples=4, initial_std=0.3, min_std=0.05)
@@ -85,12 +86,12 @@ def test_a_task_of_plain_numbers_learns_the_same_with_and_without_saying_so():
 @pytest.mark.slow
 def test_the_simulator_as_a_prior_knows_the_manifold_too_and_rehearses_on_it():
     config = lqr_flm.Config(
-        iterations=1, samples=1, prior="simulator", rehearsal=12, kl_step=100.0, max_kl_step=1e3
+        iterations=1, samples=1, prior="simulator", pretraining=12, kl_step=100.0, max_kl_step=1e3
     )
     first = learned(FreeBody(), config)[0]
-    assert first.scalars["rollouts"] == 3
+    assert first.scalars["episodes"] == 3
     assert first.scalars["angle"] < 5.0
-    assert first.scalars["cost"] < 3.0  # 16 to 28 without rehearsal
+    assert first.scalars["cost"] < 3.0  # 16 to 28 without pretraining
 
 
 def test_the_mean_of_trials_half_a_turn_from_the_reference_is_among_them():
@@ -98,8 +99,8 @@ def test_the_mean_of_trials_half_a_turn_from_the_reference_is_among_them():
     trials = run(task, lambda x, o, t: np.zeros((len(x), 1)), np.zeros(6, int), rng)
     trials.x[..., 0] = np.where(rng.uniform(size=trials.x.shape[:2]) < 0.5, 3.13, -3.13)
     chart = Chart(task.manifold, np.zeros((1, 41, 2)))
-    controller = lc.initial_controller(task, 0.1)
-    local = lc.recentred(lc.by_condition(trials, controller, np.ones(1), chart))
+    controller = zero_controllers(task, 0.1)
+    local = recentred(by_condition(trials, controller, np.ones(1), chart))
     assert np.abs(np.abs(local.chart.origin[..., 0]) - np.pi).max() < 0.02
     assert np.abs(local.x[..., 0]).max() < 0.03
     np.testing.assert_allclose(
@@ -161,15 +162,13 @@ def test_saved_controllers_take_states_as_the_task_gives_them(tmp_path):
 def test_old_trials_are_replayed_in_the_coordinates_of_the_controllers_that_teach():
     rng, task, every = np.random.default_rng(4), FreeBody(), np.arange(3)
     config = badmm.Config(iterations=1, samples=2)
-    student, chart, raw = Student(task, config, 0.1, rng), chart_of(task), []
+    student, chart, raw = GlobalPolicy(task, config, 0.1, rng), chart_of(task), []
     for _ in range(2):
-        trials = rollout(task, lc.initial_controller(task, 0.2), every, 2, rng, chart=chart)
+        trials = rollout(task, zero_controllers(task, 0.2), every, 2, rng, chart=chart)
         raw.append(trials.x.reshape(3, 2, 41, 13)[:, :, :-1])
-        new = lc.recentred(
-            lc.by_condition(trials, lc.initial_controller(task, 0.2), np.ones(3), chart)
-        )
+        new = recentred(by_condition(trials, zero_controllers(task, 0.2), np.ones(3), chart))
         chart = new.chart
-        seen = student.see(new, chart)
+        seen = student.add(new, chart)
     expected = POSES.difference(np.concatenate(raw, 1), chart.origin[:, None, :-1])
     np.testing.assert_allclose(seen.x, expected, atol=1e-9)
 

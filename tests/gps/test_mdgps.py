@@ -7,10 +7,13 @@ import pytest
 from worlds import Exact, Point, controllers, linear_world, local_of, sampled
 
 from gps import mdgps
-from gps.mdgps import priced
-from gps.steps import trajectory_step as lc
+from gps.mdgps import with_cost_of
 from gps.steps.linearise import linearise
-from gps.steps.policy_step import Seen, distil, with_forecast, with_neighbours
+from gps.steps.local_data import initial_states
+from gps.steps.policy_data import PolicyData, with_forecast, with_neighbours
+from gps.steps.policy_step import distil
+from gps.steps.step_size import trust_region_test
+from gps.steps.trajectory_step import trajectory_step
 from lqr import TrajectoryDistribution, expected_cost, forward, minimise_cost_within_kl
 
 C, T, DX, DU = 2, 4, 3, 2
@@ -31,17 +34,17 @@ def test_with_a_policy_that_can_be_any_controller_it_is_constrained_lqr():
     anchor = controllers(rng)
     x, u = sampled(rng, anchor, dynamics, x0, 12)
     local = local_of(anchor, x, u)
-    seen = Seen(x[:, :, :-1], everything(x[:, :, :-1]), np.ones((C, 12, T)))
+    seen = PolicyData(x[:, :, :-1], everything(x[:, :, :-1]), np.ones((C, 12, T)))
     policy = Exact(C * T * (DX + 1), DU)
     expected = anchor
     for _ in range(3):  # the trials stay; the controllers move on
-        step = lc.improve(local._replace(controller=anchor), dynamics, cost, np.full(C, 2.0))
+        step = trajectory_step(local._replace(controller=anchor), dynamics, cost, np.full(C, 2.0))
         distil(policy, step.controller, seen, rng, 1)
         anchor = linearise(
             seen.x, policy.mean(seen.o), policy.cov, seen.used, reach=0, strength=1e-13
         )
         expected = minimise_cost_within_kl(
-            expected, dynamics, cost, lc.start(local), np.full(C, 2.0)
+            expected, dynamics, cost, initial_states(local), np.full(C, 2.0)
         ).controller
         shared = np.linalg.inv(
             np.linalg.inv(expected.cov).mean((0, 1))
@@ -72,19 +75,19 @@ def test_each_step_rule_compares_its_own_costs(tried, judged):
     ):  # what the model misses of the costs of trials
         x, u = sampled(rng, now[tried], dynamics, x0, 6)
         local = local_of(now["pi"], x, u)
-        at = lc.start(local)
+        at = initial_states(local)
         local = local._replace(cost=100 + total(now[tried], dynamics, cost, at) + offset)
-        runs.append((priced(local, now[tried], now[judged], dynamics, cost), at))
+        runs.append((with_cost_of(now[judged], local, now[tried], dynamics, cost), at))
     (old, at), (new, after) = runs
-    step = lc.improve(old, dynamics, cost, np.full(C, 0.5))
-    promised = step.predicted + old.lead
+    step = trajectory_step(old, dynamics, cost, np.full(C, 0.5))
+    promised = step.predicted + old.baseline
     l_old, l_new = (
         100 + total(w[judged], dynamics, cost, a) + d
         for w, a, d in zip(who, (at, after), (5, 4), strict=True)
     )
     l_predicted = 105 + total(step.controller, dynamics, cost, at)
     np.testing.assert_allclose(promised, l_old - l_predicted)
-    merged, accepted, actual = lc.judge(old._replace(predicted=promised), new)
+    merged, accepted, actual = trust_region_test(old._replace(predicted=promised), new)
     np.testing.assert_allclose(actual, l_old - l_new)
     growth = abs(l_old - l_predicted) / (
         2 * np.maximum(l_new - l_predicted, 1e-4 * (1 + abs(l_old)))
@@ -95,7 +98,7 @@ def test_each_step_rule_compares_its_own_costs(tried, judged):
 def test_neighbours_of_a_linear_observation_are_what_would_be_observed_there():
     rng = np.random.default_rng(2)
     x, A = rng.normal(size=(C, 6, T, DX)), rng.normal(size=(5, DX))
-    seen = Seen(x, x @ A.T + 1.0, np.ones((C, 6, T)))
+    seen = PolicyData(x, x @ A.T + 1.0, np.ones((C, 6, T)))
     near = with_neighbours(seen, 3, 2.0, rng)
     assert near.x.shape == (C, 24, T, DX)
     assert near.used.shape == (C, 24, T)
@@ -111,7 +114,7 @@ def test_trials_that_did_not_take_place_have_no_say_in_where_the_neighbours_lie(
     x, used = rng.normal(size=(C, 6, T, DX)), np.ones((C, 6, T))
     used[:, 4:] = 0
     x[:, 4:] = 1e6
-    near = with_neighbours(Seen(x, x.copy(), used), 4, 1.0, rng)
+    near = with_neighbours(PolicyData(x, x.copy(), used), 4, 1.0, rng)
     rows = near.used > 0
     assert np.abs(near.x[rows]).max() < 10
     assert np.abs(near.o[rows]).max() < 10
@@ -126,7 +129,7 @@ def test_forecast_states_follow_the_marginals_and_are_observed_as_they_would_be(
     ahead = TrajectoryDistribution(
         3 + rng.normal(size=(C, T + 1, DX + DU)), root @ np.swapaxes(root, -1, -2)
     )
-    seen = Seen(np.where(used[..., None] > 0, x, 1e3), x @ A.T + 1.0, used)
+    seen = PolicyData(np.where(used[..., None] > 0, x, 1e3), x @ A.T + 1.0, used)
     near = with_forecast(seen, ahead, 2, 20_000, 2.0, rng)
     assert np.array_equal(near.x[:, :6], seen.x)
     assert np.array_equal(near.used[:, 6:].all(1), used[:, -2:].any(1))

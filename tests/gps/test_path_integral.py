@@ -10,8 +10,7 @@ from worlds import controllers, linear_world, local_of, sampled
 
 from agents.tasks.classic.disc import Disc
 from gps import lqr_flm, pi2, pigps, pilqr, pilqr_gps
-from gps.steps import trajectory_step as lc
-from gps.steps.local_policies import Known
+from gps.steps.local_policies import LocalFit
 from gps.steps.path_integral import (
     cost_to_go,
     deviations,
@@ -21,6 +20,7 @@ from gps.steps.path_integral import (
     temperature,
     weights,
 )
+from gps.steps.trajectory_step import trajectory_step
 from lqr import QuadraticCost
 
 C, N, T, DX, DU = 2, 6, 4, 3, 2
@@ -112,12 +112,12 @@ def world(seed=3):
     )
     local = local_of(old, x, u)
     fit = SimpleNamespace(dynamics=dynamics._replace(cov=1e-9 * np.tile(np.eye(DX), (C, T, 1, 1))))
-    return Known(local, None, None, None, fit, cost, np.ones(C)), paid + cost.const[:, None]
+    return LocalFit(local, None, None, None, fit, cost, np.ones(C)), paid + cost.const[:, None]
 
 
 def test_what_the_model_forecasts_of_a_linear_world_is_what_was_paid():
     known, paid = world()
-    local = known.local
+    local = known.data
     delta = deviations(local.controller, local.x, local.u)
     np.testing.assert_allclose(
         explained(local.controller, delta, local.x[:, :, 0], known.dynamics, known.cost),
@@ -129,32 +129,32 @@ def test_what_the_model_forecasts_of_a_linear_world_is_what_was_paid():
 
 def test_pilqr_is_lqr_where_the_model_explains_the_whole_cost():
     known, paid = world()
-    step = lc.improve(known.local, known.dynamics, known.cost, known.epsilon)
-    corrected = pilqr.correct(known, step, paid, 1e-6)
+    step = trajectory_step(known.data, known.dynamics, known.cost, known.epsilon)
+    corrected = pilqr.residual_update(known, step, paid, 1e-6)
     np.testing.assert_allclose(corrected.controller.k, step.controller.k, atol=2e-3)
     assert np.array_equal(corrected.controller.K, step.controller.K)
     assert np.array_equal(corrected.controller.cov, step.controller.cov)
     exact = explained(
-        known.local.controller,
-        deviations(known.local.controller, known.local.x, known.local.u),
-        known.local.x[:, :, 0],
+        known.data.controller,
+        deviations(known.data.controller, known.data.x, known.data.u),
+        known.data.x[:, :, 0],
         known.dynamics,
         known.cost,
     )
     np.testing.assert_allclose(
-        pilqr.correct(known, step, exact, 2.0).controller.k, step.controller.k, atol=1e-12
+        pilqr.residual_update(known, step, exact, 2.0).controller.k, step.controller.k, atol=1e-12
     )
 
 
 def test_pilqr_is_pi2_where_the_model_explains_nothing():
     known, paid = world()
     blind = known._replace(cost=QuadraticCost(*(np.zeros_like(a) for a in known.cost)))
-    step = lc.improve(known.local, blind.dynamics, blind.cost, known.epsilon)
-    np.testing.assert_allclose(step.controller.k, known.local.controller.k, atol=1e-6)
-    np.testing.assert_allclose(step.controller.K, known.local.controller.K, atol=1e-6)
+    step = trajectory_step(known.data, blind.dynamics, blind.cost, known.epsilon)
+    np.testing.assert_allclose(step.controller.k, known.data.controller.k, atol=1e-6)
+    np.testing.assert_allclose(step.controller.K, known.data.controller.K, atol=1e-6)
     task = SimpleNamespace(cost=lambda x, u: paid)
-    alone = pi2.follow(known, SimpleNamespace(task=task), np.full(C, 2.0))
-    together = pilqr.correct(blind, step, paid, 2.0)
+    alone = pi2.path_integral_step(known, SimpleNamespace(task=task), np.full(C, 2.0))
+    together = pilqr.residual_update(blind, step, paid, 2.0)
     np.testing.assert_allclose(together.controller.k, alone.controller.k, atol=1e-6)
 
 
@@ -177,15 +177,15 @@ def test_a_policy_learns_of_the_disc_from_path_integrals(method):
     assert last.scalars["policy_cost"] < -2.5  # 1.1 where LQR alone ends
 
 
-@pytest.mark.parametrize("improve", [pi2.follow, pilqr.improve])
+@pytest.mark.parametrize("improve", [pi2.path_integral_step, pilqr.pilqr_step])
 def test_the_c_step_of_a_policy_starts_from_the_controllers_it_is_given(improve):
     """Where all trials cost the same, and the model sees no slope, the anchor stays."""
     known, _ = world()
     flat = SimpleNamespace(cost=lambda x, u: np.ones((*x.shape[:-1],)))
     blind = known._replace(cost=QuadraticCost(*(np.zeros_like(a) for a in known.cost)))
-    bound = np.full(C, 1.0) if improve is pi2.follow else 1.0
+    bound = np.full(C, 1.0) if improve is pi2.path_integral_step else 1.0
     step = improve(blind, SimpleNamespace(task=flat), bound)
-    for new, old in zip(step.controller, known.local.controller, strict=True):
+    for new, old in zip(step.controller, known.data.controller, strict=True):
         np.testing.assert_allclose(new, old, atol=1e-6)
 
 

@@ -4,7 +4,7 @@ model breaks.
 
 import numpy as np
 import pytest
-from worlds import Seen, TrueWorld, rolled
+from worlds import ObservedPoint, TrueWorld, rolled
 
 from agents.policies import make_policy
 from gps.steps import planned_trajectories as plans
@@ -12,12 +12,12 @@ from lqr import NumericalError
 
 
 def test_a_plan_is_what_its_controller_does_in_the_model_and_no_worse_than_the_guesses():
-    task, rng = Seen(), np.random.default_rng(0)
+    task, rng = ObservedPoint(), np.random.default_rng(0)
     world = TrueWorld()
     x0 = task.reset(np.arange(3), rng)
     U = rng.uniform(-3, 3, size=(3, 3, 15, 2))
     made = plans.plan(task, world, x0, U, 15, 0.0)
-    assert made.cost == pytest.approx(Seen().optimum(), rel=1e-3)
+    assert made.cost == pytest.approx(ObservedPoint().optimum(), rel=1e-3)
     x = x0
     for t in range(15):
         u = np.einsum("cij,cj->ci", made.controller.K[:, t], x) + made.controller.k[:, t]
@@ -27,15 +27,17 @@ def test_a_plan_is_what_its_controller_does_in_the_model_and_no_worse_than_the_g
 
 
 def test_another_plan_has_to_be_cheaper_than_the_policys_by_the_share_of_loyalty():
-    task = Seen()
+    task = ObservedPoint()
     x0 = task.reset(np.arange(1), np.random.default_rng(0))
     U = np.zeros((1, 2, 15, 2))
     U[:, 1, :5] = -0.2 * x0[:, None, :2]
     policys, others = (task.cost(*rolled(x0[0], u)).sum() for u in U[0])
     share = 1 - others / policys
     assert 0.01 < share < 0.5
-    for loyalty, expected in ((0.99 * share, others), (1.01 * share, policys)):
-        assert plans.plan(task, TrueWorld(), x0, U, 0, loyalty).cost == pytest.approx(expected)
+    for warm_start_bias, expected in ((0.99 * share, others), (1.01 * share, policys)):
+        assert plans.plan(task, TrueWorld(), x0, U, 0, warm_start_bias).cost == pytest.approx(
+            expected
+        )
 
 
 class Steep(TrueWorld):
@@ -46,7 +48,7 @@ class Steep(TrueWorld):
 
 
 def test_guesses_under_which_the_model_diverges_are_replaced_by_the_cheapest_of_the_others():
-    task, rng = Seen(), np.random.default_rng(0)
+    task, rng = ObservedPoint(), np.random.default_rng(0)
     x0, policy = task.reset(np.arange(3), rng), make_policy("mlp", task, (8,), np.ones(2), rng)
     last = np.zeros((3, 15, 2))
     last[1, 3:] = 3.0  # the limit
@@ -54,8 +56,8 @@ def test_guesses_under_which_the_model_diverges_are_replaced_by_the_cheapest_of_
     U = plans.guesses(task, Steep(), policy, x0, random, last)
     cost = plans.plan(task, Steep(), x0, U, 15, 0.05).cost
     assert (cost < 1.001 * plans.plan(task, TrueWorld(), x0, U, 15, 0.05).cost).all()
-    priced = [task.cost(*rolled(x0[1], U[1, s])).sum() for s in (0, 2, 3)]
-    np.testing.assert_array_equal(U[1, 1], U[1, [0, 2, 3][int(np.argmin(priced))]])
+    cost = [task.cost(*rolled(x0[1], U[1, s])).sum() for s in (0, 2, 3)]
+    np.testing.assert_array_equal(U[1, 1], U[1, [0, 2, 3][int(np.argmin(cost))]])
     np.testing.assert_array_equal(U[[0, 2], 1], last[[0, 2]])
     policy.biases[-1] = np.array([30.0, 0.0])
     with pytest.raises(

@@ -9,7 +9,8 @@ from worlds import Point, controllers, linear_world, local_of, sampled
 from agents.rollout import rollout
 from agents.tasks.mujoco.reacher import Reacher, ReacherResetFree
 from gps import reset_free
-from gps.steps import trajectory_step as lc
+from gps.steps.local_data import initial_states
+from gps.steps.local_models import expand_cost
 from lqr import InputError, Quadratic
 from lqr.costs import WeightedNorm
 
@@ -35,7 +36,7 @@ def test_small_groups_are_filled_up_with_trials_that_do_not_count():
         used,
         np.ones(N),
     )
-    local = reset_free.grouped(past, group)
+    local = reset_free.by_cluster(past, group)
     assert local.x.shape == (3, 4, T + 1, DX)
     for k in range(3):
         rows = np.flatnonzero(group == k)
@@ -44,7 +45,7 @@ def test_small_groups_are_filled_up_with_trials_that_do_not_count():
         assert sorted(local.x[k, :, :-1][counts][:, 0]) == sorted(
             past.x[rows, :-1][used[rows] > 0][:, 0]
         )
-        np.testing.assert_allclose(lc.start(local).mean[k], past.x[rows, 0].mean(0))
+        np.testing.assert_allclose(initial_states(local).mean[k], past.x[rows, 0].mean(0))
 
 
 def test_a_quadratic_cost_is_itself_in_every_group():
@@ -52,7 +53,7 @@ def test_a_quadratic_cost_is_itself_in_every_group():
     root = np.random.default_rng(1).normal(size=(DX + DU, DX + DU))
     cost = Quadratic(root @ root.T, np.arange(5.0))
     local = local_of(controller, x, u)
-    found = reset_free.expand(type("Any", (), {"cost": cost}), local)
+    found = reset_free.expand_cost(type("Any", (), {"cost": cost}), local)
     np.testing.assert_allclose(
         found.C[:, :-1], np.broadcast_to(root @ root.T, (C, T, 5, 5)), atol=1e-6
     )
@@ -69,7 +70,10 @@ def test_a_quadratic_cost_is_what_it_is_of_trials_from_one_start_wherever_they_e
     used = local.used.copy()
     used[:, 0, 1:], used[:, 1, 2:] = 0, 0
     local = local._replace(used=used)
-    found, plain = reset_free.expand(type("Any", (), {"cost": cost}), local), lc.expand(cost, local)
+    found, plain = (
+        reset_free.expand_cost(type("Any", (), {"cost": cost}), local),
+        expand_cost(cost, local),
+    )
     np.testing.assert_allclose(found.C, plain.C, atol=1e-6)
     np.testing.assert_allclose(found.c, plain.c, atol=1e-6)
 
@@ -81,7 +85,10 @@ def test_the_cost_of_a_group_has_the_mean_slope_of_its_trials_at_their_mean():
     controller, x, u = trials()
     cost = WeightedNorm(np.ones(DX), l1=1.0, l2=0.0, alpha=0.01)
     local = local_of(controller, x, u)
-    found, plain = reset_free.expand(type("Any", (), {"cost": cost}), local), lc.expand(cost, local)
+    found, plain = (
+        reset_free.expand_cost(type("Any", (), {"cost": cost}), local),
+        expand_cost(cost, local),
+    )
     for i in range(DX):
         step = 1e-5 * np.eye(DX)[i]
         slope = ((cost(x + step, u) - cost(x - step, u)) / 2e-5).mean(1)  # (C, T+1)
@@ -103,24 +110,24 @@ def mean_of(u):
 def test_a_c_step_that_changes_nothing_teaches_the_policy_itself():
     controller, x, _ = trials()
     own = np.random.default_rng(3).normal(size=(C, 6, T, DU))
-    same = reset_free.corrected(own, controller, controller, x[:, :, :-1])
+    same = reset_free.changed_targets(own, controller, controller, x[:, :, :-1])
     np.testing.assert_allclose(same.mean, own, atol=1e-12)
     moved = controller._replace(k=controller.k + np.array([0.5, -1.0]))
-    lesson = reset_free.corrected(own, controller, moved, x[:, :, :-1])
+    lesson = reset_free.changed_targets(own, controller, moved, x[:, :, :-1])
     np.testing.assert_allclose(lesson.mean, own + np.array([0.5, -1.0]), atol=1e-12)
 
 
 def test_trials_are_kept_for_so_many_iterations_and_those_that_diverged_not_at_all():
     task = Point()
-    past = reset_free.nothing(task)
+    past = reset_free.no_episodes(task)
     for number in range(1, 5):
         seen = rollout(
             task, reset_free_policy(task), np.arange(3), 2, np.random.default_rng(number)
         )
         if number == 4:
             seen = seen._replace(failed=np.arange(6) == 2)
-        past = reset_free.remember(past, seen, number, 2)
-    assert past.born.tolist() == [3.0] * 6 + [4.0] * 5
+        past = reset_free.with_new(past, seen, number, 2)
+    assert past.iteration.tolist() == [3.0] * 6 + [4.0] * 5
     assert past.x.shape == (11, task.horizon + 1, task.dx)
     assert (past.episodes, past.steps) == (24, 24 * task.horizon)
     assert past.cost == pytest.approx(np.delete(seen.cost.sum(-1), 2).mean())
@@ -129,7 +136,9 @@ def test_trials_are_kept_for_so_many_iterations_and_those_that_diverged_not_at_a
 def reset_free_policy(task):
     """Returns a policy as at the start."""
     config = reset_free.Config(hidden=(8,))
-    return reset_free.Student(task, config, config.initial_std, np.random.default_rng(0)).policy
+    return reset_free.GlobalPolicy(
+        task, config, config.initial_std, np.random.default_rng(0)
+    ).policy
 
 
 def test_a_task_on_a_manifold_is_refused():

@@ -1,9 +1,11 @@
 import dataclasses
+from typing import Annotated, get_type_hints
 
 import pytest
 
+from dynamics import FlatPrior
 from gps import badmm, lqr_flm, mdgps, pi2, pilqr
-from gps.steps.settings import check
+from gps.steps.settings import LocalSettings
 from lqr import InputError
 
 METHODS = (lqr_flm, badmm, mdgps, pi2, pilqr)
@@ -11,7 +13,7 @@ NUMBERS = [
     (method, field.name)
     for method in METHODS
     for field in dataclasses.fields(method.Config)
-    if field.type in ("int", "float", int, float)
+    if get_type_hints(method.Config)[field.name] in (int, float)
 ]
 
 
@@ -24,7 +26,7 @@ def test_a_number_out_of_range_is_refused_with_the_fields_name(method, field, va
 
 @pytest.mark.parametrize(("method", "field"), NUMBERS, ids=lambda v: getattr(v, "__name__", v))
 def test_zero_is_taken_only_where_it_means_something(method, field):
-    if field in ("dual_rate", "dual_bound", "forecasts", "neighbours", "rehearsal", "smoothing"):
+    if field in ("dual_rate", "dual_bound", "forecasts", "neighbours", "pretraining", "smoothing"):
         assert getattr(method.Config(**{field: 0}), field) == 0
     else:
         with pytest.raises(InputError, match=f"^{field} is 0"):
@@ -44,13 +46,20 @@ def test_the_defaults_are_valid_and_frozen(method):
         config.samples = 3
 
 
-def test_a_config_of_the_users_own_can_use_the_same_rules():
-    @dataclasses.dataclass
-    class Mine:
-        width: float
+def test_a_config_of_the_users_own_can_add_a_rule_of_its_own():
+    @dataclasses.dataclass(frozen=True)
+    class Mine(LocalSettings):
+        width: Annotated[float, lambda value: "narrow" if value > 1 else None] = 0.5
 
-    with pytest.raises(InputError, match=r"width is -2; expected narrow"):
-        check(Mine(-2), width=lambda value: "narrow" if value < 0 else None)
+    assert Mine(width=1).width == 1.0
+    with pytest.raises(InputError, match=r"width is 2; expected narrow"):
+        Mine(width=2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_prior_of_the_users_own_is_an_object_and_stays_itself(method):
+    mine = FlatPrior()
+    assert method.Config(prior=mine).prior is mine
 
 
 @pytest.mark.parametrize("hidden", [(0,), (-4,), (64, 0)])
@@ -80,6 +89,6 @@ def test_the_strength_of_the_prior_is_a_number_above_zero_or_left_to_the_data(me
     for value in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(
             InputError,
-            match=f"prior_strength is {value}; expected a finite number above 0, or None",
+            match=f"prior_strength is {value}; expected a finite number above 0 or None",
         ):
             method.Config(prior_strength=value)

@@ -4,7 +4,7 @@ linear systems.
 
 import numpy as np
 
-from gps.steps.trajectory_step import Local
+from gps.steps.local_data import LocalData
 from lqr import Gaussian, LinearGaussianController, LinearGaussianDynamics, Quadratic, QuadraticCost
 
 
@@ -57,7 +57,7 @@ class Point:
         return np.array(costs)
 
 
-class Seen(Point):
+class ObservedPoint(Point):
     """A point that says what is seen in a state: the goal is not in it, but one of three."""
 
     name, do = "seen point", 4
@@ -69,7 +69,7 @@ class Seen(Point):
         return self.x.copy()
 
 
-class Fragile(Seen):
+class Fragile(ObservedPoint):
     """Ends in no number after a few steps in condition 1."""
 
     def step(self, u):
@@ -204,6 +204,6 @@ def local_of(controller, x, u, cost=0.0, used=None, **fields):
     C, N, T = u.shape[:3]
     used = np.ones((C, N, T)) if used is None else used
     cost = np.broadcast_to(np.asarray(cost, dtype=float), (C,))
-    return Local(
+    return LocalData(
         controller, x, u, x, used, cost, np.ones(C), np.zeros(C), C * N, C * N * T, np.zeros(C)
     )._replace(**fields)

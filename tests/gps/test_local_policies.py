@@ -4,8 +4,8 @@ import numpy as np
 from worlds import Point
 
 from gps import lqr_flm
-from gps.steps import trajectory_step as lc
-from gps.steps.local_policies import Rounds
+from gps.steps.local_policies import LocalPolicies
+from gps.steps.trajectory_step import trajectory_step
 
 
 def leaves(tree, path=""):
@@ -19,12 +19,14 @@ def leaves(tree, path=""):
 
 def test_what_was_frozen_resumes_exactly():
     config, rng = lqr_flm.Config(iterations=9, samples=3, initial_std=0.1), np.random.default_rng(0)
-    rounds = Rounds(Point(), config)
-    known = rounds.learn(rounds.sample(rng))
-    rounds.adopt(known, lc.improve(known.local, known.dynamics, known.cost, known.epsilon))
-    again = Rounds(Point(), config, rounds.state(7))
-    assert list(again.left) == [8, 9]
-    a, b = dict(leaves(rounds.state(7))), dict(leaves(again.state(7)))
+    local_policies = LocalPolicies(Point(), config)
+    known = local_policies.fit_models(local_policies.sample(rng))
+    local_policies.update(
+        known, trajectory_step(known.data, known.dynamics, known.cost, known.epsilon)
+    )
+    again = LocalPolicies(Point(), config, local_policies.state(7))
+    assert list(again.iterations()) == [8, 9]
+    a, b = dict(leaves(local_policies.state(7))), dict(leaves(again.state(7)))
     assert a.keys() == b.keys()
     assert all(np.array_equal(a[name], b[name]) for name in a)
 
@@ -32,8 +34,8 @@ def test_what_was_frozen_resumes_exactly():
 def test_the_prior_weighs_what_the_config_says_and_otherwise_what_the_data_say():
     def first(strength):
         config = lqr_flm.Config(iterations=1, samples=3, initial_std=0.1, prior_strength=strength)
-        rounds = Rounds(Point(), config)
-        return rounds.learn(rounds.sample(np.random.default_rng(0))).fit
+        local_policies = LocalPolicies(Point(), config)
+        return local_policies.fit_models(local_policies.sample(np.random.default_rng(0))).models
 
     asked, free = first(7.0), first(None)
     assert asked.strength == 7.0

@@ -1,0 +1,27 @@
+"""Exploration: its unit, and the least of it."""
+
+import numpy as np
+
+from agents.interfaces import Task
+from lqr import LinearGaussianController
+
+Array = np.ndarray
+
+
+def action_scale(task: Task) -> Array:
+    """Returns half the action range, (du,), the unit of exploration; 1 where an action has no
+    limits.
+    """
+    half = 0.5 * (task.action_high - task.action_low)
+    return np.where(np.isfinite(half), half, 1.0)
+
+
+def with_min_std(
+    controller: LinearGaussianController, std: float, scale: Array
+) -> LinearGaussianController:
+    """Returns controllers whose covariance has no eigenvalue below std^2, in units of `scale`
+    (du,).
+    """
+    values, vectors = np.linalg.eigh(controller.cov / (scale[:, None] * scale))
+    raised = (vectors * np.maximum(values, std**2)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    return controller._replace(cov=raised * scale[:, None] * scale)

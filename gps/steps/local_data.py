@@ -1,0 +1,128 @@
+"""The data of the local controllers: their episodes, condition by condition."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.interfaces import Cost
+from agents.rollout import Trajectories
+from dynamics import Chart
+from lqr import Gaussian, LinearGaussianController
+
+Array = np.ndarray
+
+
+class LocalData(NamedTuple):
+    """The accepted controller of each condition, its episodes, and the size of its next step.
+
+    Where a task's states lie on a manifold, x and the controllers are in the tangent coordinates of
+    the chart.
+    """
+
+    controller: LinearGaussianController  # leading axis C
+    x: Array  # (C, N, T+1, dx)
+    u: Array  # (C, N, T, du)
+    o: Array  # (C, N, T+1, do)
+    used: Array  # (C, N, T), 1 for the steps of an episode that took place
+    cost: Array  # (C,), mean cost of the episodes; 0 where all of them diverged
+    multiplier: Array  # (C,), of the KL step
+    predicted: Array  # (C,), improvement that the model predicts for the controller tried next
+    episodes: int  # so far, in all conditions
+    steps: int  # steps of the task so far
+    # (C,), the model's cost of what was evaluated minus that of `controller`; 0 where both are one
+    baseline: Array
+    chart: Chart | None = None  # None where states are plain vectors
+
+
+def by_condition(
+    trajectories: Trajectories,
+    controller: LinearGaussianController,
+    multiplier: Array,
+    chart: Chart | None = None,
+) -> LocalData:
+    """Returns the episodes of these controllers, condition by condition."""
+    C = len(controller.k)
+    x, u, o, cost, length, failed = (a.reshape(C, -1, *a.shape[1:]) for a in trajectories)
+    used = (np.arange(u.shape[2]) < length[..., None]) & ~failed[..., None]
+    valid = np.maximum((~failed).sum(1), 1)
+    return LocalData(
+        controller=controller,
+        x=x if chart is None else chart.to_tangent(x),
+        u=u,
+        o=o,
+        used=used.astype(float),
+        cost=np.where(failed, 0.0, cost.sum(-1)).sum(1) / valid,
+        multiplier=multiplier,
+        predicted=np.zeros(C),
+        episodes=length.size,
+        steps=int(length.sum()),
+        baseline=np.zeros(C),
+        chart=chart,
+    )
+
+
+def in_chart(data: LocalData, chart: Chart) -> LocalData:
+    """Returns the same episodes, and the same controllers to first order, in another chart of the
+    states.
+    """
+    assert data.chart is not None
+    x = chart.to_tangent(data.chart.from_tangent(data.x))
+    return data._replace(x=x, controller=data.chart.express(data.controller, chart), chart=chart)
+
+
+def recentred(data: LocalData) -> LocalData:
+    """Returns the same in the chart about the mean of the episodes; plain vectors stay as they
+    are.
+    """
+    if data.chart is None:
+        return data
+    valid = data.used.any(-1)  # (C, N), the episodes that did not diverge
+    one = np.take_along_axis(data.x, valid.argmax(1)[:, None, None, None], 1)[:, 0]
+    # the mean is taken about an episode: about the old reference, some may lie half a turn off
+    about = data.chart.retracted(one)
+    d = about.to_tangent(data.chart.from_tangent(data.x))
+    share = (valid / np.maximum(valid.sum(1, keepdims=True), 1))[..., None, None]
+    return in_chart(data, about.retracted((share * d).sum(1)))
+
+
+def states(data: LocalData) -> Array:
+    """Returns the states of the task, (C, N, T+1, dx), whatever the chart."""
+    return data.x if data.chart is None else data.chart.from_tangent(data.x)
+
+
+def transitions(data: LocalData) -> tuple[Array, Array, Array]:
+    """Returns the transitions that took place, (M, dx), (M, du), (M, dx), for a prior to learn
+    from.
+    """
+    took_place = data.used > 0
+    x = states(data)
+    found = x[:, :, :-1][took_place], data.u[took_place], x[:, :, 1:][took_place]
+    return found if data.chart is None else data.chart.transitions(*found)
+
+
+def episode_costs(cost: Cost, data: LocalData) -> Array:
+    """Returns the cost of each step of the episodes, (C, N, T+1), 0 after an episode's end."""
+    return cost(states(data), data.u) * np.concatenate([data.used[..., :1], data.used], -1)
+
+
+def initial_states(data: LocalData) -> Gaussian:
+    """Returns the distribution of the initial states of the valid episodes, with a small spread
+    added.
+    """
+    x0, weight = data.x[:, :, 0], data.used[:, :, :1]
+    weight = np.where(weight.any(1, keepdims=True), weight, 1.0)  # all diverged: they did start
+    total = weight.sum(1)
+    spread = 1e-6 * np.maximum(data.x.var((0, 1, 2)), 1e-6)
+    mean = (weight * x0).sum(1) / total
+    gap = x0 - mean[:, None]
+    cov = np.einsum("cni,cnj->cij", weight * gap, gap) / total[..., None] + np.diag(spread)
+    return Gaussian(mean, cov)
+
+
+def step_shares(data: LocalData) -> Array:
+    """Returns the weight of each step, (C, N, T+1): even over the valid episodes, 0 after an
+    episode's end.
+    """
+    valid = data.used[..., :1]
+    count = np.maximum(valid.sum(1, keepdims=True), 1)
+    return np.concatenate([valid, data.used], -1) / count
