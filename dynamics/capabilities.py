@@ -6,12 +6,11 @@ built on another one can take back what no longer holds. The tasks' other capabi
 `agents.tasks.capabilities`.
 """
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
 
+from .base import Array
 from .manifold import Manifold
-
-if TYPE_CHECKING:
-    from .priors.simulator import Simulator
 
 Offer = TypeVar("Offer")
 
@@ -25,12 +24,26 @@ class HasManifold(Protocol):
     manifold: Manifold  # of states x (dx,)
 
 
+class Simulator(Protocol):
+    """What a task offers as its attribute `simulator`."""
+
+    parameters: Sequence[str]  # names of the P parameters that may be wrong
+
+    def __call__(self, x: Array, u: Array, factors: Array) -> Array:
+        """Returns the states (M, dx) one step after x (M, dx) under u (M, du), NaN where that
+        failed.
+
+        `factors` (M, P) multiply the parameters.
+        """
+        ...
+
+
 class HasSimulator(Protocol):
     """One step of a model of the task from any state, for the prior of that name and for
     pretraining.
     """
 
-    simulator: "Simulator"
+    simulator: Simulator
 
 
 def capability(task: Any, kind: type[Offer]) -> Offer | None:

@@ -99,10 +99,10 @@ def open_loop_error(
     step: Callable[[Array, Array], Array],
     x: Array,
     u: Array,
-    most: int,
+    horizon: int,
     length: Array | None = None,
 ) -> Array:
-    """Returns the error of a global model k = 1..most steps ahead, and that of x' = x, (2, most).
+    """Returns the error of a global model k = 1..horizon steps ahead, and that of x' = x, (2, horizon).
 
     From every step of trials x (N, T+1, dx), u (N, T, du) that has k more after it, the mean x' =
     step(x (M, dx), u (M, du)) is followed under the actions that were taken. Root mean square over
@@ -116,9 +116,9 @@ def open_loop_error(
     spread = x[real].std(0)
     moving = spread > 1e-9 * np.maximum(np.abs(x[real]).max(0), 1e-300)
     i, t = np.nonzero(np.arange(T) < length[:, None])
-    ahead, found = x[i, t], np.full((2, most), np.nan)
+    ahead, found = x[i, t], np.full((2, horizon), np.nan)
     with np.errstate(over="ignore", invalid="ignore"):
-        for k in range(min(most, T)):
+        for k in range(min(horizon, T)):
             on = t + k < length[i]
             i, t, ahead = i[on], t[on], ahead[on]
             if not len(i):
@@ -127,7 +127,7 @@ def open_loop_error(
             for row, guess in enumerate((ahead, x[i, t])):
                 gap = (guess - x[i, t + k + 1])[:, moving] / spread[moving]
                 found[row, k] = np.sqrt((gap**2).mean()) if moving.any() else 0.0
-    return np.where(np.isnan(found) & (np.arange(most) < length.max()), np.inf, found)
+    return np.where(np.isnan(found) & (np.arange(horizon) < length.max()), np.inf, found)
 
 
 def error_along(dynamics: LinearGaussianDynamics, x: Array, u: Array) -> Array:

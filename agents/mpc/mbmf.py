@@ -90,7 +90,7 @@ def train(
         assert state is not None
         state = begin(task, c, state["plan"], rng)
     else:
-        check_tree(state, _form(task, state), "state")
+        check_tree(state, state_form(task, state), "state")
     expert = mpc(task, c, state["model"])
     while state["number"] < c.planning + c.imitation:
         yield (row := imitate(task, c, expert, state, rng))
@@ -100,7 +100,7 @@ def train(
         state = row.state
 
 
-def _form(task: Task, state: State) -> dict[str, Any]:
+def state_form(task: Task, state: State) -> dict[str, Any]:
     """Returns the form of a state of imitation, or of fine-tuning, whose own parts are checked
     where they are used.
     """

@@ -40,7 +40,7 @@ class CEM(Settings):
             U = self.draw(mean, var, low, high, rng)
             cost = evaluate(objective, U)
             log.add(U, cost)
-            mean, var = self.refit(mean, var, U[lowest(cost, self.elites)])
+            mean, var = self.fit_elites(mean, var, U[lowest(cost, self.elites)])
         return log.plan(log.U if self.best else mean, mean[None])
 
     def draw(
@@ -50,7 +50,7 @@ class CEM(Settings):
         draw = truncated_normal if self.truncated else np.random.Generator.standard_normal
         return np.clip(mean + np.sqrt(var) * draw(rng, (self.samples, *mean.shape)), low, high)
 
-    def refit(self, mean: Array, var: Array, elites: Array) -> tuple[Array, Array]:
+    def fit_elites(self, mean: Array, var: Array, elites: Array) -> tuple[Array, Array]:
         """Returns the new mean and variance, (H, du) each, from the elites (K, H, du)."""
         a = self.smoothing
         return a * mean + (1 - a) * elites.mean(0), a * var + (1 - a) * elites.var(0)

@@ -43,22 +43,22 @@ JITTER = 1e-10  # of the variance
 
 
 class GaussianProcess(ChangeModel):
-    """`subset` transitions for the hyper-parameters, `inducing` and at most `most` of all for the
+    """`subset` transitions for the hyper-parameters, `inducing` and at most `max_points` of all for the
     posterior.
     """
 
     word = "gp"
 
     def __init__(
-        self, subset: int = 200, inducing: int = 300, most: int = 10_000, iterations: int = 30
+        self, subset: int = 200, inducing: int = 300, max_points: int = 10_000, iterations: int = 30
     ):
-        if min(subset, inducing, most, iterations) < 1:
-            given = f"subset {subset}, inducing {inducing}, most {most}, iterations {iterations}"
+        if min(subset, inducing, max_points, iterations) < 1:
+            given = f"subset {subset}, inducing {inducing}, max_points {max_points}, iterations {iterations}"
             raise InputError(f"got {given}; expected whole numbers, 1 or more")
-        super().__init__(subset=subset, inducing=inducing, most=most, iterations=iterations)
+        super().__init__(subset=subset, inducing=inducing, max_points=max_points, iterations=iterations)
         self.subset = subset
         self.inducing = inducing
-        self.most = most
+        self.max_points = max_points
         self.iterations = iterations
         self.theta = np.zeros(
             (0, 0)
@@ -84,8 +84,8 @@ class GaussianProcess(ChangeModel):
             self.theta = np.stack(
                 [self._learn(z[rows], y[rows, i], th) for i, th in enumerate(self.theta)]
             )
-        if len(z) > self.most:
-            rows = np.sort(rng.permutation(len(z))[: self.most])
+        if len(z) > self.max_points:
+            rows = np.sort(rng.permutation(len(z))[: self.max_points])
             z, y = z[rows], y[rows]
         self.points = z[self._least_explained(z)]
         parts = [self._condition(z, y[:, i], th) for i, th in enumerate(self.theta)]

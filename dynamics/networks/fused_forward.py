@@ -45,7 +45,7 @@ class FusedNetworks(NamedTuple):
     centre: Array  # (n,), of [x; u], from which the layers see the distance: in single precision 1000.001 is 1000
     sizes: Array  # (L+1,), inputs, and outputs of each layer
     least: Array  # (E, dx), of the variance
-    most: Array  # (E, dx), its greatest value's reciprocal
+    inverse_max: Array  # (E, dx), its greatest value's reciprocal
 
 
 def fuse(model: Any) -> FusedNetworks:
@@ -75,13 +75,16 @@ def _fuse(model: Any) -> FusedNetworks:
     b, W = p[f"b{last}"], p[f"W{last}"]
     b[..., :dx] = spread * b[..., :dx] + normaliser.change_mean
     W[..., :dx] *= spread
-    least = most = np.zeros((len(W), dx))
+    least = inverse_max = np.zeros((len(W), dx))
     if model.heads > 1:
         b[..., dx:] = -b[..., dx:] - 2 * np.log(spread)
         W[..., dx:] *= -1
         # exp of the softly bounded logarithm, high - softplus(high - log), then low + softplus(. -
         # low)
-        least, most = (spread**2 * np.exp(p["low"]))[:, 0], (np.exp(-p["high"]) / spread**2)[:, 0]
+        least, inverse_max = (
+            (spread**2 * np.exp(p["low"]))[:, 0],
+            (np.exp(-p["high"]) / spread**2)[:, 0],
+        )
     sizes = [len(inputs), *(-(-p[f"W{i}"].shape[2] // ROWS) * ROWS for i in range(last + 1))]
     E, L, width = len(W), last + 1, max(sizes)
     shapes = (L, E, width, width), (L, E, width), (E, len(inputs), width)
@@ -91,7 +94,7 @@ def _fuse(model: Any) -> FusedNetworks:
         weights[i, :, :rows, :columns], biases[i, :, :columns] = p[f"W{i}"], p[f"b{i}"][:, 0]
     A[..., :dx] = inputs * p["A"] * spread
     return FusedNetworks(
-        weights, biases, A, normaliser.mean, np.array(sizes), _single(least), _single(most)
+        weights, biases, A, normaliser.mean, np.array(sizes), _single(least), _single(inverse_max)
     )
 
 
@@ -170,7 +173,7 @@ def _write(z, centre, rows, count):
 
 
 @kernel
-def advance(X, U, first, last, member, noise, W, b, A, centre, sizes, least, most):
+def advance(X, U, first, last, member, noise, W, b, A, centre, sizes, least, inverse_max):
     """Draws the states first+1..last of X (N, P, H+1, dx) under U (N, H, du).
 
     Step t of particle p goes through member[t, p], with the noise[t, p] (dx,), standard normal, for
@@ -186,7 +189,11 @@ def advance(X, U, first, last, member, noise, W, b, A, centre, sizes, least, mos
                 _read(U[start:, t], centre, z, dx, count)
                 y = _outputs(member[t, p], z, here, there, W, b, A, sizes)
                 for d in range(dx):
-                    low, high, unit = least[member[t, p], d], most[member[t, p], d], noise[t, p, d]
+                    low, high, unit = (
+                        least[member[t, p], d],
+                        inverse_max[member[t, p], d],
+                        noise[t, p, d],
+                    )
                     for c in range(COLUMNS):
                         var = np.divide(np.float32(1), _exp(y[dx + d, c]) + high) + low
                         z[d, c] += y[d, c] + np.sqrt(var) * unit

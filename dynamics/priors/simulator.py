@@ -11,32 +11,17 @@ with s the residual's own size, found from the fit in turn. This is the mode of 
 residuals N(0, s^2) and factors that are log-normal about what the simulator says.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from lqr import Gaussian, InputError
 
 from ..base import Array, Tangent
-from ..capabilities import HasSimulator, capability, manifold_of
+from ..capabilities import HasSimulator, Simulator, capability, manifold_of
 from ..manifold import Manifold
 from ..storage.tree import check_tree
 from .linearised import Linearised
-
-
-class Simulator(Protocol):
-    """What a task offers as its attribute `simulator`."""
-
-    parameters: Sequence[str]  # names of the P parameters that may be wrong
-
-    def __call__(self, x: Array, u: Array, factors: Array) -> Array:
-        """Returns the states (M, dx) one step after x (M, dx) under u (M, du), NaN where that
-        failed.
-
-        `factors` (M, P) multiply the parameters.
-        """
-        ...
 
 
 class OnManifold:
@@ -92,7 +77,7 @@ class IdentifiedSimulator:
             name = "none" if task is None else task.name
             raise InputError(
                 f"the prior simulator got the task {name}, which has no simulator; expected an attribute `simulator` "
-                "(see dynamics.priors.simulator.Simulator); give it one, or choose another prior"
+                "(see dynamics.capabilities.Simulator); give it one, or choose another prior"
             )
         simulator, manifold = found.simulator, manifold_of(task)
         self.raw = simulator

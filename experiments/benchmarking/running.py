@@ -48,7 +48,7 @@ def run(
 def command(entry: Entry) -> list[str]:
     """Returns the words of the process that runs a contestant, without its seed and its folder."""
     program = COMMANDS / ("peers.py" if entry.peer else "run.py")
-    return [sys.executable, str(program), *entry.words]
+    return [sys.executable, str(program), *entry.command]
 
 
 def leave(suite: Suite, curves: Curves, folder: Path) -> None:

@@ -15,15 +15,14 @@ class Entry(NamedTuple):
 
     task: str
     name: str
-    words: tuple[
-        str, ...
-    ]  # of experiments/run.py, or of experiments/peers.py where the first is a peer
+    # of experiments/run.py, or of experiments/peers.py where the first is a peer
+    command: tuple[str, ...]
     measure: str = "evaluated_return"  # column of metrics.csv, of the peers' curve
 
     @property
     def peer(self) -> bool:
         """Whether it is not ours."""
-        return self.words[0] in ALGORITHMS
+        return self.command[0] in ALGORITHMS
 
 
 class Record(NamedTuple):

@@ -106,7 +106,9 @@ def test_every_contestant_of_a_suite_is_understood(name):
     assert len(folders) == len(suite.entries)
     for entry in suite.entries:
         if not entry.peer:
-            request = parse(list(entry.words), lambda path, experiment: (None, 0), lambda path: "")
+            request = parse(
+                list(entry.command), lambda path, experiment: (None, 0), lambda path: ""
+            )
             choose(request.experiment, request.options)
     assert {record.task for record in suite.records} <= {entry.task for entry in suite.entries}
 

@@ -347,7 +347,7 @@ def test_cem_refits_to_the_elites_and_smooths():
     mean = rng.normal(size=(4, 2))
     var = rng.uniform(size=(4, 2))
     elites = rng.normal(size=(10, 4, 2))
-    new, spread = CEM(smoothing=0.25).refit(mean, var, elites)
+    new, spread = CEM(smoothing=0.25).fit_elites(mean, var, elites)
     np.testing.assert_allclose(new, 0.25 * mean + 0.75 * sum(elites) / 10)
     second = sum((e - sum(elites) / 10) ** 2 for e in elites) / 10
     np.testing.assert_allclose(spread, 0.25 * var + 0.75 * second)
