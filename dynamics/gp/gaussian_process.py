@@ -55,7 +55,9 @@ class GaussianProcess(ChangeModel):
         if min(subset, inducing, max_points, iterations) < 1:
             given = f"subset {subset}, inducing {inducing}, max_points {max_points}, iterations {iterations}"
             raise InputError(f"got {given}; expected whole numbers, 1 or more")
-        super().__init__(subset=subset, inducing=inducing, max_points=max_points, iterations=iterations)
+        super().__init__(
+            subset=subset, inducing=inducing, max_points=max_points, iterations=iterations
+        )
         self.subset = subset
         self.inducing = inducing
         self.max_points = max_points
