@@ -32,7 +32,7 @@ def same_parts(a, b):
 @pytest.mark.parametrize("same_start", [False, True])
 def test_planted_groups_are_found(seed, same_start):
     x, u, truth = planted(seed, same_start=same_start)
-    found = cluster(x, u, K, np.random.default_rng(seed), tries=50)
+    found = cluster(x, u, K, np.random.default_rng(seed), restarts=50)
     counts = np.array([[((found == i) & (truth == j)).sum() for j in range(K)] for i in range(K)])
     assert (
         counts[linear_sum_assignment(-counts)].sum() >= 43
@@ -53,7 +53,7 @@ def test_groups_that_differ_in_their_dynamics_alone_are_told_apart():
         x[:, t + 1] = np.where(truth[:, None] == 0, forward, -forward) + 0.1 * rng.standard_normal(
             (N, 2)
         )
-    assert same_parts(cluster(x, u, 2, np.random.default_rng(2), tries=50), truth)
+    assert same_parts(cluster(x, u, 2, np.random.default_rng(2), restarts=50), truth)
 
 
 def test_the_density_of_a_trial_is_that_of_its_start_times_those_of_what_followed():
