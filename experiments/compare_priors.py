@@ -1,7 +1,7 @@
 """Compares the prior global models: `python experiments/compare_priors.py reacher_four_local
 --seeds 5 --jobs 2`.
 
-First, what each prior makes of the same recorded trials: how far the local models are off on trials
+First, what each prior makes of the same recorded episodes: how far the local models are off on episodes
 that they have not seen, how probable they find them, how often their intervals hold, and the time
 it takes. Then, what is learned with each. Leaves models.csv, learning.csv and priors.png in a
 folder; a comparison that was stopped goes on where it was.
@@ -34,7 +34,7 @@ def main(words: Sequence[str]) -> int:
         "--held-out",
         type=int,
         default=5,
-        help="unseen trials per condition and iteration (default 5)",
+        help="unseen episodes per condition and iteration (default 5)",
     )
     parser.add_argument(
         "--iterations",

@@ -10,6 +10,7 @@ def main(words: Sequence[str]) -> int:
     from experiments.engine.resume import restore
     from experiments.engine.run_folder import new_path, saved_config
     from experiments.engine.training import run
+    from experiments.reports.figures import kept
     from experiments.reports.finalise import finalise
     from lqr import InputError
 
@@ -29,6 +30,7 @@ def main(words: Sequence[str]) -> int:
         seed=options.seed,
         path=path,
         finalise=finalise,
+        kept=kept(),
         resume=resume,
         strict=options.strict_resume,
     )

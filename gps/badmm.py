@@ -37,6 +37,9 @@ from .steps.policy_step import GlobalPolicy, compare, report
 from .steps.settings import LocalSettings, PolicySettings
 from .steps.trajectory_step import trajectory_step
 
+ACTOR = "controllers"  # whose the column cost is
+TABLE_ONLY = ("lambda", "nu")  # arrays that no figure draws
+
 Array = np.ndarray
 
 

@@ -50,6 +50,8 @@ from .steps.distillation import Targets, fit_student
 from .steps.exploration import action_scale
 from .steps.planned_trajectories import PlannedTrajectories, guesses, near, noise, plan
 
+ACTOR = "policy"  # whose the column cost is
+
 Array = np.ndarray
 
 

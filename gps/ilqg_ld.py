@@ -40,6 +40,8 @@ from .steps.initial_controllers import zero_controllers
 from .steps.local_policies import states_by_condition
 from .steps.planned_trajectories import PlannedTrajectories
 
+ACTOR = "controllers"  # whose the column cost is
+
 Array = np.ndarray
 
 

@@ -36,6 +36,8 @@ from lqr import InputError, window
 from . import ilqg_gps
 from .steps.exploration import action_scale
 
+ACTOR = "episodes"  # whose the column cost is
+
 Array = np.ndarray
 
 

@@ -22,6 +22,8 @@ from .steps.settings import LocalSettings
 from .steps.simulated_pretraining import pretrain
 from .steps.trajectory_step import trajectory_step
 
+ACTOR = "controllers"  # whose the column cost is
+
 
 @dataclass(frozen=True)
 class Config(LocalSettings):

@@ -45,6 +45,8 @@ from .steps.policy_step import GlobalPolicy, compare, report
 from .steps.settings import LocalSettings, PolicySettings
 from .steps.trajectory_step import trajectory_step
 
+ACTOR = "controllers"  # whose the column cost is
+
 Array = np.ndarray
 REACH, STRENGTH = 5, 0.01  # of the linearisation
 

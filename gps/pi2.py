@@ -25,6 +25,8 @@ from .steps.path_integral import cost_to_go, deviations, moved, temperature, wei
 from .steps.settings import LocalSettings
 from .steps.trajectory_step import TrajectoryStep, model_free_step
 
+ACTOR = "controllers"  # whose the column cost is
+
 
 @dataclass(frozen=True)
 class Config(LocalSettings):

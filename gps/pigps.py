@@ -28,6 +28,8 @@ from .steps.policy_step import GlobalPolicy, compare, report
 from .steps.settings import PolicySettings
 from .steps.trajectory_step import TrajectoryStep
 
+ACTOR = "controllers"  # whose the column cost is
+
 # the last argument is the share of a KL step that is to be taken
 ControllerStep = Callable[[LocalFit, LocalPolicies, float], TrajectoryStep]
 

@@ -26,6 +26,8 @@ from .steps.path_integral import cost_to_go, deviations, explained, moved, tempe
 from .steps.settings import LocalSettings
 from .steps.trajectory_step import TrajectoryStep, trajectory_step
 
+ACTOR = "controllers"  # whose the column cost is
+
 
 @dataclass(frozen=True)
 class Config(LocalSettings):

@@ -23,6 +23,8 @@ from .steps.local_policies import LocalFit, LocalPolicies
 from .steps.settings import PolicySettings
 from .steps.trajectory_step import TrajectoryStep
 
+ACTOR = "controllers"  # whose the column cost is
+
 
 @dataclass(frozen=True)
 class Config(Sampling, PolicySettings, pilqr.Config):

@@ -43,6 +43,8 @@ from .steps.policy_step import GlobalPolicy, compare
 from .steps.settings import LocalSettings, PolicySettings
 from .steps.trajectory_step import TrajectoryStep, trajectory_step
 
+ACTOR = "policy"  # whose the column cost is
+
 Array = np.ndarray
 REACH, STRENGTH = 5, 0.01  # of the linearisation
 

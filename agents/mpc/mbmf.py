@@ -37,6 +37,8 @@ from .steps import model_evaluation
 from .steps.loop import MPCSettings, controller, known_model, make_model, train_mpc
 from .steps.policy import MPC
 
+ACTOR = "episodes"  # whose the column cost is
+
 EVALUATION_SEED = 12345  # of the starts from which the policy is evaluated
 COUNTS = {"number": int, "best": float, "episodes": int, "steps": int}  # in a state
 

@@ -29,6 +29,8 @@ from ..interfaces import Iteration, State, Task
 from ..planners import CEM, ICEM, MPPI, RandomShooting
 from .steps.loop import MPCSettings, train_mpc
 
+ACTOR = "planner"  # whose the column cost is
+
 
 @dataclass(frozen=True)
 class Config(MPCSettings):

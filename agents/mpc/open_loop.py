@@ -18,6 +18,8 @@ from ..planners import CEM, PlannerSetting
 from ..settings import Count
 from .steps.loop import MPCSettings, train_mpc
 
+ACTOR = "planner"  # whose the column cost is
+
 
 @dataclass(frozen=True)
 class Config(MPCSettings):

@@ -24,6 +24,8 @@ from ..planners import CEM, PlannerSetting
 from ..settings import Count, word_of
 from .steps.loop import MPCSettings, train_mpc
 
+ACTOR = "planner"  # whose the column cost is
+
 
 @dataclass(frozen=True)
 class Config(MPCSettings):

@@ -1,4 +1,4 @@
-"""All prior global models side by side: what they make of recorded trials, and what is learned with
+"""All prior global models side by side: what they make of recorded episodes, and what is learned with
 each of them.
 """
 
@@ -26,7 +26,7 @@ from ..sweeps.seeds import RUN, sweep
 
 LEARNED, MODELS, FIGURE, PLAN = "learning.csv", "models.csv", "priors.png", "plan.json"
 PAGE = "report.html"
-MARKS = (100, 200)  # rollouts at which the table says what was learned
+MARKS = (100, 200)  # episodes at which the table says what was learned
 
 
 class Plan(NamedTuple):
@@ -38,7 +38,7 @@ class Plan(NamedTuple):
     priors: tuple[str, ...]  # none is all
     seeds: tuple[int, ...]  # of the learning runs
     recording_seed: int
-    held_out: int  # trials of each condition and iteration
+    held_out: int  # episodes of each condition and iteration
     settings: Mapping[str, Any]  # that differ from the experiment's
 
 
@@ -120,7 +120,7 @@ def evaluated(plan: Plan, experiment: registry.Experiment, config: Any) -> list[
     from .priors_data import assess, record
 
     task = experiment.task()
-    print(f"recording trials of {plan.experiment} ...", flush=True)
+    print(f"recording episodes of {plan.experiment} ...", flush=True)
     recorded = list(record(task, experiment.method, config, plan.recording_seed, plan.held_out))
     rows: list[dict[str, Any]] = []
     for word in plan.priors:
@@ -204,12 +204,12 @@ def table(
     return lines
 
 
-def cost_at(learned: Iterable[Mapping[str, Any]], word: str, rollouts: int) -> list[float]:
-    """Returns each seed's cost after the last iteration within that many rollouts."""
+def cost_at(learned: Iterable[Mapping[str, Any]], word: str, episodes: int) -> list[float]:
+    """Returns each seed's cost after the last iteration within that many episodes."""
     last = {
         row["seed"]: row["cost"]
         for row in learned
-        if row["prior"] == word and row["episodes"] <= rollouts
+        if row["prior"] == word and row["episodes"] <= episodes
     }
     return list(last.values())
 

@@ -1,4 +1,4 @@
-"""What a prior global model makes of trials that were recorded once, iteration by iteration, for
+"""What a prior global model makes of episodes that were recorded once, iteration by iteration, for
 all priors alike.
 """
 
@@ -21,16 +21,16 @@ STEPS = 10  # of the longer prediction
 
 
 class Recorded(NamedTuple):
-    """The trials of one iteration's controllers: those a model may see, and others that it is
+    """The episodes of one iteration's controllers: those a model may see, and others that it is
     evaluated by.
     """
 
-    seen: LocalData  # trials (C, N, ...)
-    held_out: LocalData  # trials (C, M, ...)
+    seen: LocalData  # episodes (C, N, ...)
+    held_out: LocalData  # episodes (C, M, ...)
 
 
 def record(task: Any, method: Any, config: Any, seed: int, held_out: int) -> Iterator[Recorded]:
-    """Yields an iteration's trials, `config.samples` to be seen and `held_out` more, while the
+    """Yields an iteration's episodes, `config.samples` to be seen and `held_out` more, while the
     method learns.
     """
     rng, every = np.random.default_rng(seed), np.arange(task.conditions)
@@ -44,27 +44,27 @@ def record(task: Any, method: Any, config: Any, seed: int, held_out: int) -> Ite
             for count in (config.samples, held_out)
         ]
         yield Recorded(
-            *(by_condition(trials, controller, np.ones(len(every)), chart) for trials in ran)
+            *(by_condition(episodes, controller, np.ones(len(every)), chart) for episodes in ran)
         )
 
 
 def assess(
     word: str, task: Any, recorded: list[Recorded], strength: float | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yields, for each iteration, how the local models under this prior do on the trials they have
+    """Yields, for each iteration, how the local models under this prior do on the episodes they have
     not seen.
     """
-    prior, trials = make_prior(word, task), 0
+    prior, episodes = make_prior(word, task), 0
     for number, (seen, unseen) in enumerate(recorded, 1):
         start = time.process_time()
         prior.update(*transitions(seen))
         fit = fit_dynamics(seen, prior, strength)
         seconds = time.process_time() - start
-        trials += seen.x.shape[0] * seen.x.shape[1]
+        episodes += seen.x.shape[0] * seen.x.shape[1]
         yield {
             "prior": word,
             "iteration": number,
-            "episodes": trials,
+            "episodes": episodes,
             **evaluated(fit, unseen),
             "fit_ms": 1e3 * seconds,
         }

@@ -14,7 +14,7 @@ MEASURES = {  # column of models.csv -> what people call it
     "one_step": "error of one step, share of that of x' = x",
     "k_step": "error of ten steps",
     "log_likelihood": "log likelihood, nats per transition",
-    "coverage_50": "unseen trials within 50 % intervals",
+    "coverage_50": "unseen episodes within 50 % intervals",
     "coverage_90": "within 90 %",
     "coverage_99": "within 99 %",
     "fit_ms": "CPU time of a fit, ms",
@@ -30,7 +30,7 @@ def document(
     """Returns the page, from the plan and the rows of models.csv and learning.csv."""
     ends = {word: final_costs(learned, word) for word in plan.priors}
     title = f"Priors compared on {plan.experiment}"
-    caption = "Errors and calibration on trials that no model saw; learning is the mean over the seeds and their range."
+    caption = "Errors and calibration on unseen episodes; learning is the mean over the seeds and their range."
     heads = ["", *plan.priors]
     rows = [
         [name, *(_median(models, word, key) for word in plan.priors)]

@@ -51,11 +51,11 @@ class Suite(NamedTuple):
 EVALUATED = ("--evaluation-episodes", "20")
 BERKELEY = "numerics of the Berkeley code of 2017, ported and measured, 3 seeds"
 WANG = "Wang et al. 2019, table 1, 200 000 steps, 4 seeds"
-TRIALS = tuple(1000.0 * i for i in range(1, 11))  # steps of 20, 40, ..., 200 trials
+STEPS = tuple(1000.0 * i for i in range(1, 11))  # steps of 20, 40, ..., 200 episodes
 
 
 def _curve(name: str, *values: float) -> Record:
-    return Record("reacher_four", name, TRIALS, values, source=BERKELEY)
+    return Record("reacher_four", name, STEPS, values, source=BERKELEY)
 
 
 def _published(task: str, name: str, value: float, spread: float) -> Record:
@@ -77,7 +77,7 @@ LONG = "--iterations 10 --samples 5 --initial-std 0.5 --min-std 0.1 --smoothing 
 
 SUITES = {
     "reacher_four": Suite(
-        "Four fixed targets, 200 trials; cost of an episode without noise, of the policy or of the controllers.",
+        "Four fixed targets, 200 episodes; cost of an episode without noise, of the policy or of the controllers.",
         (
             Entry("reacher_four", "lqr_flm", ("reacher_four_local",), "cost"),
             Entry("reacher_four", "lqr_flm, gp", ("reacher_four_local", "--prior", "gp"), "cost"),

@@ -1,5 +1,5 @@
 """dm_control's peg insertion, without a network: local models and local controllers, four slots,
-200 trials.
+200 episodes.
 """
 
 from agents.tasks import DmPeg as task

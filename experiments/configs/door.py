@@ -1,5 +1,5 @@
 """Door opening with a hook, without a network: local models and local controllers, four starts,
-1600 trials.
+1600 episodes.
 """
 
 from agents.tasks import Door as task

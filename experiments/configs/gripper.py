@@ -1,5 +1,5 @@
 """A gripper pushes a block to a goal, without a network: local models and controllers, four places,
-640 trials.
+640 episodes.
 """
 
 from agents.tasks import Gripper as task

@@ -1,4 +1,4 @@
-"""Around a box to a target from four starts, one neural policy, 320 trials."""
+"""Around a box to a target from four starts, one neural policy, 320 episodes."""
 
 from agents.tasks import Obstacle as task
 from gps import badmm as method

@@ -1,4 +1,4 @@
-"""Peg insertion with a 7-joint arm: four holes, one neural policy, 240 trials; the dual update."""
+"""Peg insertion with a 7-joint arm: four holes, one neural policy, 240 episodes; the dual update."""
 
 from agents.tasks import Peg as task
 from gps import badmm as method

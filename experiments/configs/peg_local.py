@@ -1,5 +1,5 @@
 """Peg insertion with a 7-joint arm, without a network: four holes, local models and local
-controllers, 240 trials.
+controllers, 240 episodes.
 """
 
 from agents.tasks import Peg as task

@@ -1,4 +1,4 @@
-"""Peg insertion: nine holes on a grid, 540 trials; one neural policy, evaluated on 16 holes between
+"""Peg insertion: nine holes on a grid, 540 episodes; one neural policy, evaluated on 16 holes between
 them, too.
 """
 

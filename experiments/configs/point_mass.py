@@ -1,4 +1,4 @@
-"""A point mass is pushed to a target by a local controller: 60 trials, and how near the known
+"""A point mass is pushed to a target by a local controller: 60 episodes, and how near the known
 optimum they come.
 """
 

@@ -7,4 +7,4 @@ from gps import badmm as method
 
 config = method.Config(
     policy="recurrent", hidden=(32, 32), policy_steps=200, iterations=10, samples=3, inner=1
-)  # 10 iterations of 4 x 3 trials
+)  # 10 iterations of 4 x 3 episodes

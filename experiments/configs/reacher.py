@@ -7,4 +7,4 @@ from gps import badmm as method
 
 config = method.Config(
     iterations=15, samples=1, max_kl_step=1000.0, penalty_growth=1.45
-)  # 40 targets, 600 trials
+)  # 40 targets, 600 episodes

@@ -1,8 +1,8 @@
-"""The comparison task: four fixed targets, 200 rollouts; guided policy search by the dual
+"""The comparison task: four fixed targets, 200 episodes; guided policy search by the dual
 update.
 """
 
 from agents.tasks import ReacherFour as task
 from gps import badmm as method
 
-config = method.Config()  # 25 iterations of 4 x 2 trials
+config = method.Config()  # 25 iterations of 4 x 2 episodes

@@ -1,6 +1,6 @@
-"""The comparison task; guided policy search by mirror descent, trials of the policy itself."""
+"""The comparison task; guided policy search by mirror descent, episodes of the policy itself."""
 
 from agents.tasks import ReacherFour as task
 from gps import mdgps as method
 
-config = method.Config()  # 25 iterations of 4 x 2 trials
+config = method.Config()  # 25 iterations of 4 x 2 episodes

@@ -1,9 +1,9 @@
-"""The comparison task; guided policy search by mirror descent, trials of the local controllers."""
+"""The comparison task; guided policy search by mirror descent, episodes of the local controllers."""
 
 from agents.tasks import ReacherFour as task
 from gps import mdgps as method
 
-config = method.Config(  # 25 iterations of 4 x 2 trials
+config = method.Config(  # 25 iterations of 4 x 2 episodes
     sampling="off",
     step_rule="classic",
     kl_step=1.0,

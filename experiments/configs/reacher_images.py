@@ -13,4 +13,4 @@ config = method.Config(
     samples=2,
     inner=1,
     replay=3,
-)  # 10 iterations of 8 x 2 trials; the pictures make checkpoints of about 0.3 GB
+)  # 10 iterations of 8 x 2 episodes; the pictures make checkpoints of about 0.3 GB

@@ -1,4 +1,4 @@
-"""Reaching with an arm whose masses, rotors, damping and motors differ from trial to trial; the
+"""Reaching with an arm whose masses, rotors, damping and motors differ from episode to episode; the
 dual update.
 """
 
@@ -14,4 +14,4 @@ def task() -> Randomised:
 
 config = method.Config(
     iterations=15, samples=1, max_kl_step=1000.0, penalty_growth=1.45
-)  # 40 targets, 600 trials
+)  # 40 targets, 600 episodes

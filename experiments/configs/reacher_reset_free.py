@@ -1,8 +1,8 @@
-"""Reach any target although no start comes twice: trials that are alike share a controller, all
+"""Reach any target although no start comes twice: episodes that are alike share a controller, all
 teach one policy.
 """
 
 from agents.tasks import ReacherResetFree as task
 from gps import reset_free as method
 
-config = method.Config()  # 15 iterations of 40 trials
+config = method.Config()  # 15 iterations of 40 episodes

@@ -1,5 +1,5 @@
 """The comparison task with a simulator that has half the links' masses as the prior; it is
-corrected by the trials.
+corrected by the episodes.
 """
 
 from functools import partial

@@ -92,9 +92,11 @@ def evaluation_row(task: Any, policy: Any, episodes: int) -> dict[str, float]:
         return {"evaluated_return": found.mean_return, **left}
     actor, chart = (policy.controller, policy.chart) if local else (policy, None)
     every, rng = np.arange(task.conditions), np.random.default_rng(FIRST_SEED)
-    trials = rollout(task, actor, every, -(-episodes // len(every)), rng, noise=0.0, chart=chart)
-    own = metrics_of(task, trials).get("return")
-    return {"evaluated_return": float(np.mean(-trials.cost.sum(-1) if own is None else own))}
+    trajectories = rollout(
+        task, actor, every, -(-episodes // len(every)), rng, noise=0.0, chart=chart
+    )
+    own = metrics_of(task, trajectories).get("return")
+    return {"evaluated_return": float(np.mean(-trajectories.cost.sum(-1) if own is None else own))}
 
 
 class Episode(NamedTuple):
@@ -187,17 +189,19 @@ def episodes_in_task(run: Opened, count: int) -> list[Episode]:
     local = isinstance(policy, ControllerPolicy)
     actor, chart = (policy.controller, policy.chart) if local else (policy, None)
     rng = np.random.default_rng(FIRST_SEED)
-    trials = rollout(task, actor, np.arange(task.conditions), samples, rng, noise=0.0, chart=chart)
-    measured = metrics_of(task, trials)
+    trajectories = rollout(
+        task, actor, np.arange(task.conditions), samples, rng, noise=0.0, chart=chart
+    )
+    measured = metrics_of(task, trajectories)
     told = next((measured[name] for name in SUCCESS if name in measured), None)
-    turn = np.arange(len(trials.length)).reshape(task.conditions, samples).T.ravel()[:count]
+    turn = np.arange(len(trajectories.length)).reshape(task.conditions, samples).T.ravel()[:count]
     return [
         Episode(
             FIRST_SEED,
-            float(measured["return"][i] if "return" in measured else -trials.cost[i].sum()),
-            int(trials.length[i]),
+            float(measured["return"][i] if "return" in measured else -trajectories.cost[i].sum()),
+            int(trajectories.length[i]),
             float(measured["distance"][i]) if "distance" in measured else None,
-            None if told is None else bool(told[i] > 0.5) and not trials.failed[i],
+            None if told is None else bool(told[i] > 0.5) and not trajectories.failed[i],
         )
         for i in turn
     ]

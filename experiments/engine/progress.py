@@ -83,7 +83,7 @@ class Display:
         self.say(" ".join(f"{c:>{w}}" for (_, c), w in zip(cells, widths, strict=True)))
         if lost := scalars.get("diverged", 0.0) + scalars.get("policy_diverged", 0.0):
             self.say(
-                f"        {lost:.0f} trials diverged: models, costs and measures are those of the others"
+                f"        {lost:.0f} episodes diverged: models, costs and measures are those of the others"
             )
         if self._bar:
             self._bar.update(

@@ -52,7 +52,7 @@ def names() -> list[str]:
 
 def methods() -> list[str]:
     """Returns the names of the methods, each of which runs on any task, without importing one."""
-    return sorted(_places())
+    return sorted(places())
 
 
 def load(name: str) -> Experiment:
@@ -63,7 +63,7 @@ def load(name: str) -> Experiment:
     """
     if name not in names():
         if name in methods():
-            method = import_module(_places()[name])
+            method = import_module(places()[name])
             return Experiment(
                 name, inspect.getdoc(method) or name, no_task, method, method.Config()
             )
@@ -109,7 +109,7 @@ def fields(config: Any) -> list[Field]:
     return [Field(name, value, comments.get(name, "")) for name, value in flat(config).items()]
 
 
-def _places() -> dict[str, str]:
+def places() -> dict[str, str]:
     """Returns the module of each method."""
     files = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     found = (

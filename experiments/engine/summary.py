@@ -19,8 +19,7 @@ def summarise(path: Path, actor: Any = None) -> dict[str, Any]:
     """
     rows = tables.read(path / "metrics.csv")
     first, last = rows[0], rows[-1]
-    actors = tables.actors(last, actor)
-    whose = f"{actors}'" if actors.endswith("s") else f"{actors}'s"
+    whose = tables.ACTORS[tables.actor(actor)]
     names = {
         "cost": f"{whose} cost",
         "policy_cost": "policy's cost",
@@ -38,7 +37,7 @@ def summarise(path: Path, actor: Any = None) -> dict[str, Any]:
     if diverged := sum(
         row.get(key, 0.0) for row in rows for key in ("diverged", "policy_diverged")
     ):
-        found["diverged trials"] = diverged
+        found["diverged episodes"] = diverged
     key = "policy_cost" if math.isfinite(last.get("policy_cost", math.nan)) else "cost"
     success = last.get("policy_success", last.get("success", math.nan))
     ends = {"first": first.get("cost", math.nan), "last": last.get(key, math.nan)}
@@ -97,7 +96,7 @@ def held_out_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def oracle_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Returns the cost of an episode in the learned model's plans and in the true physics'; none
+    """Returns the cost of an episode in the learned model's plans and in the ground-truth dynamics'; none
     without it.
     """
     if "oracle" not in result:
@@ -105,7 +104,7 @@ def oracle_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = result["oracle"]
     return [
         ("cost, planned in the learned model", f"{found['learned']:.4g}"),
-        ("the same starts, planned in the true physics", f"{found['true']:.4g}"),
+        ("the same starts, planned in the ground-truth dynamics", f"{found['true']:.4g}"),
     ]
 
 

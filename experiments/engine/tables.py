@@ -9,7 +9,7 @@ import io
 import os
 import stat
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,19 @@ from dynamics.storage.files import flush_folder
 from lqr import CheckpointError, InputError, StorageError
 
 CHANGED = "it was changed since the checkpoint: take the whole folder from one place"
-ACTORS = ("controllers", "policy", "planner", "trials")  # what a method's ACTOR may be
+ACTORS = {  # what a method's ACTOR may be -> whose the columns are, in words
+    "controllers": "controllers'",
+    "policy": "policy's",
+    "planner": "planner's",
+    "episodes": "episodes'",
+}
 
 
-def actors(columns: Collection[str], declared: Any = None) -> str:
-    """Returns whose the column cost is: one of ACTORS, as the method's module declares it by ACTOR.
-
-    Without a declaration the columns of the metrics tell: a planner counts calls of its model,
-    phases are "trials" of both a planner and a policy, and a policy without a cost of its own
-    beside the column is the actor; all else is of controllers.
+def actor(declared: Any) -> str:
+    """Returns whose the column cost is: what a method's module declares by ACTOR, one of ACTORS,
+    and else "policy".
     """
-    if declared in ACTORS:
-        return str(declared)
-    if "phase" in columns:
-        return "trials"
-    if "policy_loss" in columns and "policy_cost" not in columns:
-        return "policy"
-    return "planner" if "model_calls" in columns else "controllers"
+    return declared if isinstance(declared, str) and declared in ACTORS else "policy"
 
 
 class Table:

@@ -3,9 +3,9 @@
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,27 +23,17 @@ from .registry import Experiment
 from .resume import check_owner, restore_generator, same_machine, unfit
 from .run_folder import RESULT, RunFolder, saved_config
 from .signals import Stop
-from .tables import Events, read
+from .tables import Events, actor, read
 
-TABLE_ONLY = ("lambda", "nu")  # kept with the trajectories, drawn by no figure
-DRAWN = 6  # conditions whose trajectories are kept for the figure
-OF_LAST = ("x", "mean", "cov", "policy_x", "model_error", "lambda", "nu")
-WHOLE = (
-    "open_loop",
-    "predicted_cost_start",
-    "predicted_cost_real",
-    "predicted_cost_drawn",
-    "plan_trace",
-)  # not by condition
-PER_CONDITION = (
-    "cost",
-    "policy_cost",
-    "predicted",
-    "actual",
-    "kl",
-    "eta",
-    "epsilon",
-)  # columns of conditions.csv
+DRAWN = 6  # conditions whose trajectories are kept for the figures
+
+
+class Kept(NamedTuple):
+    """The names of a method's arrays that a run keeps, each for some figure."""
+
+    columns: tuple[str, ...]  # a number by condition: columns of conditions.csv
+    by_condition: tuple[str, ...]  # of the last iteration, of the first conditions
+    whole: tuple[str, ...]  # of the last iteration, as they are
 
 
 def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
@@ -52,7 +42,7 @@ def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
         "experiment": experiment.name,
         "text": experiment.text,
         "method": experiment.method.__name__,
-        "actor": getattr(experiment.method, "ACTOR", None),
+        "actor": actor(getattr(experiment.method, "ACTOR", None)),
         "seed": seed,
         "config": flat(config),
         "chosen": dict(experiment.chosen),
@@ -69,13 +59,15 @@ def run(
     seed: int,
     path: Path,
     finalise: Callable[[Any, RunFolder, Stop], None],
+    kept: Kept,
     resume: bool = False,
     strict: bool = False,
 ) -> int:
     """Trains, and leaves everything in the folder `path`. Returns the process's exit code: 0, or
     128 + a signal.
 
-    `finalise` makes what a finished run leaves: policy, figures, report and result. With `strict`,
+    `finalise` makes what a finished run leaves: policy, figures, report and result; `kept` names the
+    arrays of the method that it needs. With `strict`,
     a run of another machine is not resumed: its last bits could differ.
     """
     exact = True
@@ -90,7 +82,7 @@ def run(
         task = experiment.task()
         if not resume:
             folder.begin(about)
-        _train(experiment, task, config, seed, folder, stop, exact)
+        _train(experiment, task, config, seed, folder, stop, exact, kept)
         if not stop.asked:
             finalise(task, folder, stop)
         if stop.asked:
@@ -110,6 +102,7 @@ def _train(
     folder: RunFolder,
     stop: Stop,
     exact: bool,
+    kept: Kept,
 ) -> None:
     """Runs the iterations that are missing, with a checkpoint after each."""
     rng = np.random.default_rng(seed)
@@ -132,6 +125,7 @@ def _train(
     own_task = (
         experiment.task() if episodes else None
     )  # its own: what is seen there is not learned from
+    only = getattr(experiment.method, "TABLE_ONLY", ())
     try:
         for iteration in _iterations(
             experiment.method.train(task, config, rng, state=state), state, done, folder.path
@@ -143,7 +137,7 @@ def _train(
                 row |= evaluation_row(own_task, iteration.policy, episodes)
             ready = time.perf_counter()
             folder.metrics.append(row)
-            folder.conditions.append(*by_condition(iteration))
+            folder.conditions.append(*by_condition(iteration, kept))
             folder.timing.append(
                 {
                     "iteration": iteration.number,
@@ -154,7 +148,8 @@ def _train(
             )
             events.append(row)
             if iteration.number == total or stop.asked or total is None:
-                save_tree(folder.path / "trajectories", drawn(iteration.arrays), finite=False)
+                arrays = last_arrays(iteration.arrays, kept, only)
+                save_tree(folder.path / "trajectories", arrays, finite=False)
             meta = {
                 "experiment": experiment.name,
                 "config": flat(config),
@@ -163,7 +158,7 @@ def _train(
                 "seconds": before + time.perf_counter() - start,
                 "saving": saving,  # seconds that the checkpoints before this one took
                 "exact": exact,
-                "not_drawn": not_drawn(iteration.arrays),
+                "not_drawn": not_drawn(iteration.arrays, kept, only),
             }
             folder.save(
                 iteration.number,
@@ -201,25 +196,30 @@ def _iterations(
         yield from training
 
 
-def by_condition(iteration: Iteration) -> list[dict[str, float]]:
+def by_condition(iteration: Iteration, kept: Kept) -> list[dict[str, float]]:
     """Returns a row for each condition; what the method does not yield is NaN."""
-    per = {key: np.ravel(iteration.arrays[key]) for key in PER_CONDITION if key in iteration.arrays}
+    names = kept.columns
+    per = {key: np.ravel(iteration.arrays[key]) for key in names if key in iteration.arrays}
     count = max(map(len, per.values()), default=0)
     per = {key: value for key, value in per.items() if len(value) == count}
     empty = np.full(count, np.nan)
-    numbers = [{key: float(per.get(key, empty)[c]) for key in PER_CONDITION} for c in range(count)]
+    numbers = [{key: float(per.get(key, empty)[c]) for key in names} for c in range(count)]
     return [{"iteration": iteration.number, "condition": c, **row} for c, row in enumerate(numbers)]
 
 
-def drawn(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arrays of the last iteration that figures draw, of the first few conditions."""
-    kept = {key: np.asarray(arrays[key])[:DRAWN] for key in OF_LAST if key in arrays}
-    return kept | {key: np.asarray(arrays[key]) for key in WHOLE if key in arrays}
+def last_arrays(arrays: Mapping[str, Any], kept: Kept, only: Sequence[str]) -> dict[str, Any]:
+    """Returns the arrays of the last iteration that are kept: those that figures draw, and `only`
+    those that the method declares to be kept for tables alone.
+    """
+    first = {key: np.asarray(arrays[key])[:DRAWN] for key in kept.by_condition if key in arrays}
+    return first | {key: np.asarray(arrays[key]) for key in (*kept.whole, *only) if key in arrays}
 
 
-def not_drawn(arrays: Mapping[str, Any]) -> list[str]:
-    """Returns the names of a method's arrays that no table and no figure knows."""
-    return sorted(set(arrays) - {*OF_LAST, *WHOLE, *PER_CONDITION, *TABLE_ONLY})
+def not_drawn(arrays: Mapping[str, Any], kept: Kept, only: Sequence[str]) -> list[str]:
+    """Returns the names of a method's arrays that no figure draws and that the method's TABLE_ONLY,
+    `only`, does not name.
+    """
+    return sorted(set(arrays).difference(*kept, only))
 
 
 def _one_thread() -> None:

@@ -26,7 +26,7 @@ FINAL = {  # column -> what people call it; a low one is good, but for the retur
     "cost": "controllers' cost",
     "policy_distance": "policy's distance",
     "distance": "controllers' distance",
-    "episodes": "trials",
+    "episodes": "episodes",
     "env_steps": "environment steps",
 }
 PANELS = {  # column -> name; of the policy where there is one
@@ -55,7 +55,7 @@ class Group(NamedTuple):
     runs: Sequence[Run]
 
     def curve(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the trials so far, and a column of each run, (runs, iterations), NaN where a run
+        """Returns the episodes so far, and a column of each run, (runs, iterations), NaN where a run
         is shorter.
         """
         longest = max(self.runs, key=lambda run: len(run.rows)).rows
@@ -70,18 +70,10 @@ class Group(NamedTuple):
 
 
 def called(key: str, groups: Sequence[Group]) -> str:
-    """Returns what people call a column of FINAL: where planners act, a planner's."""
-    actors = {
-        tables.actors(run.final, run.about.get("actor")) for group in groups for run in group.runs
-    }
-    whose = (
-        {"planner": "planner's", "policy": "policy's", "trials": "trials'"}.get(
-            actors.pop(), "controllers'"
-        )
-        if len(actors) == 1
-        else ""
-    )
-    return FINAL[key].replace("controllers'", whose) if whose else FINAL[key]
+    """Returns what people call a column of FINAL, with whose it is where that is one for all."""
+    found = {tables.actor(run.about.get("actor")) for group in groups for run in group.runs}
+    whose = tables.ACTORS[found.pop()] if len(found) == 1 else ""
+    return FINAL[key].replace("controllers'", whose).strip()
 
 
 def read(path: Path) -> list[Run]:
@@ -112,7 +104,7 @@ def read(path: Path) -> list[Run]:
 
 
 def kept(row: Mapping[str, float]) -> float:
-    """Returns how much of the improvement that the models promised came; NaN where they promised
+    """Returns how much of the improvement that the models predicted came; NaN where they predicted
     none.
     """
     predicted = row.get("predicted", 0.0)
@@ -250,7 +242,7 @@ def draw(groups: Sequence[Group]) -> bytes | None:
             if len(values) and values.min() > 0 and values.max() > 8 * values.min():
                 axis.set_yscale("log")
             axis.set_ylabel(PANELS[key])
-            axis.set_xlabel("trials")
+            axis.set_xlabel("episodes")
         figure.suptitle("Mean and range of the runs", x=0.01, ha="left")
         figure.tight_layout()
         names = axes[0, 0].get_legend_handles_labels()
@@ -336,12 +328,12 @@ def _column(group: Group, key: str) -> str | None:
     )
 
 
-def _band(axis: Any, trials: np.ndarray, values: np.ndarray, colour: Any, name: str) -> None:
+def _band(axis: Any, episodes: np.ndarray, values: np.ndarray, colour: Any, name: str) -> None:
     some = np.isfinite(values).any(0)
-    trials, values = trials[some], values[:, some]
+    episodes, values = episodes[some], values[:, some]
     axis.fill_between(
-        trials, np.nanmin(values, 0), np.nanmax(values, 0), color=colour, alpha=0.15, lw=0
+        episodes, np.nanmin(values, 0), np.nanmax(values, 0), color=colour, alpha=0.15, lw=0
     )
     if len(values) > 1:
-        axis.plot(trials, values.T, color=colour, lw=0.5, alpha=0.5)
-    axis.plot(trials, np.nanmean(values, 0), color=colour, lw=1.8, label=name)
+        axis.plot(episodes, values.T, color=colour, lw=0.5, alpha=0.5)
+    axis.plot(episodes, np.nanmean(values, 0), color=colour, lw=1.8, label=name)

@@ -36,7 +36,9 @@ def parts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     """Returns the parts of the page, of runs by the name of their group."""
     found, room = [], MOST
     if picture := model_errors(groups):
-        caption = "One step ahead, on trials that the models have not seen; at 1 a model is as bad "
+        caption = (
+            "One step ahead, on episodes that the models have not seen; at 1 a model is as bad "
+        )
         caption += "as 'nothing changes'. "
         caption += (
             "Median of the conditions; the line is the mean of the runs, the band their range."

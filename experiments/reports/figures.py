@@ -1,9 +1,13 @@
-"""The pictures of a run, drawn from its tables and its last trajectories; each says one thing."""
+"""The pictures of a run: one table says what each draws, what it needs, and what to look for.
 
-from collections.abc import Callable
-from functools import partial
+A figure is drawn from the tables of the whole run, `make(plt, metrics, per_condition)`, or from the
+arrays of its last iteration, `make(plt, last, task)`; it returns None where there is nothing to
+draw. What the table names is kept of a run; all else that a method yields is named in the report.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,18 +16,123 @@ from dynamics.storage.tree import load_tree
 from lqr import CheckpointError
 
 from ..engine import tables
-from . import figures_planning, figures_trajectories
-from .style import BLUE, GREY, ORANGE, STYLE
+from ..engine.training import Kept
+from .figures_iterations import Columns, divergence, imitation, improvement, learning, multipliers
+from .figures_planning import open_loop, planner, predicted_cost
+from .figures_trajectories import model_error, plane, states
+from .style import STYLE
 
-Columns = dict[str, np.ndarray]
+
+class Figure(NamedTuple):
+    """One picture of the report."""
+
+    make: Callable[..., Any]
+    title: str  # in the report
+    text: str  # what to look for
+    columns: tuple[str, ...] = ()  # arrays of numbers by condition, kept of every iteration
+    by_condition: tuple[str, ...] = ()  # arrays of the last iteration, of the first conditions
+    whole: tuple[str, ...] = ()  # arrays of the last iteration, kept as they are
+
+    @property
+    def of_last(self) -> bool:
+        """Whether it is drawn from the last iteration's arrays."""
+        return bool(self.by_condition or self.whole)
+
+
+FIGURES = {  # name of the file, in the report's order
+    "learning": Figure(
+        learning,
+        "Learning",
+        "The cost of an episode should fall; the bands are the spread over the conditions.",
+        columns=("cost", "policy_cost"),
+    ),
+    "trajectories": Figure(
+        plane,
+        "Trajectories",
+        "All should end at the cross. Ellipses are two standard deviations of the controller, "
+        "enlarged as written.",
+        by_condition=("x", "mean", "cov", "policy_x"),
+    ),
+    "states": Figure(
+        states,
+        "States over time",
+        "The coordinates of the state in the first condition; the band is two standard deviations "
+        "of the controller.",
+        by_condition=("x", "mean", "cov", "policy_x"),
+    ),
+    "imitation": Figure(
+        imitation,
+        "Policy against controllers",
+        "A dot is a condition: on the line the policy is as good as the controller it learned "
+        "from; above it, worse.",
+        columns=("cost", "policy_cost"),
+    ),
+    "model_error": Figure(
+        model_error,
+        "Error of the local models along the trajectory",
+        "One step ahead, on episodes that the models have not seen; at 1 a model is as bad as "
+        "'nothing changes'.",
+        by_condition=("model_error",),
+    ),
+    "predicted_cost": Figure(
+        predicted_cost,
+        "Predicted and real cost over the horizon",
+        "Of the actions that were taken, in an episode that the model had not seen. Where the real "
+        "cost leaves the band, the model was too certain.",
+        whole=("predicted_cost_start", "predicted_cost_real", "predicted_cost_drawn"),
+    ),
+    "open_loop": Figure(
+        open_loop,
+        "Error of the model, open loop",
+        "So many steps ahead, in episodes that the model had not seen. Where it meets the dashed "
+        "line, a plan that looks farther ahead is no better than a guess.",
+        whole=("open_loop",),
+    ),
+    "planner": Figure(
+        planner,
+        "The planner's search",
+        "Where the lowest cost still falls at the end, more iterations may pay; where mean and "
+        "lowest meet early, the search has converged.",
+        whole=("plan_trace",),
+    ),
+    "improvement": Figure(
+        improvement,
+        "Predicted against actual improvement",
+        "A dot is a condition in an iteration. On the line the local models were right; below it "
+        "they predicted more than came.",
+        columns=("predicted", "actual"),
+    ),
+    "divergence": Figure(
+        divergence,
+        "KL and its multiplier",
+        "How far each update moved, against its bound. Where it is always at the bound, larger "
+        "steps may pay.",
+        columns=("kl", "eta", "epsilon"),
+    ),
+    "multipliers": Figure(
+        multipliers,
+        "Multipliers",
+        "The weight on the divergence grows as controllers and policy are drawn together; the "
+        "shift should settle.",
+    ),
+}
+
+
+def kept() -> Kept:
+    """Returns what of a method's arrays the figures draw, and so a run keeps."""
+    return Kept(
+        tuple(dict.fromkeys(name for figure in FIGURES.values() for name in figure.columns)),
+        tuple(dict.fromkeys(name for figure in FIGURES.values() for name in figure.by_condition)),
+        tuple(dict.fromkeys(name for figure in FIGURES.values() for name in figure.whole)),
+    )
 
 
 def draw(path: Path, task: Any, oracle: float | None = None, actor: Any = None) -> str | None:
     """Draws figures/*.png of the run in `path`; returns None, or in one line what was not drawn and
     why.
 
-    `oracle` is the cost of an episode that is planned in the true physics; `actor`, whose the
-    column cost is, as the method declares.
+    `oracle` is the cost of an episode that is planned in the ground-truth dynamics; `actor`, whose
+    the column cost is, as the method declares.
     """
     import matplotlib
 
@@ -34,17 +143,19 @@ def draw(path: Path, task: Any, oracle: float | None = None, actor: Any = None) 
     metrics = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     metrics |= {} if oracle is None else {"oracle": np.full(len(rows), oracle)}
     try:
-        last = load_tree(path / "trajectories", finite=False)[0]
+        last: Mapping[str, Any] = load_tree(path / "trajectories", finite=False)[0]
     except CheckpointError:
         last = {}
     (path / "figures").mkdir(exist_ok=True)
     with plt.rc_context(STYLE):
-        whose = tables.actors(metrics, actor)
-        learning: dict[str, Callable[..., Any]] = {"learning": partial(_learning, actor=whose)}
-        for name, make in {**learning, **ITERATIONS}.items():
-            _save(plt, make(plt, metrics, per), path / "figures" / f"{name}.png")
-        for name, show in {**figures_trajectories.LAST, **figures_planning.LAST}.items():
-            _save(plt, show(plt, last, task), path / "figures" / f"{name}.png")
+        for name, figure in FIGURES.items():
+            if name == "learning":
+                picture = figure.make(plt, metrics, per, tables.actor(actor))
+            elif figure.of_last:
+                picture = figure.make(plt, last, task)
+            else:
+                picture = figure.make(plt, metrics, per)
+            _save(plt, picture, path / "figures" / f"{name}.png")
     return None
 
 
@@ -65,180 +176,6 @@ def _save(plt: Any, figure: Any, path: Path) -> None:
     write_file(path, picture.getvalue())
 
 
-def _learning(plt: Any, metrics: Columns, per: Columns, actor: str) -> Any:
-    """Cost of the controllers, or of the planner, and of the policy, with the spread over the
-    conditions.
-    """
-    actors = {"controllers": "local controllers"}.get(actor, actor)
-    shown = [
-        (k, n, c)
-        for k, n, c in (("cost", actors, BLUE), ("policy_cost", "policy", ORANGE))
-        if k in metrics
-    ]
-    if not shown:
-        return None
-    figure, axis = plt.subplots(figsize=(6.4, 3.8))
-    steps = metrics.get("env_steps", metrics["iteration"])
-    for key, name, colour in shown:
-        axis.plot(steps, metrics[key], "o-", ms=3, color=colour, label=f"{name}, mean")
-        if key in per and per[key].shape[1] > 1:
-            low, high = _quantiles(per[key], 0.1, 0.9)
-            axis.fill_between(
-                steps,
-                low,
-                high,
-                color=colour,
-                alpha=0.18,
-                lw=0,
-                label=f"{name}, 80 % of the conditions",
-            )
-    if "oracle" in metrics:
-        axis.plot(steps, metrics["oracle"], "--", color=GREY, label="planned in the true physics")
-    values = np.concatenate([metrics[key] for key, _, _ in shown])
-    if (values > 0).all() and values.max() > 8 * values.min():  # False with NaN
-        axis.set_yscale("log")
-        _plain_ticks(axis)
-    axis.set(
-        xlabel="environment steps" if "env_steps" in metrics else "iteration",
-        ylabel="cost of an episode",
-    )
-    axis.set_title("Learning", loc="left")
-    axis.legend(fontsize=8)
-    return figure
-
-
-def _improvement(plt: Any, metrics: Columns, per: Columns) -> Any:
-    """What the local models promised against what the world gave; on the dashed line both agree."""
-    predicted, actual = (
-        per.get(k, metrics.get(k, np.empty(0))).ravel() for k in ("predicted", "actual")
-    )
-    if len(predicted) != len(actual):
-        return None
-    good = np.isfinite(predicted) & np.isfinite(actual)
-    if not good.any():
-        return None
-    numbers = np.broadcast_to(
-        metrics["iteration"][:, None],
-        (len(metrics["iteration"]), len(predicted) // len(metrics["iteration"])),
-    )
-    figure, axis = plt.subplots(figsize=(5.2, 4.2))
-    dots = axis.scatter(
-        predicted[good],
-        actual[good],
-        c=numbers.ravel()[good],
-        s=14,
-        cmap="viridis",
-        alpha=0.8,
-        lw=0,
-    )
-    both = np.concatenate([predicted[good], actual[good]])
-    low, high = np.quantile(both, [0.02, 0.98])
-    margin = 0.08 * (high - low) + 1e-9
-    ends = [low - margin, high + margin]
-    axis.plot(ends, ends, "--", color=GREY, lw=1)
-    axis.set(
-        xlim=ends, ylim=ends, xlabel="predicted fall of the cost", ylabel="actual fall of the cost"
-    )
-    axis.set_title("Predicted against actual improvement", loc="left")
-    figure.colorbar(dots, label="iteration")
-    return figure
-
-
-def _divergence(plt: Any, metrics: Columns, per: Columns) -> Any:
-    """How far the controllers moved, against the bound, and the dual variable that held them."""
-    panels = [
-        (key, name)
-        for key, name in (("kl", "KL, nats"), ("eta", "dual variable η"))
-        if key in metrics or key in per
-    ]
-    if not panels:
-        return None
-    figure, axes = plt.subplots(
-        len(panels), 1, figsize=(6.4, 2.3 * len(panels)), sharex=True, squeeze=False
-    )
-    numbers = metrics["iteration"]
-    for axis, (key, name) in zip(axes[:, 0], panels, strict=True):
-        if key in per:
-            low, middle, high = _quantiles(per[key], 0.1, 0.5, 0.9)
-            axis.fill_between(
-                numbers, low, high, color=BLUE, alpha=0.18, lw=0, label="80 % of the conditions"
-            )
-            axis.plot(numbers, middle, "o-", ms=3, color=BLUE, label="median")
-        else:
-            axis.plot(numbers, metrics[key], "o-", ms=3, color=BLUE, label="mean")
-        if key == "kl" and "epsilon" in per:
-            axis.plot(
-                numbers,
-                _quantiles(per["epsilon"], 0.5)[0],
-                "--",
-                color=ORANGE,
-                label="bound, median",
-            )
-        line = np.asarray(axis.get_lines()[0].get_ydata(), float)
-        line = line[np.isfinite(line)]
-        if len(line) and (line > 0).all() and line.max() > 8 * line.min():
-            axis.set_yscale("log")
-        axis.set_ylabel(name)
-        axis.legend(fontsize=8)
-    axes[0, 0].set_title("KL divergence and its multiplier", loc="left")
-    axes[-1, 0].set_xlabel("iteration")
-    return figure
-
-
-def _multipliers(plt: Any, metrics: Columns, per: Columns) -> Any:
-    """The weight on the divergence between controllers and policy, and how far the multipliers shift
-    the two apart.
-    """
-    panels = [
-        (key, name)
-        for key, name in (
-            ("nu", "weight ν, cost per nat"),
-            ("shift", "shift Sλ/ν, units of action"),
-        )
-        if key in metrics
-    ]
-    if not panels:
-        return None
-    figure, axes = plt.subplots(
-        len(panels), 1, figsize=(6.4, 2.1 * len(panels)), sharex=True, squeeze=False
-    )
-    for axis, (key, name) in zip(axes[:, 0], panels, strict=True):
-        axis.plot(metrics["iteration"], metrics[key], "o-", ms=3, color=BLUE)
-        axis.set_ylabel(name)
-        if (metrics[key] > 0).all() and metrics[key].max() > 8 * metrics[key].min():
-            axis.set_yscale("log")
-            axis.yaxis.set_minor_formatter("")
-    axes[0, 0].set_title("Multipliers between controllers and policy", loc="left")
-    axes[-1, 0].set_xlabel("iteration")
-    return figure
-
-
-def _imitation(plt: Any, metrics: Columns, per: Columns) -> Any:
-    """The policy against its controllers: the cost of each condition with the one and with the
-    other, and the KL.
-    """
-    if "policy_cost" not in per or "cost" not in per:
-        return None
-    both, pair = "policy_kl" in metrics, np.array([per["policy_cost"][-1], per["cost"][-1]])
-    if not np.isfinite(pair).all(0).any():
-        return None
-    figure, axes = plt.subplots(1, 1 + both, figsize=(6.4, 3.2), squeeze=False)
-    axis, (mine, theirs) = axes[0, 0], pair
-    axis.plot(theirs, mine, "o", ms=4, color=ORANGE, alpha=0.8)
-    ends = [np.nanmin(pair), np.nanmax(pair)]
-    axis.plot(ends, ends, "--", color=GREY, lw=1)
-    axis.set(xlabel="controller's cost", ylabel="policy's cost")
-    axis.set_title("Conditions, last iteration", loc="left", fontsize=10)
-    if both:
-        axes[0, 1].plot(metrics["iteration"], metrics["policy_kl"], "o-", ms=3, color=BLUE)
-        if (metrics["policy_kl"] > 0).all():
-            axes[0, 1].set_yscale("log")
-        axes[0, 1].set(xlabel="iteration")
-        axes[0, 1].set_title("KL(controller || policy), nats", loc="left", fontsize=10)
-    figure.tight_layout()
-    return figure
-
-
 def _cube(rows: list[dict[str, float]]) -> Columns:
     """Returns the columns of conditions.csv as (iterations, conditions), those that are NaN
     throughout left out.
@@ -254,32 +191,3 @@ def _cube(rows: list[dict[str, float]]) -> Columns:
         for key, values in cube.items():
             values[numbers[row["iteration"]], int(row["condition"])] = row[key]
     return {key: values for key, values in cube.items() if np.isfinite(values).any()}
-
-
-def _quantiles(values: np.ndarray, *levels: float) -> np.ndarray:
-    """Returns quantiles over the conditions, (levels, iterations); NaN where an iteration has no
-    number.
-    """
-    found = np.full((len(levels), len(values)), np.nan)
-    some = np.isfinite(values).any(1)
-    if some.any():
-        found[:, some] = np.nanquantile(values[some], levels, axis=1)
-    return found
-
-
-def _plain_ticks(axis: Any) -> None:
-    from matplotlib.ticker import LogLocator, ScalarFormatter
-
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(ScalarFormatter())
-    axis.yaxis.set_minor_formatter("")
-
-
-ITERATIONS: dict[
-    str, Callable[..., Any]
-] = {  # file -> what draws it from (metrics, conditions); beside `_learning`
-    "improvement": _improvement,
-    "divergence": _divergence,
-    "multipliers": _multipliers,
-    "imitation": _imitation,
-}

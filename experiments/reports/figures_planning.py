@@ -1,8 +1,8 @@
-"""The pictures of a planning run's last round: how far the model could be trusted, and how the
+"""The pictures of a planning run's last iteration: how far the model could be trusted, and how the
 planner searched.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from .style import BLUE, GREY, ORANGE
 PANELS = 4  # steps of the episode from which costs are shown
 
 
-def _open_loop(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
+def open_loop(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     """The error k steps ahead, under the actions that were taken, beside that of 'nothing
     changes'.
     """
@@ -30,7 +30,7 @@ def _open_loop(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     return figure
 
 
-def _promise(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
+def predicted_cost(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     """The cost that the model expected of the actions that were taken, with its spread, and what
     they cost.
     """
@@ -61,7 +61,7 @@ def _promise(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
                 label="model, all trajectories drawn",
             )
             axis.plot(ahead, paths.mean(0), color=BLUE, lw=1.5, label="model, their mean")
-        axis.plot(ahead, real[s], color=ORANGE, lw=1.5, label="what came")
+        axis.plot(ahead, real[s], color=ORANGE, lw=1.5, label="real")
         axis.set_title(f"from step {start[s]:.0f}", loc="left", fontsize=9)
         axis.tick_params(labelsize=7)
     for axis in axes[-1]:
@@ -72,8 +72,8 @@ def _promise(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     return figure
 
 
-def _planner(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
-    """The cheapest and the mean cost of the sequences that were tried, over the search and over the
+def planner(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
+    """The lowest and the mean cost of the sequences that were tried, over the search and over the
     episode.
     """
     trace = np.asarray(last.get("plan_trace", np.zeros((0, 0, 2))))
@@ -88,8 +88,8 @@ def _planner(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     final = trace[steps, np.maximum(count - 1, 0)]
     axis.plot(steps, final[:, 1], color=GREY, lw=1, label="mean, last iteration")
     if several:
-        axis.plot(steps, trace[:, 0, 0], color=ORANGE, lw=1, label="cheapest, first iteration")
-    axis.plot(steps, np.nanmin(trace[..., 0], 1), color=BLUE, lw=1.5, label="cheapest")
+        axis.plot(steps, trace[:, 0, 0], color=ORANGE, lw=1, label="lowest, first iteration")
+    axis.plot(steps, np.nanmin(trace[..., 0], 1), color=BLUE, lw=1.5, label="lowest")
     axis.set(xlabel="plans of the episode", ylabel="expected cost")
     axis.legend(fontsize=8)
     axes[0, 0].set_title("The planner's search", loc="left")
@@ -98,7 +98,7 @@ def _planner(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
 
 
 def _search(axis: Any, trace: np.ndarray) -> None:
-    """Draws costs over the planner's iterations; 0 is the cheapest of a search, 1 the mean of its
+    """Draws costs over the planner's iterations; 0 is the lowest of a search, 1 the mean of its
     first iteration.
     """
     least, first = np.nanmin(trace[..., 0], 1), trace[:, 0, 1]
@@ -107,7 +107,7 @@ def _search(axis: Any, trace: np.ndarray) -> None:
         return
     share = (trace[some] - least[some, None, None]) / (first - least)[some, None, None]
     at = np.arange(1, trace.shape[1] + 1)
-    for i, name, colour in ((1, "mean", GREY), (0, "cheapest", BLUE)):
+    for i, name, colour in ((1, "mean", GREY), (0, "lowest", BLUE)):
         rows = np.where(np.isfinite(share[..., i]).any(0))[0]
         low, middle, high = np.nanquantile(share[:, rows, i], [0.1, 0.5, 0.9], axis=0)
         axis.fill_between(at[rows], low, high, color=colour, alpha=0.18, lw=0)
@@ -118,12 +118,3 @@ def _search(axis: Any, trace: np.ndarray) -> None:
     if len(at) <= 12:
         axis.set_xticks(at)
     axis.legend(fontsize=8)
-
-
-LAST: dict[
-    str, Callable[..., Any]
-] = {  # file -> what draws it from (arrays of the last iteration, task)
-    "promise": _promise,
-    "open_loop": _open_loop,
-    "planner": _planner,
-}

@@ -2,7 +2,7 @@
 local models.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from agents.tasks.capabilities import Plane, Targets, capability
 from .style import BLUE, GREEN, GREY, ORANGE
 
 
-def _model_error(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
-    """How far one step of the local models is off along the trajectory, on trials that they have
+def model_error(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
+    """How far one step of the local models is off along the trajectory, on episodes that they have
     not seen.
     """
     error = np.asarray(last.get("model_error", np.zeros((0, 0))))
@@ -34,7 +34,7 @@ def _model_error(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     return figure
 
 
-def _states(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
+def states(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     """Each coordinate of the state over time: samples, the controller with two standard deviations,
     and the policy.
     """
@@ -78,14 +78,14 @@ def _states(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     return figure
 
 
-def _plane(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
+def plane(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     """Where the samples, the controllers (with two standard deviations) and the policy went in the
     plane.
     """
-    plane, targets = capability(task, Plane), capability(task, Targets)
-    if plane is None or targets is None or not {"x", "mean", "policy_x"} & set(last):
+    own, targets = capability(task, Plane), capability(task, Targets)
+    if own is None or targets is None or not {"x", "mean", "policy_x"} & set(last):
         return None
-    i, j = plane.plane
+    i, j = own.plane
     count = len(next(iter(last.values())))
     columns = min(count, 2)  # two fit a phone
     lines, scale = -(-count // columns), _enlarged(last, i, j)
@@ -165,12 +165,3 @@ def _one_condition(
     axis.plot(*target, "x", color=GREEN, ms=9, mew=2.5, label="target")
     axis.set_aspect("equal", adjustable="datalim")
     axis.tick_params(labelsize=7)
-
-
-LAST: dict[
-    str, Callable[..., Any]
-] = {  # file -> what draws it from (arrays of the last iteration, task)
-    "trajectories": _plane,
-    "states": _states,
-    "model_error": _model_error,
-}

@@ -25,7 +25,9 @@ from ..engine.summary import held_out_rows, oracle_rows, summarise, verdict
 from ..viewer import video
 from . import figures, run_report
 
-MOST = 2_000_000  # steps of the true physics that a plan of an episode in it may take
+ORACLE_STEPS = (
+    2_000_000  # steps of the ground-truth dynamics that a plan of an episode in it may take
+)
 
 
 def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
@@ -67,9 +69,11 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     if names := checkpoint.meta.get("not_drawn"):
         skipped.append(f"not drawn, as no figure knows these arrays: {', '.join(map(str, names))}")
     if not stop.asked and plans_in_a_model(policy):
-        print("planning an episode in the true physics ...", flush=True)
+        print("planning an episode in the ground-truth dynamics ...", flush=True)
         try:
-            result["oracle"] = oracle(task, policy, np.random.default_rng(0), MOST)._asdict()
+            result["oracle"] = oracle(
+                task, policy, np.random.default_rng(0), ORACLE_STEPS
+            )._asdict()
         except GPSError as error:
             skipped.append(f"no oracle: {error}")
     result["verdict"] = verdict(result)

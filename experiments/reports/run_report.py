@@ -9,60 +9,12 @@ from ..engine.cli import PROGRAM
 from ..engine.progress import clock
 from ..engine.summary import held_out_rows, oracle_rows
 from . import html
+from .figures import FIGURES
 
-CAPTIONS = {  # file -> heading, and what to look for
-    "policy.gif": (
-        "The policy at work",
-        "The policy's mean action, on starts and targets drawn anew.",
-    ),
-    "figures/learning.png": (
-        "Learning",
-        "The cost of an episode should fall; the bands are the spread over the conditions.",
-    ),
-    "figures/trajectories.png": (
-        "Trajectories",
-        "All should end at the cross. Ellipses are two standard deviations of the controller, enlarged as written.",
-    ),
-    "figures/states.png": (
-        "States over time",
-        "The coordinates of the state in the first condition; the band is two standard deviations of the controller.",
-    ),
-    "figures/imitation.png": (
-        "Policy against controllers",
-        "A dot is a condition: on the line the policy is as good as the controller it learned from; above it, worse.",
-    ),
-    "figures/model_error.png": (
-        "Error of the local models along the trajectory",
-        "One step ahead, on trials that the models have not seen; at 1 a model is as bad as 'nothing changes'.",
-    ),
-    "figures/promise.png": (
-        "Predicted and real cost over the horizon",
-        "Of the actions that were taken, in an episode that the model had not seen. Where the line of what came leaves "
-        "the band, the model was surer than it should be.",
-    ),
-    "figures/open_loop.png": (
-        "Error of the model, open loop",
-        "So many steps ahead, in episodes that the model had not seen. Where it meets the dashed line, a plan that "
-        "looks farther ahead rests on nothing.",
-    ),
-    "figures/planner.png": (
-        "The planner's search",
-        "Where the cheapest cost still falls at the end, more iterations may pay; where mean and cheapest meet early, "
-        "the search has settled.",
-    ),
-    "figures/improvement.png": (
-        "Predicted against actual improvement",
-        "A dot is a condition in an iteration. On the line the local models were right; below it they promised more.",
-    ),
-    "figures/divergence.png": (
-        "KL and its multiplier",
-        "How far each update moved, against its bound. Where it is always at the bound, larger steps may pay.",
-    ),
-    "figures/multipliers.png": (
-        "Multipliers",
-        "The weight on the divergence grows as controllers and policy are drawn together; the shift should settle.",
-    ),
-}
+FILM = (  # the heading and the text of the moving picture
+    "The policy at work",
+    "The policy's mean action, on starts and targets drawn anew.",
+)
 USE = "from agents import load_policy; policy = load_policy(run_folder); action = policy.act(observation)"
 
 
@@ -75,11 +27,11 @@ def page(path: Path, about: Mapping[str, Any], result: Mapping[str, Any]) -> str
     parts = [*html.opening(title, result["verdict"], good, about["text"])]
     parts += ["<h2>Final figures</h2>", html.pairs(_final(result))]
     parts += [f'<p class="dim">{html.text(reason)}</p>' for reason in result["skipped"]]
-    parts += [
-        html.figure_file(path / name, *CAPTIONS[name])
-        for name in CAPTIONS
-        if (path / name).exists()
-    ]
+    pictures = {path / "policy.gif": FILM} | {
+        path / "figures" / f"{name}.png": (figure.title, figure.text)
+        for name, figure in FIGURES.items()
+    }
+    parts += [html.figure_file(file, *told) for file, told in pictures.items() if file.exists()]
     parts += ["<h2>Iterations</h2>", html.metrics(tables.read(path / "metrics.csv"))]
     settings = {key: html.word(value) for key, value in about["config"].items()}
     again = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in settings.items())
@@ -109,7 +61,7 @@ def _final(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("episodes", str(got["episodes"])),
             ("worst and best return", f"{got['worst_return']:.2f}, {got['best_return']:.2f}"),
             ("random actions", f"{random['mean_return']:.2f}"),
-            ("no action", f"{result['still']['mean_return']:.2f}"),
+            ("no action", f"{result['idle']['mean_return']:.2f}"),
         ]
         rows += (
             [("final distance", f"{got['final_distance']:.4f} m")]

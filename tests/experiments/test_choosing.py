@@ -75,9 +75,9 @@ def test_a_planning_method_takes_a_task_of_any_length_and_a_cost_too(here):
     oracle = json.loads((here / "plain" / "result.json").read_text())["oracle"]
     assert set(oracle) == {"learned", "true"}
     report = (here / "plain" / "report.html").read_text()
-    assert "the same starts, planned in the true physics" in report
+    assert "the same starts, planned in the ground-truth dynamics" in report
     for name, heading in (
-        ("promise", "Predicted and real cost"),
+        ("predicted_cost", "Predicted and real cost"),
         ("open_loop", "open loop"),
         ("planner", "search"),
     ):

@@ -158,6 +158,7 @@ def a_run(seed=0, cost=(4.0, 2.0), name="x", **config):
     about = {
         "experiment": name,
         "method": "m",
+        "actor": "controllers",
         "config": {"prior": "gmm", "step": 1.0, **config},
         "seed": seed,
     }
@@ -321,13 +322,12 @@ def test_a_planner_is_evaluated_watched_and_filmed_in_its_task():
         evaluation.run_episodes(run, 1, "InvertedPendulum-v5")
 
 
-def test_what_a_planner_costs_is_called_the_planners():
+def test_what_a_planner_costs_is_called_the_planners_and_nobodys_beside_others():
     run = a_run()
-    run = run._replace(final={**run.final, "model_calls": 3.0})
+    run = run._replace(about={**run.about, "actor": "planner"})
     assert comparison.verdict(comparison.grouped([run])) == "1 runs of x: planner's cost 2."
-    assert "controllers' cost" in comparison.verdict(
-        comparison.grouped([run, a_run()._replace(path=Path("y"))])
-    )
+    both = comparison.verdict(comparison.grouped([run, a_run()._replace(path=Path("y"))]))
+    assert "x: cost 2" in both
 
 
 def test_the_viewer_serves_its_page_and_heeds_the_buttons():

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from agents.tasks.mujoco.reacher import Reacher, ReacherFour
-from experiments.reports import run_report
+from experiments.reports.figures import FIGURES
 from experiments.viewer import video
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,13 +49,8 @@ def test_the_report_is_one_whole_page_that_points_to_nothing_outside(reference):
     page = Page()
     page.feed(text)
     assert page.open == []
-    others = {
-        "policy.gif",
-        *(f"figures/{name}.png" for name in ("promise", "open_loop", "planner")),
-    }
-    assert len(page.links) == len(
-        set(run_report.CAPTIONS) - others
-    )  # nothing here is a model to film, or planned in one
+    others = {"predicted_cost", "open_loop", "planner"}  # nothing here is planned in a model
+    assert len(page.links) == len(set(FIGURES) - others)
     assert all(link.startswith("data:image/") for link in page.links)
     assert "http" not in text
     assert "<script" not in text

@@ -5,9 +5,10 @@ searches included.
 import numpy as np
 import pytest
 
-from experiments.reports.figures_planning import LAST
+from experiments.reports.figures import FIGURES
 from experiments.reports.style import STYLE
 
+LAST = {name: FIGURES[name].make for name in ("predicted_cost", "open_loop", "planner")}
 RNG = np.random.default_rng(0)
 FULL = {
     "open_loop": np.abs(RNG.normal(size=(2, 9))),
@@ -41,7 +42,7 @@ def test_each_is_drawn_and_each_line_is_named(name, last, plt, tmp_path):
     figure.savefig(tmp_path / "a.png")
     names = {text.get_text() for legend in (*figure.legends, *(a.get_legend() for a in figure.axes)) if legend
              for text in legend.get_texts()}  # fmt: skip
-    assert {"promise": "what came", "open_loop": "nothing changes", "planner": "cheapest"}[
+    assert {"predicted_cost": "real", "open_loop": "nothing changes", "planner": "lowest"}[
         name
     ] in names
 
@@ -49,9 +50,9 @@ def test_each_is_drawn_and_each_line_is_named(name, last, plt, tmp_path):
 def test_a_search_of_one_iteration_and_one_start_are_enough(plt, tmp_path):
     last = {
         "plan_trace": FULL["plan_trace"][:, :1],
-        **{k: v[:1] for k, v in FULL.items() if k.startswith("promise")},
+        **{k: v[:1] for k, v in FULL.items() if k.startswith("predicted_cost")},
     }
-    for name in ("planner", "promise"):
+    for name in ("planner", "predicted_cost"):
         figure = LAST[name](plt, last, None)
         figure.savefig(tmp_path / f"{name}.png")
         drawn = [line.get_ydata() for axis in figure.axes for line in axis.get_lines()]

@@ -1,11 +1,13 @@
 import math
 import os
 
+import numpy as np
 import pytest
 
 from experiments.engine import tables
 from experiments.engine.tables import Table, read
-from experiments.engine.training import not_drawn
+from experiments.engine.training import last_arrays, not_drawn
+from experiments.reports.figures import kept
 from lqr import CheckpointError, InputError, StorageError
 
 
@@ -72,12 +74,23 @@ def test_a_table_that_is_not_there_has_no_rows(tmp_path):
     assert read(tmp_path / "t.csv") == []
 
 
-def test_a_method_says_whose_its_cost_is_and_the_columns_tell_only_where_it_does_not():
-    assert tables.actors(["cost", "model_calls"], "policy") == "policy"
-    assert tables.actors(["cost", "model_calls"]) == "planner"
-    assert tables.actors(["cost", "model_calls"], 3) == "planner"  # nothing usable in config.json
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [("planner", "planner"), ("episodes", "episodes"), (None, "policy"), (3, "policy")],
+)
+def test_a_method_says_whose_its_cost_is_and_is_taken_for_a_policy_where_it_does_not(
+    declared, told
+):
+    assert tables.actor(declared) == told
 
 
-def test_an_array_of_a_method_is_in_a_table_or_a_figure_or_named():
+def test_an_array_of_a_method_is_in_a_figure_or_for_tables_alone_or_named():
     names = ["x", "cost", "lambda", "plan_trace", "attention"]
-    assert not_drawn(dict.fromkeys(names)) == ["attention"]
+    assert not_drawn(dict.fromkeys(names), kept(), ["lambda"]) == ["attention"]
+    arrays = {name: np.zeros((9, 2)) for name in names}
+    found = last_arrays(arrays, kept(), ["lambda"])
+    assert {name: len(value) for name, value in found.items()} == {
+        "x": 6,
+        "plan_trace": 9,
+        "lambda": 9,
+    }

@@ -135,6 +135,7 @@ def train(task, config, rng, state=None):
         yield Iteration(number, Linear(state["gain"]), scalars, arrays, state)
 
 
+ACTOR = "controllers"  # whose the column cost is
 task, method, config = PointMass, sys.modules[__name__], Config()
 
 

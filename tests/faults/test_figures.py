@@ -6,8 +6,9 @@ from test_numbers import World
 
 from dynamics.storage.tree import save_tree
 from experiments.engine.tables import Table
-from experiments.engine.training import by_condition, drawn
+from experiments.engine.training import by_condition, last_arrays
 from experiments.reports import figures, figures_trajectories
+from experiments.reports.figures import kept
 from gps import badmm
 
 LENGTHS = [2, 6, 4]
@@ -32,7 +33,7 @@ def poisoned(arrays):
     """Returns the trajectories with NaN past each end, which the rollouts fill with the last
     state.
     """
-    found = {key: np.array(array, float) for key, array in drawn(arrays).items()}
+    found = {key: np.array(array, float) for key, array in last_arrays(arrays, kept(), ()).items()}
     for c, length in enumerate(LENGTHS):
         for key, array in found.items():
             array[c][
@@ -44,7 +45,7 @@ def poisoned(arrays):
 def plane_of(last):
     import matplotlib.pyplot as plt
 
-    figure = figures_trajectories._plane(plt, last, Plane())
+    figure = figures_trajectories.plane(plt, last, Plane())
     seen = []
     for axis in filter(lambda axis: axis.get_visible(), figure.axes):
         lines = [
@@ -66,7 +67,11 @@ def test_a_forecast_is_drawn_no_further_than_the_trials_went(iterations):
 
 def test_the_plane_shows_the_steps_that_took_place_whatever_stands_behind_them(iterations):
     clean, dirty = (
-        plane_of(last) for last in (drawn(iterations[-1].arrays), poisoned(iterations[-1].arrays))
+        plane_of(last)
+        for last in (
+            last_arrays(iterations[-1].arrays, kept(), ()),
+            poisoned(iterations[-1].arrays),
+        )
     )
     for (lines, centres, extents), (dirty_lines, dirty_centres, dirty_extents), length in zip(
         clean, dirty, LENGTHS, strict=True
@@ -92,7 +97,7 @@ def test_figures_are_drawn_with_numbers_missing_and_without_a_warning(
         metrics.append(
             {key: np.nan if lost and key != "iteration" else value for key, value in row.items()}
         )
-        for row in by_condition(iteration):
+        for row in by_condition(iteration, kept()):
             gone = lost or (missing == "a condition" and row["condition"] == 1)
             keep = ("iteration", "condition")
             conditions.append(

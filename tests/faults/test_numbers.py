@@ -637,7 +637,7 @@ def test_a_run_says_how_many_trials_diverged(capsys):
     display.iteration(1, {"cost": 1.0, "diverged": 2.0}, 0.0, None)
     display.iteration(2, {"cost": 1.0, "diverged": 0.0}, 0.0, None)
     display.close()
-    assert capsys.readouterr().out.count("trials diverged") == 1
+    assert capsys.readouterr().out.count("episodes diverged") == 1
 
 
 def test_a_loss_that_is_no_number_keeps_the_old_weights():

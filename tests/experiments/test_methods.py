@@ -1,0 +1,91 @@
+"""Each method of the registry, in a tiny run: what it says of itself, and what it yields."""
+
+from dataclasses import fields
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from agents.planners import CEM
+from agents.tasks.base.ode_task import MapTask
+from experiments.engine import registry
+from experiments.engine.tables import ACTORS
+from experiments.engine.training import not_drawn
+from experiments.reports.figures import kept
+from lqr import Quadratic
+
+TINY = {  # of the settings that a method has; the values that make it quick
+    "iterations": 2,
+    "samples": 2,
+    "hidden": (4,),
+    "policy_hidden": (4,),
+    "policy_steps": 3,
+    "fit_steps": 3,
+    "horizon": 3,
+    "clusters": 2,
+    "plans": 2,
+    "plan_starts": 2,
+    "plan_iterations": 2,
+    "planning": 1,
+    "imitation": 1,
+    "teaching": 2,
+    "tune_steps": 12,
+    "planner": CEM(4, 2, 1),
+    "evaluation_episodes": 1,
+}
+
+
+class Cart(MapTask):
+    """x = [place, speed] of a pushed point for 6 steps."""
+
+    name, dt, horizon, conditions = "cart", 0.2, 6, 2
+    dx, du, do = 2, 1, 2
+    action_low, action_high = np.array([-2.0]), np.array([2.0])
+    cost = Quadratic(np.diag([2.0, 0.2, 0.1]))
+
+    def starts(self, conditions, rng):
+        return np.stack([1.0 + conditions, 0.1 * rng.standard_normal(len(conditions))], 1)
+
+    def advance(self, s, u):
+        return np.stack([s[..., 0] + self.dt * s[..., 1], s[..., 1] + self.dt * u[..., 0]], -1)
+
+    def states(self, s):
+        return s.copy()
+
+    see = states
+
+    def metrics(self, x, u):
+        return {"distance": np.abs(x[:, -1, 0])}
+
+
+@cache
+def last(name):
+    """Returns the last iteration of a tiny run of a method."""
+    method = registry.load(name).method
+    names = {field.name for field in fields(method.Config)}
+    config = method.Config(**{key: value for key, value in TINY.items() if key in names})
+    return list(method.train(Cart(), config, np.random.default_rng(0)))[-1]
+
+
+def needed(name):
+    """Skips a method whose library is not installed."""
+    if name in ("mbmf", "ilqg_mf") and find_spec("sb3_contrib") is None:
+        pytest.skip("sb3_contrib is not installed: extra peers")
+
+
+@pytest.mark.parametrize("name", registry.methods())
+def test_a_method_says_whose_its_cost_is(name):
+    assert import_module(registry.places()[name]).ACTOR in ACTORS
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", registry.methods())
+def test_each_array_of_a_method_is_drawn_or_declared_for_tables_only(name):
+    needed(name)
+    only = getattr(registry.load(name).method, "TABLE_ONLY", ())
+    arrays = last(name).arrays
+    assert arrays
+    assert not_drawn(arrays, kept(), only) == []
+    assert set(only) <= set(arrays)  # what is declared is there
