@@ -2,15 +2,15 @@
 
     training = Training(task, config.iterations, state, model=model, buffer=buffer)
     for number in training.iterations():
-        trajectories = training.count(rollout(...))
+        episodes = training.count(rollout(...))
         ...
         shown = training.evaluate(policy, rng)
         scalars = training.row(shown, policy_loss=loss)
-        yield training.iteration(policy, scalars, arrays)
+        yield training.iteration(policy, scalars, arrays, {"policy": state_of(policy)})
 
 The parts, by name, have `state()` and `load_state(state)`; they are restored when it is made, and
 saved with every iteration. What is no such part is handed to `iteration` as it is, and found again
-in `saved`.
+in `saved`. A cost that the task learns from rewards is a part by itself.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from dynamics import Chart
 from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController
 
 from .interfaces import Array, Iteration, Policy, State, Task
 from .rollout import Trajectories, metrics_of, rollout
+from .tasks.capabilities import LearnedCost, capability
 
-COUNTS = ("number", "episodes", "steps")
+COUNTS = ("number", "episodes", "steps", "evaluation_episodes")
 
 
 class Training:
@@ -32,12 +34,17 @@ class Training:
 
     def __init__(self, task: Task, iterations: int, state: State | None = None, **parts: Any):
         """Restores the parts from a state of `iteration`. Raises CheckpointError for another's."""
-        self.task, self.last, self.parts, self.saved = task, iterations, parts, state
-        self.number = self.episodes = self.steps = 0
+        if told := capability(task, LearnedCost):
+            parts["rewards"] = told.learned
+        self.task, self.last, self.parts = task, iterations, parts
+        self.saved: State = state or {}
+        self.number = self.episodes = self.steps = self.evaluation_episodes = 0
         if state:
             form: dict[str, Any] = dict.fromkeys(COUNTS, int) | dict.fromkeys(parts, dict)
             check_tree({name: state.get(name) for name in form}, form, "state")
-            self.number, self.episodes, self.steps = (state[name] for name in COUNTS)
+            self.number, self.episodes, self.steps, self.evaluation_episodes = (
+                state[name] for name in COUNTS
+            )
             for name, part in parts.items():
                 part.load_state(state[name])
 
@@ -47,25 +54,45 @@ class Training:
 
     def count(self, trajectories: Trajectories) -> Trajectories:
         """Adds real episodes to the counts, and returns them."""
-        self.episodes += len(trajectories.length)
-        self.steps += int(trajectories.length.sum())
+        self.add(len(trajectories.length), int(trajectories.length.sum()))
         return trajectories
 
-    def evaluate(
-        self, actor: LinearGaussianController | Policy, rng: np.random.Generator, samples: int = 1
-    ) -> Trajectories:
-        """Returns noise-free episodes of each condition; nothing is learned from them."""
-        every = np.arange(self.task.conditions)
-        return rollout(self.task, actor, every, samples, rng, noise=0.0)
+    def add(self, episodes: int, steps: int) -> None:
+        """Adds so many real episodes, and their steps, to the counts."""
+        self.episodes += episodes
+        self.steps += steps
 
-    def row(self, shown: Trajectories, **more: float) -> dict[str, float]:
-        """Returns a row of the metrics: the counts, the mean cost and the task's own numbers of
-        these episodes, and more.
+    def evaluate(
+        self,
+        actor: LinearGaussianController | Policy,
+        rng: np.random.Generator,
+        samples: int = 1,
+        chart: Chart | None = None,
+    ) -> Trajectories:
+        """Returns noise-free episodes of each condition, counted apart; nothing is learned from
+        them.
         """
+        every = np.arange(self.task.conditions)
+        self.evaluation_episodes += samples * len(every)
+        return rollout(self.task, actor, every, samples, rng, noise=0.0, chart=chart)
+
+    def counts(self) -> dict[str, float]:
+        """Returns the columns that say what it took so far."""
         return {
             "episodes": float(self.episodes),
             "env_steps": float(self.steps),
-            "cost": float(shown.valid.costs.mean()),
+            "evaluation_episodes": float(self.evaluation_episodes),
+        }
+
+    def row(
+        self, shown: Trajectories, cost: float | None = None, **more: float
+    ) -> dict[str, float]:
+        """Returns a row of the metrics: the counts, the task's own numbers of these episodes, their
+        mean cost if no other is told, and more.
+        """
+        return {
+            **self.counts(),
+            "cost": float(shown.valid.costs.mean() if cost is None else cost),
             **measured(self.task, shown),
             **{name: float(value) for name, value in more.items()},
         }
@@ -81,9 +108,10 @@ class Training:
         `saved`.
         """
         self.number += 1
-        counts = {"number": self.number, "episodes": self.episodes, "steps": self.steps}
+        counts = {name: getattr(self, name) for name in COUNTS}
         parts = {name: part.state() for name, part in self.parts.items()}
-        return Iteration(self.number, policy, scalars, arrays, {**counts, **parts, **(saved or {})})
+        self.saved = {**counts, **parts, **(saved or {})}
+        return Iteration(self.number, policy, scalars, arrays, self.saved)
 
 
 def measured(task: Task, shown: Trajectories, prefix: str = "") -> dict[str, float]:

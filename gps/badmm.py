@@ -70,7 +70,7 @@ def train(
     policy = GlobalPolicy(task, config, config.initial_std, rng, state)
     dual = initial_dual(local.controller, config.penalty, state)
     bound = config.dual_bound * local.scale
-    for number in local.iterations():
+    for _ in local.iterations():
         new = local.sample(rng)
         fit = policy.lag.scaled(local.fit_models(new))
         data = policy.within_trust_region(policy.add(new, fit.data.chart), fit)
@@ -92,8 +92,8 @@ def train(
         scalars |= {"policy_loss": loss, "shift": float(np.abs(y).mean())}
         scalars |= {"nu": float(dual.nu.mean())}
         arrays |= {"lambda": dual.lam, "nu": dual.nu}
-        rest = local.state(number) | {"dual": dual._asdict()}
-        yield policy.iteration(number, scalars, arrays, rest)
+        saved = local.state() | {"dual": dual._asdict()}
+        yield policy.iteration(local.training, scalars, arrays, saved)
 
 
 def initial_dual(

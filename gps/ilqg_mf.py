@@ -23,13 +23,12 @@ import numpy as np
 
 from agents.interfaces import Iteration, State, Task
 from agents.learners import sb3 as model_free
-from agents.policies.mlp import NeuralPolicy
 from agents.rollout import rollout
 from agents.saving import build_policy, state_of
 from agents.settings import Count, Positive, Share
 from agents.tasks.adapters.gymnasium_env import standing
 from agents.tasks.capabilities import TuningCost, capability
-from agents.training import measured
+from agents.training import COUNTS, Training
 from dynamics.storage.tree import check_tree
 from lqr import InputError, window
 
@@ -81,10 +80,9 @@ def train(
         assert state is not None
         state = begin(task, config, state, rng)
     check_state(state)
-    while state["number"] < config.iterations:
-        row = fine_tune(task, config, state, rng)
-        yield row
-        state = row.state
+    training = Training(task, config.iterations, state)
+    for _ in training.iterations():
+        yield fine_tune(training, config, rng)
 
 
 def teach_by_plans(
@@ -121,22 +119,24 @@ def begin(task: Task, config: Config, state: State, rng: np.random.Generator) ->
         rng,
         config.shaping,
     )
-    last = state["scalars"]
+    taught = state["teaching"]
     return {
-        "number": state["teaching"]["number"],
-        "episodes": int(last["episodes"]) + count,
-        "steps": int(last["env_steps"]) + int(episodes.length.sum()),
-        "planned_cost": last["planned_cost"],
+        "number": taught["number"],
+        "episodes": taught["episodes"] + count,
+        "steps": taught["steps"] + int(episodes.length.sum()),
+        "evaluation_episodes": taught["evaluation_episodes"],
+        "planned_cost": state["scalars"]["planned_cost"],
         "policy": state_of(policy),
         "tuned": tuned,
+        **({"rewards": taught["rewards"]} if "rewards" in taught else {}),
     }
 
 
 def check_state(state: State) -> None:
     """Raises CheckpointError for a state that is not one of fine-tuning."""
-    form: dict[str, Any] = dict.fromkeys(("number", "episodes", "steps"), int)
+    form: dict[str, Any] = dict.fromkeys(COUNTS, int)
     form |= {"planned_cost": float, "policy": dict, "tuned": dict}
-    check_tree(state, form, "state")
+    check_tree({name: state.get(name) for name in form}, form, "state")
 
 
 def to_tune(task: Any) -> Any:
@@ -149,46 +149,30 @@ def to_tune(task: Any) -> Any:
     return other
 
 
-def fine_tune(task: Task, config: Config, state: State, rng: np.random.Generator) -> Iteration:
+def fine_tune(training: Training, config: Config, rng: np.random.Generator) -> Iteration:
     """Returns the policy after one update of the library's, from its own episodes."""
+    task, saved = training.task, training.saved
     policy, tuned, cost = model_free.update(
         config.library,
         to_tune(task),
-        build_policy(state["policy"], "state"),
-        state["tuned"],
+        build_policy(saved["policy"], "state"),
+        saved["tuned"],
         config.discount,
         config.tune_steps,
         config.tune_rate,
         rng,
         config.shaping,
     )
-    state = state | {
-        "number": state["number"] + 1,
-        "episodes": state["episodes"] + len(cost),
-        "steps": state["steps"] + config.tune_steps,
-        "policy": state_of(policy),
-        "tuned": tuned,
-    }
-    scalars, arrays = report(task, policy, cost, state, rng)
-    return Iteration(state["number"], policy, scalars, arrays, state)
-
-
-def report(
-    task: Task, policy: NeuralPolicy, cost: Array, state: State, rng: np.random.Generator
-) -> tuple[dict[str, float], dict[str, Array]]:
-    """Returns the metrics row and the arrays for figures, after noise-free episodes; `cost` (K,) is
-    that of the policy's own episodes.
-    """
-    test = rollout(task, policy, np.arange(task.conditions), 1, rng, noise=0.0)
-    scalars = {
-        "episodes": float(state["episodes"]),
-        "env_steps": float(state["steps"]),
-        "cost": float(test.valid.costs.mean()),
-        **measured(task, test),
-        "sampled_cost": float(np.nanmean(cost)),
-        "diverged": float(test.failed.sum() + np.isnan(cost).sum()),
-        "planned_cost": state["planned_cost"],
-        "policy_loss": 0.0,
-        "phase": 1.0,
-    }
-    return scalars, {"cost": test.costs, "x": test.x[:, None]}
+    training.add(len(cost), config.tune_steps)
+    test = training.evaluate(policy, rng)
+    scalars = training.row(
+        test,
+        sampled_cost=np.nanmean(cost),
+        diverged=test.failed.sum() + np.isnan(cost).sum(),
+        planned_cost=saved["planned_cost"],
+        policy_loss=0.0,
+        phase=1.0,
+    )
+    arrays = {"cost": test.costs, "x": test.x[:, None]}
+    rest = {"policy": state_of(policy), "tuned": tuned, "planned_cost": saved["planned_cost"]}
+    return training.iteration(policy, scalars, arrays, rest)

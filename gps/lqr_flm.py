@@ -40,10 +40,10 @@ def train(
     local = LocalPolicies(task, config, state)
     if config.pretraining and not state:
         pretrain(train, local, rng)
-    for number in local.iterations():
+    for _ in local.iterations():
         fit = local.fit_models(local.sample(rng))
         step = trajectory_step(fit.data, fit.dynamics, fit.cost, fit.epsilon)
         local.update(fit, step)
         if config.pretraining and local.prior.model.moved > 0.01:  # the simulator was wrong
             pretrain(train, local, rng)
-        yield local.iteration(number, fit, step, rng)
+        yield local.iteration(fit, step, rng)

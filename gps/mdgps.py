@@ -108,7 +108,7 @@ def train(
         gap, kl = compare(after, local.controller, step.distribution)
         scalars, arrays = report(local, policy, fit, step, rng, gap=gap, kl=kl)
         scalars |= {"policy_loss": loss}
-        yield policy.iteration(number, scalars, arrays, local.state(number))
+        yield policy.iteration(local.training, scalars, arrays, local.state())
 
 
 def check_forecasts(task: Task, config: Config) -> None:

@@ -47,11 +47,11 @@ def train(
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
     local = LocalPolicies(task, config, state)
-    for number in local.iterations():
+    for _ in local.iterations():
         fit = local.fit_models(local.sample(rng), accept_all=True)
         step = path_integral_step(fit, local, np.full(task.conditions, config.kl_step))
         local.update(fit, step)
-        yield local.iteration(number, fit, step, rng)
+        yield local.iteration(fit, step, rng)
 
 
 def path_integral_step(fit: LocalFit, local: LocalPolicies, epsilon: np.ndarray) -> TrajectoryStep:

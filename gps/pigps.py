@@ -71,7 +71,7 @@ def mirror_descent(
     """
     local = LocalPolicies(task, config, state)
     policy = GlobalPolicy(task, config, config.initial_std, rng, state)
-    for number in local.iterations():
+    for _ in local.iterations():
         new = local.sample(rng, policy.policy if config.sampling == "on" else None)
         anchor = policy.linearised(policy.add(new, new.chart), latest=config.samples)
         fit = local.fit_models(new._replace(controller=anchor), accept_all=True)
@@ -84,4 +84,4 @@ def mirror_descent(
         gap, kl = compare(policy.linearised(data), local.controller, step.distribution)
         scalars, arrays = report(local, policy, fit, step, rng, gap=gap, kl=kl)
         scalars |= {"policy_loss": loss}
-        yield policy.iteration(number, scalars, arrays, local.state(number))
+        yield policy.iteration(local.training, scalars, arrays, local.state())

@@ -50,11 +50,11 @@ def train(
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
     local = LocalPolicies(task, config, state)
-    for number in local.iterations():
+    for _ in local.iterations():
         fit = local.fit_models(local.sample(rng), accept_all=True)
         step = pilqr_step(fit, local, config.residual_step)
         local.update(fit, step)
-        yield local.iteration(number, fit, step, rng)
+        yield local.iteration(fit, step, rng)
 
 
 def pilqr_step(fit: LocalFit, local: LocalPolicies, residual_step: float) -> TrajectoryStep:

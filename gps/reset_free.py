@@ -19,7 +19,7 @@ of a step cannot be measured by episodes that start elsewhere.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from agents.interfaces import Iteration, State, Task
 from agents.rollout import Trajectories, rollout
 from agents.settings import Count, Positive, Whole
 from agents.tasks.capabilities import manifold_of
+from agents.training import Training
 from dynamics import Fit, make_prior
 from dynamics.storage.tree import check_tree
 from lqr import InputError, LinearGaussianController, QuadraticCost
@@ -37,7 +38,7 @@ from .steps.distillation import Targets, controller_targets, fit_student
 from .steps.exploration import action_scale, with_min_std
 from .steps.local_data import LocalData, step_shares
 from .steps.local_models import fit_dynamics
-from .steps.local_policies import mean_std
+from .steps.local_policies import mean_std, median_eta
 from .steps.policy_data import PolicyData, with_neighbours
 from .steps.policy_step import GlobalPolicy, compare
 from .steps.settings import LocalSettings, PolicySettings
@@ -67,15 +68,13 @@ class Config(PolicySettings, LocalSettings):
 
 
 class Past(NamedTuple):
-    """The valid episodes of the last iterations, and counts of all."""
+    """The valid episodes of the last iterations."""
 
     x: Array  # (N, T+1, dx)
     u: Array  # (N, T, du)
     o: Array  # (N, T+1, do)
     used: Array  # (N, T), 1 for the steps of an episode that took place
     iteration: Array  # (N,), the iteration that an episode is of
-    episodes: int = 0  # so far, and
-    steps: int = 0  # their steps
     cost: float = 0.0  # mean of the newest episodes
     # improvement of the mean cost that the models predict for the next episodes
     predicted: float = 0.0
@@ -92,9 +91,10 @@ def train(
     check(task, config)
     policy = GlobalPolicy(task, config, config.initial_std, rng, state, keeps_data=False)
     prior = make_prior(config.prior, task)
-    past, first = restore(state, task, prior) if state else (no_episodes(task), 1)
-    for number in range(first, config.iterations + 1):
-        new = sample(task, policy, config, rng)
+    training = Training(task, config.iterations, state, prior=prior)
+    past = restore(state, task) if state else no_episodes(task)
+    for number in training.iterations():
+        new = training.count(sample(task, policy, config, rng))
         before, past = past, with_new(past, new, number, config.replay)
         prior.update(*new.transitions)
         data = by_cluster(past, cluster(past.x, past.u, config.clusters, rng))
@@ -108,13 +108,13 @@ def train(
         loss = regress(policy, data.controller, teacher, near, config, rng)
         past = past._replace(predicted=predicted_improvement(data, step))
 
-        evaluation, arrays = policy.report(rng)
+        evaluation, arrays = policy.report(training, rng)
         gap, kl = compare(policy.linearised(states, REACH, STRENGTH), teacher, step.distribution)
-        scalars = row(before, past, new, models, step, teacher, evaluation["policy_cost"])
-        scalars |= evaluation | policy.lag.report(gap, kl, step.epsilon) | {"policy_loss": loss}
+        scalars = row(training, before, past, new, models, step, teacher)
+        scalars |= {"cost": evaluation["policy_cost"]} | evaluation
+        scalars |= policy.lag.report(gap, kl, step.epsilon) | {"policy_loss": loss}
         arrays |= {"cost": arrays["policy_cost"]}
-        rest = {"number": number, "prior": prior.state(), "past": past._asdict()}
-        yield policy.iteration(number, scalars, arrays, rest)
+        yield policy.iteration(training, scalars, arrays, {"past": past._asdict()})
 
 
 def check(task: Task, config: Config) -> None:
@@ -192,25 +192,25 @@ def predicted_improvement(data: LocalData, step: TrajectoryStep) -> float:
 
 
 def row(
+    training: Training,
     before: Past,
     past: Past,
     new: Trajectories,
     models: Fit,
     step: TrajectoryStep,
     teacher: LinearGaussianController,
-    cost: float,
 ) -> dict[str, float]:
-    """Returns the metrics of the local half."""
-    return {
-        "episodes": float(past.episodes),
-        "env_steps": float(past.steps),
-        "cost": cost,
+    """Returns the metrics of the local half; the policy is all that acts, so the task's own numbers
+    are told of it alone.
+    """
+    return training.counts() | {
+        "cost": past.cost,
         "sampled_cost": past.cost,
         "kl": float(step.kl.mean()),
         "epsilon": float(step.epsilon.mean()),
-        "eta": float(np.median(step.eta[step.solved])) if step.solved.any() else 0.0,
+        "eta": median_eta(step),
         "predicted": before.predicted,
-        "actual": before.cost - past.cost if before.episodes else 0.0,
+        "actual": before.cost - past.cost if training.number else 0.0,
         "unsolved": float((~step.solved).sum()),
         "diverged": float(new.failed.sum()),
         "evidence": models.evidence,
@@ -229,10 +229,8 @@ def no_episodes(task: Task) -> Past:
     return Past(x, u, o, np.zeros((0, T)), np.zeros(0))
 
 
-def restore(state: State, task: Task, prior: Any) -> tuple[Past, int]:
-    """Returns the past of a state, and the number of the next iteration. Raises CheckpointError for
-    another task's state.
-    """
+def restore(state: State, task: Task) -> Past:
+    """Returns the past of a state. Raises CheckpointError for another task's."""
     T = task.horizon
     past = {
         "x": ("N", T + 1, task.dx),
@@ -240,15 +238,11 @@ def restore(state: State, task: Task, prior: Any) -> tuple[Past, int]:
         "o": ("N", T + 1, task.do),
         "used": ("N", T),
         "iteration": ("N",),
-        "episodes": int,
-        "steps": int,
         "cost": float,
         "predicted": float,
     }
-    form: dict[str, Any] = {"number": int, "past": past}
-    check_tree({key: state.get(key) for key in form}, form, "state")
-    prior.load_state(state["prior"])
-    return Past(**state["past"]), int(state["number"]) + 1
+    check_tree({"past": state.get("past")}, {"past": past}, "state")
+    return Past(**state["past"])
 
 
 def with_new(past: Past, new: Trajectories, number: int, replay: int) -> Past:
@@ -265,8 +259,6 @@ def with_new(past: Past, new: Trajectories, number: int, replay: int) -> Past:
         o=np.concatenate([past.o, new.o[kept]])[recent],
         used=np.concatenate([past.used, used[kept]])[recent],
         iteration=iteration[recent],
-        episodes=past.episodes + len(kept),
-        steps=past.steps + int(new.length.sum()),
         cost=float(new.cost.sum(-1)[kept].mean()),
     )
 
@@ -293,7 +285,5 @@ def by_cluster(past: Past, group: Array) -> LocalData:
         cost=zero,
         multiplier=zero,
         predicted=zero,
-        episodes=past.episodes,
-        steps=past.steps,
         baseline=zero,
     )

@@ -30,17 +30,17 @@ from ..interfaces import Array, Iteration, State, Task
 from ..learners import sb3 as model_free
 from ..planners import PlannerSetting, RandomShooting
 from ..policies.mlp import NeuralPolicy
-from ..rollout import metrics_of, rollout
+from ..rollout import rollout
 from ..saving import build_policy, state_of
 from ..settings import Count, Counts, Positive, Share
+from ..training import COUNTS, Training
 from .steps import model_evaluation
-from .steps.loop import MPCSettings, controller, known_model, make_model, train_mpc
+from .steps.loop import MPCSettings, by_condition, controller, known_model, make_model, train_mpc
 from .steps.policy import MPC
 
 ACTOR = "episodes"  # whose the column cost is
 
 EVALUATION_SEED = 12345  # of the starts from which the policy is evaluated
-COUNTS = {"number": int, "best": float, "episodes": int, "steps": int}  # in a state
 
 
 @dataclass(frozen=True)
@@ -93,20 +93,21 @@ def train(
         state = begin(task, c, state["plan"], rng)
     else:
         check_tree(state, state_form(task, state), "state")
+    training = Training(task, c.iterations, state)
     expert = mpc(task, c, state["model"])
-    while state["number"] < c.planning + c.imitation:
-        yield (row := imitate(task, c, expert, state, rng))
-        state = row.state
-    while state["number"] < c.iterations:
-        yield (row := fine_tune(task, c, state, rng))
-        state = row.state
+    for number in training.iterations():
+        if number <= c.planning + c.imitation:
+            yield imitate(training, c, expert, rng)
+        else:
+            yield fine_tune(training, c, rng)
 
 
 def state_form(task: Task, state: State) -> dict[str, Any]:
     """Returns the form of a state of imitation, or of fine-tuning, whose own parts are checked
     where they are used.
     """
-    form: dict[str, Any] = {**COUNTS, **dict.fromkeys(("policy", "model", "evaluation"), dict)}
+    form: dict[str, Any] = {**dict.fromkeys(COUNTS, int), "best": float}
+    form |= dict.fromkeys(("policy", "model", "evaluation"), dict)
     if "taught" not in state:
         return form | {"tuned": dict}
     return form | {
@@ -119,7 +120,7 @@ def begin(task: Task, c: Config, state: State, rng: np.random.Generator) -> Stat
     half = 0.5 * (task.action_high - task.action_low)
     std, limits = c.policy_std * half, (task.action_low, task.action_high)
     policy = NeuralPolicy.create(task.do, task.du, c.policy_hidden, std, rng, *limits)
-    so_far = {name: state[name] for name in ("number", "best", "episodes", "steps")}
+    so_far = {name: state[name] for name in (*COUNTS, "best")}
     return {**so_far, "model": state.get("model", {}), "policy": state_of(policy), "evaluation": {}}
 
 
@@ -132,28 +133,28 @@ def mpc(task: Task, c: Config, model_state: State) -> MPC:
     return controller(task, c, dynamics)
 
 
-def imitate(
-    task: Task, c: Config, expert: MPC, state: State, rng: np.random.Generator
-) -> Iteration:
+def imitate(training: Training, c: Config, expert: MPC, rng: np.random.Generator) -> Iteration:
     """Tries the expert, once, or the policy; asks the expert about the states; fits the policy to
     all answers.
     """
+    task, state = training.task, training.saved
     policy, before = build_policy(state["policy"], "state"), state.get("taught")
     expert.calls = expert.acts = 0
-    trials = rollout(task, policy if before else expert, np.arange(task.conditions), c.samples, rng)
-    sound = trials.valid
-    answers = sound.u
+    every = np.arange(task.conditions)
+    episodes = training.count(rollout(task, policy if before else expert, every, c.samples, rng))
+    valid = episodes.valid
+    answers = valid.u
     if before:
-        answers = np.stack([expert.sample(sound.x[:, t], t, rng) for t in range(task.horizon)], 1)
+        answers = np.stack([expert.sample(valid.x[:, t], t, rng) for t in range(task.horizon)], 1)
     ahead = model_evaluation.evaluate(
         model_evaluation.snapshot(expert.model),
         expert,
         task,
-        trials,
+        episodes,
         np.random.default_rng(state["number"]),
     )
-    new = {"o": sound.o[:, :-1], "u": answers, "togo": model_free.costs_to_go(sound, c.discount)}
-    taught = {name: a[sound.mask] for name, a in new.items()}
+    new = {"o": valid.o[:, :-1], "u": answers, "togo": model_free.costs_to_go(valid, c.discount)}
+    taught = {name: a[valid.mask] for name, a in new.items()}
     taught = (
         {name: np.concatenate([before[name], a]) for name, a in taught.items()}
         if before
@@ -170,12 +171,17 @@ def imitate(
         "phase": 1.0,
     }
     finite = all(np.isfinite(a).all() for a in ahead.arrays.values())  # as what is saved has to be
-    state = state | {"taught": taught, "evaluation": ahead.arrays if finite else {}}
-    return report(task, c, state, policy, trials.costs, int(trials.length.sum()), told)
+    saved = {
+        "taught": taught,
+        "evaluation": ahead.arrays if finite else {},
+        "model": state["model"],
+    }
+    return report(training, c, saved, policy, episodes.costs, told)
 
 
-def fine_tune(task: Task, c: Config, state: State, rng: np.random.Generator) -> Iteration:
-    """One update of the library's, from the policy's own trials."""
+def fine_tune(training: Training, c: Config, rng: np.random.Generator) -> Iteration:
+    """One update of the library's, from the policy's own episodes."""
+    task, state = training.task, training.saved
     policy: Any = build_policy(state["policy"], "state")
     tuned = state.get("tuned")
     if tuned is None:
@@ -183,9 +189,6 @@ def fine_tune(task: Task, c: Config, state: State, rng: np.random.Generator) -> 
         tuned = model_free.begin(
             c.library, task, policy, known["o"], known["togo"], c.discount, rng
         )
-        state = {name: part for name, part in state.items() if name not in ("taught", "model")} | {
-            "model": {}
-        }
     policy, tuned, cost = model_free.update(
         c.library,
         task,
@@ -197,56 +200,43 @@ def fine_tune(task: Task, c: Config, state: State, rng: np.random.Generator) -> 
         rng=rng,
     )
     told = {"model_calls": 0.0, "policy_loss": 0.0, "phase": 2.0}
-    return report(task, c, state | {"tuned": tuned}, policy, cost, c.tune_steps, told)
+    training.add(len(cost), c.tune_steps)
+    saved = {"tuned": tuned, "evaluation": state["evaluation"], "model": {}}
+    return report(training, c, saved, policy, cost, told)
 
 
 def report(
-    task: Task,
+    training: Training,
     c: Config,
-    state: State,
+    saved: State,
     policy: NeuralPolicy,
     cost: Array,
-    steps: int,
     told: dict[str, float],
 ) -> Iteration:
-    """Returns the Iteration of a round whose episodes had these costs (K,), NaN where one diverged,
-    in so many steps.
+    """Returns the Iteration of a round whose episodes had these costs (K,), NaN where one diverged.
 
     The policy's cost, and the task's metrics, are those of noise-free episodes beside the training,
     from the same starts in each round. What the model predicted is told of the last round of
     imitation from then on.
     """
-    sound = cost[np.isfinite(cost)]
-    evaluated = rollout(
-        task,
-        policy,
-        np.arange(task.conditions),
-        c.evaluation_episodes,
-        np.random.default_rng(EVALUATION_SEED),
-        noise=0.0,
+    finite = cost[np.isfinite(cost)]
+    best = min(training.saved["best"], float(finite.min()))
+    starts = np.random.default_rng(EVALUATION_SEED)
+    test = training.evaluate(policy, starts, c.evaluation_episodes)
+    scalars = training.row(
+        test,
+        cost=finite.mean(),
+        best_cost=best,
+        model_calls=told["model_calls"],
+        model_error=0.0,
+        open_loop_error=told.get("open_loop_error", 0.0),
+        coverage=told.get("coverage", 0.0),
+        diverged=len(cost) - len(finite) + test.failed.sum(),
+        phase=told["phase"],
+        policy_cost=test.valid.costs.mean(),
+        policy_loss=told["policy_loss"],
     )
-    shown = evaluated.valid
-    state = state | {
-        "number": state["number"] + 1,
-        "best": min(state["best"], float(sound.min())),
-        "episodes": state["episodes"] + len(cost),
-        "steps": state["steps"] + steps,
-        "policy": state_of(policy),
-    }
-    scalars = {
-        "episodes": float(state["episodes"]),
-        "env_steps": float(state["steps"]),
-        "cost": float(sound.mean()),
-        **{name: float(value.mean()) for name, value in metrics_of(task, shown).items()},
-        "best_cost": state["best"],
-        "model_calls": told["model_calls"],
-        **{name: told.get(name, 0.0) for name in ("model_error", "open_loop_error", "coverage")},
-        "diverged": float(len(cost) - len(sound) + evaluated.failed.sum()),
-        "phase": told["phase"],
-        "policy_cost": float(shown.costs.mean()),
-        "policy_loss": told["policy_loss"],
-    }
-    per = evaluated.costs.reshape(task.conditions, -1).mean(1)
-    x = evaluated.x.reshape(task.conditions, -1, *evaluated.x.shape[1:])
-    arrays = {"policy_cost": per, "policy_x": x[:, 0], **state["evaluation"]}
-    return Iteration(state["number"], policy, scalars, arrays, state)
+    shown = by_condition(training.task, test)
+    arrays = {"policy_cost": shown["cost"], "policy_x": shown["x"][:, 0], **saved["evaluation"]}
+    rest = saved | {"best": best, "policy": state_of(policy)}
+    return training.iteration(policy, scalars, arrays, rest)

@@ -27,8 +27,6 @@ class LocalData(NamedTuple):
     cost: Array  # (C,), mean cost of the episodes; 0 where all of them diverged
     multiplier: Array  # (C,), of the KL step
     predicted: Array  # (C,), improvement that the model predicts for the controller tried next
-    episodes: int  # so far, in all conditions
-    steps: int  # steps of the task so far
     # (C,), the model's cost of what was evaluated minus that of `controller`; 0 where both are one
     baseline: Array
     chart: Chart | None = None  # None where states are plain vectors
@@ -54,8 +52,6 @@ def by_condition(
         cost=np.where(failed, 0.0, cost.sum(-1)).sum(1) / valid,
         multiplier=multiplier,
         predicted=np.zeros(C),
-        episodes=length.size,
-        steps=int(length.sum()),
         baseline=np.zeros(C),
         chart=chart,
     )

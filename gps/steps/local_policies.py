@@ -11,8 +11,9 @@ import numpy as np
 
 from agents.interfaces import Iteration, Policy, State, Task
 from agents.policies.linear_gaussian import ControllerPolicy
-from agents.rollout import Trajectories, metrics_of, rollout
-from agents.tasks.capabilities import LearnedCost, capability, manifold_of
+from agents.rollout import Trajectories, rollout
+from agents.tasks.capabilities import manifold_of
+from agents.training import Training
 from dynamics import Chart, Fit, chart_of, error_along, make_prior
 from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
@@ -58,26 +59,22 @@ class LocalPolicies:
         self.controller = initial_controllers(task, config)  # to be tried next
         self.chart = chart_of(task)  # of the states that they see; None for plain vectors
         self.data: LocalData | None = None  # of the accepted ones
-        self.number = 0  # of the last iteration
         if state:
             self._restore(state)
+        self.training = Training(task, config.iterations, state, prior=self.prior)
 
     def _restore(self, state: State) -> None:
         check_state(state, self.task)
-        self.prior.load_state(state["prior"])
-        if (told := capability(self.task, LearnedCost)) and "rewards" in state:
-            told.learned.load_state(state["rewards"])
         if self.chart:
             self.chart = Chart(self.chart.manifold, state["origin"])
         self.controller = LinearGaussianController(**state["controller"])
         data = LocalData(**state["local"])
         accepted = LinearGaussianController(**state["local"]["controller"])
         self.data = data._replace(controller=accepted, chart=self.chart)
-        self.number = int(state["number"])
 
     def iterations(self) -> range:
         """Returns the numbers of the iterations that are still to come."""
-        return range(self.number + 1, self.config.iterations + 1)
+        return self.training.iterations()
 
     def sample(self, rng: np.random.Generator, policy: Policy | None = None) -> LocalData:
         """Returns episodes of the controllers, or of a policy, condition by condition; the prior
@@ -94,6 +91,7 @@ class LocalPolicies:
             chart=self.chart,
             antithetic=self.config.antithetic,
         )
+        self.training.count(self.trajectories)
         new = by_condition(self.trajectories, self.controller, np.ones(len(every)), self.chart)
         self.prior.update(*transitions(new))
         return new
@@ -137,29 +135,24 @@ class LocalPolicies:
         "predicted" and "actual" are the improvements of the controllers that were just tried;
         "mean" and "cov", what their models predict, are NaN past the end of the longest episode.
         """
-        every, chart = np.arange(self.task.conditions), fit.data.chart
-        test = rollout(self.task, self.controller, every, 1, rng, noise=0.0, chart=self.chart)
+        chart = fit.data.chart
+        test = self.training.evaluate(self.controller, rng, chart=self.chart)
         x = test.x if chart is None else chart.to_tangent(test.x[:, None])[:, 0]
-        valid = test.valid
-        measured = metrics_of(self.task, valid)
-        scalars = {
-            "episodes": float(fit.data.episodes),
-            "env_steps": float(fit.data.steps),
-            "cost": float(valid.costs.mean()),
-            **{name: float(value.mean()) for name, value in measured.items()},
-            "sampled_cost": float(self.trajectories.valid.costs.mean()),
-            "kl": float(step.kl.mean()),
-            "epsilon": float(step.epsilon.mean()),
-            "eta": float(np.median(step.eta[step.solved])) if step.solved.any() else 0.0,
-            "predicted": float(fit.predicted.mean()),
-            "actual": float(fit.actual.mean()),
-            "accepted": float(fit.accepted.mean()),
-            "unsolved": float((~step.solved).sum()),
-            "diverged": float(self.trajectories.failed.sum() + test.failed.sum()),
-            "evidence": fit.models.evidence,
-            "prior_strength": fit.models.strength,
-            "std": mean_std(step.controller),
-        }
+        scalars = self.training.row(
+            test,
+            sampled_cost=self.trajectories.valid.costs.mean(),
+            kl=step.kl.mean(),
+            epsilon=step.epsilon.mean(),
+            eta=median_eta(step),
+            predicted=fit.predicted.mean(),
+            actual=fit.actual.mean(),
+            accepted=fit.accepted.mean(),
+            unsolved=(~step.solved).sum(),
+            diverged=self.trajectories.failed.sum() + test.failed.sum(),
+            evidence=fit.models.evidence,
+            prior_strength=fit.models.strength,
+            std=mean_std(step.controller),
+        )
         mean, cov = (
             chart.state_distribution(step.mean, step.cov) if chart else (step.mean, step.cov)
         )
@@ -179,27 +172,24 @@ class LocalPolicies:
         }
         return scalars, arrays
 
-    def iteration(
-        self, number: int, fit: LocalFit, step: TrajectoryStep, rng: np.random.Generator
-    ) -> Iteration:
+    def iteration(self, fit: LocalFit, step: TrajectoryStep, rng: np.random.Generator) -> Iteration:
         """Returns what a method without a global policy yields."""
         scalars, arrays = self.report(fit, step, rng)
         policy = ControllerPolicy(self.controller, self.chart)
-        return Iteration(number, policy, scalars, arrays, self.state(number))
+        return self.training.iteration(policy, scalars, arrays, self.state())
 
-    def state(self, number: int) -> dict[str, Any]:
-        """Returns, as a tree, all that new `LocalPolicies` need to go on after this iteration."""
+    def state(self) -> dict[str, Any]:
+        """Returns, as a tree, what new `LocalPolicies` need to go on, beside counts and prior."""
         assert self.data is not None
         local = self.data._asdict() | {"controller": self.data.controller._asdict()}
-        chart, told = local.pop("chart"), capability(self.task, LearnedCost)
-        return {
-            **({"rewards": told.learned.state()} if told else {}),
-            **({"origin": chart.origin} if chart else {}),
-            "number": number,
-            "controller": self.controller._asdict(),
-            "prior": self.prior.state(),
-            "local": local,
-        }
+        chart = local.pop("chart")
+        origin = {"origin": chart.origin} if chart else {}
+        return origin | {"controller": self.controller._asdict(), "local": local}
+
+
+def median_eta(step: TrajectoryStep) -> float:
+    """Returns the median of eta where a step was found, else 0."""
+    return float(np.median(step.eta[step.solved])) if step.solved.any() else 0.0
 
 
 def mean_std(controller: LinearGaussianController) -> float:
@@ -226,10 +216,8 @@ def check_state(state: State, task: Task) -> None:
         "multiplier": (C,),
         "predicted": (C,),
         "baseline": (C,),
-        "episodes": int,
-        "steps": int,
     }
-    form = {"number": int, "controller": controller, "prior": dict, "local": local}
+    form = {"controller": controller, "local": local}
     if manifold_of(task):
         form["origin"] = (C, T + 1, task.dx)
     check_tree({key: state.get(key) for key in form}, form, "state")

@@ -8,8 +8,8 @@ import numpy as np
 
 from agents.interfaces import Iteration, State, Task
 from agents.policies import make_policy
-from agents.rollout import metrics_of, rollout
 from agents.saving import build_policy, state_of
+from agents.training import Training, measured
 from dynamics import Chart
 from dynamics.storage.tree import check_tree
 from lqr import InputError, LinearGaussianController, TrajectoryDistribution, kl_divergence
@@ -124,25 +124,27 @@ class GlobalPolicy:
             shift=shift,
         )
 
-    def report(self, rng: np.random.Generator) -> Report:
+    def report(self, training: Training, rng: np.random.Generator) -> Report:
         """Returns metrics and arrays from noise-free evaluation episodes of the policy."""
-        every = np.arange(self.task.conditions)
-        test = rollout(self.task, self.policy, every, 1, rng, noise=0.0)
-        valid = test.valid
-        measured = metrics_of(self.task, valid)
+        test = training.evaluate(self.policy, rng)
         scalars = {
-            "policy_cost": float(valid.costs.mean()),
-            **{f"policy_{name}": float(value.mean()) for name, value in measured.items()},
+            "policy_cost": float(test.valid.costs.mean()),
+            **measured(self.task, test, "policy_"),
             "policy_diverged": float(test.failed.sum()),
         }
         return scalars, {"policy_cost": test.costs, "policy_x": test.x}
 
     def iteration(
-        self, number: int, scalars: dict[str, float], arrays: dict[str, Array], local: State
+        self,
+        training: Training,
+        scalars: dict[str, float],
+        arrays: dict[str, Array],
+        saved: State,
     ) -> Iteration:
-        """Returns what a method with a global policy yields; `local` is the rest of its state."""
-        state = local | self.state()
-        return Iteration(number, build_policy(state["policy"], "state"), scalars, arrays, state)
+        """Returns what a method with a global policy yields; `saved` is the rest of its state."""
+        state = self.state()
+        copy = build_policy(state["policy"], "state")
+        return training.iteration(copy, scalars, arrays, saved | state)
 
     def state(self) -> dict[str, Any]:
         """Returns, as a tree, all that a new `GlobalPolicy` needs to go on."""
@@ -166,7 +168,7 @@ def report(
     `compare`.
     """
     scalars, arrays = local.report(fit, step, rng)
-    evaluation, pictures = policy.report(rng)
+    evaluation, pictures = policy.report(local.training, rng)
     costs = scalars["cost"], evaluation["policy_cost"]
     lag = policy.lag.report(gap, kl, step.epsilon, costs)
     return scalars | evaluation | lag, arrays | pictures

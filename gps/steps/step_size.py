@@ -49,8 +49,6 @@ def trust_region_test(
         baseline=select(accepted, new.baseline, old.baseline),
         multiplier=np.clip(multiplier, 0.01, largest),
         predicted=np.zeros(len(actual)),
-        episodes=old.episodes + new.episodes,
-        steps=old.steps + new.steps,
     )
     return merged, accepted, actual
 
