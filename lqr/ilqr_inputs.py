@@ -8,6 +8,7 @@ from .batching import finite, flatten, numbers, of_kind, with_batch
 from .errors import InputError
 from .expansion import Cost, stack
 from .kernels.ilqr_backward import evaluate_quadratic
+from .kernels.ilqr_line_search import FLAT
 from .types import Array, QuadraticCost
 
 
@@ -90,8 +91,9 @@ def first(where: Array) -> tuple[int, ...]:
 def cost_parts(cost: Cost, lead: tuple[int, ...], offset: Array) -> tuple[Any, Any]:
     """Returns expand and evaluate over a cost that is called with the leading axes of the batch.
 
-    What is evaluated is the cost less that of the first trajectories, step by step, which goes into
-    `offset` (B,): so constants do not hide small gains.
+    Where the cost is a constant for the most part, what is evaluated is the cost less that of the
+    first trajectories, step by step, which goes into `offset` (B,): the constant does not hide
+    small gains.
     """
 
     reference: list[Array] = []  # costs of the first trajectories
@@ -107,7 +109,9 @@ def cost_parts(cost: Cost, lead: tuple[int, ...], offset: Array) -> tuple[Any, A
                 _given(f"cost.expand(X, U).{name}", a, out, lead)
                 for name, a, out in (("C", found.C, C), ("c", found.c, c))
             )
-            H = 0.5 * (H + H.swapaxes(-1, -2))
+            turned = H.swapaxes(-1, -2)
+            if (abs(H - turned) > 1e-10 * (abs(H) + abs(turned))).any():  # more than rounding
+                H = 0.5 * (H + turned)
             C[active] = H[active]
             c[active] = (linear + (H @ stack(X, U)[..., None])[..., 0])[active]
 
@@ -118,11 +122,21 @@ def cost_parts(cost: Cost, lead: tuple[int, ...], offset: Array) -> tuple[Any, A
             found = cost(*whole(np.where(fine[:, None, None], X, 0.0), U))
             steps = _given("cost(X, U)", found, X[..., 0], lead)
             if not reference:
-                reference.append(np.where(np.isfinite(steps), steps, 0.0))
+                reference.append(_constant(steps))
                 offset[:] = reference[0].sum(-1)
             J[fine] = (steps - reference[0]).sum(-1)[fine]
 
     return expand, evaluate
+
+
+def _constant(steps: Array) -> Array:
+    """Returns the costs (B, T+1) of trajectories that are a constant for the most part, 0 for
+    others.
+    """
+    steps = np.where(np.isfinite(steps), steps, 0.0)
+    varying = np.abs(steps - steps.mean(-1, keepdims=True)).sum(-1)
+    flat = np.abs(steps).sum(-1) >= FLAT * varying
+    return np.where(flat[:, None], steps, 0.0)
 
 
 def total_cost(cost: Cost | QuadraticCost, batch: Batch, X: Array) -> Array:
