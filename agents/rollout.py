@@ -140,17 +140,26 @@ def rollout(
         raise InputError(f"samples is {samples}; expected at least 1")
     where = np.repeat(np.asarray(conditions, dtype=int), samples)
     source = Antithetic(rng, samples) if antithetic else rng
-    N = len(where)
     if isinstance(actor, LinearGaussianController):
         act = _controllers(actor, samples, source, noise, smoothing, chart)
-        if runs_serially(task):
-            return run(task, [partial(act, rows=slice(i, i + 1)) for i in range(N)], where, rng)
-        return run(task, partial(act, rows=slice(None)), where, rng)
+        return run_rows(task, act, where, rng)
     if not (noise and runs_serially(task)):
         return run(task, _policy(actor, source if noise else None), where, rng)
     states: list[Any] = []
-    acts = [_policy(actor, OneRow(source, i, N, states)) for i in range(N)]
+    acts = [_policy(actor, OneRow(source, i, len(where), states)) for i in range(len(where))]
     return run(task, acts, where, rng)
+
+
+def run_rows(
+    task: Task, act: Callable[..., Array], where: Array, rng: np.random.Generator
+) -> Trajectories:
+    """Runs one episode in each of the conditions `where` (N,), each with an actor of its own:
+    `act(x, o, t, rows)` acts in the episodes `rows` (a slice), all or one.
+    """
+    if runs_serially(task):
+        acts = [partial(act, rows=slice(i, i + 1)) for i in range(len(where))]
+        return run(task, acts, where, rng)
+    return run(task, partial(act, rows=slice(None)), where, rng)
 
 
 def run(

@@ -25,6 +25,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
+from agents.imagine import imagine
 from agents.interfaces import Iteration, State, Task
 from agents.planners.models import LearnedModel
 from agents.policies import make_policy
@@ -285,18 +286,19 @@ def imitation_targets(
     are left out.
     """
     controller, std = plans.controller, config.noisy_copies_std * action_scale(task)
-    x = np.repeat(plans.X[:, :1], 1 + config.noisy_copies, axis=1)  # (C, S, dx)
-    X: list[Array] = []
-    U: list[Array] = []
-    with np.errstate(over="ignore", invalid="ignore"):
-        for t in range(plans.U.shape[1] - config.plan_tail):
-            u = np.einsum("cij,csj->csi", controller.K[:, t], x) + controller.k[:, None, t]
-            u = np.clip(u, task.action_low, task.action_high)
-            X, U = [*X, x], [*U, u]
-            draws = std * rng.standard_normal(u.shape)
-            draws[:, 0] = 0.0
-            x = world.step(x, np.clip(u + draws, task.action_low, task.action_high))
-    x, u = np.stack(X), np.stack(U)
+    low, high, taught = task.action_low, task.action_high, list[Array]()
+
+    def act(x: Array, o: Array, t: int) -> Array:
+        u = np.einsum("cij,csj->csi", controller.K[:, t], x) + controller.k[:, None, t]
+        taught.append(np.clip(u, low, high))
+        draws = std * rng.standard_normal(u.shape)
+        draws[:, 0] = 0.0
+        return taught[-1] + draws
+
+    x0 = np.repeat(plans.X[:, :1, :], 1 + config.noisy_copies, axis=1)  # (C, S, dx)
+    steps = plans.U.shape[1] - config.plan_tail
+    found = imagine(world.step, act, x0, steps, low, high)
+    x, u = np.moveaxis(found.x[..., :-1, :], -2, 0), np.stack(taught)  # step by step
     valid = near(x, np.concatenate([visited, plans.X.reshape(-1, x.shape[-1])]))
     return task.observation_of(x[valid]), u[valid]
 

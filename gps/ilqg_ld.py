@@ -22,6 +22,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from agents.imagine import controllers, imagine
 from agents.interfaces import Iteration, State, Task
 from agents.planners.models import LearnedModel
 from agents.policies.linear_gaussian import ControllerPolicy
@@ -168,12 +169,8 @@ def imagined_actions(
     """Returns the actions (C, T, du) that the controllers take, without noise, in the model from x0
     (C, dx).
     """
-    x, U = x0, np.empty(controller.k.shape)
-    for t in range(task.horizon):
-        mean = (controller.K[:, t] @ x[..., None])[..., 0] + controller.k[:, t]
-        U[:, t] = np.clip(mean, task.action_low, task.action_high)
-        x = world.step(x, U[:, t])
-    return U
+    act = controllers(controller)
+    return imagine(world.step, act, x0, task.horizon, task.action_low, task.action_high).u
 
 
 def report(

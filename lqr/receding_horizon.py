@@ -76,7 +76,7 @@ def window(cost: Cost | QuadraticCost, t: int, count: int, T: int) -> Cost:
         return Sum(tuple(window(term, t, count, T) for term in cost.terms))
     if hasattr(cost, "window"):
         return cost.window(t, count, T)  # type: ignore[no-any-return]
-    if not (callable(cost) and hasattr(cost, "expand")):
+    if not callable(cost):  # one that is only called needs no `expand`
         raise InputError(f"cost is a {type(cost).__name__}; expected a cost or a QuadraticCost")
     if not isinstance(cost, Term):
         return _Padded(cost, t, T)

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agents.imagine import imagine
 from agents.interfaces import Task
 from agents.planners.models import PlanningModel
-from agents.rollout import smoothed
+from agents.rollout import Act, smoothed
 from lqr import LinearGaussianController, NumericalError, ilqr, window
 
 Array = np.ndarray
@@ -75,19 +76,16 @@ def guesses(
     plans from the first L of the starts. A guess under which the model diverges is replaced by that
     of lowest cost. Raises NumericalError where the model diverges under all guesses of a start.
     """
-    U = np.clip(sequences, task.action_low, task.action_high)
-    C, S, T, _ = U.shape
+    low, high, (C, S, T, _) = task.action_low, task.action_high, sequences.shape
+    U = np.clip(sequences, low, high)
     if last is not None:
         U[: len(last), 1] = last
-    X = np.repeat(x0[:, None, None], S, axis=1).repeat(T + 1, axis=2)  # (C, S, T+1, dx)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for t in range(T):
-            U[:, 0, t] = np.clip(
-                policy.mean(task.observation_of(X[:, 0, t])), task.action_low, task.action_high
-            )
-            for s in range(S):
-                X[:, s, t + 1] = world.step(X[:, s, t], U[:, s, t])
-        cost = plan_cost(task, T)(X, U).sum(-1)
+    cost = np.empty((C, S))
+    for s in range(S):
+        act = _policy(policy) if s == 0 else _sequence(U[:, s].copy())
+        see = task.observation_of if s == 0 else None
+        found = imagine(world.step, act, x0, T, low, high, see, plan_cost(task, T))
+        U[:, s], cost[:, s] = found.u, found.cost.sum(-1)
     valid = np.isfinite(cost)
     if not valid.any(1).all():
         raise NumericalError(
@@ -96,6 +94,14 @@ def guesses(
         )
     best = U[np.arange(C), np.where(valid, cost, np.inf).argmin(1)]
     return np.where(valid[..., None, None], U, best[:, None])
+
+
+def _policy(policy: Any) -> Act:
+    return lambda x, o, t: policy.mean(o)
+
+
+def _sequence(U: Array) -> Act:
+    return lambda x, o, t: U[:, t]
 
 
 def plan_cost(task: Any, T: int) -> Any:

@@ -21,6 +21,7 @@ from agents.policies.mlp import NeuralPolicy
 from agents.rollout import Trajectories
 from agents.tasks import make_task
 from agents.tasks.base.ode_task import MapTask
+from agents.training import Training
 from dynamics.storage.tree import load_tree, save_tree
 from lqr import CheckpointError, InputError, NumericalError, Quadratic, SimulationError
 
@@ -246,11 +247,12 @@ def test_episodes_that_diverge_are_none_of_the_cheap_ones():
     task, rng = Breaking(2), np.random.default_rng(0)
     rests = NeuralPolicy.create(2, 1, (8,), np.ones(1), rng, task.action_low, task.action_high)
     rests.weights[-1] = np.zeros((1, 8))
-    state = {"number": 3, "best": np.inf, "episodes": 4, "steps": 60, "evaluation": {}}
-    told = ("model_calls", "policy_loss", "phase")
-    row = mbmf.report(
-        task, SMALL, state, rests, np.array([30.0, np.nan, 20.0]), 45, dict.fromkeys(told, 0.0)
-    )
+    state = {"number": 3, "best": np.inf, "episodes": 4, "steps": 60, "evaluation_episodes": 0}
+    training = Training(task, 9, state)
+    training.add(3, 45)
+    told = dict.fromkeys(("model_calls", "policy_loss", "phase"), 0.0)
+    costs = np.array([30.0, np.nan, 20.0])
+    row = mbmf.report(training, SMALL, {"evaluation": {}}, rests, costs, told)
     names = ("cost", "best_cost", "diverged", "episodes")
     assert [row.scalars[name] for name in names] == [
         25.0,
@@ -326,13 +328,13 @@ class Lost(Cart):
 def test_the_expert_is_not_asked_about_trials_that_diverged():
     config, rng = replace(SMALL, model="simulator"), np.random.default_rng(0)
     tasks = Cart(2), Lost(2)
-    experts = [mbmf.mpc(task, RandomShooting(20), config, {}) for task in tasks]
-    state = mbmf.begin(
-        tasks[0], config, {"number": 1, "best": 1.0, "episodes": 2, "steps": 30}, rng
-    )
-    first = mbmf.imitate(tasks[0], config, experts[0], state, rng)
+    config = replace(config, planner=RandomShooting(samples=20))
+    experts = [mbmf.mpc(task, config, {}) for task in tasks]
+    counts = {"number": 1, "episodes": 2, "steps": 30, "evaluation_episodes": 0}
+    state = mbmf.begin(tasks[0], config, {**counts, "best": 1.0}, rng)
+    first = mbmf.imitate(Training(tasks[0], 9, state), config, experts[0], rng)
     with np.errstate(over="ignore", invalid="ignore"):
-        second = mbmf.imitate(tasks[1], config, experts[1], first.state, rng)
+        second = mbmf.imitate(Training(tasks[1], 9, first.state), config, experts[1], rng)
     assert second.scalars["diverged"] >= 2 + 2  # trials, and judged ones
     assert len(first.state["taught"]["o"]) == 4 * 15
     assert len(second.state["taught"]["o"]) in (5 * 15, 6 * 15)

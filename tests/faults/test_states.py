@@ -31,7 +31,7 @@ CASES = {
     "ilqg_ld": ("gps.ilqg_ld", {"model": "gp", "plan_iterations": 1, "guesses": 0}),
     "ilqg_gps": (
         "gps.ilqg_gps",
-        {"model": "gp", "plan_iterations": 1, "plans": 2, "policy_steps": 1, "hidden": (4,)},
+        {"model": "gp", "plan_iterations": 1, "plan_starts": 2, "policy_steps": 1, "hidden": (4,)},
     ),
     "pets": ("agents.mpc.pets", {**PLAN, "planner": CEM(4, 2, 1)}),
     "pddm, nn": ("agents.mpc.pddm", {**PLAN, "planner": RewardWeighted(4), "model": "nn"}),

@@ -21,12 +21,13 @@ def test_what_was_frozen_resumes_exactly():
     config, rng = lqr_flm.Config(iterations=9, samples=3, initial_std=0.1), np.random.default_rng(0)
     local_policies = LocalPolicies(Point(), config)
     known = local_policies.fit_models(local_policies.sample(rng))
-    local_policies.update(
-        known, trajectory_step(known.data, known.dynamics, known.cost, known.epsilon)
-    )
-    again = LocalPolicies(Point(), config, local_policies.state(7))
-    assert list(again.iterations()) == [8, 9]
-    a, b = dict(leaves(local_policies.state(7))), dict(leaves(again.state(7)))
+    step = trajectory_step(known.data, known.dynamics, known.cost, known.epsilon)
+    local_policies.update(known, step)
+    state = local_policies.iteration(known, step, rng).state
+    again = LocalPolicies(Point(), config, state)
+    assert list(again.iterations()) == list(range(2, 10))
+    assert (again.training.episodes, again.training.steps) == (9, 9 * Point.horizon)
+    a, b = dict(leaves(local_policies.state())), dict(leaves(again.state()))
     assert a.keys() == b.keys()
     assert all(np.array_equal(a[name], b[name]) for name in a)
 

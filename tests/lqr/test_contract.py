@@ -92,7 +92,8 @@ def test_the_good_arguments_are_good(name):
 def test_an_argument_of_another_kind_is_refused_by_name(name, place):
     good = CALLS[name][place]
     for other in OTHERS:
-        if type(other) is type(good):
+        called = (name, place) == ("window", "cost") and callable(other)
+        if type(other) is type(good) or called:  # a window may be taken of any function
             continue
         with pytest.raises(InputError, match=rf"\b{place}\b"):
             getattr(lqr, name)(**{**CALLS[name], place: other})

@@ -1,0 +1,1 @@
+"""Learners without a model, to compare with."""
