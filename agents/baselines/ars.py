@@ -29,7 +29,7 @@ class Config(Settings):
     iterations: Count = 100  # rounds of episodes
     directions: Count = 8  # N, each tried forwards and backwards in every condition
     elites: Count = 4  # b, the best of them
-    step: Positive = 0.05  # alpha, in half action ranges per deviation of the observations
+    step: Positive = 0.1  # alpha, in half action ranges per deviation of the observations
     noise: Positive = 0.05  # nu, same unit
 
 

@@ -35,9 +35,9 @@ def test_a_point_is_brought_to_its_target():
     task = make_task("point_mass")
     costs = [
         row.scalars["cost"]
-        for row in ars.train(task, ars.Config(iterations=12), np.random.default_rng(0))
+        for row in ars.train(task, ars.Config(iterations=20), np.random.default_rng(0))
     ]
-    assert costs[-1] < 0.4 * cost_of(task, LinearPolicy.zero(task))
+    assert costs[-1] < 0.5 * cost_of(task, LinearPolicy.zero(task))
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])

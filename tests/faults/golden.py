@@ -27,6 +27,7 @@ META = {"about": "a golden file", "list": [1, 2.5, "three"]}
 def policies():
     """Returns a policy of each kind, and where it is asked: {kind: (policy, arguments of act)}."""
     from agents.policies.convolutional import ConvolutionalPolicy
+    from agents.policies.linear import LinearPolicy
     from agents.policies.linear_gaussian import ControllerPolicy
     from agents.policies.mlp import NeuralPolicy
     from agents.policies.mlp_std import StdPolicy
@@ -51,6 +52,10 @@ def policies():
         rng.normal(size=(2, 5, 2)),
         np.tile(0.1 * np.eye(2), (2, 5, 1, 1)),
     )
+    low, high = np.array([-1.0, 0.0]), np.array([1.0, 4.0])
+    moments = np.array([[9.0] * 3, [0.1, 0.2, 0.3], [4.0, 5.0, 6.0]])
+    linear = LinearPolicy(np.arange(6.0).reshape(2, 3) / 9, low, high, moments)
+    found["linear"] = linear, (np.array([0.4, -0.2, 0.7]),)
     found["linear_gaussian"] = ControllerPolicy(controller), (rng.normal(size=3), 3, 1)
     return {**found, "mpc": (planner(rng), (np.array([0.3, -0.2]), 0))}
 
