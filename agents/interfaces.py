@@ -6,12 +6,26 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from lqr import QuadraticCost
+from lqr import GPSError, QuadraticCost
 
 Array = np.ndarray
 State = dict[
     str, Any
 ]  # a tree of dicts with string keys; leaves are arrays, numbers, strings, booleans and None
+
+
+class EpisodeDiscarded(GPSError):
+    """What was done in this episode does not count: it is run again, and `back` episodes before it
+    too.
+    """
+
+    def __init__(self, message: str, back: int = 0):
+        super().__init__(message)
+        self.back = back
+
+
+class StoppedByUser(GPSError):
+    """A person ended the run between two episodes."""
 
 
 class Cost(Protocol):

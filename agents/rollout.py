@@ -12,8 +12,15 @@ from scipy.ndimage import gaussian_filter1d
 from dynamics import Chart
 from lqr import GPSError, InputError, LinearGaussianController, SimulationError
 
-from .interfaces import Array, Policy, Task
-from .tasks.capabilities import Rewarded, capability, diverged, runs_serially
+from .interfaces import Array, EpisodeDiscarded, Policy, Task
+from .tasks.capabilities import (
+    Interruptible,
+    Rewarded,
+    applied,
+    capability,
+    diverged,
+    runs_serially,
+)
 
 
 class Trajectories(NamedTuple):
@@ -101,6 +108,10 @@ class OneRow(np.random.Generator):
         super().__init__(rng.bit_generator)
         self._rng, self._i, self._N, self._states, self._drawn = rng, i, N, states, 0
 
+    def restart(self) -> None:
+        """Begins the episode, or begins it once more: the first draw comes next."""
+        self._drawn = 0
+
     def standard_normal(self, size: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Returns draws of the shape `size` (1, ...)."""
         states, now = self._states, self.bit_generator.state
@@ -146,7 +157,7 @@ def rollout(
     if not (noise and runs_serially(task)):
         return run(task, _policy(actor, source if noise else None), where, rng)
     states: list[Any] = []
-    acts = [_policy(actor, OneRow(source, i, len(where), states)) for i in range(len(where))]
+    acts = [_row_of(actor, OneRow(source, i, len(where), states)) for i in range(len(where))]
     return run(task, acts, where, rng)
 
 
@@ -172,7 +183,8 @@ def run(
     """Runs one episode in each of the conditions `where` (N,) and records it; once all have ended
     nobody is asked.
 
-    Where a task runs its episodes one after the other, `act` may be one for each of them. What the
+    Where a task runs its episodes one after the other, `act` may be one for each of them; one that
+    the task discards is run again, with the random numbers that it had. What the
     world pays is what an episode costs; else it is the task's cost. `watch` is shown, before each
     step but the first, what has happened so far, with costs of 0.
 
@@ -182,7 +194,7 @@ def run(
     """
     if runs_serially(task):
         acts = list(act) if isinstance(act, Sequence) else [act] * len(where)
-        parts = [_episodes(task, one, where[i : i + 1], rng, watch) for i, one in enumerate(acts)]
+        parts = _one_by_one(task, acts, where, rng, watch)
         found = Trajectories(*(np.concatenate(part) for part in zip(*parts, strict=True)))
     else:
         assert not isinstance(act, Sequence)
@@ -197,6 +209,32 @@ def run(
     cost = checked_cost(task, found.x, found.u)
     cost[np.arange(task.horizon + 1) > found.length[:, None]] = 0.0
     return found._replace(cost=cost)
+
+
+def _one_by_one(
+    task: Task, acts: Sequence[Act], where: Array, rng: np.random.Generator, watch: Watch | None
+) -> list[Trajectories]:
+    """Runs an episode of each of `acts`, again where the task discards it; whatever happens, nothing
+    is left moving.
+    """
+    robot, parts, before = capability(task, Interruptible), list[Trajectories](), list[Any]()
+    while (i := len(parts)) < len(acts):
+        before.append(rng.bit_generator.state)
+        try:
+            if robot:
+                robot.repeatable(i)
+            parts.append(_episodes(task, acts[i], where[i : i + 1], rng, watch))
+        except EpisodeDiscarded as told:
+            first = max(0, i - told.back)
+            rng.bit_generator.state = before[first]
+            del parts[first:], before[first:]
+        except BaseException:
+            if robot:
+                robot.abort()
+            raise
+    if robot:
+        robot.repeatable(0)
+    return parts
 
 
 def metrics_of(task: Task, shown: Trajectories) -> dict[str, Array]:
@@ -239,6 +277,7 @@ def _episodes(
         u[:, t] = np.where(alive[:, None], action, 0.0)
         after = _shaped(task.step(u[:, t].copy()), (N, task.dx), f"{task.name}.step")
         seen = _shaped(task.observe(), (N, task.do), f"{task.name}.observe")
+        u[:, t] = np.where(alive[:, None], applied(task, u[:, t]), 0.0)
         if paid := capability(task, Rewarded):
             cost[:, t] = np.where(alive, -np.asarray(paid.reward, dtype=float), 0.0)
         broken = ~(np.isfinite(after).all(1) & np.isfinite(seen).all(1))
@@ -348,3 +387,14 @@ def _policy(policy: Policy, rng: np.random.Generator | None) -> Act:
     if getattr(policy, "input", "o") == "x":
         return lambda x, o, t: policy.sample(x, t, rng)
     return lambda x, o, t: policy.sample(o, t, rng)
+
+
+def _row_of(policy: Policy, row: OneRow) -> Act:
+    act = _policy(policy, row)
+
+    def from_the_start(x: Array, o: Array, t: int) -> Array:
+        if t == 0:
+            row.restart()
+        return act(x, o, t)
+
+    return from_the_start

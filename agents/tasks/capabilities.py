@@ -7,6 +7,7 @@ is any number of states, and C is `task.conditions`.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -95,6 +96,43 @@ class Serial(Protocol):
     """There is one robot: episodes are run one after the other where `serial` is True."""
 
     serial: bool
+
+
+class AppliedAction(Protocol):
+    """The world may apply another action than it is asked for: a rate limit, for one. Episodes
+    record what was applied.
+    """
+
+    applied: Array  # (B, du), in the last step
+
+
+class Interruptible(Protocol):
+    """An episode can be stopped in its middle: there is something that moves.
+
+    Used by `run`, which runs an episode again where `step` or `reset` raises `EpisodeDiscarded`.
+    """
+
+    def repeatable(self, count: int) -> None:
+        """Says how many of the last episodes `reset` may ask to repeat: nobody has used them
+        yet.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Stops whatever moves: nobody goes on with this episode."""
+        ...
+
+
+class Journaled(Protocol):
+    """The task keeps the episodes of an unfinished iteration on the disk, and gives them back when
+    that is run again. Used by `run.py`.
+    """
+
+    def begin_iteration(self, number: int, folder: Path | None = None) -> None:
+        """Says that all before iteration `number` is saved; `folder` is for episodes of this
+        one.
+        """
+        ...
 
 
 class LearnedCost(Protocol):
@@ -197,6 +235,18 @@ def diverged(task: Any, count: int) -> Array:
     return np.zeros(count, bool) if told is None else told.diverged
 
 
+def applied(task: Any, u: Array) -> Array:
+    """Returns what was applied in the last step, (B, du), where u (B, du) was asked for."""
+    told = capability(task, AppliedAction)
+    return u if told is None else told.applied
+
+
+def begin_iteration(task: Any, number: int, folder: Path | None = None) -> None:
+    """Tells a task with a journal that an iteration begins."""
+    if told := capability(task, Journaled):
+        told.begin_iteration(number, folder)
+
+
 def runs_serially(task: Any) -> bool:
     """Returns whether the task's episodes have to be run one after the other."""
     told = capability(task, Serial)
@@ -212,6 +262,7 @@ def env_id_of(task: Any) -> str | None:
 
 
 __all__ = [
+    "AppliedAction",
     "Camera",
     "Divergence",
     "GymnasiumTwin",
@@ -219,8 +270,10 @@ __all__ = [
     "HasSimulator",
     "HeldOut",
     "Image",
+    "Interruptible",
     "JointTarget",
     "Joints",
+    "Journaled",
     "LearnedCost",
     "MujocoState",
     "ObservationOf",
@@ -234,6 +287,8 @@ __all__ = [
     "Simulations",
     "Targets",
     "TuningCost",
+    "applied",
+    "begin_iteration",
     "capability",
     "diverged",
     "env_id_of",

@@ -1,6 +1,7 @@
 """One run, from its first iteration or from a checkpoint to its report."""
 
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.interfaces import Iteration
+from agents.interfaces import Iteration, StoppedByUser
 from agents.saving import state_of
+from agents.tasks.capabilities import begin_iteration
 from dynamics.storage.tree import save_tree
 from lqr import CheckpointError
 
@@ -25,6 +27,7 @@ from .run_folder import RESULT, RunFolder, saved_config
 from .signals import Stop
 from .tables import Events, actor, read
 
+JOURNAL = "journal"  # the folder of an unfinished iteration's episodes, where the task keeps them
 DRAWN = 6  # conditions whose trajectories are kept for the figures
 
 
@@ -82,9 +85,13 @@ def run(
         task = experiment.task()
         if not resume:
             folder.begin(about)
-        _train(experiment, task, config, seed, folder, stop, exact, kept)
-        if not stop.asked:
-            finalise(task, folder, stop)
+        try:
+            _train(experiment, task, config, seed, folder, stop, exact, kept)
+            if not stop.asked:
+                finalise(task, folder, stop)
+        except StoppedByUser as told:
+            print(told, flush=True)
+            stop.asked = signal.SIGINT
         if stop.asked:
             print(
                 f"stopped and saved; go on with:  {PROGRAM} {experiment.name} --resume {shlex.quote(str(path))}",
@@ -118,6 +125,7 @@ def _train(
     total = getattr(config, "iterations", None)
     if total is not None and done >= total:
         return
+    begin_iteration(task, done + 1, folder.path / JOURNAL)
     events = Events(folder.path, read(folder.metrics.path))
     display = Display(f"{experiment.name}, seed {seed}, in {folder.path}", total, done)
     start = last = time.perf_counter()
@@ -165,6 +173,7 @@ def _train(
                 {"state": iteration.state, "policy": state_of(iteration.policy)},
                 meta,
             )
+            begin_iteration(task, iteration.number + 1, folder.path / JOURNAL)
             last, spent = time.perf_counter(), time.process_time()
             saving += last - ready
             pace = (last - start) / (iteration.number - done)

@@ -22,8 +22,8 @@ import numpy as np
 
 from lqr import window
 
-from ...interfaces import Array, Cost, Task
-from ..capabilities import diverged
+from ...interfaces import Array, Cost, EpisodeDiscarded, Task
+from ..capabilities import applied, diverged
 
 
 class TaskEnv(gymnasium.Env):
@@ -80,8 +80,12 @@ class TaskEnv(gymnasium.Env):
         u = np.clip(u, self.task.action_low, self.task.action_high)
         t = self._t
         before = self._x
-        after = self.task.step(u[None])[0]
-        seen = self.task.observe()[0]
+        try:
+            after = self.task.step(u[None])[0]
+            seen = self.task.observe()[0]
+            u = applied(self.task, u[None])[0]
+        except EpisodeDiscarded:
+            after, seen = np.full(self.task.dx, np.nan), np.full(self.task.do, np.nan)
         broken = bool(diverged(self.task, 1).any())
         sound = bool(np.isfinite(after).all() and np.isfinite(seen).all()) and not broken
         if sound:
