@@ -2,7 +2,6 @@
 serial line.
 """
 
-import contextlib
 import os
 import pty
 import threading
@@ -93,20 +92,21 @@ class Device:
         self._ours, theirs = pty.openpty()
         tty.setraw(theirs)
         self.path, self._keep = os.ttyname(theirs), theirs
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def close(self):
-        for handle in (self._keep, self._ours):
-            with contextlib.suppress(OSError):
-                os.close(handle)
+        os.write(self._keep, b"\nquit\n")
+        self._thread.join()  # or else it would read from whatever file has the number next
+        os.close(self._keep)
+        os.close(self._ours)
 
     def _serve(self):
         rest = b""
-        with contextlib.suppress(OSError):
-            while True:
-                *lines, rest = (rest + os.read(self._ours, 4096)).split(b"\n")
-                for line in lines:
-                    self._do(line.decode())
+        while "quit" not in self.said:
+            *lines, rest = (rest + os.read(self._ours, 4096)).split(b"\n")
+            for line in lines:
+                self._do(line.decode())
 
     def _do(self, line):
         self.said.append(line)
