@@ -13,9 +13,10 @@ sys.path[:0] = [str(HERE.parents[2]), str(HERE)]
 from carts import Clock, Device, SerialCart, cart  # noqa: E402
 
 from experiments.engine.registry import Experiment  # noqa: E402
-from experiments.engine.training import run  # noqa: E402
+from experiments.engine.training import Kept, run  # noqa: E402
 from gps import lqr_flm  # noqa: E402
 
+KEPT = Kept(columns=("cost", "kl"), by_condition=("x",), whole=())
 CONFIG = lqr_flm.Config(iterations=3, samples=2, initial_std=0.02)
 
 
@@ -43,7 +44,15 @@ def start(folder, kills=0, resume=False, seed=3, kind=signal.SIGKILL):
 
     experiment = Experiment("cart", "A cart.", task, lqr_flm, CONFIG)
     try:
-        code = run(experiment, CONFIG, seed, Path(folder), finalise=lambda *_: None, resume=resume)
+        code = run(
+            experiment,
+            CONFIG,
+            seed,
+            Path(folder),
+            finalise=lambda *_: None,
+            kept=KEPT,
+            resume=resume,
+        )
         return code, driver.sent
     finally:
         driver.port.close()

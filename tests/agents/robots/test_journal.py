@@ -64,7 +64,7 @@ FEW = {"iterations": 2, "samples": 2}
 METHODS = {
     "lqr_flm": (lqr_flm.train, lqr_flm.Config(**FEW)),
     "pi2": (pi2.train, pi2.Config(**FEW)),
-    "mdgps": (mdgps.train, mdgps.Config(**FEW)),
+    "mdgps": (mdgps.train, mdgps.Config(**FEW, policy_steps=5)),
     "pets": (
         pets.train,
         pets.Config(

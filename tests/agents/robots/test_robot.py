@@ -97,7 +97,10 @@ def test_what_is_late_is_counted_and_no_action_is_held_for_less_than_a_period():
     [
         (lqr_flm.train, lqr_flm.Config(iterations=2, samples=2, initial_std=50.0)),
         (pi2.train, pi2.Config(iterations=2, samples=3, initial_std=50.0)),
-        (mdgps.train, mdgps.Config(iterations=1, samples=2, initial_std=50.0)),
+        (
+            mdgps.train,
+            mdgps.Config(iterations=1, samples=2, initial_std=50.0, policy_steps=5),
+        ),
         (
             pets.train,
             pets.Config(
