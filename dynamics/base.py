@@ -74,16 +74,27 @@ class ChangeModel(ABC):
 
     word = ""  # in MODELS
     reject_outliers = True  # whether gross outliers are left out of the fit
+    rare: tuple[int, ...] = ()  # coordinates of x that are not looked at for outliers
 
     def __init__(self, **settings: Any):
         self.settings = settings  # numbers and tuples of numbers, as `save` writes them
         self.normaliser: Normaliser | None = None
+        self.rejected = np.zeros(0, bool)  # (M,), the outliers that the last fit left out
+
+    def take_rare(self, rare: tuple[int, ...]) -> None:
+        """Sets which coordinates of x (0 to dx - 1) are not looked at for outliers."""
+        self.rare = tuple(int(i) for i in rare)
+        if self.rare:
+            self.settings["rare"] = self.rare
 
     def fit(self, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
         """Learns from all transitions that are kept, (M, dx), (M, du), (M, dx), of which earlier
         ones come first.
 
-        Raises InputError where shapes do not fit or a number is not finite.
+        Gross outliers are left out, so that an impact does not bend the model elsewhere;
+        `rejected` tells which. Where x holds a reward, or the place of an object that is seldom
+        pushed, rare jumps are what is to be learned: list these coordinates in `rare`. Raises
+        InputError where shapes do not fit or a number is not finite.
         """
         z, y = checked(x, u, xnext)
         before = self.normaliser
@@ -96,7 +107,13 @@ class ChangeModel(ABC):
             raise InputError(
                 f"states and actions have {sizes} numbers; expected {was}, as at the first fit"
             )
-        inlier = inliers(z, y) if self.reject_outliers else np.ones(len(z), bool)
+        wrong = [i for i in self.rare if i not in range(y.shape[1])]
+        if wrong:
+            raise InputError(
+                f"rare has the coordinates {wrong} of x; expected 0 to {y.shape[1] - 1}"
+            )
+        inlier = inliers(z, y, self.rare) if self.reject_outliers else np.ones(len(z), bool)
+        self.rejected = ~inlier
         self.normaliser = normaliser = Normaliser.of(z[inlier], y[inlier])
         self._fit(
             (z - normaliser.mean) * normaliser.inverse_std,

@@ -28,6 +28,7 @@ from threadpoolctl import threadpool_limits
 from lqr import InputError
 
 from ..base import Array, ChangeModel
+from ..copies import first_of_copies
 from ..normaliser import Normaliser
 
 one_thread = threadpool_limits.wrap(
@@ -50,14 +51,28 @@ class GaussianProcess(ChangeModel):
     word = "gp"
 
     def __init__(
-        self, subset: int = 200, inducing: int = 300, max_points: int = 10_000, iterations: int = 30
+        self,
+        subset: int = 200,
+        inducing: int = 300,
+        max_points: int = 10_000,
+        iterations: int = 30,
+        reject_outliers: bool = True,
+        rare: tuple[int, ...] = (),
     ):
         if min(subset, inducing, max_points, iterations) < 1:
             given = f"subset {subset}, inducing {inducing}, max_points {max_points}, iterations {iterations}"
             raise InputError(f"got {given}; expected whole numbers, 1 or more")
+        if reject_outliers not in (0, 1):
+            raise InputError(f"reject_outliers is {reject_outliers!r}; expected True or False")
         super().__init__(
-            subset=subset, inducing=inducing, max_points=max_points, iterations=iterations
+            subset=subset,
+            inducing=inducing,
+            max_points=max_points,
+            iterations=iterations,
+            reject_outliers=int(reject_outliers),
         )
+        self.reject_outliers = bool(reject_outliers)
+        self.take_rare(rare)
         self.subset = subset
         self.inducing = inducing
         self.max_points = max_points
@@ -79,6 +94,8 @@ class GaussianProcess(ChangeModel):
         self, z: Array, y: Array, inlier: Array, before: Normaliser | None, rng: np.random.Generator
     ) -> None:
         z, y = z[inlier], y[inlier]
+        new = first_of_copies(z, y) == np.arange(len(z))
+        z, y = z[new], y[new]  # copies would agree without noise
         if len(self.theta) != y.shape[1] or self.theta.shape[1] != z.shape[1] + 3:
             self.theta = np.tile(_first(z.shape[1]), (y.shape[1], 1))
         if len(z) > 2:  # fewer say nothing of length scales

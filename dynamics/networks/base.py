@@ -16,6 +16,7 @@ import numpy as np
 from lqr import CheckpointError, InputError, NumericalError
 
 from ..base import Array, ChangeModel
+from ..copies import first_of_copies
 from ..normaliser import FORM, Normaliser
 from ..threads import one_thread
 from .fused_forward import advance_mean, fuse
@@ -45,12 +46,13 @@ class MLPEnsemble(ChangeModel, ABC):
         batch: int,
         unroll: int,
         reject_outliers: bool,
+        rare: tuple[int, ...],
     ):
         """`unroll` is how many steps ahead the loss looks, see `dynamics.networks.multistep_loss`;
-        `reject_outliers` leaves gross outliers out.
+        `reject_outliers` leaves gross outliers out, of all coordinates of x but those in `rare`.
 
-        An object that is pushed now and then moves by outliers alone: a model that is to know it
-        must see them.
+        An object that is pushed now and then moves by outliers alone, and a reward may be 0 but for
+        a few transitions: a model that is to know it must see them.
         """
         if reject_outliers not in (0, 1):
             raise InputError(f"reject_outliers is {reject_outliers!r}; expected True or False")
@@ -69,6 +71,7 @@ class MLPEnsemble(ChangeModel, ABC):
             reject_outliers=int(reject_outliers),
         )
         self.unroll, self.reject_outliers = unroll, bool(reject_outliers)
+        self.take_rare(rare)
         self.members_ = members
         self.hidden = tuple(hidden)
         self.steps = steps
@@ -88,8 +91,9 @@ class MLPEnsemble(ChangeModel, ABC):
         ended with. Raises InputError where shapes do not fit or a number is not finite.
         """
         self._ends = np.asarray(x, dtype=float), np.asarray(xnext, dtype=float)
+        self._actions = np.asarray(u, dtype=float)
         super().fit(x, u, xnext, rng)
-        del self._ends
+        del self._ends, self._actions
 
     def _fit(
         self, z: Array, y: Array, inlier: Array, before: Normaliser | None, rng: np.random.Generator
@@ -97,7 +101,7 @@ class MLPEnsemble(ChangeModel, ABC):
         import torch
 
         with one_thread():
-            self._draw(len(z), rng)
+            self._draw(first_of_copies(*self._ends, self._actions), rng)
             kept = np.flatnonzero(inlier & ~self.held)
             rows = kept[
                 np.searchsorted(kept, self.rows) % len(kept)
@@ -151,20 +155,24 @@ class MLPEnsemble(ChangeModel, ABC):
     def _evaluate(self, z: Array, y: Array, held: Array) -> None:
         """Looks at the trained network's errors on the rows that were held out."""
 
-    def _draw(self, M: int, rng: np.random.Generator) -> None:
+    def _draw(self, first: Array, rng: np.random.Generator) -> None:
         """Decides, once for each transition that is new, whether it is held out, and which members
-        see it how often.
+        see it how often. `first` (M,) says of which row each is a copy: it is held out with that.
         """
+        M = len(first)
         if len(self.held) > M:  # other data
             self.held, self.rows = np.zeros(0, bool), np.zeros((self.members_, 0), np.int64)
-        known, new = len(self.held), M - len(self.held)
-        blocks = -(-new // self.unroll)  # rows that may follow one another are held out together
+        known = len(self.held)
+        new = known + np.flatnonzero(first[known:] == np.arange(known, M))  # no copies
+        blocks = -(-len(new) // self.unroll)  # rows that may follow one another are held together
         chosen = np.zeros(blocks, bool)
         chosen[rng.permutation(blocks)[: round(blocks / (5 if M < 200 else 10))]] = True
-        held = np.repeat(chosen, self.unroll)[:new]
-        train = known + np.flatnonzero(~held)
+        held = np.concatenate([self.held, np.zeros(M - known, bool)])
+        held[new] = np.repeat(chosen, self.unroll)[: len(new)]
+        held[known:] = held[first[known:]]
+        train = known + np.flatnonzero(~held[known:])
         rows = rng.choice(train, (self.members_, len(train))) if self.bootstrap else train[None]
-        self.held = np.concatenate([self.held, held])
+        self.held = held
         self.rows = np.concatenate([self.rows, rows], 1)
 
     def forget(self, count: int) -> None:

@@ -31,8 +31,11 @@ class Ensemble(MLPEnsemble):
         batch: int = 256,
         unroll: int = 1,
         reject_outliers: bool = True,
+        rare: tuple[int, ...] = (),
     ):
-        super().__init__(members, hidden, steps, learning_rate, batch, unroll, reject_outliers)
+        super().__init__(
+            members, hidden, steps, learning_rate, batch, unroll, reject_outliers, rare
+        )
         self.settings["members"] = members
 
     def members(self, x: Array, u: Array) -> tuple[Array, Array]:

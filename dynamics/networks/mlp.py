@@ -23,8 +23,9 @@ class Network(MLPEnsemble):
         batch: int = 256,
         unroll: int = 1,
         reject_outliers: bool = True,
+        rare: tuple[int, ...] = (),
     ):
-        super().__init__(1, hidden, steps, learning_rate, batch, unroll, reject_outliers)
+        super().__init__(1, hidden, steps, learning_rate, batch, unroll, reject_outliers, rare)
         self.residual = np.zeros((0, 0))  # (dx, dx), in standard units
 
     def _loss(self, params: Params, z: Any, y: Any, last: Any) -> tuple[Any, Any]:

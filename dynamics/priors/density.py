@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ..copies import first_of_copies
 from ..normal_inverse_wishart import Array
 from ..storage.tree import check_tree
 from .em import Mixture, features, fit_mixture, log_densities, responsibilities, start
@@ -115,13 +116,15 @@ class Density:
         all components does not decide. One step down is forgiven: a few EM steps do not always show
         what a rung is worth.
         """
-        held, phi = np.random.default_rng(len(z)).permutation(len(z)) % 5 == 0, features(z)
+        new, copy_of = np.unique(first_of_copies(z), return_inverse=True)  # copies stay together
+        held = (np.random.default_rng(len(new)).permutation(len(new)) % 5 == 0)[copy_of]
+        phi = features(z)
         best, best_score, worse = 1, -np.inf, 0
-        if len(z) >= 10:
+        if len(new) >= 10:
             seen, unseen = phi[~held], phi[held]
             broad = _score(unseen, self._cold(z[~held], seen, 1, 1))
             for K in (
-                k for k in LADDER if k == 1 or (k >= len(self.weights) // 2 and 10 * k <= len(z))
+                k for k in LADDER if k == 1 or (k >= len(self.weights) // 2 and 10 * k <= len(new))
             ):
                 score = np.logaddexp(
                     _score(unseen, self._cold(z[~held], seen, K, self.em_steps)), broad
