@@ -18,7 +18,7 @@ OPEN = "the viewer is open to the network: anyone who reaches its port can look 
 
 def main(words: Sequence[str]) -> int:
     """Opens the viewer for the run that the words name until Ctrl-C; returns the exit code."""
-    from experiments.engine.load_run import open_run
+    from experiments.engine.load_run import add_choices, open_run
     from experiments.engine.parser import Parser
     from lqr import InputError
 
@@ -29,8 +29,9 @@ def main(words: Sequence[str]) -> int:
         "--port", type=int, default=0, help="of the viewer (default: the first free from 8080 on)"
     )
     parser.add_argument("--seconds", type=float, help="close it after so long (default: at Ctrl-C)")
+    add_choices(parser)
     asked = parser.parse_args(words)
-    run = open_run(asked.run)
+    run = open_run(asked.run, asked.task, asked.cost)
     if not 0 <= asked.port < 65536:
         raise InputError(f"--port is {asked.port}; expected 0 to 65535")
     if not hasattr(type(run.task), "model"):

@@ -65,7 +65,7 @@ def test_the_packages_are_those_of_this_checkout():
     "code",
     [
         "import lqr, dynamics, agents, gps",
-        "from experiments.engine.cli import overview; overview()",
+        "from experiments.engine import listing; [listing.text(w) for w in listing.WHAT]",
     ],
 )
 def test_nothing_heavy_is_loaded_before_it_is_used(code):

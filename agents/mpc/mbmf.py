@@ -63,7 +63,7 @@ class Config(MPCSettings):
     tune_rate: Positive = 1e-3  # learning rate of fine-tuning; with trpo, of its critic
     discount: Share = 0.95  # of fine-tuning
     # noise-free episodes of each condition that tell policy_cost; nothing is learned from them
-    evaluation_episodes: Count = 10
+    policy_episodes: Count = 10
 
 
 PAPER = replace(Config(), planner=RandomShooting(samples=1000), horizon=10, hidden=(500, 500))
@@ -222,7 +222,7 @@ def report(
     finite = cost[np.isfinite(cost)]
     best = min(training.saved["best"], float(finite.min()))
     starts = np.random.default_rng(EVALUATION_SEED)
-    test = training.evaluate(policy, starts, c.evaluation_episodes)
+    test = training.evaluate(policy, starts, c.policy_episodes)
     scalars = training.row(
         test,
         cost=finite.mean(),

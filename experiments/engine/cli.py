@@ -7,19 +7,28 @@ import dataclasses
 import io
 import math
 import re
-import textwrap
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from agents.tasks import TASKS
 from lqr import CheckpointError, InputError
 
-from . import registry
+from . import listing, registry
 from .flat import differing, flat, hints, parts, profiles, rebuilt, with_parts, with_profile
 from .registry import Experiment, nearest
 
 PROGRAM = "python experiments/run.py"
+USAGE = f"""usage: {PROGRAM} NAME [--SETTING VALUE ...] [--seed N] [--out DIR]
+
+       {PROGRAM} NAME --help         the settings of one experiment, with units
+       {PROGRAM} METHOD --task TASK  any method on any task: --cost MODULE:FUNCTION
+       {PROGRAM} --resume DIR        go on with a run
+       {PROGRAM} --list              the experiments, a line each
+       {PROGRAM} --list METHODS      the methods
+       {PROGRAM} --list TASKS        the tasks; gymnasium:ENV_ID is one, too
+
+A setting that is True or False is set by --NAME, --no-NAME, or --NAME False."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +75,11 @@ def parse(
     understood.
     """
     words = list(words)
-    if not words or words[0] in ("-h", "--help", "--list"):
-        print(overview())
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE)
+        return None
+    if words[0] == "--list":
+        print(listing.text(words[1] if len(words) > 1 else "experiments"))
         return None
     if words[0].startswith("-"):
         folder = _value_after(words, "--resume")
@@ -96,45 +108,6 @@ def parse(
     return request
 
 
-def overview() -> str:
-    """Returns the text of --help and --list: every experiment and every setting, with unit and
-    default.
-    """
-    lines = [f"usage: {PROGRAM} NAME [--SETTING VALUE ...] [--seed N] [--out DIR]", ""]
-    lines += [
-        f"       {PROGRAM} --resume DIR      go on with a run",
-        f"       {PROGRAM} NAME --help       one experiment",
-        f"       {PROGRAM} METHOD --task TASK [--cost MODULE:FUNCTION]      any method on any task",
-    ]
-    lines += [
-        "",
-        "METHOD is one of " + ", ".join(registry.methods()),
-        "TASK is gymnasium:ENV_ID or one of",
-    ]
-    lines += textwrap.wrap(
-        ", ".join(TASKS), 110, initial_indent="      ", subsequent_indent="      "
-    )
-    lines += ["", "Every run takes:", *_table(registry.fields(Options()))]
-    for name in registry.names():
-        experiment = registry.load(name)
-        method, text = experiment.method.__name__, experiment.text.splitlines()
-        lines += ["", f"{name}    {text[0]}", *(f"    {line}".rstrip() for line in text[1:])]
-        lines += [f"    method {method}:", *_table(registry.fields(experiment.config))]
-    return "\n".join(lines)
-
-
-def _table(fields: Sequence[registry.Field]) -> list[str]:
-    def shown(value: Any) -> str:
-        return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-    options = [f"--{f.name.replace('_', '-')} {shown(f.default)}" for f in fields]
-    width = max(map(len, options), default=0)
-    return [
-        f"      {option:<{width}}  {f.meaning}".rstrip()
-        for option, f in zip(options, fields, strict=True)
-    ]
-
-
 def _typed(
     experiment: Experiment, config: Any, options: Options, words: Sequence[str]
 ) -> Request | None:
@@ -146,16 +119,23 @@ def _typed(
     if profile in named:
         config = with_profile(config, experiment.method, profile)
     config = with_parts(config, {name: _value_after(words, f"--{name}") for name in parts(config)})
-    settings = _settings(config, {} if len(named) < 2 else named)
-    unnamed = tyro.conf.arg(name="")
+    word = experiment.method.__name__.rpartition(".")[2]
+    settings = _settings(word, config, {} if len(named) < 2 else named)
+    groups = {"run": (Options, options), **settings}
     both = dataclasses.make_dataclass(
         "both",
-        [
-            ("options", Annotated[Options, unnamed], dataclasses.field(default=options)),
-            ("config", Annotated[settings, unnamed], dataclasses.field(default=settings())),
-        ],
+        [(name, kind, dataclasses.field(default=value)) for name, (kind, value) in groups.items()],
         frozen=True,
     )
+    own = [group for group, _ in settings.values()]
+    switches = [
+        field.name
+        for group in (Options, *own)
+        for field in dataclasses.fields(group)
+        if field.type is bool
+        or getattr(field.type, "__origin__", None) is bool
+        or field.type == "bool"
+    ]
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
@@ -163,9 +143,9 @@ def _typed(
                 both,
                 prog=f"{PROGRAM} {experiment.name}",
                 description=experiment.text,
-                args=list(words),
+                args=_spelt_out(words, switches),
                 default=both(),
-                config=(tyro.conf.FlagCreatePairsOff,),
+                config=(tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes),
                 return_unknown_args=True,
             )
     except SystemExit as stop:
@@ -174,31 +154,82 @@ def _typed(
         raise InputError(_one_line(printed.getvalue())) from None
     if unknown:
         raise InputError(_unknown(unknown[0], experiment, config, options))
-    values = vars(got.config)
+    values = {
+        name: value for group in settings for name, value in vars(getattr(got, group)).items()
+    }
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{_option(name)} is {value}; expected a finite number")
-    return Request(experiment, rebuilt(config, values), got.options)
+    return Request(experiment, rebuilt(config, values), got.run)
 
 
-def _settings(config: Any, named: Mapping[str, Any]) -> type:
-    """Returns a dataclass of the settings by their flat names, with these defaults, and of the
-    profile where there are several.
+def _settings(method: str, config: Any, named: Mapping[str, Any]) -> dict[str, tuple[type, Any]]:
+    """Returns dataclasses of the settings by their flat names, with instances of these defaults:
+    one of the method's own, with the profile where there are several, and one for each part.
     """
     import tyro
 
     meanings, types = {f.name: f.meaning for f in registry.fields(config)}, hints(config)
     tables = {name: rule.table for name, rule in parts(config).items()}
-    fields: list[Any] = []
+    groups: dict[str, list[Any]] = {method: []} | {f"{method}_{name}": [] for name in tables}
     if named:
         meaning = "the method's numbers, where the experiment has none of its own"
         hint: Any = Annotated[Literal[tuple(named)], tyro.conf.arg(help=meaning)]
-        fields.append(("profile", hint, dataclasses.field(default="cpu")))
+        groups[method].append(("profile", hint, dataclasses.field(default="cpu")))
     for name, value in flat(config).items():
         hint = Literal[tuple(tables[name])] if name in tables else types[name]
         hint = Annotated[hint, tyro.conf.arg(help=meanings[name].replace("%", "%%"))]
-        fields.append((name, hint, dataclasses.field(default=value)))
-    return dataclasses.make_dataclass("settings", fields, frozen=True)
+        part = next((part for part in tables if f"{name}_".startswith(f"{part}_")), None)
+        group = groups[method if part is None else f"{method}_{part}"]
+        group.append((name, hint, dataclasses.field(default=value)))
+    made = {
+        name: dataclasses.make_dataclass("settings", fields, frozen=True)
+        for name, fields in groups.items()
+    }
+    return {name: (group, group()) for name, group in made.items()}
+
+
+def _spelt_out(words: Sequence[str], switches: Sequence[str]) -> list[str]:
+    """Returns the words with --NAME and --no-NAME of settings that are True or False as --NAME
+    True and --NAME False; a value that is there may be spelt true or false.
+    """
+    yes = {_option(name): _option(name) for name in switches}
+    no = {f"--no-{name.replace('_', '-')}": _option(name) for name in switches}
+    found, rest = list[str](), list(words)
+    while rest:
+        word = rest.pop(0)
+        option, equals, value = word.replace("_", "-").partition("=")
+        if option in no and not equals:
+            found += [no[option], "False"]
+        elif option in yes:
+            if not equals:
+                value = rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "True"
+            known = value.lower() in ("true", "false")
+            found += [yes[option], value.capitalize() if known else value]
+        else:
+            found.append(word)
+    return found
+
+
+def command(about: Mapping[str, Any]) -> str:
+    """Returns what a shell is told to make a run again, from what its config.json says."""
+    settings = {"seed": about["seed"], **chosen_words(about["chosen"]), **about["config"]}
+    return f"{PROGRAM} {shlex.quote(about['experiment'])} {as_words(settings)}"
+
+
+def chosen_words(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of a run that chose its task, its cost or its evaluation."""
+    names = {field.name for field in dataclasses.fields(Options)}
+    return {name: value for name, value in chosen.items() if name in names}
+
+
+def as_words(settings: Mapping[str, Any]) -> str:
+    """Returns settings as a shell takes them."""
+    found = list[str]()
+    for name, value in settings.items():
+        values = value if isinstance(value, (tuple, list)) else [value]
+        found += [_option(name), *(shlex.quote(str(one)) for one in values)]
+    return " ".join(found)
 
 
 def _option(name: str) -> str:
@@ -231,7 +262,7 @@ def _one_line(box: str) -> str:
 
 
 def _value_after(words: Sequence[str], option: str) -> str | None:
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for word, following in zip(words, [*words, None][1:], strict=True):
         if word == option:
             return following
         if word.startswith(option + "="):

@@ -2,6 +2,7 @@
 conditions that training never saw.
 """
 
+import hashlib
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -35,12 +36,7 @@ def evaluate_policy(env_id: str, policy: Any, episodes: int = 100) -> Evaluation
     """Runs the policy's mean action. Raises SimulationError where an action or a return is not
     finite.
     """
-    return _evaluate_in(
-        env_id,
-        lambda env, observation: policy.act(observation),
-        episodes,
-        getattr(policy, "reset", None),
-    )
+    return _evaluate_in(env_id, _acting(policy), episodes, getattr(policy, "reset", None))
 
 
 def evaluate_random(env_id: str, episodes: int = 20) -> Evaluation:
@@ -48,7 +44,9 @@ def evaluate_random(env_id: str, episodes: int = 20) -> Evaluation:
     rng = np.random.default_rng(FIRST_SEED)
     return _evaluate_in(
         env_id,
-        lambda env, observation: rng.uniform(env.action_space.low, env.action_space.high),
+        lambda env, observation: _fitted(
+            random_actions(env.action_space.low, env.action_space.high, rng), env.action_space
+        ),
         episodes,
     )
 
@@ -57,7 +55,58 @@ def evaluate_idle(env_id: str, episodes: int = 20) -> Evaluation:
     """Runs zero actions: where actions cost much, doing nothing beats random actions without having
     learned.
     """
-    return _evaluate_in(env_id, lambda env, observation: np.zeros(env.action_space.shape), episodes)
+    return _evaluate_in(
+        env_id,
+        lambda env, observation: _fitted(np.zeros(env.action_space.shape), env.action_space),
+        episodes,
+    )
+
+
+def random_actions(low: Any, high: Any, rng: np.random.Generator) -> np.ndarray:
+    """Returns uniformly random numbers between limits; where one is infinite, normal ones."""
+    limited = np.isfinite(low) & np.isfinite(high)
+    if limited.all():
+        return rng.uniform(low, high)
+    inside = rng.uniform(np.where(limited, low, 0.0), np.where(limited, high, 1.0))
+    return np.where(limited, inside, np.clip(rng.standard_normal(np.shape(low)), low, high))
+
+
+class Acting:
+    """Random actions, or none, as a policy of a task."""
+
+    input = "o"
+
+    def __init__(self, task: Any, rng: np.random.Generator | None):
+        self.low, self.high, self.rng = task.action_low, task.action_high, rng
+
+    def sample(self, o: np.ndarray, t: int, rng: Any) -> np.ndarray:
+        """Returns actions (B, du)."""
+        none = np.zeros((len(o), len(self.low)))
+        if self.rng is None:
+            return np.clip(none, self.low, self.high)
+        return random_actions(none + self.low, none + self.high, self.rng)
+
+
+def evaluate_in_task(task: Any, policy: Any, least: int = 20) -> dict[str, Evaluation]:
+    """Returns how the policy's mean action does in the task, from each condition once, beside
+    random actions and none from the same conditions; random ones at least so many times.
+    """
+    local = isinstance(policy, ControllerPolicy)
+    actor, chart = (policy.controller, policy.chart) if local else (policy, None)
+    every, again = np.arange(task.conditions), -(-least // task.conditions)
+    random = Acting(task, np.random.default_rng(FIRST_SEED))
+
+    def run(actor: Any, samples: int, chart: Any = None) -> Evaluation:
+        rng = np.random.default_rng(FIRST_SEED)
+        done = rollout(task, actor, every, samples, rng, noise=0.0, chart=chart)
+        total = metrics_of(task, done).get("return", -done.cost.sum(-1))
+        return _summary(np.asarray(total, float), None)
+
+    return {
+        "evaluation": run(actor, 1, chart),
+        "random": run(random, again),
+        "idle": run(Acting(task, None), 1),
+    }
 
 
 def evaluate_held_out(task: Any, policy: Any) -> dict[str, float]:
@@ -107,13 +156,18 @@ class Episode(NamedTuple):
     steps: int
     distance: float | None  # m, at its end, where the environment tells
     success: bool | None  # whether the environment said so in any step, where it tells
+    digest: str = ""  # of what was seen and done: two episodes with one digest are the same one
 
 
 def episodes(
-    env_id: str, act: Callable[[Any, Any], Any], count: int, begin: Callable[[], None] | None = None
+    env_id: str,
+    act: Callable[[Any, Any], Any],
+    count: int,
+    begin: Callable[[], None] | None = None,
+    first: int = 0,
 ) -> list[Episode]:
-    """Runs act(env, observation) for so many episodes, from the resets that training never saw;
-    `begin()` before each.
+    """Runs act(env, observation) for so many episodes, from the resets that training never saw,
+    number `first` and on; `begin()` before each.
 
     Raises SimulationError where an action or a return is not finite.
     """
@@ -125,7 +179,7 @@ def episodes(
         for i in range(count):
             if begin:
                 begin()  # a policy with memory forgets
-            found.append(_episode(env, act, FIRST_SEED + i))
+            found.append(_episode(env, act, FIRST_SEED + first + i))
     finally:
         env.close()
     total = np.array([episode.total for episode in found])
@@ -136,14 +190,14 @@ def episodes(
     return found
 
 
-def run_episodes(run: Opened, count: int, env_id: str | None) -> list[Episode]:
-    """Returns episodes of the policy's mean action: in Gymnasium where env_id names an environment,
-    else in its task.
+def run_episodes(run: Opened, count: int, env_id: str | None, first: int = 0) -> list[Episode]:
+    """Returns episodes of the policy's mean action, from number `first` on: in Gymnasium where
+    env_id names an environment, else in its task.
 
     Raises InputError where the policy cannot act there.
     """
     if env_id is None:
-        return episodes_in_task(run, count)
+        return episodes_in_task(run, count, first)
     if run.sees_state:
         raise InputError(
             f"{run.path}: got {env_id} for a policy that sees the state of {run.task.name}; expected no --env, or a "
@@ -151,7 +205,7 @@ def run_episodes(run: Opened, count: int, env_id: str | None) -> list[Episode]:
         )
     check_fit(run, env_id)
     begin = getattr(run.policy, "reset", None)
-    return episodes(env_id, lambda env, observation: run.policy.act(observation), count, begin)
+    return episodes(env_id, _acting(run.policy), count, begin, first)
 
 
 def check_fit(run: Opened, env_id: str) -> None:
@@ -173,16 +227,17 @@ def check_fit(run: Opened, env_id: str) -> None:
     with env:
         spaces = env.observation_space.shape, env.action_space.shape
     task = run.task
-    if spaces != ((task.do,), (task.du,)):
+    sizes = [None if shape is None else math.prod(shape) for shape in spaces]
+    if sizes != [task.do, task.du]:
         raise InputError(
             f"{env_id} has observations {spaces[0]} and actions {spaces[1]}; expected {(task.do,)} and {(task.du,)}, "
             f"those of {task.name}"
         )
 
 
-def episodes_in_task(run: Opened, count: int) -> list[Episode]:
+def episodes_in_task(run: Opened, count: int, first: int = 0) -> list[Episode]:
     """Returns episodes in the run's own task, its conditions in turn; the return is minus the
-    cost.
+    cost. Another `first` draws other starts, where the task draws them.
     """
     task, policy = run.task, run.policy
     samples = math.ceil(count / task.conditions)
@@ -197,11 +252,12 @@ def episodes_in_task(run: Opened, count: int) -> list[Episode]:
     turn = np.arange(len(trajectories.length)).reshape(task.conditions, samples).T.ravel()[:count]
     return [
         Episode(
-            FIRST_SEED,
+            FIRST_SEED + first,
             float(measured["return"][i] if "return" in measured else -trajectories.cost[i].sum()),
             int(trajectories.length[i]),
             float(measured["distance"][i]) if "distance" in measured else None,
             None if told is None else bool(told[i] > 0.5) and not trajectories.failed[i],
+            _digest(trajectories.x[i], trajectories.u[i]),
         )
         for i in turn
     ]
@@ -214,12 +270,17 @@ def _evaluate_in(
     total = np.array([episode.total for episode in found])
     distances = [episode.distance for episode in found]
     distance = None if None in distances else float(np.mean(distances))  # type: ignore[arg-type]
+    return _summary(total, distance)
+
+
+def _summary(total: np.ndarray, distance: float | None) -> Evaluation:
+    """Returns the figures of returns (N,)."""
+    count = len(total)
     spread = float(total.std(ddof=1)) if count > 1 else 0.0
-    error = spread / np.sqrt(count)
     return Evaluation(
         count,
         float(total.mean()),
-        float(error),
+        float(spread / np.sqrt(count)),
         float(total.min()),
         float(total.max()),
         spread,
@@ -231,6 +292,7 @@ def _episode(env: Any, act: Callable[[Any, Any], Any], seed: int) -> Episode:
     """Returns one episode of the mean action."""
     observation, info = env.reset(seed=seed)
     total, steps, over, success = 0.0, 0, False, None
+    seen = [observation]
     while not over:
         action = act(env, observation)
         if not np.isfinite(action).all():
@@ -238,8 +300,34 @@ def _episode(env: Any, act: Callable[[Any, Any], Any], seed: int) -> Episode:
                 f"{env.spec.id}: got the action {action}; expected finite numbers; was training healthy?"
             )
         observation, reward, terminated, truncated, info = env.step(action)
+        seen.append(observation)
         total, steps, over = total + float(reward), steps + 1, terminated or truncated
         told = info.get("is_success", info.get("success"))
         success = success if told is None else bool(told) or bool(success)
     distance = info.get("reward_dist")  # Gymnasium's reaching tasks give minus the distance
-    return Episode(seed, total, steps, None if distance is None else -float(distance), success)
+    left = None if distance is None else -float(distance)
+    return Episode(seed, total, steps, left, success, _digest(*seen))
+
+
+def _acting(policy: Any) -> Callable[[Any, Any], np.ndarray]:
+    """Returns act(env, observation): the policy's mean action, of the shape and type that the
+    environment takes; the policy sees a vector, whatever shape the observation has.
+    """
+
+    def act(env: Any, observation: Any) -> np.ndarray:
+        action = np.asarray(policy.act(np.ravel(observation)))
+        return _fitted(action, env.action_space) if np.isfinite(action).all() else action
+
+    return act
+
+
+def _fitted(action: np.ndarray, space: Any) -> np.ndarray:
+    """Returns an action in the shape, the type and the limits of a space."""
+    return np.clip(action.reshape(space.shape).astype(space.dtype), space.low, space.high)
+
+
+def _digest(*arrays: Any) -> str:
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:12]

@@ -19,6 +19,13 @@ class Interval(NamedTuple):
     high: float
 
 
+def distinct(found: Sequence[Episode]) -> list[Episode]:
+    """Returns the episodes without repetitions: one that was run again to the same numbers, as
+    from a fixed start, says nothing new.
+    """
+    return list({episode.digest or i: episode for i, episode in enumerate(found)}.values())
+
+
 def successes(found: Sequence[Episode], within: float) -> list[bool] | None:
     """Returns which episodes succeeded: as the task tells, or by ending within so many metres;
     None: nobody can say.

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.saving import load_policy
+from lqr import CheckpointError
 
-from .overrides import saved_task
+from .cli import as_words
+from .overrides import imports, saved_task
+from .parser import Parser
 from .run_folder import saved_config
 
 
@@ -26,9 +29,27 @@ class Opened(NamedTuple):
         return getattr(self.policy, "input", "o") == "x"
 
 
-def open_run(path: Path) -> Opened:
-    """Returns the run in a folder; of an unfinished one the policy of its newest checkpoint. Raises
-    CheckpointError.
+def open_run(path: Path | str, task: str | None = None, cost: str | None = None) -> Opened:
+    """Returns the run in a folder; of an unfinished one the policy of its newest checkpoint.
+
+    `task` and `cost` are those that the run was begun with, where they import a module. A planner
+    plans by that cost. Raises CheckpointError.
     """
+    path = Path(path)
     about = saved_config(path)
-    return Opened(path, about, saved_task(about, path), load_policy(path))
+    found = saved_task(about, path, task, cost)
+    try:
+        return Opened(path, about, found, load_policy(path, found))
+    except CheckpointError as error:
+        needed = imports(about.get("chosen", {}))
+        if cost is None and "cost" in needed:
+            raise CheckpointError(
+                f"{error}; it plans by another cost than the task's own: name it, {as_words(needed)}"
+            ) from None
+        raise
+
+
+def add_choices(parser: Parser) -> None:
+    """Adds the options --task and --cost to a command that looks at a run."""
+    parser.add_argument("--task", help="that of the run, where it is gymnasium:MODULE:ENV_ID")
+    parser.add_argument("--cost", help="that of the run; a planner plans by it")

@@ -20,7 +20,7 @@ from typing import Any
 from agents.tasks import TASKS, make_task
 from lqr import CheckpointError, GPSError, InputError
 
-from .cli import Options
+from .cli import Options, as_words
 from .registry import Experiment, load, nearest, no_task
 
 CHOICES = {
@@ -78,13 +78,20 @@ def choose(
     return experiment._replace(task=build, text=text, chosen=chosen)
 
 
-def saved_task(saved: Mapping[str, Any], path: Path) -> Any:
-    """Returns the task of a run from its config, to be looked at: without its cost, and without
-    importing a module.
+def saved_task(
+    saved: Mapping[str, Any], path: Path, task: str | None = None, cost: str | None = None
+) -> Any:
+    """Returns the task of a run from its config, to be looked at. No module is imported for a
+    file's word: what imports one is named again as `task` or `cost`; without its cost, a run has
+    the task's own. Raises CheckpointError where a task has to be named, or is another.
     """
     chosen = saved.get("chosen", {})
-    given = _as_saved({key: chosen[key] for key in chosen if key == "cost"}, chosen, path)
-    given.pop("cost", None)
+    named = (("task", task), ("cost", cost))
+    given: dict[str, Any] = {key: value for key, value in named if value is not None}
+    left_out = isinstance(chosen, dict) and "cost" in chosen and cost is None
+    given = _as_saved(given | ({"cost": chosen["cost"]} if left_out else {}), chosen, path)
+    if left_out:
+        given.pop("cost")
     return choose(load(saved["experiment"]), Options(**given)).task()
 
 
@@ -172,18 +179,18 @@ def _as_saved(given: Mapping[str, Any], saved: Any, path: Path | None) -> dict[s
         raise CheckpointError(
             f"{path}: got an unusable {', '.join(wrong)} in config.json; expected it as it was written"
         )
-    imports = [
-        key
-        for key in ("task", "cost")
-        if key in saved and (key == "cost" or _module_of(saved[key]))
-    ]
-    if needed := [key for key in imports if key not in given]:
-        words = " ".join(f"--{key} {saved[key]}" for key in needed)
+    if needed := {key: value for key, value in imports(saved).items() if key not in given}:
         raise CheckpointError(
-            f"{path}: got no {words}, which the run was begun with and which imports a module; "
-            "expected it beside --resume: nothing is imported for a file's word alone"
+            f"{path}: got no {as_words(needed)}, which the run was begun with and which imports a module; "
+            "expected it beside the run: nothing is imported for a file's word alone"
         )
     return saved
+
+
+def imports(chosen: Mapping[str, Any]) -> dict[str, str]:
+    """Returns those of a run's options that import a module, and so have to be named again."""
+    found = {key: chosen[key] for key in ("task", "cost") if key in chosen}
+    return {key: value for key, value in found.items() if key == "cost" or _module_of(value)}
 
 
 def _imported(place: str, what: str) -> Any:

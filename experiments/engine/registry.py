@@ -7,7 +7,7 @@ import io
 import textwrap
 import tokenize
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from lqr import InputError
 from .flat import flat, parts
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "experiments" / "configs"
+FOLDER = ROOT / "experiments" / "configs"  # of the experiments
 MARKS = {"task", "method", "config"}  # a module is an experiment when it binds all three
 PACKAGES = ("gps", "agents")  # where the methods are
 METHOD_MARKS = {"Config", "train"}  # a module there is a method when it binds both
@@ -59,7 +59,8 @@ def load(name: str) -> Experiment:
     """Imports an experiment of this folder, or a method, by its name, whose settings are then its
     defaults.
 
-    Raises InputError, with the nearest names, for any other.
+    Its task may be a class or a function that builds one, or a task. Raises InputError, with the
+    nearest names, for any other name, and for a module that cannot be imported.
     """
     if name not in names():
         if name in methods():
@@ -68,10 +69,25 @@ def load(name: str) -> Experiment:
                 name, inspect.getdoc(method) or name, no_task, method, method.Config()
             )
         raise InputError(f"unknown experiment {name!r}; {nearest(name, [*names(), *methods()])}")
-    module = import_module(f"experiments.configs.{name}")
-    return Experiment(
-        name, inspect.getdoc(module) or name, module.task, module.method, module.config
-    )
+    try:
+        module = import_module(f"experiments.configs.{name}")
+    except InputError as error:
+        raise InputError(f"{FOLDER / name}.py: {error}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{FOLDER / name}.py cannot be imported ({reason}); correct it") from error
+    text = inspect.getdoc(module) or name
+    return Experiment(name, text, builder(module.task), module.method, module.config)
+
+
+def builder(task: Any) -> Callable[[], Any]:
+    """Returns what builds a task: a class or a function as it is; a task is handed out itself."""
+    is_task = not inspect.isclass(task) and hasattr(task, "reset")
+    return partial(_same, task) if is_task else task
+
+
+def _same(task: Any) -> Any:
+    return task
 
 
 def no_task() -> Any:
@@ -126,7 +142,11 @@ def _bound(path: Path) -> set[str]:
 @cache
 def _bound_at(path: Path, _: int) -> set[str]:
     bound: set[str] = set()
-    for node in ast.parse(path.read_bytes()).body:
+    try:
+        nodes = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError):
+        return MARKS if path.parent == FOLDER else bound  # to be named when it is asked for
+    for node in nodes:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             bound |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.Assign):

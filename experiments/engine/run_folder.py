@@ -1,5 +1,6 @@
 """The folder of a run: who may write in it, what it holds, and from where it goes on."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -52,6 +53,8 @@ class RunFolder:
             path / TABLES[2]
         )  # a row per iteration; the only table that differs from run to run
         self._lock = -1
+        self._begun = False
+        self._made: list[Path] = []  # folders that were not there before
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -65,12 +68,32 @@ class RunFolder:
         StorageError.
         """
         self._refuse_what_is_there()
+        self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         make_folder(self.path)
         self._take_lock()
         self._refuse_what_is_there()  # once more: another process may have come and gone before the lock
         clean_up(self.path)
         make_folder(self.path / CHECKPOINTS)
         write_file(self.path / CONFIG, json.dumps(config, indent=1, allow_nan=False).encode())
+        self._begun = True
+
+    def withdraw(self) -> None:
+        """Removes what this process made of a new run, and the folders for it; a run that has a
+        checkpoint, or anything else in its folder, stays as it is.
+        """
+        events = {file.name for file in self.path.glob("events.out.tfevents.*")}
+        ours = {LOCK, CONFIG, CHECKPOINTS, *TABLES, *events}
+        if (
+            not self._begun
+            or any((self.path / CHECKPOINTS).iterdir())
+            or {file.name for file in self.path.iterdir()} - ours
+        ):
+            return
+        for name in ours - {CHECKPOINTS}:
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (self.path / CHECKPOINTS, *self._made):
+            with contextlib.suppress(OSError):  # something else is in it
+                folder.rmdir()
 
     def reopen(self) -> None:
         """Takes the folder of a run again. Raises CheckpointError for a folder with links in it,

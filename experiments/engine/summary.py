@@ -63,22 +63,19 @@ def spike(costs: list[float]) -> float | None:
 def verdict(result: dict[str, Any]) -> str:
     """Returns whether it learned and how well, in plain words."""
     if "evaluation" in result:
-        return _evaluated(result["env_id"], result["evaluation"], result["random"], result["idle"])
+        return _evaluated(result)
     if "success" in result:
         return _succeeded(result["success"], result.get("held_out"))
     ends = result["costs"]
-    if len(ends) < 2 or ends["first"] <= 0:
+    if len(ends) < 2:
         return f"It ran {result['iterations']} iterations; there is no cost to judge it by."
-    ratio = ends["last"] / ends["first"]
-    word = (
-        "It learned"
-        if ratio < 0.5
-        else "It learned a little"
-        if ratio < 0.9
-        else "It did not learn"
-    )
-    change = f"is {1 - ratio:.0%} lower than" if ratio < 1 else f"is {ratio - 1:.0%} higher than"
-    return f"{word}: the final cost {ends['last']:.3g} {change} the {ends['first']:.3g} of the first iteration."
+    first, last = ends["first"], ends["last"]
+    told = f"the cost went from {first:.3g} in the first iteration to {last:.3g}"
+    if first > 0 and last < 0.5 * first:
+        return f"It learned: {told}, {1 - last / first:.0%} lower."
+    if last < first:
+        return f"It improved: {told}; how low it can get is not known here."
+    return f"It did not learn: {told}."
 
 
 def held_out_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -122,20 +119,24 @@ def _succeeded(success: float, held_out: dict[str, float] | None) -> str:
     return text + "."
 
 
-def _evaluated(
-    env_id: str, got: dict[str, Any], random: dict[str, Any], idle: dict[str, Any]
-) -> str:
+def _evaluated(result: Mapping[str, Any]) -> str:
+    got, random, idle = (result[name] for name in ("evaluation", "random", "idle"))
     base = max(random, idle, key=lambda found: found["mean_return"])  # what needs no learning
     gain = got["mean_return"] - base["mean_return"]
     doubt = 2 * math.hypot(got["standard_error"], base["standard_error"])
+    own = (
+        result.get("input", "o") == "x"
+    )  # from the run's own starts: what these differ in is no doubt
+    doubt, spread = (0.0, random["spread"]) if own else (doubt, base["spread"])
     word = (
         "It learned"
-        if gain > base["spread"]
+        if gain > spread
         else "It learned a little"
         if gain > doubt
         else "It did not learn"
     )
-    text = f"{word}: over {got['episodes']} fresh episodes of {env_id} the policy's mean return is "
+    which = "episodes from its own starts in" if own else "fresh episodes of"
+    text = f"{word}: over {got['episodes']} {which} {result['env_id']} the policy's mean return is "
     text += f"{got['mean_return']:.2f}, where random actions get {random['mean_return']:.1f}"
     text += f" and no action {idle['mean_return']:.1f}"
     if got["final_distance"] is not None:

@@ -14,12 +14,13 @@ from agents.interfaces import Iteration, StoppedByUser
 from agents.saving import state_of
 from agents.tasks.capabilities import begin_iteration
 from dynamics.storage.tree import save_tree
-from lqr import CheckpointError
+from lqr import CheckpointError, InputError
 
 from . import provenance
-from .cli import PROGRAM
+from .cli import PROGRAM, as_words
 from .evaluation import evaluation_row
 from .flat import flat
+from .overrides import imports
 from .progress import Display
 from .registry import Experiment
 from .resume import check_owner, restore_generator, same_machine, unfit
@@ -92,11 +93,13 @@ def run(
         except StoppedByUser as told:
             print(told, flush=True)
             stop.asked = signal.SIGINT
+        except InputError:
+            folder.withdraw()  # nothing is left by what was refused
+            raise
         if stop.asked:
-            print(
-                f"stopped and saved; go on with:  {PROGRAM} {experiment.name} --resume {shlex.quote(str(path))}",
-                flush=True,
-            )
+            words = as_words({"resume": path, **imports(experiment.chosen)})
+            again = f"{PROGRAM} {shlex.quote(experiment.name)} {words}"
+            print(f"stopped and saved; go on with:  {again}", flush=True)
             return 128 + stop.asked
         return 0
 

@@ -91,7 +91,9 @@ def read(path: Path) -> list[Run]:
         raise InputError(
             f"{path}: got a run without an iteration; expected one or more: let it go on, or leave it out"
         )
-    evaluated = read_json(path / RESULT).get("evaluation") if (path / RESULT).exists() else None
+    result = read_json(path / RESULT) if (path / RESULT).exists() else {}
+    fresh = result.get("input", "o") == "o"  # else it is of the run's own starts
+    evaluated = result.get("evaluation") if fresh else None
     rows = [{**row, "kept": kept(row)} for row in rows]
     return [
         Run(

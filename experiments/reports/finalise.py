@@ -6,6 +6,7 @@ import json
 import shlex
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,15 @@ from agents.tasks.capabilities import HeldOut, capability, env_id_of
 from dynamics.storage.files import write_file
 from lqr import CheckpointError, GPSError
 
-from ..engine.evaluation import evaluate_held_out, evaluate_idle, evaluate_policy, evaluate_random
+from ..engine.cli import as_words
+from ..engine.evaluation import (
+    evaluate_held_out,
+    evaluate_idle,
+    evaluate_in_task,
+    evaluate_policy,
+    evaluate_random,
+)
+from ..engine.overrides import imports
 from ..engine.progress import clock, places, table
 from ..engine.run_folder import RESULT, RunFolder, saved_config
 from ..engine.signals import Stop
@@ -51,11 +60,14 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     result["exact_resume"] = result.pop(
         "exact"
     )  # False: a part of the run was on a machine that rounds otherwise
-    global_policy = (
-        getattr(policy, "input", "o") == "o"
-    )  # local controllers know their own conditions only
-    env_id = env_id_of(task) if global_policy else None
-    if env_id and not stop.asked:
+    result["input"] = getattr(policy, "input", "o")  # observations o, or the state x
+    global_policy = result["input"] == "o"  # local controllers know their own conditions only
+    env_id = env_id_of(task)
+    if env_id and not global_policy and not stop.asked:  # they act in the task alone
+        print(f"evaluating in {env_id}, from the run's own starts ...", flush=True)
+        found = evaluate_in_task(task, policy)
+        result |= {"env_id": env_id} | {name: own._asdict() for name, own in found.items()}
+    if env_id and global_policy and not stop.asked:
         print(f"evaluating the policy in {env_id} ...", flush=True)
         result |= {
             "env_id": env_id,
@@ -91,7 +103,7 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     folder.tidy()
     write_file(path / "report.html", run_report.page(path, about, result).encode())
     write_file(path / RESULT, json.dumps(result, indent=1, allow_nan=False).encode())
-    show(path, result)
+    show(path, about, result)
 
 
 def _draw(path: Path, task: Any, oracle: float | None, actor: Any) -> str | None:
@@ -106,7 +118,7 @@ def _draw(path: Path, task: Any, oracle: float | None, actor: Any) -> str | None
         return f"figures skipped: {type(error).__name__}: {error}"
 
 
-def show(path: Path, result: dict[str, Any]) -> None:
+def show(path: Path, about: Mapping[str, Any], result: dict[str, Any]) -> None:
     """Prints the final table."""
     rows = [("result", result["verdict"])]
     if "evaluation" in result:
@@ -129,11 +141,14 @@ def show(path: Path, result: dict[str, Any]) -> None:
     ]
     rows += [("skipped", reason) for reason in result["skipped"]]
     table(rows)
-    places(
-        [
-            ("look at", f"{path / 'report.html'}"),
-            ("evaluate", f"python experiments/evaluate.py {shlex.quote(str(path))}"),
-            ("watch", f"python experiments/watch.py {shlex.quote(str(path))}"),
-            ("use", f"agents.load_policy({str(path)!r})"),
-        ]
-    )
+    places([("look at", f"{path / 'report.html'}"), *commands(path, about)])
+
+
+def commands(path: Path, about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns what a person may do next with a run: what for, and the words for a shell or Python."""
+    words = f"{shlex.quote(str(path))} {as_words(imports(about['chosen']))}".strip()
+    return [
+        ("evaluate", f"python experiments/evaluate.py {words}"),
+        ("watch", f"python experiments/watch.py {words}"),
+        ("use", run_report.loading(path, about)[1]),
+    ]

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..engine import tables
-from ..engine.cli import PROGRAM
+from ..engine.cli import command
+from ..engine.overrides import imports
 from ..engine.progress import clock
 from ..engine.summary import held_out_rows, oracle_rows
 from . import html
@@ -15,7 +16,27 @@ FILM = (  # the heading and the text of the moving picture
     "The policy at work",
     "The policy's mean action, on starts and targets drawn anew.",
 )
-USE = "from agents import load_policy; policy = load_policy(run_folder); action = policy.act(observation)"
+
+
+def loading(path: Path | str, about: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the import and the expression that load the policy of the run in `path`: by itself,
+    or where it was made with a module of the user's own, by what opens a run.
+    """
+    needed = "".join(f", {name}={value!r}" for name, value in imports(about["chosen"]).items())
+    if needed and about["actor"] in ("planner", "episodes"):
+        opened = f"open_run({str(path)!r}{needed}).policy"
+        return "from experiments.engine.load_run import open_run", opened
+    return "from agents import load_policy", f"load_policy({str(path)!r})"
+
+
+def snippet(path: Path | str, about: Mapping[str, Any], sees: str) -> str:
+    """Returns lines of Python that load the policy and ask it for an action; `sees` is "o" where
+    it sees observations, "x" for states.
+    """
+    start, policy = loading(path, about)
+    seen = "observation" if sees == "o" else "x"
+    acts = f"action = policy.act({seen})  # and again in each step"
+    return "\n".join([start, f"policy = {policy}", "policy.reset()  # an episode begins", acts])
 
 
 def page(path: Path, about: Mapping[str, Any], result: Mapping[str, Any]) -> str:
@@ -34,8 +55,6 @@ def page(path: Path, about: Mapping[str, Any], result: Mapping[str, Any]) -> str
     parts += [html.figure_file(file, *told) for file, told in pictures.items() if file.exists()]
     parts += ["<h2>Iterations</h2>", html.metrics(tables.read(path / "metrics.csv"))]
     settings = {key: html.word(value) for key, value in about["config"].items()}
-    again = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in settings.items())
-    made = f"{PROGRAM} {about['experiment']} --seed {about['seed']}"
     parts += [
         html.fold("Settings", html.pairs(list(settings.items()))),
         html.fold(
@@ -43,8 +62,8 @@ def page(path: Path, about: Mapping[str, Any], result: Mapping[str, Any]) -> str
             html.pairs([*about["fingerprint"].items(), *about["dependencies"].items()]),
         ),
         "<h2>Use it</h2>",
-        f"<p><code>{html.text(USE)}</code></p>",
-        f"<p>Made by <code>{html.text(f'{made} {again}')}</code></p>",
+        f"<pre><code>{html.text(snippet(path, about, result['input']))}</code></pre>",
+        f"<p>Made by <code>{html.text(command(about))}</code></p>",
     ]
     return html.document(title, parts)
 

@@ -60,9 +60,7 @@ SMALL = mbmf.Config(
     hidden=(8,),
     fit_steps=50,
 )
-SMALL = replace(
-    SMALL, policy_steps=100, tune_steps=60, evaluation_episodes=2, policy_hidden=(16, 8)
-)
+SMALL = replace(SMALL, policy_steps=100, tune_steps=60, policy_episodes=2, policy_hidden=(16, 8))
 
 
 def policy(rng, du=2):
@@ -257,7 +255,7 @@ def test_episodes_that_diverge_are_none_of_the_cheap_ones():
     assert [row.scalars[name] for name in names] == [
         25.0,
         20.0,
-        1.0 + SMALL.evaluation_episodes,
+        1.0 + SMALL.policy_episodes,
         7.0,
     ]
     assert row.scalars["policy_cost"] == pytest.approx(
@@ -367,7 +365,7 @@ def test_the_policy_is_as_good_as_its_teacher_and_fine_tuning_makes_it_better():
         config,
         policy_steps=1000,
         tune_steps=1500,
-        evaluation_episodes=30,
+        policy_episodes=30,
         discount=0.95,
         library="ppo",
     )

@@ -107,6 +107,12 @@ def test_success_is_what_the_task_tells_else_a_small_distance():
     assert intervals.successes([Episode(0, 0.0, 1, None, None)], within=0.05) is None
 
 
+def test_an_episode_that_repeats_another_counts_once_and_one_that_only_ends_alike_does_not():
+    found = [Episode(0, 1.0, 5, None, None, digest) for digest in "abab"]
+    assert [episode.digest for episode in intervals.distinct(found)] == ["a", "b"]
+    assert len(intervals.distinct([Episode(0, 1.0, 5, None, None)] * 3)) == 3  # unknown
+
+
 def test_evaluate_refuses_in_one_line(forked, tmp_path):
     for words, code in (
         ([tmp_path], 3),

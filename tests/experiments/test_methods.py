@@ -33,7 +33,7 @@ TINY = {  # of the settings that a method has; the values that make it quick
     "teaching": 2,
     "tune_steps": 12,
     "planner": CEM(4, 2, 1),
-    "evaluation_episodes": 1,
+    "policy_episodes": 1,
 }
 
 

@@ -58,13 +58,28 @@ def test_a_return_no_better_than_doing_nothing_is_not_learned(value):
     ("last", "words"),
     [
         (2.0, "It learned: "),
-        (7.0, "It learned a little"),
-        (9.9, "It did not"),
-        (12.0, "20% higher"),
+        (7.0, "It improved: the cost went from 10 in the first iteration to 7"),
+        (12.0, "It did not learn"),
     ],
 )
 def test_without_an_environment_the_cost_decides(last, words):
     assert words in verdict({"costs": {"first": 10.0, "last": last}, "iterations": 5})
+
+
+@pytest.mark.parametrize(("last", "words"), [(-23.0, "It improved"), (-4.0, "It did not")])
+def test_a_cost_below_zero_as_of_positive_rewards_is_a_cost_too(last, words):
+    assert words in verdict({"costs": {"first": -5.0, "last": last}, "iterations": 5})
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(-5.0, "It learned: "), (-8.0, "It learned a little"), (-11.0, "It did not")],
+)
+def test_a_run_from_its_own_starts_is_held_against_what_random_actions_differ_by(value, words):
+    own = {"evaluation": EVALUATION | {"mean_return": value, "spread": 9.0, "standard_error": 4.5}}
+    told = verdict({"env_id": "A-v0", "input": "x", "random": RANDOM, "idle": STILL, **own})
+    assert words in told
+    assert "from its own starts" in told
 
 
 def test_where_there_is_no_cost_it_says_so():
