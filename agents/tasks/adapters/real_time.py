@@ -49,7 +49,8 @@ class Guard:
 
     What comes while the driver is at work raises EmergencyStop there; what comes while the actor
     thinks calls `stop` at once, and raises when the driver's turn has come. A second signal raises
-    KeyboardInterrupt. Only in the main thread; elsewhere nothing is heard.
+    KeyboardInterrupt, but does not break off a `stop`, which the third does. Only in the main
+    thread; elsewhere nothing is heard.
     """
 
     def __init__(self, stop: Callable[[], None], patience: float):
@@ -58,12 +59,13 @@ class Guard:
         self._stop, self._patience = stop, patience
         self._before: dict[int, Any] = {}
         self._timer = (0.0, 0.0)
-        self._busy = self._on = False
+        self._busy = self._on = self._halting = False
+        self._signals = 0
 
     def begin(self) -> None:
         """Begins to listen."""
         self.end()
-        self.reason, self.signal, self._on = "", 0, True
+        self.reason, self.signal, self._signals, self._on = "", 0, 0, True
         if threading.current_thread() is not threading.main_thread():
             return
         self._timer = signal.getitimer(signal.ITIMER_REAL)
@@ -93,12 +95,20 @@ class Guard:
             signal.signal(number, handler)
             del self._before[number]
 
+    def halt(self) -> None:
+        """Stops whatever moves, and listens no more."""
+        self._halting = True
+        try:
+            self._stop()
+        finally:
+            self._halting = False
+            self.end()
+
     def close(self) -> None:
         """Stops whatever may move; tells a person where that fails in the middle of an episode."""
         moving = self._on
         try:
-            self.end()
-            self._stop()
+            self.halt()
         except Exception as error:  # of a driver that was closed, where nothing moves
             if moving:
                 print(f"got {error!r} from stop(); stop the robot by hand", file=sys.stderr)
@@ -108,17 +118,19 @@ class Guard:
             signal.setitimer(signal.ITIMER_REAL, after, interval)
 
     def _hear(self, number: int, frame: object) -> None:
-        if self.signal and number != signal.SIGALRM:  # `stop` hangs, or the actor does
-            self.end()
-            raise KeyboardInterrupt
         if number == signal.SIGALRM:
             self.reason = f"no action came for {self._patience:g} s"
         else:
             self.reason, self.signal = signal.Signals(number).name, number
+            self._signals += 1
+        if self._signals > (2 if self._halting else 1):  # `stop` hangs, or the actor does
+            self.end()
+            raise KeyboardInterrupt
+        if self._halting:
+            return
         if self._busy:
             raise EmergencyStop(self.reason)
-        try:
+        if number == signal.SIGALRM:  # nobody may ever come back to this episode
+            self.halt()
+        else:
             self._stop()
-        finally:
-            if number == signal.SIGALRM:  # nobody may ever come back to this episode
-                self.end()

@@ -38,8 +38,7 @@ MANY = 0.1  # of an episode's steps; a warning tells of more missed deadlines th
 class RobotTask(OwnTask):
     """A robot behind a driver. `put_back(condition)` is called before each episode and answers go
     (or None), repeat (the last episode) or stop; with None nobody is asked. Raises InputError for
-    what does not fit; `prompt` and the driver are not needed until an episode begins, but for one
-    `read`.
+    what does not fit. The driver is asked to `read` once, to see what x is like; nothing moves.
     """
 
     def __init__(
@@ -79,11 +78,11 @@ class RobotTask(OwnTask):
             metrics=metrics,
         )
         self.driver, self._put_back, self._attempts = driver, put_back, attempts
-        self._rate = np.broadcast_to(np.asarray(rate_limit, float), self.du)
-        self._rest = np.clip(np.asarray(rest, float), self.action_low, self.action_high)
-        self._low, self._high = (
-            np.broadcast_to(np.asarray(a, float), self.dx) for a in (x_low, x_high)
-        )
+        self._rate = _sized("rate_limit", rate_limit, self.du)
+        self._rest = np.clip(_sized("rest", rest, self.du), self.action_low, self.action_high)
+        self._low, self._high = _sized("x_low", x_low, self.dx), _sized("x_high", x_high, self.dx)
+        if not (self._low < self._high).all():
+            raise InputError(f"x_low is {x_low}, x_high {x_high}; expected low < high")
         if not ((self._rate > 0).all() and 0 <= lead < 1 and patience > 0 and attempts >= 1):
             raise InputError(
                 f"rate_limit is {rate_limit}, lead {lead}, patience {patience}, attempts {attempts}; expected a rate "
@@ -92,9 +91,8 @@ class RobotTask(OwnTask):
         self._lead, self._ticks = lead, Ticks(dt, clock, sleep)
         self._guard = Guard(driver.stop, patience)
         self._journal = Journal(journal)
-        self._timings: list[
-            Array
-        ] = []  # of this iteration's episodes: missed, total, worst, discarded
+        # of this iteration's episodes: missed, total, worst, discarded
+        self._timings: list[Array] = []
         self._discarded = self._in_row = self._repeatable = 0
         self._entry: Entry | None = None  # of the journal, in place of the robot
         self._record: Record | None = None  # of the robot's episode
@@ -114,9 +112,8 @@ class RobotTask(OwnTask):
 
     def abort(self) -> None:
         """Stops the robot, and forgets the episode."""
-        self._guard.end()
         self._record = self._entry = None
-        self.driver.stop()
+        self._guard.halt()
 
     def begin(self, conditions: Array, rng: np.random.Generator) -> Sequence[Any]:
         """Has the robot put back in each condition (B,); returns x of each."""
@@ -255,13 +252,14 @@ class RobotTask(OwnTask):
         """Stops the robot; returns where the episode is to be run again, and raises where the run
         ends.
         """
-        heard, self._in_row = self._guard.signal, self._in_row + 1
+        self._in_row += 1
         try:
             self.abort()
         except Exception as worse:
             raise SimulationError(
                 f"{self.name}: got {worse!r} from stop(), after {error!r}; stop the robot by hand"
             ) from worse
+        heard = self._guard.signal
         if heard and (between or heard != signal.SIGINT or not self._put_back):
             raise StoppedByUser(self._farewell()) from None
         if isinstance(error, StoppedByUser) or not isinstance(error, Exception):
@@ -299,8 +297,7 @@ class RobotTask(OwnTask):
         self._entry = None
         if self._record:
             if self._record.asked:
-                self._guard.end()
-                self.driver.stop()
+                self._guard.halt()
             self._finish(False)
 
     def _farewell(self) -> str:
@@ -308,3 +305,11 @@ class RobotTask(OwnTask):
 
     def _tell(self, text: str) -> None:
         print(f"{self.name}: {text}", file=sys.stderr, flush=True)
+
+
+def _sized(name: str, value: Any, size: int) -> Array:
+    """Returns numbers (size,); one stands for all. Raises InputError, which names them."""
+    found = np.asarray(value, dtype=float).reshape(-1)
+    if len(found) not in (1, size) or np.isnan(found).any():
+        raise InputError(f"{name} is {value}; expected one number, or {size}")
+    return np.broadcast_to(found, size)

@@ -209,6 +209,35 @@ def test_ctrl_c_while_the_actor_thinks_stops_the_robot_at_once():
     assert [len(u) for u in driver.forces] == [4, 20]
 
 
+@pytest.mark.parametrize("presses", [1, 2, 3])
+def test_ctrl_c_does_not_break_off_a_stop_but_one_that_hangs(presses):
+    """The first comes while the driver commands, the others while it stops."""
+    said = []
+
+    class Slow(Cart):
+        def stop(self):
+            for _ in range(presses - 1):
+                if said and len(said) < presses:
+                    said.append("again")
+                    interrupt(self)
+            super().stop()
+
+    def first(driver):
+        said.append("first")
+        interrupt(driver)
+
+    driver = Slow({3: first})
+    if presses == 3:
+        with pytest.raises(KeyboardInterrupt):
+            rollout(driver.task(), controllers(), np.arange(2), 1, np.random.default_rng(0))
+    else:
+        rollout(driver.task(), controllers(), np.arange(2), 1, np.random.default_rng(0))
+        assert [len(u) for u in driver.forces] == [3, 20, 20]
+    assert len(said) == presses
+    assert not driver.moving
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_an_actor_that_does_not_answer_has_the_robot_stopped():
     driver = Cart()
     task, hangs = driver.task(patience=0.05), [True]
@@ -220,11 +249,11 @@ def test_an_actor_that_does_not_answer_has_the_robot_stopped():
             hangs.clear()
         return np.ones((1, 1))
 
-    task_alarm = signal.getsignal(signal.SIGALRM)
+    handler = signal.getsignal(signal.SIGALRM)
     try:
         run(task, act, np.zeros(1, int), np.random.default_rng(0))
     finally:
-        assert signal.getsignal(signal.SIGALRM) is task_alarm
+        assert signal.getsignal(signal.SIGALRM) is handler
     assert 4 in [len(u) for u in driver.forces]
     assert len(driver.forces[-1]) == 20
 
@@ -374,7 +403,19 @@ def test_a_gymnasium_environment_around_it_cuts_off_what_is_discarded():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rate_limit": 0.0}, {"lead": 1.0}, {"patience": 0.0}, {"attempts": 0}, {"dt": 0.0}]
+    "wrong",
+    [
+        {"rate_limit": 0.0},
+        {"rate_limit": [1.0, 2.0]},
+        {"rest": np.nan},
+        {"lead": 1.0},
+        {"patience": 0.0},
+        {"attempts": 0},
+        {"dt": 0.0},
+        {"x_low": [0.0, 1.0, 2.0]},
+        {"x_low": np.nan},
+        {"x_low": 1.0, "x_high": -1.0},
+    ],
 )
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(InputError):
