@@ -43,6 +43,12 @@ class Trajectories(NamedTuple):
         return (np.arange(self.u.shape[1]) < self.length[:, None]) & ~self.failed[:, None]
 
     @property
+    def states(self) -> Array:
+        """Returns x with NaN past each episode's end, for figures."""
+        past = np.arange(self.x.shape[1]) > self.length[:, None]
+        return np.where(past[..., None], np.nan, self.x)
+
+    @property
     def pairs(self) -> tuple[Array, Array]:
         """Observations (M, do) and actions (M, du) of the steps taken."""
         return self.o[:, :-1][self.mask], self.u[self.mask]

@@ -334,4 +334,4 @@ def report(
         planned_cost=plans.cost.mean(),
         diverged=sum(some.failed.sum() for some in (*episodes, test)),
     )
-    return scalars, {"cost": test.costs, "x": test.x[:, None]}
+    return scalars, {"cost": test.costs, "x": test.states[:, None]}

@@ -77,7 +77,7 @@ def train(
     for _ in training.iterations():
         episodes = training.count(rollout(task, controller, every, config.samples, rng))
         buffer.add_and_fit(model, *episodes.transitions, rng)
-        x0 = states_by_condition(episodes, task)[:, :, 0].mean(1)
+        x0 = states_by_condition(episodes.x, task)[:, :, 0].mean(1)
         sequences = random_sequences(task, config, rng)
         last = imagined_actions(task, world, controller, x0)
         tangent = imagined_actions(task, world, tangent_controllers(task, model, x0), x0)
@@ -193,5 +193,7 @@ def report(
     )
     mean = np.concatenate([planned.X, np.pad(planned.U, ((0, 0), (0, 1), (0, 0)))], -1)
     spread = np.zeros((*mean.shape, mean.shape[-1]))
-    x = states_by_condition(episodes, training.task)
+    x = states_by_condition(episodes.states, training.task)
+    past = np.isnan(x).all((1, 3))[..., None]  # (C, T+1, 1), no episode got there
+    mean, spread = np.where(past, np.nan, mean), np.where(past[..., None], np.nan, spread)
     return scalars, {"cost": test.costs, "x": x, "mean": mean, "cov": spread}

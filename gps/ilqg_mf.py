@@ -173,6 +173,6 @@ def fine_tune(training: Training, config: Config, rng: np.random.Generator) -> I
         policy_loss=0.0,
         phase=1.0,
     )
-    arrays = {"cost": test.costs, "x": test.x[:, None]}
+    arrays = {"cost": test.costs, "x": test.states[:, None]}
     rest = {"policy": state_of(policy), "tuned": tuned, "planned_cost": saved["planned_cost"]}
     return training.iteration(policy, scalars, arrays, rest)

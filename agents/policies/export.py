@@ -36,7 +36,7 @@ def export(policy: Any, path: str | Path, format: str = "torchscript") -> Path:
         )
     import torch
 
-    path = Path(path).with_suffix(FORMATS[format])
+    path = named(Path(path), FORMATS[format])
     program, inputs = policy.program(), [torch.zeros(2, policy.do, dtype=torch.float64)]
     names = ["observation"], ["action"]
     if hasattr(policy, "memory"):
@@ -58,6 +58,14 @@ def export(policy: Any, path: str | Path, format: str = "torchscript") -> Path:
             f"{path}: it cannot be written ({type(error).__name__}); expected a folder to write"
         ) from None
     return path
+
+
+def named(path: Path, ending: str) -> Path:
+    """Returns the path with an ending: in place of another format's, else behind the whole name,
+    whatever dots are in it.
+    """
+    other = path.suffix in FORMATS.values()
+    return path.with_suffix(ending) if other else path.with_name(path.name + ending)
 
 
 def _onnx(program: Any, inputs: list[Any], path: Path, given: list[str], found: list[str]) -> None:

@@ -21,8 +21,10 @@ from agents.tasks import TASKS, make_task
 from lqr import CheckpointError, GPSError, InputError
 
 from .cli import Options, as_words
+from .flat import flat
 from .registry import Experiment, load, nearest, no_task
 
+STARTS = 8  # of an environment, where a policy is to act from any and no number is told
 CHOICES = {
     "task": str,
     "task_conditions": int,
@@ -53,6 +55,11 @@ def choose(
         raise InputError(
             f"got --evaluation-episodes {given['evaluation_episodes']}; expected 1 or more, or to leave it out"
         )
+    if saved is None and _needs_starts(given, experiment.config):
+        given["task_conditions"] = STARTS
+        print(
+            f"{STARTS} starts, as the policy is to act from any; --task-conditions N says how many"
+        )
     if not set(given) - {"evaluation_episodes"}:
         return experiment._replace(chosen=given)
     build = experiment.task
@@ -76,6 +83,14 @@ def choose(
     cost = f" with the cost {given['cost']}" if "cost" in given else ""
     text = f"{named}{cost}, learned by {experiment.method.__name__} with the settings of {experiment.name}."
     return experiment._replace(task=build, text=text, chosen=chosen)
+
+
+def _needs_starts(given: Mapping[str, Any], config: Any) -> bool:
+    """Returns whether a method that trains a policy is to learn a task of one start, where a number
+    of starts can be told and is not.
+    """
+    one = str(given.get("task", "")).startswith("gymnasium:") and "task_conditions" not in given
+    return one and "policy_steps" in flat(config)
 
 
 def saved_task(

@@ -162,13 +162,13 @@ class LocalPolicies:
             "predicted": fit.predicted,
             "actual": fit.actual,
             # on episodes that the models have not seen
-            "model_error": error_along(fit.dynamics, x, test.u),
+            "model_error": np.where(test.mask, error_along(fit.dynamics, x, test.u), np.nan),
             "kl": step.kl,
             "eta": step.eta,
             "epsilon": step.epsilon,
             "mean": np.where(ended[..., None], np.nan, mean),
             "cov": np.where(ended[..., None, None], np.nan, cov),
-            "x": states_by_condition(self.trajectories, self.task),
+            "x": states_by_condition(self.trajectories.states, self.task),
         }
         return scalars, arrays
 
@@ -197,9 +197,9 @@ def mean_std(controller: LinearGaussianController) -> float:
     return float(np.sqrt(np.einsum("ctii->", controller.cov) / controller.k.size))
 
 
-def states_by_condition(trajectories: Trajectories, task: Task) -> Array:
-    """Returns the states of episodes, (C, N, T+1, dx)."""
-    return trajectories.x.reshape(task.conditions, -1, *trajectories.x.shape[1:])
+def states_by_condition(x: Array, task: Task) -> Array:
+    """Returns the states of episodes (CN, T+1, dx) as (C, N, T+1, dx)."""
+    return x.reshape(task.conditions, -1, *x.shape[1:])
 
 
 def check_state(state: State, task: Task) -> None:

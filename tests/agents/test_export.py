@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agents.policies import make_policy, trained_words
-from agents.policies.export import export
+from agents.policies.export import export, named
 from agents.policies.linear_gaussian import ControllerPolicy
 from lqr import InputError, LinearGaussianController, StorageError
 
@@ -88,6 +89,19 @@ def test_the_program_acts_as_the_policy_does_with_its_units_and_limits(word, for
     assert (expected == policy.high).any()  # the limits count
     assert (expected < policy.high).any()
     np.testing.assert_allclose(alone(tmp_path, policy, format), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("pol_v1.2", "pol_v1.2.pt"),
+        ("policy", "policy.pt"),
+        ("a.b/p.pt", "a.b/p.pt"),
+        ("policy.onnx", "policy.pt"),
+    ],
+)
+def test_a_programs_name_is_kept_whatever_dots_are_in_it(name, expected):
+    assert named(Path(name), ".pt") == Path(expected)
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path):

@@ -4,6 +4,7 @@ file's word.
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,3 +163,17 @@ def test_a_module_that_fails_is_named(here):
     (here / "bad.py").write_text("1 / 0")
     with pytest.raises(InputError, match=r"cannot be imported \(ZeroDivisionError"):
         load_function("bad:cost")
+
+
+@pytest.mark.parametrize(
+    ("method", "words", "starts"),
+    [("badmm", {}, 8), ("badmm", {"task_conditions": 3}, 3), ("lqr_flm", {}, 1), ("mpc", {}, 1)],
+)
+def test_a_policy_that_is_to_act_from_any_start_learns_from_several_and_says_so(
+    method, words, starts, capsys
+):
+    chosen = choose(load(method), Options(task="gymnasium:Pendulum-v1", **words))
+    assert chosen.task().conditions == starts
+    assert ("8 starts" in capsys.readouterr().out) is (starts == 8)
+    again = choose(load(method), Options(resume=Path("r")), {"chosen": chosen.chosen})
+    assert again.task().conditions == starts  # a resumed run has what it began with

@@ -40,7 +40,7 @@ TINY = {  # of the settings that a method has; the values that make it quick
 class Cart(MapTask):
     """x = [place, speed] of a pushed point for 6 steps."""
 
-    name, dt, horizon, conditions = "cart", 0.2, 6, 2
+    name, dt, horizon = "cart", 0.2, 6
     dx, du, do = 2, 1, 2
     action_low, action_high = np.array([-2.0]), np.array([2.0])
     cost = Quadratic(np.diag([2.0, 0.2, 0.1]))
@@ -60,13 +60,30 @@ class Cart(MapTask):
         return {"distance": np.abs(x[:, -1, 0])}
 
 
+class ShortCart(Cart):
+    """Its episodes end after 2 steps, or after 4 in the second condition, of 6."""
+
+    name, ends = "short cart", np.array([2, 4])
+
+    def reset(self, conditions, rng):
+        self.left = self.ends[conditions]
+        return super().reset(conditions, rng)
+
+    def step(self, u):
+        self.left = self.left - 1
+        return super().step(u)
+
+    def done(self):
+        return self.left <= 0
+
+
 @cache
-def last(name):
+def last(name, task=Cart):
     """Returns the last iteration of a tiny run of a method."""
     method = registry.load(name).method
     names = {field.name for field in fields(method.Config)}
     config = method.Config(**{key: value for key, value in TINY.items() if key in names})
-    return list(method.train(Cart(), config, np.random.default_rng(0)))[-1]
+    return list(method.train(task(2), config, np.random.default_rng(0)))[-1]
 
 
 def needed(name):
@@ -89,3 +106,22 @@ def test_each_array_of_a_method_is_drawn_or_declared_for_tables_only(name):
     assert arrays
     assert not_drawn(arrays, kept(), only) == []
     assert set(only) <= set(arrays)  # what is declared is there
+
+
+AXES = {"x": 2, "mean": 1, "cov": 1, "policy_x": 1, "model_error": 1}  # which of its axes is time
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", registry.methods())
+def test_nothing_is_left_to_draw_past_an_episodes_end(name):
+    needed(name)
+    arrays = last(name, ShortCart).arrays
+    seen = 0
+    for key in AXES.keys() & arrays.keys():
+        for c, end in enumerate(ShortCart.ends):
+            states = np.moveaxis(np.asarray(arrays[key])[c], AXES[key] - 1, 0)
+            end = end + (key != "model_error")  # the state at the end is one
+            assert np.isnan(states[end:]).all(), key
+            assert np.isfinite(states[:end]).all(), key
+            seen += 1
+    assert seen

@@ -152,9 +152,10 @@ def train_mpc(
 
 
 def by_condition(task: Task, found: Trajectories) -> dict[str, Array]:
-    """Returns the mean cost of each condition, (C,), and its episodes' states, (C, N, T+1, dx)."""
+    """Returns the mean cost of each condition, (C,), and its episodes' states, (C, N, T+1, dx), NaN past
+    their ends."""
     cost = found.costs.reshape(task.conditions, -1).mean(1)
-    return {"cost": cost, "x": found.x.reshape(task.conditions, -1, *found.x.shape[1:])}
+    return {"cost": cost, "x": found.states.reshape(task.conditions, -1, *found.x.shape[1:])}
 
 
 def refuse(task: Task) -> None:
