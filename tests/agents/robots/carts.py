@@ -53,7 +53,9 @@ class Cart:
         self.episodes, self.stops, self.count, self.moving = [], 0, 0, False
 
     def task(self, **settings):
-        return cart(self, **{"clock": self.clock, "sleep": self.clock.sleep} | settings)
+        usual = {"clock": self.clock, "sleep": self.clock.sleep}
+        usual["patience"] = 600.0  # s of the real clock: the machine may be busy
+        return cart(self, **usual | settings)
 
     def place(self, condition):
         assert not self.moving, "put back while it moved"

@@ -240,7 +240,7 @@ def test_ctrl_c_does_not_break_off_a_stop_but_one_that_hangs(presses):
 
 def test_an_actor_that_does_not_answer_has_the_robot_stopped():
     driver = Cart()
-    task, hangs = driver.task(patience=0.05), [True]
+    task, hangs = driver.task(patience=0.05, attempts=1000), [True]
 
     def act(x, o, t):
         while t == 4 and hangs and driver.moving:
