@@ -185,28 +185,3 @@ def _plain(value: Any, kind: Any) -> tuple[Any, str | None]:
     if isinstance(kind, type) and not isinstance(value, kind):
         return value, f"{kind.__name__}"
     return value, None
-
-
-def positive_or_none(value: Any) -> str | None:
-    """A finite number above 0, or None."""
-    return None if value is None or positive(value) is None else "a finite number above 0, or None"
-
-
-def zero(value: Any) -> str | None:
-    """Of a setting that a method has no use for: 0."""
-    return None if value == 0 else "0: this method has no use for it"
-
-
-def one_of(*words: str) -> Rule:
-    """Returns the rule for a field that takes one of these words."""
-    return lambda value: None if value in words else f"one of {', '.join(words)}"
-
-
-def or_none(rule: Rule) -> Rule:
-    """Returns the rule for a field that keeps this one, or is None."""
-
-    def either(value: Any) -> str | None:
-        expected = None if value is None else rule(value)
-        return expected and f"{expected}, or None"
-
-    return either
