@@ -1,5 +1,7 @@
 """Model: given data, what happens next?"""
 
+from lqr import __version__
+
 from .base import ChangeModel, Model, Tangent
 from .diagnostics import (
     Diagnostics,
@@ -63,6 +65,7 @@ __all__ = [
     "StudentT",
     "Tangent",
     "Transitions",
+    "__version__",
     "chart_of",
     "diagnose",
     "draw",

@@ -8,10 +8,30 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module, util
 from pathlib import Path
 from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = [
+    "run",
+    "evaluate",
+    "watch",
+    "compare",
+    "compare_priors",
+    "sweep",
+    "export",
+    "verify",
+    "benchmark",
+    "peers",
+]  # modules of this folder
+OURS = {  # how the first line of each package begins
+    "lqr": "Plan:",
+    "dynamics": "Model:",
+    "agents": "Act:",
+    "gps": "Guide:",
+    "experiments": "Run:",
+}
 INTERRUPTED = 130
 
 
@@ -21,13 +41,50 @@ def prepare() -> None:
 
     More threads would sum in another order, and a run could then not be repeated to the last bit.
     """
-    here = (
-        ROOT / "experiments"
-    )  # a script's own folder is in sys.path: its modules are no libraries
-    others = (p for p in sys.path if not Path(p).resolve().is_relative_to(here) and p != str(ROOT))
-    sys.path[:] = [str(ROOT), *others]
+    here = ROOT / "experiments"  # a script's own folder is in sys.path: it holds no libraries
+    others = [p for p in sys.path if not Path(p).resolve().is_relative_to(here)]
+    if (ROOT / "pyproject.toml").is_file():  # else it is installed, and stands where it stands
+        others = [str(ROOT), *(p for p in others if p != str(ROOT))]
+    sys.path[:] = others
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
+
+
+def foreign() -> str | None:
+    """Returns what is wrong where another distribution's package stands in place of one of ours,
+    with the remedy; nothing is imported.
+    """
+    for name, first in OURS.items():
+        found = util.find_spec(name)
+        place = Path(found.origin) if found and found.origin else None
+        ours = place is not None and place.resolve().is_relative_to(ROOT)
+        if place is None or not ours or not _begins(place, first):
+            return (
+                f"got another package of the name {name}, {place}; expected this library's: another "
+                f"distribution has overwritten or hidden it, as openai-agents does with agents; install this "
+                "one in a virtual environment of its own"
+            )
+    return None
+
+
+def _begins(path: Path, first: str) -> bool:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.readline().startswith(f'"""{first}')
+
+
+def program() -> NoReturn:
+    """Runs a command, as in `gps run reacher` or `gps evaluate RUN`: what the package installs."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name not in COMMANDS:
+        usage = f"usage: gps COMMAND [...]; COMMAND is one of {', '.join(COMMANDS)}"
+        print(usage, file=sys.stdout if name in ("-h", "--help") else sys.stderr)
+        sys.exit(0 if name in ("-h", "--help") else 2)
+    del sys.argv[1]
+
+    def main(words: Sequence[str]) -> int:
+        return int(import_module(f"experiments.{name}").main(words))
+
+    launch(main)
 
 
 def launch(main: Callable[[Sequence[str]], int]) -> NoReturn:
@@ -40,6 +97,8 @@ def launch(main: Callable[[Sequence[str]], int]) -> NoReturn:
     if listening:
         signal.signal(signal.SIGINT, _end)
     prepare()
+    if wrong := foreign():
+        sys.exit(f"error: {wrong}")
     try:
         from experiments.engine.guard import guarded
     except ModuleNotFoundError as missing:

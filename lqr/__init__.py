@@ -34,6 +34,8 @@ from .types import (
     TrajectoryDistribution,
 )
 
+__version__ = "0.2.0"
+
 __all__ = [
     "Action",
     "ActionLimits",
@@ -63,6 +65,7 @@ __all__ = [
     "Sum",
     "TrajectoryDistribution",
     "WeightedNorm",
+    "__version__",
     "backward",
     "constrained_ilqr",
     "entropy",

@@ -18,7 +18,16 @@ from . import listing, registry
 from .flat import differing, flat, hints, parts, profiles, rebuilt, with_parts, with_profile
 from .registry import Experiment, nearest
 
-PROGRAM = "python experiments/run.py"
+
+def program(name: str) -> str:
+    """Returns what a shell is told to run a command of `experiments`: in a checkout its file, else
+    the program that is installed.
+    """
+    checkout = (registry.ROOT / "pyproject.toml").is_file()
+    return f"python experiments/{name}.py" if checkout else f"gps {name}"
+
+
+PROGRAM = program("run")
 USAGE = f"""usage: {PROGRAM} NAME [--SETTING VALUE ...] [--seed N] [--out DIR]
 
        {PROGRAM} NAME --help         the settings of one experiment, with units

@@ -18,7 +18,7 @@ from agents.tasks.capabilities import HeldOut, capability, env_id_of
 from dynamics.storage.files import write_file
 from lqr import CheckpointError, GPSError
 
-from ..engine.cli import as_words
+from ..engine.cli import as_words, program
 from ..engine.evaluation import (
     evaluate_held_out,
     evaluate_idle,
@@ -148,7 +148,7 @@ def commands(path: Path, about: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns what a person may do next with a run: what for, and the words for a shell or Python."""
     words = f"{shlex.quote(str(path))} {as_words(imports(about['chosen']))}".strip()
     return [
-        ("evaluate", f"python experiments/evaluate.py {words}"),
-        ("watch", f"python experiments/watch.py {words}"),
+        ("evaluate", f"{program('evaluate')} {words}"),
+        ("watch", f"{program('watch')} {words}"),
         ("use", run_report.loading(path, about)[1]),
     ]
