@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from dynamics.storage.files import folders_by_number
+from dynamics.storage.files import folders_by_number, within
 from dynamics.storage.tree import load_tree, save_tree
 from lqr import CheckpointError, InputError
 
@@ -56,12 +56,14 @@ def load_policy(folder: str | Path, task: Any = None) -> Any:
     if (folder / "MANIFEST.json").exists():
         return build_policy(load_tree(folder)[0], folder, task)
     if (folder / "policy").is_dir():
-        return build_policy(load_tree(folder / "policy")[0], folder / "policy", task)
+        own = within(folder, "policy")
+        return build_policy(load_tree(own)[0], own, task)
     if (folder / "checkpoints").is_dir():
         damaged = None
-        for _, step in folders_by_number(folder / "checkpoints", "step_"):
+        for _, step in folders_by_number(within(folder, "checkpoints"), "step_"):
             try:
-                return build_policy(load_tree(step)[0].get("policy"), step, task)
+                saved = load_tree(within(step.parent, step.name))[0]
+                return build_policy(saved.get("policy"), step, task)
             except CheckpointError as error:
                 damaged = damaged or error
         if damaged:

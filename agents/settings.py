@@ -26,34 +26,51 @@ from lqr import InputError
 Rule = Callable[[Any], str | None]  # None, or what was expected
 
 
+LARGEST, SMALLEST = 1e18, 1e-18  # sizes of numbers whose squares and products stay numbers
+MOST = 10**9  # of anything that is counted
+
+
 def positive(value: Any) -> str | None:
     """A finite number above 0."""
-    return None if math.isfinite(value) and value > 0 else "a finite number above 0"
+    return size(value) if math.isfinite(value) and value > 0 else "a finite number above 0"
 
 
 def not_negative(value: Any) -> str | None:
     """A finite number, 0 or above."""
-    return None if math.isfinite(value) and value >= 0 else "a finite number, 0 or above"
+    return size(value) if math.isfinite(value) and value >= 0 else "a finite number, 0 or above"
 
 
 def finite(value: Any) -> str | None:
     """A finite number."""
-    return None if math.isfinite(value) else "a finite number"
+    return size(value) if math.isfinite(value) else "a finite number"
+
+
+def size(value: Any) -> str | None:
+    """A number whose powers are neither infinite nor lost in rounding; or 0."""
+    sound = value == 0 or SMALLEST <= abs(value) <= LARGEST
+    return None if sound else f"0, or a number of a size from {SMALLEST} to {LARGEST}"
 
 
 def share(value: Any) -> str | None:
     """A number from 0 to below 1."""
-    return None if 0 <= value < 1 else "a number from 0 to below 1"
+    return size(value) if 0 <= value < 1 else "a number from 0 to below 1"
 
 
 def count(value: Any) -> str | None:
     """A whole number, 1 or more."""
-    return None if isinstance(value, int) and value >= 1 else "a whole number, 1 or more"
+    sound = isinstance(value, int) and value >= 1
+    return few(value) if sound else "a whole number, 1 or more"
 
 
 def whole(value: Any) -> str | None:
     """A whole number, 0 or more."""
-    return None if isinstance(value, int) and value >= 0 else "a whole number, 0 or more"
+    sound = isinstance(value, int) and value >= 0
+    return few(value) if sound else "a whole number, 0 or more"
+
+
+def few(value: int) -> str | None:
+    """A number of things that a machine can hold or do."""
+    return None if value <= MOST else f"{MOST} or less"
 
 
 def counts(value: Any) -> str | None:

@@ -12,11 +12,10 @@ from pathlib import Path
 
 def main(words: Sequence[str]) -> int:
     """Compares the runs that the words name; returns the exit code."""
-    from datetime import datetime
-
-    from dynamics.storage.files import write_file
+    from dynamics.storage.files import make_folder, write_file
     from experiments.engine.parser import Parser
-    from experiments.engine.progress import table
+    from experiments.engine.progress import places, table
+    from experiments.engine.run_folder import new_file
     from experiments.reports import comparison
 
     parser = Parser("python experiments/compare.py", __doc__)
@@ -28,10 +27,8 @@ def main(words: Sequence[str]) -> int:
     )
     asked = parser.parse_args(words)
     runs = {run.path.resolve(): run for path in asked.runs for run in comparison.read(path)}
-    groups = comparison.grouped(list(runs.values()))
-    target = asked.out or Path("runs") / f"compare-{datetime.now():%Y-%m-%d-%H%M%S}.html"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_file(target, comparison.document(groups, comparison.draw(groups)).encode())
+    counted, left = comparison.counted_once(list(runs.values()))
+    groups = comparison.grouped(counted)
     rows = [("result", comparison.verdict(groups))]
     for i, group in enumerate(groups):
         seeds = " ".join(str(run.about["seed"]) for run in group.runs)
@@ -41,7 +38,13 @@ def main(words: Sequence[str]) -> int:
     rows += [
         (f"{name} differs", " | ".join(values)) for name, *values in comparison.differences(groups)
     ]
-    table([*rows, ("look at", str(target))])
+    table([*rows, *comparison.notes(groups, left)])  # first: it is there whatever the disk says
+    page = comparison.document(groups, comparison.draw(groups), left).encode()
+    if asked.out:
+        make_folder(asked.out.parent)
+    target = asked.out or new_file(Path.cwd() / "runs", "compare-", ".html")
+    write_file(target, page)
+    places([("look at", str(target))])
     return 0
 
 

@@ -23,7 +23,7 @@ def main(words: Sequence[str]) -> int:
     from experiments.engine.evaluation import run_episodes
     from experiments.engine.load_run import add_choices, open_run
     from experiments.engine.parser import Parser
-    from experiments.engine.progress import table
+    from experiments.engine.progress import places, table
     from lqr import InputError
 
     parser = Parser("python experiments/evaluate.py", __doc__)
@@ -81,6 +81,7 @@ def main(words: Sequence[str]) -> int:
         rows.append(("success rate", f"{_shown(intervals.rate_interval(own_done), '.0%')}, {told}"))
     target = asked.csv or asked.run / "evaluate.csv"
     names = {"total": "return"}
+    table(rows)  # first: it is there whatever the disk says
     write_rows(
         target,
         [
@@ -89,7 +90,7 @@ def main(words: Sequence[str]) -> int:
             for i, e in enumerate(found)
         ],
     )
-    table([*rows, ("a row per episode", str(target))])
+    places([("a row per episode", str(target))])
     return 0
 
 

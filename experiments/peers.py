@@ -15,8 +15,7 @@ from pathlib import Path
 
 def main(words: Sequence[str]) -> int:
     """Trains what the words ask for, once; returns 0."""
-    from dynamics.storage.files import make_folder, write_file
-    from experiments.benchmarking.peers import ALGORITHMS, CURVE, DONE, train
+    from experiments.benchmarking.peers import ALGORITHMS, run
     from experiments.engine.parser import Parser
 
     parser = Parser("python experiments/peers.py", __doc__)
@@ -27,13 +26,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args(words)
-    if (asked.out / DONE).exists():
-        return 0
-    make_folder(asked.out)
-    (asked.out / CURVE).unlink(missing_ok=True)
-    train(asked.algorithm, asked.env_id, asked.steps, asked.seed, asked.every, asked.out)
-    write_file(asked.out / DONE, b"")
-    return 0
+    return run(asked.algorithm, asked.env_id, asked.steps, asked.seed, asked.every, asked.out)
 
 
 if __name__ == "__main__":

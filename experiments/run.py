@@ -1,6 +1,7 @@
 """Runs an experiment: `python experiments/run.py reacher`; --help says what there is."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def main(words: Sequence[str]) -> int:
@@ -8,32 +9,42 @@ def main(words: Sequence[str]) -> int:
     from experiments.engine.cli import parse
     from experiments.engine.overrides import choose
     from experiments.engine.resume import restore
-    from experiments.engine.run_folder import new_path, saved_config
+    from experiments.engine.run_folder import new_folder, remove_empty, saved_config
     from experiments.engine.training import run
     from experiments.reports.figures import kept
     from experiments.reports.finalise import finalise
     from lqr import InputError
 
-    request = parse(words, restore, lambda path: str(saved_config(path)["experiment"]))
+    here = Path.cwd()  # a module of the user's own may go elsewhere when it is imported
+    request = parse(
+        words,
+        lambda path, experiment: restore(here / path, experiment),
+        lambda path: str(saved_config(here / path)["experiment"]),
+    )
     if request is None:
         return 0
     experiment, config, options = request
-    if options.seed < 0:
-        raise InputError(f"seed is {options.seed}; expected 0 or more")
-    saved = saved_config(options.resume) if options.resume else None
+    if not 0 <= options.seed < 2**32:
+        raise InputError(f"seed is {options.seed}; expected 0 or more, and less than {2**32}")
+    saved = saved_config(here / options.resume) if options.resume else None
     experiment = choose(experiment, options, saved)
-    path = options.resume or options.out or new_path(experiment.name, options.seed)
-    resume = options.resume is not None
-    return run(
-        experiment,
-        config,
-        seed=options.seed,
-        path=path,
-        finalise=finalise,
-        kept=kept(),
-        resume=resume,
-        strict=options.strict_resume,
-    )
+    asked = options.resume or options.out
+    usual = here / "runs" / experiment.name
+    path = here / asked if asked else new_folder(usual, f"seed{options.seed}")
+    try:
+        return run(
+            experiment,
+            config,
+            seed=options.seed,
+            path=path,
+            finalise=finalise,
+            kept=kept(),
+            resume=options.resume is not None,
+            strict=options.strict_resume,
+        )
+    finally:
+        if asked is None:
+            remove_empty(path)
 
 
 if __name__ == "__main__":

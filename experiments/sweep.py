@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -24,29 +23,33 @@ def main(words: Sequence[str], run: str | Path | None = None) -> int:
     """Runs the sweep that the words ask for; returns 0, 128 + a signal, or the code of the first
     seed that failed.
     """
-    from dynamics.storage.files import make_folder, write_file
+    from dynamics.storage.files import write_file
     from experiments.engine.cli import parse
     from experiments.engine.overrides import choose
-    from experiments.engine.run_folder import CONFIG, new_path, saved_config
+    from experiments.engine.run_folder import new_folder
     from experiments.engine.signals import Stop
+    from experiments.engine.training import describe
+    from experiments.sweeps.ownership import check_runs, claim
     from experiments.sweeps.process import Launch, start
     from experiments.sweeps.ray import RayProcess, cluster
     from experiments.sweeps.results import show, write_page, write_table
     from experiments.sweeps.seeds import RUN, sweep
 
     asked, rest = _parsed(words)
+    here = Path.cwd()  # a module of the user's own may go elsewhere when it is imported
     seeds = range(asked.first, asked.first + asked.seeds)
     request = parse([asked.experiment, *rest], lambda path, experiment: (None, 0), lambda path: "")
     if request is None:
         return 0
-    choose(request.experiment, request.options)  # refuses in time
-    folder = asked.out or new_path(asked.experiment, asked.first).with_name(
-        f"sweep-{time.strftime('%Y-%m-%d-%H%M%S')}"
+    experiment = choose(request.experiment, request.options)  # refuses in time
+    os.chdir(here)
+    about = describe(experiment, request.config, asked.first)
+    folder = (
+        here / asked.out if asked.out else new_folder(here / "runs" / asked.experiment, "sweep")
     )
-    make_folder(folder)
-    for seed in seeds:
-        if (folder / f"seed_{seed}" / CONFIG).exists():
-            saved_config(folder / f"seed_{seed}")
+    if folder.is_dir():
+        check_runs(folder, about)
+    claim(folder, {key: about[key] for key in ("experiment", "method", "config", "chosen")})
     command = [sys.executable, str(run or RUN), asked.experiment, *rest]
     cores: AbstractContextManager[int] = nullcontext(os.cpu_count() or 1)
     launch: Launch = start

@@ -66,15 +66,16 @@ def fall_back(run: "Opened", reason: str) -> int:
     """Says where the moving picture of the policy lies, after making it if need be; else where the
     figures are.
     """
+    from experiments.engine.progress import printable
     from experiments.viewer.video import NAME, make_apart
 
     picture = run.path / f"{NAME}.gif"
     why = None if picture.exists() else make_apart(run.path, run.task)
-    print(f"no viewer: {reason}", flush=True)
+    print(printable(f"no viewer: {reason}"), flush=True)
     if why:
-        print(why, flush=True)
+        print(printable(why), flush=True)
     look = picture if picture.exists() else run.path / "report.html"
-    print(f"look at {look}", flush=True)
+    print(printable(f"look at {look}"), flush=True)
     return 0
 
 

@@ -5,6 +5,7 @@ for convolutions in ONNX, float32); the units of the observations are part of it
 memory also takes its memory (B, H), zeros at the start of an episode, and returns the next one.
 """
 
+import io
 import logging
 import warnings
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from lqr import InputError, StorageError
+from dynamics.storage.files import write_file
+from lqr import InputError
 
 from ..interfaces import Array
 
@@ -25,7 +27,7 @@ def export(policy: Any, path: str | Path, format: str = "torchscript") -> Path:
     torch.jit.load(path)(o) maps a tensor (B, do) to (B, du); with memory, (o, memory) to (u,
     memory). In ONNX the names are observation, action, memory and next_memory. Raises InputError
     for another format, for a policy that is no network, and where the packages for ONNX are
-    missing; StorageError where the file cannot be written.
+    missing; StorageError where the file cannot be written, which is then as it was.
     """
     if format not in FORMATS:
         raise InputError(f"format is {format!r}; expected one of {', '.join(FORMATS)}")
@@ -42,21 +44,13 @@ def export(policy: Any, path: str | Path, format: str = "torchscript") -> Path:
     if hasattr(policy, "memory"):
         inputs.append(torch.zeros(2, policy.size, dtype=torch.float64))
         names = ["observation", "memory"], ["action", "next_memory"]
-    try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            torch.no_grad(),
-        ):  # torch's own, of its future
-            if format == "torchscript":
-                torch.jit.save(torch.jit.trace(program, tuple(inputs)), str(path))
-            else:
-                _onnx(program, inputs, path, *names)
-    except (OSError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and path.parent.is_dir():
-            raise
-        raise StorageError(
-            f"{path}: it cannot be written ({type(error).__name__}); expected a folder to write"
-        ) from None
+    with warnings.catch_warnings(action="ignore"), torch.no_grad():  # torch's own, of its future
+        content = (
+            _torchscript(program, inputs)
+            if format == "torchscript"
+            else _onnx(program, inputs, *names)
+        )
+    write_file(path, content)
     return path
 
 
@@ -68,7 +62,17 @@ def named(path: Path, ending: str) -> Path:
     return path.with_suffix(ending) if other else path.with_name(path.name + ending)
 
 
-def _onnx(program: Any, inputs: list[Any], path: Path, given: list[str], found: list[str]) -> None:
+def _torchscript(program: Any, inputs: list[Any]) -> bytes:
+    """Returns what torch.jit.load reads."""
+    import torch
+
+    content = io.BytesIO()
+    torch.jit.save(torch.jit.trace(program, tuple(inputs)), content)
+    return content.getvalue()
+
+
+def _onnx(program: Any, inputs: list[Any], given: list[str], found: list[str]) -> bytes:
+    """Returns the program as ONNX."""
     import torch
 
     try:
@@ -93,7 +97,7 @@ def _onnx(program: Any, inputs: list[Any], path: Path, given: list[str], found: 
     finally:
         logging.disable(before)
     assert made is not None
-    made.save(str(path))
+    return bytes(made.model_proto.SerializeToString())
 
 
 def program(function: Any, parameters: dict[str, Array]) -> Any:

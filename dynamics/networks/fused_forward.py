@@ -10,12 +10,14 @@ padded with zeros to one size for all.
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import config
 
 from lqr import InputError
 from lqr.kernels.jit import kernel, part, shared
 from lqr.kernels.simd import tile
 
 from ..base import Array
+from . import fused_page
 
 COLUMNS, ROWS = (
     32,
@@ -224,3 +226,7 @@ def advance_mean(X, U, W, b, A, centre, sizes):
             for c in range(count):
                 for d in range(dx):
                     X[start + c, 0, t + 1, d] = X[start + c, 0, t, d] + mean[d, c]
+
+
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+    advance, advance_mean = fused_page.advance, fused_page.advance_mean

@@ -19,6 +19,7 @@ from lqr import CheckpointError, StorageError
 OLD = ".old-"  # how the name of a folder begins while another takes its place
 ASIDE = (".tmp-", ".trash-", OLD)  # how names of half-written and of discarded folders begin
 SPARSE = 1 << 26  # bytes; a larger file of which next to nothing lies on the disk is refused
+DEPTH = 64  # levels of a tree that is read or written
 
 
 def write_file(path: str | Path, content: bytes) -> None:
@@ -69,6 +70,27 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
         raise _refused(folder, error) from None
 
 
+def within(folder: Path, *names: str) -> Path:
+    """Returns the path of what lies in a folder, or in folders in it. Raises CheckpointError where
+    a link stands in between: it could lead to anybody's files.
+    """
+    path = folder
+    for name in names:
+        path = path / name
+        if path.is_symlink():
+            raise CheckpointError(
+                f"{path}: got a link; expected none, as a run makes none: look where it came from"
+            )
+    return path
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises CheckpointError where a link lies in a folder, or in one in it."""
+    for parent, folders, files in os.walk(folder):
+        for name in folders + files:
+            within(Path(parent), name)
+
+
 def read_json(path: str | Path, limit: int = 1 << 24) -> dict[str, Any]:
     """Returns the object in a JSON file of at most `limit` bytes. Raises CheckpointError."""
     return parse_json(Path(path), read_file(Path(path), limit))
@@ -117,7 +139,22 @@ def parse_json(path: Path, content: bytes) -> dict[str, Any]:
         raise damaged(path, f"is no valid JSON: {str(error)[:120]}") from None
     if not isinstance(value, dict):
         raise damaged(path, "is not a JSON object")
+    if deeper(value, DEPTH):
+        raise damaged(path, f"is nested more than {DEPTH} levels deep")
     return value
+
+
+def deeper(tree: Any, levels: int) -> bool:
+    """Returns whether mappings and lists are nested in more levels than these."""
+    level = [tree]
+    for _ in range(levels):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, (Mapping, list))
+            for inner in (one.values() if isinstance(one, Mapping) else one)
+        ]
+    return any(isinstance(one, (Mapping, list)) for one in level)
 
 
 def damaged(path: Path, reason: str) -> CheckpointError:

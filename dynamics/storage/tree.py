@@ -19,7 +19,7 @@ import numpy as np
 
 from lqr import CheckpointError, InputError, NumericalError
 
-from .files import damaged, parse_json, read_file, read_json, write_folder
+from .files import DEPTH, damaged, deeper, parse_json, read_file, read_json, write_folder
 
 FORMAT = 1  # of the folder; a reader refuses any other
 MAX_BYTES = {"MANIFEST.json": 1 << 16, "meta.json": 1 << 22, "arrays.safetensors": 1 << 32}
@@ -50,6 +50,10 @@ def save_tree(
     False) and StorageError where the disk refuses; a folder of that name is then as it was.
     """
     folder = Path(folder)
+    if deeper({"tree": tree, "meta": meta or {}}, DEPTH - 1):
+        raise InputError(
+            f"got a tree of more than {DEPTH - 2} levels to save; expected fewer: flatten it"
+        )
     arrays: dict[str, np.ndarray] = {}
     shape = _split(tree, "", arrays, finite)
     contents = {"format": FORMAT, "finite": finite, "tree": shape, "meta": dict(meta or {})}

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..engine import tables
 from ..engine.run_folder import RESULT
-from .peers import CURVE, DONE
+from .peers import CURVE, finished
 from .suites import Entry, Record, Suite
 
 Curve = (
@@ -26,7 +26,8 @@ def place(folder: Path, entry: Entry) -> Path:
 def curve(folder: Path, entry: Entry) -> Curve | None:
     """Returns what a finished run of a contestant measured, None where it is not finished."""
     if entry.peer:
-        rows = tables.read(folder / CURVE) if (folder / DONE).exists() else []
+        said = dict(zip(("algorithm", "env_id"), entry.command, strict=False))
+        rows = tables.read(folder / CURVE) if finished(folder, said) else []
         cpu = np.array([row["cpu_seconds"] for row in rows])
     else:
         rows = tables.read(folder / "metrics.csv") if (folder / RESULT).exists() else []

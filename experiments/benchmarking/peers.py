@@ -1,20 +1,67 @@
 """Stable-Baselines3's SAC and PPO in an environment of Gymnasium, evaluated as our policies are."""
 
+import hashlib
+import json
+import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agents.learners.sb3 import unlogged
-from lqr import InputError
+from dynamics.storage.files import discard, read_file, read_json, write_file
+from lqr import CheckpointError, InputError
 
 from ..engine.evaluation import evaluate_policy
 from ..engine.tables import Table
+from ..sweeps.ownership import claim
 
 ALGORITHMS = ("SAC", "PPO")
 CURVE, DONE = (
     "curve.csv",
     "done",
 )  # env_steps, evaluated_return, cpu_seconds (without the evaluation), evaluated_distance (m); the end of a run
+
+
+MOST_BYTES = 1 << 26  # of a curve
+
+
+def run(algorithm: str, env_id: str, steps: int, seed: int, every: int, folder: Path) -> int:
+    """Trains once, in a folder that says of whom it is; returns 0, at once where it is done.
+
+    Raises CheckpointError for a folder of other words, or one that says not whose it is.
+    """
+    mark = {
+        "algorithm": algorithm,
+        "env_id": env_id,
+        "steps": steps,
+        "seed": seed,
+        "every": every,
+    }
+    claim(folder, mark, (CURVE, DONE))
+    if finished(folder, mark):
+        return 0
+    discard(folder / CURVE)
+    train(algorithm, env_id, steps, seed, every, folder)
+    curve = hashlib.sha256(read_file(folder / CURVE, MOST_BYTES)).hexdigest()
+    write_file(folder / DONE, json.dumps({**mark, "curve": curve}, indent=1).encode())
+    return 0
+
+
+def finished(folder: Path, mark: Mapping[str, Any]) -> bool:
+    """Returns whether the run of these words is done. Raises CheckpointError where another one is
+    said to be, or its curve was changed.
+    """
+    if not os.path.lexists(folder / DONE):
+        return False
+    said = read_json(folder / DONE)
+    curve = hashlib.sha256(read_file(folder / CURVE, MOST_BYTES)).hexdigest()
+    mine = {**mark, "curve": curve}
+    if odd := sorted(key for key, value in mine.items() if said.get(key) != value):
+        raise CheckpointError(
+            f"{folder / DONE}: got another {', '.join(odd)} than expected; take another --out"
+        )
+    return True
 
 
 class Greedy:

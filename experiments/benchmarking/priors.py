@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dynamics import PRIORS
-from dynamics.storage.files import make_folder, read_json, write_file
+from dynamics.storage.files import make_folder, read_file, read_json, write_file
 from lqr import CheckpointError, InputError
 
 from ..engine import provenance, registry, tables
@@ -225,8 +225,8 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Returns the rows of a table; whatever is a number becomes one."""
-    with open(path, newline="") as file:
-        return [{key: number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    content = io.StringIO(read_file(path, tables.MOST_BYTES).decode(errors="replace"), newline="")
+    return [{key: number(value) for key, value in row.items()} for row in csv.DictReader(content)]
 
 
 def number(text: str) -> Any:

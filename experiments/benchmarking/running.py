@@ -1,15 +1,19 @@
 """Runs a suite's contestants, a sweep over the seeds each, and leaves its table and pictures."""
 
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dynamics.storage.files import make_folder, write_file
+from dynamics.storage.files import write_file
 
+from ..engine.run_folder import RESULT
 from ..engine.signals import Stop
+from ..sweeps.ownership import claim
 from ..sweeps.seeds import sweep
 from .page import Curves, draw, page, place, rows_of
+from .peers import DONE
 from .suites import Entry, Suite
 
 COMMANDS = Path(__file__).resolve().parents[1]
@@ -25,9 +29,9 @@ def run(
     failed = 0
     with Stop() as stop:
         for entry in entries:
-            make_folder(place(folder, entry))
             steps = ["--steps", str(peer_steps)] if entry.peer and peer_steps else []
             print(f"{entry.task}, {entry.name}", flush=True)
+            claim(place(folder, entry), {"command": [*entry.command, *steps]}, ("seed_*",))
             ended = sweep(
                 [*command(entry), *steps],
                 seeds,
@@ -35,11 +39,13 @@ def run(
                 jobs,
                 stop,
                 patience=math.inf,
+                result=DONE if entry.peer else RESULT,
             )
             failed = failed or next((abs(outcome.code) for outcome in ended if outcome.code), 0)
             if stop.asked:
                 print(
-                    f"stopped and saved; go on with the same words and --out {folder}", flush=True
+                    f"stopped and saved; go on with the same words and --out {shlex.quote(str(folder))}",
+                    flush=True,
                 )
                 break
     return failed, stop.asked

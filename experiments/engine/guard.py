@@ -11,7 +11,7 @@ from functools import partial
 from lqr import CheckpointError, GPSError, InputError, NumericalError, SimulationError, StorageError
 
 from .parser import HelpShown
-from .progress import Unbreakable, complain
+from .progress import Unbreakable, complain, printable
 from .run_folder import Busy
 
 EXIT_CODES = (  # the first class that fits decides
@@ -73,7 +73,7 @@ def _show_warning(message: Warning | str, *_: object, shown: set[str], **__: obj
         return
     shown.add(str(message))
     with contextlib.suppress(OSError, ValueError):
-        print("warning: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
+        print("warning: " + printable(" ".join(str(message).split())), file=sys.stderr, flush=True)
 
 
 def _close_output() -> None:

@@ -33,6 +33,13 @@ CHOICES = {
     "cost": str,
     "evaluation_episodes": int,
 }
+PROCESSES = "task_processes"  # asked for on the command line alone; the numbers are the same
+MOST = {  # that a run's file may ask for; each condition is an environment of its own
+    "task_conditions": 1000,
+    "task_horizon": 100_000,
+    "evaluation_episodes": 10_000,
+}
+LIMIT = 10**9  # of any of them
 
 
 def choose(
@@ -51,10 +58,11 @@ def choose(
         raise InputError(
             f"got the method {experiment.name} without a task; expected --task TASK: {', '.join(TASKS)}"
         )
-    if given.get("evaluation_episodes", 1) < 1:
-        raise InputError(
-            f"got --evaluation-episodes {given['evaluation_episodes']}; expected 1 or more, or to leave it out"
-        )
+    for key in MOST:
+        if not 1 <= given.get(key, 1) <= LIMIT:
+            raise InputError(
+                f"got --{key.replace('_', '-')} {given[key]}; expected 1 to {LIMIT}, or to leave it out"
+            )
     if saved is None and _needs_starts(given, experiment.config):
         given["task_conditions"] = STARTS
         print(
@@ -91,6 +99,12 @@ def _needs_starts(given: Mapping[str, Any], config: Any) -> bool:
     """
     one = str(given.get("task", "")).startswith("gymnasium:") and "task_conditions" not in given
     return one and "policy_steps" in flat(config)
+
+
+def modules_of(chosen: Mapping[str, Any]) -> list[Any]:
+    """Returns the module that was imported for the task's word, if any."""
+    name = _module_of(str(chosen.get("task", "")))
+    return [sys.modules[name]] if name and name in sys.modules else []
 
 
 def saved_task(
@@ -175,11 +189,9 @@ def _with_cost(build: Callable[[], Any], function: Callable[..., Any], words: st
 
 def _as_saved(given: Mapping[str, Any], saved: Any, path: Path | None) -> dict[str, Any]:
     """Returns what the saved run was given, after a look at what is given now."""
-    saved = (
-        {key: value for key, value in saved.items() if key in CHOICES}
-        if isinstance(saved, dict)
-        else {}
-    )
+    saved = {key: value for key, value in saved.items() if key in CHOICES and key != PROCESSES}
+    processes = {PROCESSES: True} if PROCESSES in given else {}
+    given = {key: value for key, value in given.items() if key != PROCESSES}
     odd = [
         f"--{key.replace('_', '-')} {value}"
         for key, value in given.items()
@@ -194,12 +206,19 @@ def _as_saved(given: Mapping[str, Any], saved: Any, path: Path | None) -> dict[s
         raise CheckpointError(
             f"{path}: got an unusable {', '.join(wrong)} in config.json; expected it as it was written"
         )
+    many = [key for key, most in MOST.items() if saved.get(key, 0) > most and key not in given]
+    if many or any(saved.get(key, 1) < 1 for key in MOST):
+        words = " ".join(f"--{key.replace('_', '-')} {saved[key]}" for key in many)
+        raise CheckpointError(
+            f"{path}: got a config.json that asks for {words or 'less than 1 of something'}; "
+            "expected so many beside --resume: a file alone does not decide that"
+        )
     if needed := {key: value for key, value in imports(saved).items() if key not in given}:
         raise CheckpointError(
             f"{path}: got no {as_words(needed)}, which the run was begun with and which imports a module; "
             "expected it beside the run: nothing is imported for a file's word alone"
         )
-    return saved
+    return saved | processes
 
 
 def imports(chosen: Mapping[str, Any]) -> dict[str, str]:
@@ -231,6 +250,7 @@ def _from_file(path: Path) -> Any:
         raise InputError(
             f"got the file {path}, which is not there; expected one that defines the cost"
         )
+    _look_in(path.parent.resolve())
     spec = util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -241,9 +261,14 @@ def _from_file(path: Path) -> Any:
 
 
 def _from_path(name: str) -> Any:
-    here = str(Path.cwd())
-    sys.path.append(here)  # last: nothing in this folder hides a library
-    try:
-        return import_module(name)
-    finally:
-        sys.path.remove(here)
+    _look_in(Path.cwd())
+    return import_module(name)
+
+
+def _look_in(folder: Path) -> None:
+    """Adds a folder to where modules are looked for, last: nothing in it hides a library.
+
+    It stays there, as processes of environments import the module once more.
+    """
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

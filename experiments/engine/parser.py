@@ -1,7 +1,9 @@
 """A parser of words whose errors are one line, as everywhere else."""
 
 import argparse
-from typing import NoReturn
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 from lqr import InputError
 
@@ -23,6 +25,20 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Returns what the words say; paths are absolute, as a module of the user's own may go to
+        another folder when it is imported.
+        """
+        found, rest = super().parse_known_args(args, namespace)
+        for name, value in list(vars(found).items()):
+            if isinstance(value, Path):
+                setattr(found, name, Path.cwd() / value)
+            elif isinstance(value, list) and all(isinstance(one, Path) for one in value):
+                setattr(found, name, [Path.cwd() / one for one in value])
+        return found, rest
 
     def error(self, message: str) -> NoReturn:
         """Raises InputError."""

@@ -20,6 +20,11 @@ COLUMNS = (  # metric, heading, format; those that a method yields are shown
 WIDTH = 9  # characters of a column
 
 
+def printable(text: object) -> str:
+    """Returns text in which characters that a terminal would obey stand as Python writes them."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in str(text))
+
+
 class Unbreakable:
     """A stream whose writes never fail: a closed pipe or a full disk behind it costs the text, not
     the run.
@@ -94,7 +99,7 @@ class Display:
 
     def say(self, text: str, style: str | None = None) -> None:
         """Shows a line."""
-        self.console.print(text, style=style, markup=False, emoji=False)
+        self.console.print(printable(text), style=style, markup=False, emoji=False)
 
     def close(self) -> None:
         """Takes the bar away."""
@@ -114,7 +119,7 @@ def table(rows: Sequence[tuple[str, str]]) -> None:
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(overflow="fold")
     for name, value in rows:
-        grid.add_row(name, Text(value))
+        grid.add_row(Text(printable(name)), Text(printable(value)))
     console.print(grid)
 
 
@@ -125,13 +130,13 @@ def places(rows: Sequence[tuple[str, str]]) -> None:
     console = Console(file=Unbreakable(sys.stdout), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
     for name, value in rows:
         console.print(f"  {name:<9}", style="bold", end=" ", markup=False, emoji=False)
-        console.print(value, markup=False, emoji=False)
+        console.print(printable(value), markup=False, emoji=False)
 
 
 def complain(message: str) -> None:
     """Writes one line on the standard error; never fails."""
     with contextlib.suppress(OSError, ValueError):
-        print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
+        print("error: " + printable(" ".join(str(message).split())), file=sys.stderr, flush=True)
 
 
 def clock(seconds: float | None) -> str:

@@ -74,6 +74,7 @@ def check_owner(
         for key in {**settings, **saved}
         if saved.get(key) != settings.get(key) or (key in saved) != (key in settings)
     ]
+    odd += differing_choices(checkpoint.meta.get("chosen", experiment.chosen), experiment.chosen)
     odd += [
         key
         for key, value in {"experiment": experiment.name, "seed": seed}.items()
@@ -84,6 +85,16 @@ def check_owner(
             f"{path}: got a checkpoint that differs from config.json in {', '.join(odd) or 'state'}; "
             "expected those of one run; take the whole folder from one place"
         )
+
+
+def differing_choices(saved: Mapping[str, Any], mine: Mapping[str, Any]) -> list[str]:
+    """Returns what differs in the task and the cost that were named on the command line. Where the
+    environments run, and whether the cost's file was changed, is asked elsewhere.
+    """
+    apart = ("task_processes", "cost_digest")
+    return [
+        key for key in {**saved, **mine} if key not in apart and saved.get(key) != mine.get(key)
+    ]
 
 
 def restore_generator(rng: np.random.Generator, state: dict[str, Any], path: Path) -> None:

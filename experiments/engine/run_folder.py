@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from dynamics.storage.files import (
     folders_by_number,
     make_folder,
     read_json,
+    refuse_links,
     write_file,
 )
 from dynamics.storage.tree import load_tree, save_tree
@@ -28,6 +29,7 @@ from .tables import Table
 
 LOCK, CONFIG, RESULT, CHECKPOINTS = "run.lock", "config.json", "result.json", "checkpoints"
 KEEP = 2  # checkpoints
+PLAIN = (str, int, float, bool)
 TABLES = ("metrics.csv", "conditions.csv", "timing.csv")
 
 
@@ -103,12 +105,7 @@ class RunFolder:
             raise CheckpointError(
                 f"{self.path}: got no folder of that name; expected the folder of a run"
             )
-        for parent, folders, files in os.walk(self.path):
-            for name in folders + files:
-                if os.path.islink(os.path.join(parent, name)):
-                    raise CheckpointError(
-                        f"{self.path}: got a link, {name}; a run makes none, so look where it came from"
-                    )
+        refuse_links(self.path)
         self._take_lock()
         make_folder(self.path / CHECKPOINTS)
         self.tidy()
@@ -221,15 +218,43 @@ class RunFolder:
         )
 
 
-def new_path(experiment: str, seed: int) -> Path:
-    """Returns the usual folder of a new run, runs/EXPERIMENT/DATE-TIME-seedSEED."""
-    name = f"{datetime.now():%Y-%m-%d-%H%M%S}-seed{seed}"
-    path = Path("runs") / experiment / name
-    count = 2
-    while path.exists():
-        path = path.with_name(f"{name}-{count}")
-        count += 1
-    return path
+def new_folder(parent: Path, ending: str) -> Path:
+    """Makes a new folder, PARENT/DATE-TIME-ENDING, and returns it; of two commands that ask for it
+    in one second each gets its own. Raises StorageError.
+    """
+    return _new(parent, "", f"-{ending}", Path.mkdir)
+
+
+def new_file(parent: Path, beginning: str, ending: str) -> Path:
+    """Makes a new, empty file likewise, PARENT/BEGINNING DATE-TIME ENDING."""
+    return _new(parent, beginning, ending, lambda path: path.touch(exist_ok=False))
+
+
+def _new(parent: Path, beginning: str, ending: str, make: Callable[[Path], None]) -> Path:
+    make_folder(parent)
+    name = f"{beginning}{datetime.now():%Y-%m-%d-%H%M%S}"
+    for count in range(1, 10_000):
+        path = parent / (name + ("" if count == 1 else f"-{count}") + ending)
+        try:
+            make(path)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StorageError(f"cannot make {path}: {error.strerror}; take --out") from None
+        return path
+    raise StorageError(f"cannot make {path}: it is there already; take --out")
+
+
+def remove_empty(folder: Path) -> None:
+    """Removes a folder, and then those above it up to the present one, as far as they are empty."""
+    here = Path.cwd()
+    for one in (folder, *folder.parents):
+        if one != folder and here not in one.parents:
+            return
+        try:
+            one.rmdir()
+        except OSError:
+            return
 
 
 def saved_config(path: Path) -> dict[str, Any]:
@@ -238,21 +263,54 @@ def saved_config(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: got no {CONFIG} there; expected the folder of a run, as --out or runs/ has it"
         )
-    config = read_json(path / CONFIG)
-    expected = {
+    refuse_links(path)
+    config = {"chosen": {}, "dependencies": {}, "text": "", **read_json(path / CONFIG)}
+    expected: dict[str, type] = {
         "experiment": str,
+        "text": str,
         "seed": int,
         "config": dict,
+        "chosen": dict,
         "version": str,
         "fingerprint": dict,
+        "dependencies": dict,
         "method": str,
     }
     wrong = [key for key, kind in expected.items() if type(config.get(key)) is not kind]
+    for key, kinds in (("fingerprint", (str,)), ("dependencies", (str,)), ("chosen", PLAIN)):
+        if key not in wrong and any(type(value) not in kinds for value in config[key].values()):
+            wrong.append(key)
+    if "config" not in wrong and not all(map(_is_setting, config["config"].values())):
+        wrong.append("config")
+    if config.get("actor") is not None and type(config["actor"]) is not str:
+        wrong.append("actor")
     if wrong:
         raise CheckpointError(
             f"{path / CONFIG}: got nothing usable for {', '.join(wrong)}; expected it as the run wrote it"
         )
     return config
+
+
+def saved_result(path: Path) -> dict[str, Any] | None:
+    """Returns what result.json of a run's folder says; None where the run is not finished. Raises
+    CheckpointError.
+    """
+    if not os.path.lexists(path / RESULT):
+        return None
+    result = {"digests": {}, **read_json(path / RESULT)}
+    groups = {"evaluation": True, "held_out": False, "random": True, "idle": True}
+    wrong = [
+        key
+        for key, evaluated in groups.items()
+        if key in result and not _are_numbers(result[key], evaluated)
+    ]
+    if type(result["digests"]) is not dict:
+        wrong.append("digests")
+    if wrong:
+        raise CheckpointError(
+            f"{path / RESULT}: got nothing usable for {', '.join(wrong)}; expected it as the run wrote it"
+        )
+    return result
 
 
 def checked(meta: dict[str, Any], number: int, folder: Path) -> dict[str, Any]:
@@ -274,12 +332,29 @@ def checked(meta: dict[str, Any], number: int, folder: Path) -> dict[str, Any]:
     marks = meta["tables"] if "tables" not in wrong else {}
     if set(marks) != set(TABLES) or not all(_is_mark(mark) for mark in marks.values()):
         wrong.append("tables")
+    if type(meta.get("chosen", {})) is not dict:
+        wrong.append("chosen")
     if wrong or meta["iteration"] != number:
         found = ", ".join(wrong) or "iteration"
         raise CheckpointError(
             f"{folder}: got unusable entries ({found}); it is no checkpoint of a run: take another copy"
         )
     return meta
+
+
+def _are_numbers(found: Any, evaluated: bool) -> bool:
+    """Returns whether this is a table of numbers, of an evaluation with its mean return."""
+    return (
+        isinstance(found, dict)
+        and all(value is None or type(value) in (int, float) for value in found.values())
+        and (not evaluated or type(found.get("mean_return")) in (int, float))
+    )
+
+
+def _is_setting(value: Any) -> bool:
+    """Returns whether this is a setting's value, or several."""
+    values = value if isinstance(value, list) else [value]
+    return all(one is None or type(one) in PLAIN for one in values)
 
 
 def _is_mark(mark: Any) -> bool:

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynamics.storage.files import flush_folder
+from dynamics.storage.files import flush_folder, read_file
 from lqr import CheckpointError, InputError, StorageError
 
 CHANGED = "it was changed since the checkpoint: take the whole folder from one place"
+MOST_BYTES = 1 << 30  # of a table that is read
 ACTORS = {  # what a method's ACTOR may be -> whose the columns are, in words
     "controllers": "controllers'",
     "policy": "policy's",
@@ -137,14 +138,14 @@ def read(path: Path) -> list[dict[str, float]]:
     """Returns the rows of a table; an empty cell is NaN, and a file that is not there has no
     rows.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
+    content = read_file(path, MOST_BYTES)
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return [
-                {key: float(value or "nan") for key, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
+        return [
+            {key: float(value or "nan") for key, value in row.items()}
+            for row in csv.DictReader(io.StringIO(content.decode(), newline=""))
+        ]
     except (ValueError, TypeError, csv.Error) as error:
         raise CheckpointError(
             f"{path}: got no table of numbers ({error}); expected one; {CHANGED}"
@@ -164,7 +165,7 @@ class Events:
             for old in folder.glob("events.out.tfevents.*"):
                 old.unlink()
             self.path = folder / f"events.out.tfevents.{int(time.time())}.run"
-            self._file = open(self.path, "wb")  # noqa: SIM115  open as long as the run
+            self._file = open(self.path, "xb")  # noqa: SIM115  open as long as the run
         except OSError as error:
             raise StorageError(
                 f"cannot write in {folder}: {error.strerror}; is there room?"

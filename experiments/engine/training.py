@@ -20,7 +20,7 @@ from . import provenance
 from .cli import PROGRAM, as_words
 from .evaluation import evaluation_row
 from .flat import flat
-from .overrides import imports
+from .overrides import imports, modules_of
 from .progress import Display
 from .registry import Experiment
 from .resume import check_owner, restore_generator, same_machine, unfit
@@ -51,7 +51,9 @@ def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
         "config": flat(config),
         "chosen": dict(experiment.chosen),
         "version": provenance.own_version(),
-        "fingerprint": provenance.fingerprint()
+        "fingerprint": provenance.fingerprint(
+            experiment.task, experiment.method, *modules_of(experiment.chosen)
+        )
         | ({"cost": changes} if (changes := experiment.chosen.get("cost_digest")) else {}),
         "dependencies": provenance.dependencies(),
     }
@@ -164,6 +166,7 @@ def _train(
             meta = {
                 "experiment": experiment.name,
                 "config": flat(config),
+                "chosen": dict(experiment.chosen),
                 "seed": seed,
                 "rng": rng.bit_generator.state,
                 "seconds": before + time.perf_counter() - start,

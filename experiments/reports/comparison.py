@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dynamics.storage.files import folders_by_number, read_json
+from dynamics.storage.files import folders_by_number, within
 from lqr import InputError
 
 from ..engine import tables
-from ..engine.run_folder import CONFIG, RESULT, saved_config
+from ..engine.run_folder import CONFIG, saved_config, saved_result
 from . import comparison_trajectories, html
 from .style import STYLE
 
@@ -46,6 +46,7 @@ class Run(NamedTuple):
     about: Mapping[str, Any]  # config.json
     rows: Sequence[Mapping[str, float]]  # metrics.csv
     final: Mapping[str, float]  # the last row, with the mean return where the run was evaluated
+    finished: bool  # an unfinished run has a last row too, but no result
 
 
 class Group(NamedTuple):
@@ -65,8 +66,12 @@ class Group(NamedTuple):
         return np.array([row.get("episodes", row["iteration"]) for row in longest]), values
 
     def finals(self, key: str) -> list[float]:
-        """Returns the runs' final values of a column, those that are numbers."""
-        return [run.final[key] for run in self.runs if math.isfinite(run.final.get(key, math.nan))]
+        """Returns the final values of a column, of the finished runs, those that are numbers."""
+        return [
+            run.final[key]
+            for run in self.runs
+            if run.finished and math.isfinite(run.final.get(key, math.nan))
+        ]
 
 
 def called(key: str, groups: Sequence[Group]) -> str:
@@ -82,7 +87,9 @@ def read(path: Path) -> list[Run]:
     """
     if not (path / CONFIG).exists() and path.is_dir():
         inside = [
-            folder for _, folder in folders_by_number(path, "seed_") if (folder / CONFIG).exists()
+            within(path, folder.name)
+            for _, folder in folders_by_number(path, "seed_")
+            if (folder / CONFIG).exists()
         ]
         if inside:
             return [run for folder in reversed(inside) for run in read(folder)]
@@ -91,9 +98,9 @@ def read(path: Path) -> list[Run]:
         raise InputError(
             f"{path}: got a run without an iteration; expected one or more: let it go on, or leave it out"
         )
-    result = read_json(path / RESULT) if (path / RESULT).exists() else {}
-    fresh = result.get("input", "o") == "o"  # else it is of the run's own starts
-    evaluated = result.get("evaluation") if fresh else None
+    result = saved_result(path)
+    fresh = (result or {}).get("input", "o") == "o"  # else it is of the run's own starts
+    evaluated = (result or {}).get("evaluation") if fresh else None
     rows = [{**row, "kept": kept(row)} for row in rows]
     return [
         Run(
@@ -101,6 +108,7 @@ def read(path: Path) -> list[Run]:
             about,
             rows,
             {**rows[-1], **({"mean_return": evaluated["mean_return"]} if evaluated else {})},
+            result is not None,
         )
     ]
 
@@ -113,13 +121,47 @@ def kept(row: Mapping[str, float]) -> float:
     return row.get("actual", math.nan) / predicted if predicted > 0 else math.nan
 
 
+def counted_once(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """Returns the runs of which each counts, and those left out: of runs that differ in nothing,
+    not even the seed, a finished one counts, or the first.
+    """
+    kept: dict[str, Run] = {}
+    left = []
+    for run in runs:
+        key = f"{run.about['seed']} {_same(run)}"
+        if key not in kept:
+            kept[key] = run
+        elif run.finished and not kept[key].finished:
+            left.append(kept[key])
+            kept[key] = run
+        else:
+            left.append(run)
+    return list(kept.values()), left
+
+
+def notes(groups: Sequence[Group], left: Sequence[Run] = ()) -> list[tuple[str, str]]:
+    """Returns what a reader of the means must know, as rows: runs that are not finished, and those
+    left out.
+    """
+    unfinished = [run for group in groups for run in group.runs if not run.finished]
+    rows = [
+        (
+            "not finished",
+            f"{run.path}, after iteration {run.rows[-1]['iteration']:.0f}: drawn, but not in the means",
+        )
+        for run in unfinished
+    ]
+    return rows + [
+        ("counts once", f"{run.path} is left out: seed {run.about['seed']} is there already")
+        for run in left
+    ]
+
+
 def grouped(runs: Sequence[Run]) -> list[Group]:
     """Returns the groups in the order in which they come."""
     found: dict[str, list[Run]] = {}
     for run in runs:
-        what = (run.about.get(word) for word in ("experiment", "method", "config", "chosen"))
-        key = json.dumps(list(what), sort_keys=True)
-        found.setdefault(key, []).append(run)
+        found.setdefault(_same(run), []).append(run)
     groups = list(found.values())
     names = [
         ", ".join([members[0].about["experiment"], *_chosen(members[0])]) for members in groups
@@ -255,7 +297,7 @@ def draw(groups: Sequence[Group]) -> bytes | None:
     return picture.getvalue()
 
 
-def document(groups: Sequence[Group], picture: bytes | None) -> str:
+def document(groups: Sequence[Group], picture: bytes | None, left: Sequence[Run] = ()) -> str:
     """Returns the page of a comparison."""
     names = [group.name for group in groups]
     count = sum(len(group.runs) for group in groups)
@@ -276,6 +318,8 @@ def document(groups: Sequence[Group], picture: bytes | None) -> str:
         "<h2>Mean, standard deviation and range at the end</h2>",
         html.grid(["", *names], [seeds, *finals]),
     ]
+    if told := notes(groups, left):
+        parts.append(html.pairs(told))
     odd = differences(groups)
     parts += ["<h2>What differs in the configuration</h2>"]
     parts += [html.grid(["", *names], odd) if odd else "<p>Nothing but the seeds.</p>"]
@@ -304,6 +348,13 @@ def document(groups: Sequence[Group], picture: bytes | None) -> str:
         )
     ]
     return html.document("Comparison", parts)
+
+
+def _same(run: Run) -> str:
+    """Returns what runs of one group have in common."""
+    what = [run.about.get(word) for word in ("experiment", "method", "config")]
+    what.append({k: v for k, v in run.about["chosen"].items() if k != "task_processes"})
+    return json.dumps(what, sort_keys=True)
 
 
 def _chosen(run: Run) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dynamics.storage.files import within
 from dynamics.storage.tree import load_tree
 from lqr import CheckpointError
 
@@ -62,7 +63,7 @@ def parts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
             found.append(html.fold(f"{name}, trajectories of the other seeds", "".join(more)))
     for name, runs in groups.items():
         files = [run.path / VIDEO for run in runs if (run.path / VIDEO).exists()]
-        if files and (size := files[0].stat().st_size) <= room:
+        if files and (size := files[0].lstat().st_size) <= room:
             room -= size
             caption = (
                 "The policy's mean action, on starts and targets drawn anew. Other runs' videos: "
@@ -76,7 +77,7 @@ def parts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
 
 def ellipses(path: Path) -> Path | None:
     """Returns the picture of a run that shows its controllers' spread; None where it has none."""
-    found = (path / "figures" / f"{figure}.png" for figure in ELLIPSES)
+    found = (within(path, "figures") / f"{figure}.png" for figure in ELLIPSES)
     return next((picture for picture in found if picture.exists()), None)
 
 
@@ -89,7 +90,7 @@ def trajectories(
     caption = "Trials of the last iteration, and what the models expect: two standard deviations about the mean."
     found, left = [], []
     for run, picture in pictures:
-        if (size := picture.stat().st_size) > room:
+        if (size := picture.lstat().st_size) > room:
             left.append(str(picture))
             continue
         room -= size

@@ -31,6 +31,7 @@ from ..engine.progress import clock, places, table
 from ..engine.run_folder import RESULT, RunFolder, saved_config
 from ..engine.signals import Stop
 from ..engine.summary import held_out_rows, oracle_rows, summarise, verdict
+from ..engine.verification import sealed
 from ..viewer import video
 from . import figures, run_report
 
@@ -102,7 +103,7 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
         return
     folder.tidy()
     write_file(path / "report.html", run_report.page(path, about, result).encode())
-    write_file(path / RESULT, json.dumps(result, indent=1, allow_nan=False).encode())
+    write_file(path / RESULT, json.dumps(sealed(path, result), indent=1, allow_nan=False).encode())
     show(path, about, result)
 
 

@@ -9,6 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dynamics.storage.files import read_file
+
+MOST_BYTES = 1 << 26  # of a picture
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --dim: #5c6675; --page: #fff; --card: #f5f7fa; --line: #d9dee6;
   --mark: #1b7f5a }
@@ -69,7 +73,7 @@ def figure(content: bytes, kind: str, heading: str, caption: str) -> str:
 
 def figure_file(path: Path, heading: str, caption: str) -> str:
     """Returns the picture in a file likewise."""
-    return figure(path.read_bytes(), path.suffix.lstrip("."), heading, caption)
+    return figure(read_file(path, MOST_BYTES), path.suffix.lstrip("."), heading, caption)
 
 
 def pairs(rows: Sequence[tuple[str, str]]) -> str:

@@ -4,11 +4,11 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from dynamics.storage.files import read_json, write_file
+from dynamics.storage.files import write_file
 
 from ..engine import tables
 from ..engine.progress import table
-from ..engine.run_folder import RESULT
+from ..engine.run_folder import saved_result
 from ..reports import comparison
 
 AT_HOME = ("iteration", "condition")  # columns that say nothing of a result
@@ -21,9 +21,9 @@ def write_table(folder: Path, seeds: Sequence[int]) -> list[dict[str, float]]:
     rows = []
     for seed in sorted(seeds):
         place = folder / f"seed_{seed}"
-        if not (place / RESULT).exists():
+        if (result := saved_result(place)) is None:
             continue
-        last, result = tables.read(place / "metrics.csv")[-1], read_json(place / RESULT)
+        last = tables.read(place / "metrics.csv")[-1]
         row = {
             "seed": float(seed),
             **{key: value for key, value in last.items() if key not in AT_HOME},
@@ -45,8 +45,9 @@ def write_table(folder: Path, seeds: Sequence[int]) -> list[dict[str, float]]:
 
 def write_page(folder: Path) -> None:
     """Writes report.html, the runs of the sweep laid over each other."""
-    groups = comparison.grouped(comparison.read(folder))
-    page = comparison.document(groups, comparison.draw(groups))
+    runs, left = comparison.counted_once(comparison.read(folder))
+    groups = comparison.grouped(runs)
+    page = comparison.document(groups, comparison.draw(groups), left)
     write_file(folder / "report.html", page.encode())
 
 

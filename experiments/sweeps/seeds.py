@@ -9,14 +9,18 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dynamics.storage.files import folders_by_number
+from dynamics.storage.files import folders_by_number, read_file
+from lqr import CheckpointError
 
-from ..engine.run_folder import CHECKPOINTS, CONFIG
+from ..engine.progress import printable
+from ..engine.run_folder import CHECKPOINTS, CONFIG, RESULT
 from ..engine.signals import Stop
 from .process import Launch, Outcome, Process, start
 
 RUN = Path(__file__).resolve().parents[1] / "run.py"
+MOST_BYTES = 1 << 28  # of a log that is read
 TRIES = 3  # deaths in a row without a new checkpoint in between, after which a seed is given up
+NO_RESULT = 1  # exit code of a run that says it is done and left nothing
 BUSY = 4  # exit code where another process works in the folder
 
 
@@ -29,13 +33,15 @@ def sweep(
     launch: Launch | None = None,
     patience: float = 3600.0,
     say: Callable[[str], None] = print,
+    result: str = RESULT,
 ) -> list[Outcome]:
     """Runs `command --seed S --out folder/seed_S` for each seed, `jobs` at a time; returns how they
     ended, by seed.
 
     What is there already goes on, or stays where it is finished. A process that a signal killed,
     that made no new checkpoint for `patience` seconds, or that came before the one it replaces was
-    gone, is replaced, TRIES times in a row at most. After a stop the runs save and end.
+    gone, is replaced, TRIES times in a row at most. After a stop the runs save and end. Done is a
+    run that left the file `result`, whatever its process said.
     """
     launch = launch or start
     waiting, running, ended = list(seeds), dict[int, Process](), list[Outcome]()
@@ -80,6 +86,8 @@ def sweep(
                 deaths[seed], seen[seed] = deaths[seed] + 1, (newest, time.monotonic(), lost + 1)
                 waiting.insert(0, seed)
                 continue
+            if code == 0 and not (folder / f"seed_{seed}" / result).is_file():
+                code = NO_RESULT
             ended.append(Outcome(seed, code, deaths[seed]))
             say(f"seed {seed}: {_said(code, folder / f'seed_{seed}.log')}")
         time.sleep(0.02)
@@ -97,6 +105,11 @@ def _newest(place: Path) -> int:
 def _said(code: int, log: Path) -> str:
     if code == 0:
         return "done"
-    lines = log.read_text(errors="replace").strip().splitlines()
+    try:
+        lines = read_file(log, MOST_BYTES).decode(errors="replace").strip().splitlines()
+    except CheckpointError:
+        lines = []
     why = next((line for line in reversed(lines) if line.startswith("error: ")), "")
-    return f"ended with {code}" + (f", {why}" if why else "")
+    if code == NO_RESULT and not why:
+        why = "error: its process ended as if it were done, and left no result"
+    return f"ended with {code}" + (f", {printable(why)}" if why else "")

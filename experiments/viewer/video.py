@@ -39,7 +39,7 @@ def make_apart(path: Path, task: Any, stopped: Callable[[], int] = lambda: 0) ->
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if not environment.get("MUJOCO_GL") and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(environment):
         environment["MUJOCO_GL"] = "egl"  # read when mujoco is imported
-    command = [sys.executable, str(Path(__file__).resolve()), str(path)]
+    command = [sys.executable, str(Path(__file__).resolve()), str(path), str(os.getpid())]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(  # a session of its own: Ctrl-C is not for it
             command,
@@ -66,19 +66,21 @@ def make_apart(path: Path, task: Any, stopped: Callable[[], int] = lambda: 0) ->
             if not stopped()
             else "moving picture skipped"
         )
-    if process.returncode == 0:
+    if process.returncode == 0 and (path / f"{NAME}.gif").exists():
         return None
     lines = lines or [f"its process ended with {process.returncode}; {ADVICE}"]
     return f"moving picture skipped: {lines[-1]}"
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """Asks the system to end this process when the run that started it is killed, and after LIMIT
     in any case.
     """
     signal.alarm(LIMIT)
     with contextlib.suppress(OSError, AttributeError):  # on Linux only
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:  # it was killed before the system was asked
+        os._exit(128 + signal.SIGKILL)
 
 
 def main(path: Path) -> int:
@@ -108,7 +110,7 @@ def main(path: Path) -> int:
         import av  # noqa: F401  (only looked for here)
     except ImportError:
         return 0
-    _mp4(frames, path / f"{NAME}.mp4")
+    write_file(path / f"{NAME}.mp4", mp4(frames))
     return 0
 
 
@@ -191,22 +193,25 @@ def gif(frames: list[Any], colours: int = 128, speed: int = SPEED) -> bytes:
     return content.getvalue()
 
 
-def _mp4(frames: list[Any], path: Path) -> None:
-    """Writes the frames as H.264."""
+def mp4(frames: list[Any]) -> bytes:
+    """Returns the frames as H.264."""
     import av
 
-    with av.open(str(path), "w") as container:
+    content = io.BytesIO()
+    with av.open(content, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=SPEED)
         stream.width = stream.height = SIZE
         stream.pix_fmt = "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
+    return content.getvalue()
 
 
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit("usage: python experiments/viewer/video.py RUN")
-    _die_with_parent()
+    if len(sys.argv) == 3:  # started by a run, which says its process
+        _die_with_parent(int(sys.argv[2]))
     sys.exit(main(Path(sys.argv[1])))

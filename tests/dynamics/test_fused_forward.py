@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dynamics import Ensemble, Network
+from dynamics.networks import fused_forward, fused_page
 from dynamics.networks.fused_forward import COLUMNS, POWER, _exp, advance, fuse
 from dynamics.propagation import propagate
 from lqr import InputError
@@ -153,3 +154,18 @@ def test_the_exponential_is_that_of_single_precision_and_ends_where_its_range_do
     np.testing.assert_allclose(
         [_exp.py_func(np.float32(a)) for a in (-1e6, 1e6)], np.exp2([-126.0, 126.0]), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("hidden", SHAPES)
+def test_the_page_in_numpy_says_what_the_kernels_do(hidden):
+    model, rng = fitted(Ensemble, hidden), np.random.default_rng(3)
+    P, U, x0 = 3, rng.normal(size=(7, H, DU)), rng.normal([0, 30, 0], [1, 10, 0.1], (7, 3, DX))
+    member, noise = rng.integers(5, size=(H, P)), rng.standard_normal((H, P, DX), dtype=np.float32)
+    made, page = (np.repeat(x0[:, :, None], H + 1, 2) for _ in range(2))
+    advance(made, U, 0, H, member, noise, *fuse(model))
+    fused_page.advance(page, U, 0, H, member, noise, *fuse(model))
+    assert_close(page[:, :, 1] - x0, made[:, :, 1] - x0, model.normaliser.change_std)
+    one, two = (np.repeat(x0[:, :1, None], 2, 2) for _ in range(2))
+    fused_forward.advance_mean(one, U[:, :1], *fuse(model)[:5])
+    fused_page.advance_mean(two, U[:, :1], *fuse(model)[:5])
+    assert_close(two[:, 0, 1] - x0[:, 0], one[:, 0, 1] - x0[:, 0], model.normaliser.change_std)

@@ -58,7 +58,7 @@ def test_a_method_learns_a_task_with_a_users_cost_and_resumes_to_the_same_bits(
     assert [p.name for p in (here / "parts" / "checkpoints").iterdir()]
     assert guarded(main, ["--resume", "parts"]) == 3  # the cost is not imported for a file's word
     assert "mine" not in sys.modules
-    assert "expected it beside --resume" in capsys.readouterr().err
+    assert "expected it beside the run" in capsys.readouterr().err
     assert guarded(main, ["--resume", "parts", "--cost", "mine.py:reach"]) == 0
     for name in ("metrics.csv", "conditions.csv", "policy/MANIFEST.json"):
         assert (here / "whole" / name).read_bytes() == (here / "parts" / name).read_bytes(), name

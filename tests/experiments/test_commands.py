@@ -79,4 +79,4 @@ def test_ctrl_c_ends_a_command_silently(capsys):
 def test_the_commands_that_a_run_prints_can_be_pasted_into_a_shell(toy):
     done = toy("toy", "--iterations", "1", "--out", "my run")
     (line,) = [line for line in done.stdout.splitlines() if "evaluate.py" in line]
-    assert shlex.split(line)[-1] == "my run"
+    assert shlex.split(line)[-1].endswith("/my run")

@@ -104,7 +104,7 @@ def test_a_signal_saves_and_says_how_to_go_on_and_the_resumed_run_has_the_same_b
     (tmp_path / "hurry").touch()
     out, err = process.communicate(timeout=600)
     assert process.returncode == code
-    assert "go on with:  python experiments/run.py toy --resume r" in out
+    assert f"go on with:  python experiments/run.py toy --resume {tmp_path / 'r'}" in out
     assert "Traceback" not in out + err
     assert not (tmp_path / "r" / "result.json").exists()
     resumed = toy("toy", "--resume", "r")

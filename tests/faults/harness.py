@@ -198,7 +198,7 @@ def _serve():
     from experiments.reports import figures
 
     figures.draw, provenance.dependencies = _cheap_figures, lru_cache(provenance.dependencies)
-    provenance.dependencies()
+    provenance.dependencies(), provenance.sources()
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()

@@ -114,7 +114,7 @@ def test_the_newest_checkpoint_is_the_one_of_the_highest_step_whatever_the_clock
 
 
 def test_a_clock_that_runs_backwards_changes_nothing(place, monkeypatch):
-    from experiments.engine.run_folder import new_path
+    from experiments.engine.run_folder import new_folder
     from experiments.engine.tables import Events
 
     class Backwards:
@@ -131,11 +131,7 @@ def test_a_clock_that_runs_backwards_changes_nothing(place, monkeypatch):
         events.append({"iteration": 2, "cost": 1.0})
         events.close()
     assert len(list(place.glob("events*"))) == 1
-    paths = []
-    for _ in range(3):
-        paths.append(new_path("toy", 0))
-        paths[-1].mkdir(parents=True)
-    assert len(set(paths)) == 3
+    assert len({new_folder(place / "runs" / "toy", "seed0") for _ in range(3)}) == 3
 
 
 def test_two_runs_in_one_folder_the_second_ends_with_4_and_the_first_with_its_own_bits(

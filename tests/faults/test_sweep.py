@@ -90,7 +90,11 @@ def scripted(lives):
 
     def launch(words, log):
         log.write_text("error: got nothing\n")
-        return Scripted(lives[int(log.stem.removeprefix("seed_"))].pop(0), signals)
+        codes = lives[int(log.stem.removeprefix("seed_"))].pop(0)
+        if 0 in codes:
+            log.with_suffix("").mkdir()
+            (log.with_suffix("") / "result.json").touch()
+        return Scripted(codes, signals)
 
     return launch, signals
 
@@ -108,6 +112,15 @@ def test_a_failure_that_would_come_again_is_not_tried_again(tmp_path):
     said = []
     assert sweep(["run"], [0], tmp_path, 1, Stop(), launch, say=said.append) == [(0, 6, 0)]
     assert said == ["seed 0: ended with 6, error: got nothing"]
+
+
+def test_a_worker_that_says_it_is_done_and_left_no_result_is_not_done(tmp_path):
+    def launch(words, log):
+        return Scripted([None, 0], [])
+
+    said = []
+    assert sweep(["run"], [0], tmp_path, 1, Stop(), launch, say=said.append) == [(0, 1, 0)]
+    assert "left no result" in said[0]
 
 
 def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path):

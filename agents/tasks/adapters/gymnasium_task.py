@@ -10,16 +10,16 @@ side by side.
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from lqr import GPSError, InputError, SimulationError
+from lqr import InputError
 
 from ...interfaces import Cost
 from ..base.mujoco_batch import silence
+from .blaming import blaming
 from .subprocesses import Processes
 from .user_task import Metrics, OwnTask
 
@@ -129,7 +129,7 @@ class GymnasiumTask(OwnTask):
         check(first, name)
         if horizon is None:
             raise InputError(f"{name} has no time limit of its own; expected horizon=, in steps")
-        self._processes = Processes(make) if processes else None
+        self._processes = Processes(make, name) if processes else None
         made = [first]  # the one that was looked at is the first to be used
         self._pattern = Environment(first, layout_seed, fresh_starts, name)
         super().__init__(
@@ -171,19 +171,6 @@ class GymnasiumTask(OwnTask):
                 f"end; expected {self.horizon} steps, the horizon: take the limit off, or set horizon={self._steps}"
             )
         return said
-
-
-@contextmanager
-def blaming(name: str, what: str) -> Iterator[None]:
-    """Raises SimulationError, which names the environment, for whatever its code raises."""
-    try:
-        yield
-    except (GPSError, MemoryError):
-        raise
-    except Exception as error:
-        raise SimulationError(
-            f"the environment {name} failed in {what}: {type(error).__name__}: {error}; try that alone, in Python"
-        ) from error
 
 
 def time_limit(env: Any) -> int | None:

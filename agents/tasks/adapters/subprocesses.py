@@ -8,27 +8,40 @@ one, whose threads would not survive it; a script that uses them must stand unde
 "__main__":`.
 """
 
+import contextlib
+import signal
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import gymnasium
 import numpy as np
+
+from lqr import SimulationError
+
+from .blaming import blaming
 
 Array = np.ndarray
 KEPT = 2  # fleets of different sizes: trials, and what is tried between them
+PATIENCE = 5.0  # seconds that a process has to end, before it is killed
 
 
 class Processes:
-    """As many environments as there are episodes, stepped side by side."""
+    """As many environments as there are episodes, stepped side by side.
 
-    def __init__(self, make: Callable[[], Any]):
-        self._make, self._fleets = make, {}  # type: ignore[var-annotated]
+    Where one of them fails, or its process ends, all end, and SimulationError names the environment
+    and says why.
+    """
+
+    def __init__(self, make: Callable[[], Any], name: str):
+        self._make, self._name, self._fleets = make, name, {}  # type: ignore[var-annotated]
 
     def reset(self, seeds: Sequence[int]) -> Array:
         """Starts an episode by each seed; returns the observations (B, ...)."""
-        self._fleet = self._fleets.pop(len(seeds), None) or self._new(len(seeds))
-        self._fleets[len(seeds)] = self._fleet
-        return self._fleet.reset(seed=[int(seed) for seed in seeds])[0]
+        with self._together("reset"):
+            self._fleet = self._fleets.pop(len(seeds), None) or self._new(len(seeds))
+            self._fleets[len(seeds)] = self._fleet
+            return self._fleet.reset(seed=[int(seed) for seed in seeds])[0]
 
     def step(self, u: Array) -> tuple[Array, Array, Array, Array]:
         """Applies u (B, ...); returns observations (B, ...), rewards (B,), which episodes are over
@@ -37,16 +50,123 @@ class Processes:
         That of an ended episode is its last one; after that its environment starts another, which
         nobody looks at.
         """
-        seen, reward, terminated, truncated, _ = self._fleet.step(u)
+        with self._together("step"):
+            seen, reward, terminated, truncated, _ = self._fleet.step(u)
         return seen, reward, terminated, truncated
 
     def _new(self, count: int) -> Any:
         from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
         if len(self._fleets) >= KEPT:
-            self._fleets.pop(next(iter(self._fleets))).close(terminate=True)
+            end(self._fleets.pop(next(iter(self._fleets))))
         fleet = AsyncVectorEnv(
-            [self._make] * count, context="forkserver", autoreset_mode=AutoresetMode.NEXT_STEP
+            [Contained(self._make, self._name)] * count,
+            context="forkserver",
+            autoreset_mode=AutoresetMode.NEXT_STEP,
+            worker=work,
         )
-        weakref.finalize(self, fleet.close, terminate=True)  # at the exit the pipes may be gone
+        weakref.finalize(self, end, fleet)  # at the exit the pipes may be gone
         return fleet
+
+    @contextlib.contextmanager
+    def _together(self, what: str) -> Iterator[None]:
+        """Ends all processes where one of them fails in reset or step."""
+        level = gymnasium.logger.min_level
+        gymnasium.logger.min_level = gymnasium.logger.ERROR + 1  # it would print tracebacks
+        try:
+            yield
+        except BaseException as error:
+            for fleet in self._fleets.values():
+                end(fleet)
+            self._fleets.clear()
+            if isinstance(error, (EOFError, OSError)):
+                raise SimulationError(
+                    f"the environment {self._name} failed in {what}: its process ended; expected it to stay: "
+                    "try that alone, in Python"
+                ) from error
+            raise
+        finally:
+            gymnasium.logger.min_level = level
+
+
+class Contained:
+    """What makes an environment in a process of its own, where no exit and no error that only that
+    process knows ends it without a word.
+    """
+
+    def __init__(self, make: Callable[[], Any], name: str):
+        self.make, self.name = make, name
+
+    def __call__(self) -> Any:
+        """Returns the environment."""
+        with blaming(self.name, "make"):
+            return Blamed(self.make(), self.name)
+
+
+class Blamed(gymnasium.Wrapper):  # type: ignore[type-arg]
+    """An environment whose errors name it."""
+
+    def __init__(self, env: Any, name: str):
+        super().__init__(env)
+        self.name = name
+
+    def reset(self, **how: Any) -> Any:
+        """Starts an episode."""
+        with blaming(self.name, "reset"):
+            found = self.env.reset(**how)
+            self._check(found[0])
+        return found
+
+    def step(self, action: Any) -> Any:
+        """Applies an action."""
+        with blaming(self.name, "step"):
+            found = self.env.step(action)
+            self._check(found[0])
+        return found
+
+    def _check(self, seen: Any) -> None:
+        space = self.env.observation_space
+        if np.shape(seen) != space.shape:
+            raise SimulationError(
+                f"{self.name} observes shape {np.shape(seen)}; its observation space says {space.shape}: "
+                "mend one of the two"
+            )
+
+
+def work(
+    index: int, make: Any, pipe: Any, parent_pipe: Any, memory: Any, errors: Any, *how: Any
+) -> None:
+    """Runs an environment in its process, as gymnasium does, until its pipe is closed.
+
+    Ctrl-C is for the parent, which stops after the step at hand. What fails while the environment
+    is made is told as what fails in a step is.
+    """
+    from gymnasium.vector.async_vector_env import _async_worker
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        env = make()
+    except SimulationError as error:
+        parent_pipe.close()
+        pipe.recv()
+        errors.put((index, type(error), str(error), ""))
+        pipe.send((None, False))
+        return
+    with contextlib.suppress(EOFError, OSError):  # the parent is gone
+        _async_worker(index, lambda: env, pipe, parent_pipe, memory, errors, *how)
+
+
+def end(fleet: Any) -> None:
+    """Ends the processes of a fleet, whatever they are doing."""
+    fleet.closed = True  # it need not look after them any more
+    for process in fleet.processes:
+        with contextlib.suppress(Exception):
+            process.terminate()
+    for process in fleet.processes:
+        with contextlib.suppress(Exception):
+            process.join(PATIENCE)
+            if process.is_alive():
+                process.kill()
+    for pipe in fleet.parent_pipes:
+        with contextlib.suppress(Exception):
+            pipe.close()

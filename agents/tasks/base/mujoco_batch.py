@@ -33,6 +33,8 @@ class MujocoBatch:
 
     def __init__(self, xml: str, frame_skip: int):
         """`xml` is the path of a model file, or what would be in one."""
+        if frame_skip < 1:
+            raise InputError(f"frame_skip is {frame_skip}; expected 1 or more steps of the physics")
         self.xml, self.frame_skip = xml, frame_skip
         self._batches: dict[int, Any] = {}
         self.diverged = np.zeros(0, bool)
@@ -46,11 +48,17 @@ class MujocoBatch:
 
         silence(mujoco)
         written_out = self.xml.lstrip().startswith("<")
-        return (
+        model = (
             mujoco.MjModel.from_xml_string(self.xml)
             if written_out
             else mujoco.MjModel.from_xml_path(self.xml)
         )
+        if not 0 < model.opt.timestep < np.inf:
+            raise InputError(
+                f"the model has a time step of {model.opt.timestep} s; expected a finite one above 0: "
+                'say <option timestep="0.01"/>'
+            )
+        return model
 
     @property
     def dt(self) -> float:
