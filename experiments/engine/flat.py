@@ -97,13 +97,13 @@ def with_profile(config: Any, method: Any, word: str) -> Any:
     default, profile = method.Config(), profiles(method)[word]
     changed = {}
     for field in dataclasses.fields(config):
-        own, usual, new = (getattr(c, field.name) for c in (config, default, profile))
-        if own == usual:
+        mine, usual, new = (getattr(c, field.name) for c in (config, default, profile))
+        if mine == usual:
             changed[field.name] = new
-        elif field.name in parts(config) and type(own) is type(usual) is type(new):
-            names = [part.name for part in dataclasses.fields(own)]
-            taken = [n for n in names if getattr(own, n) == getattr(usual, n)]
-            changed[field.name] = dataclasses.replace(own, **{n: getattr(new, n) for n in taken})
+        elif field.name in parts(config) and type(mine) is type(usual) is type(new):
+            names = [part.name for part in dataclasses.fields(mine)]
+            taken = [n for n in names if getattr(mine, n) == getattr(usual, n)]
+            changed[field.name] = dataclasses.replace(mine, **{n: getattr(new, n) for n in taken})
     return dataclasses.replace(config, **changed)
 
 

@@ -489,3 +489,13 @@ def test_icem_learns_to_reach_with_seven_joints():
     settings = dataclasses.replace(config, iterations=4)
     rows = list(method.train(task(), settings, np.random.default_rng(0)))
     assert rows[-1].scalars["best_cost"] < 100
+
+
+def test_fits_within_an_episode_are_refused_where_one_robot_runs_several_in_turn():
+    class Serial(Cart):
+        serial = True
+
+    task = Serial()
+    config = dataclasses.replace(mpc_method.Config(), fit_every=5, samples=2)
+    with pytest.raises(InputError, match="fit_every is 5; expected 0"):
+        next(mpc_method.train(task, config, np.random.default_rng(0)))

@@ -24,7 +24,7 @@ from ...planners import CEM, PlannerSetting
 from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
 from ...rollout import Trajectories, run
 from ...settings import Count, Counts, NotNegative, Settings, Whole, word_of
-from ...tasks.capabilities import LearnedCost, capability, manifold_of
+from ...tasks.capabilities import LearnedCost, capability, manifold_of, runs_serially
 from ...training import Training
 from . import model_evaluation
 from .online_model import OnlineModel
@@ -108,7 +108,7 @@ def train_mpc(
     Raises InputError for a task whose states lie on a manifold, or whose cost is not known
     beforehand.
     """
-    refuse(task)
+    refuse(task, config)
     learns = config.model != "simulator"
     dynamics: Any = make_model(config) if learns else None
     online = OnlineModel(dynamics, config.fit_every, rng, config.capacity) if learns else None
@@ -158,8 +158,13 @@ def by_condition(task: Task, found: Trajectories) -> dict[str, Array]:
     return {"cost": cost, "x": found.states.reshape(task.conditions, -1, *found.x.shape[1:])}
 
 
-def refuse(task: Task) -> None:
-    """Raises InputError for a task that cannot be planned in."""
+def refuse(task: Task, config: MPCSettings) -> None:
+    """Raises InputError for a task that cannot be planned in, or not with these settings."""
+    if config.fit_every and runs_serially(task) and config.samples * task.conditions > 1:
+        raise InputError(
+            f"fit_every is {config.fit_every}; expected 0 where {task.name} runs several episodes one "
+            "after the other in each iteration"
+        )
     if manifold_of(task):
         raise InputError(
             f"{task.name} has states on a manifold; expected a plain vector: choose another method"
