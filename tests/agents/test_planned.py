@@ -48,6 +48,11 @@ SMALL = {  # a method and a planner, or none: the method's own
     "mpc, gradient": ("mpc", Gradient(iterations=10, search_samples=10)),
     "mpc, ilqr": ("mpc", ILQR(iterations=10)),
 }
+SMALL |= {
+    f"mpc, {word}": ("mpc", kind())
+    for word, kind in PLANNERS.items()
+    if kind not in {type(planner) for _, planner in SMALL.values()}
+}  # one that is new, with its defaults
 
 
 class Cart(MapTask):
