@@ -5,10 +5,9 @@ import tempfile
 import numpy as np
 import pytest
 
-from dynamics.storage.files import write_file
 from experiments import benchmark
 from experiments.benchmarking.page import gather, page, place, reached, rows_of
-from experiments.benchmarking.peers import CURVE, DONE
+from experiments.benchmarking.peers import CURVE, DONE, finish
 from experiments.benchmarking.suites import SUITES, Entry, Record, Suite
 from experiments.engine import tables
 from lqr import InputError
@@ -37,7 +36,7 @@ def finished_peer(folder, seed, returns, distances=None):
         curve.append(
             {"env_steps": 100.0 * (i + 1), "evaluated_return": value, "cpu_seconds": 2.0 * i} | far
         )
-    write_file(where / DONE, b"")
+    finish(where, {"algorithm": PEER.command[0], "env_id": PEER.command[1]})
 
 
 @pytest.mark.slow
