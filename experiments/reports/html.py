@@ -37,6 +37,7 @@ td:first-child, th:first-child { text-align: left; padding-left: 0 }
 .pairs td:last-child { min-width: 4.5em }
 summary { cursor: pointer; margin-top: 1.5rem; font-weight: 600 }
 code { font-size: .88rem; overflow-wrap: anywhere }
+pre { white-space: pre-wrap }
 @media print { :root { --ink: #000; --dim: #444; --page: #fff; --card: #fff; --line: #bbb } main { max-width: none }
   .wide { overflow: visible } .wide table { font-size: .55rem } td, th { padding: .1rem .25rem }
   details::details-content { content-visibility: visible; block-size: auto } summary { list-style: none } }
