@@ -80,10 +80,10 @@ def load(name: str) -> Experiment:
     return Experiment(name, text, builder(module.task), module.method, module.config)
 
 
-def builder(task: Any) -> Callable[[], Any]:
+def builder(what: Any) -> Callable[[], Any]:
     """Returns what builds a task: a class or a function as it is; a task is handed out itself."""
-    is_task = not inspect.isclass(task) and hasattr(task, "reset")
-    return partial(_same, task) if is_task else task
+    is_task = not inspect.isclass(what) and hasattr(what, "reset")
+    return partial(_same, what) if is_task else what
 
 
 def _same(task: Any) -> Any:
