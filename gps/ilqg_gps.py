@@ -90,7 +90,8 @@ class Config(Settings):
     plan_iterations: Count = 15  # of iLQR, from each guess
     # besides the policy's actions: the last plan of this start, then random sequences
     guesses: Count = 1
-    # share of its cost by which another plan must cost less than the one from the policy's actions
+    # by which share of its cost's variation another plan must cost less than the one from the
+    # policy's actions
     warm_start_bias: NotNegative = 0.05
     noisy_copies: Whole = 3  # noisy copies of each plan in the model, whose states teach as well
     noisy_copies_std: NotNegative = 0.1  # their noise, as a share of half the action range

@@ -159,7 +159,9 @@ def tangent_controllers(task: Task, model: Any, x0: Array) -> LinearGaussianCont
     f = mean - (jacobian @ np.concatenate([x0, still], 1)[..., None])[..., 0]
     F, f, noise = (np.repeat(a[:, None], T, axis=1) for a in (jacobian, f, noise))
     X, U = np.repeat(x0[:, None], T + 1, axis=1), np.repeat(still[:, None], T, axis=1)
-    cost = make_convex(task.cost.expand(X, U), floor=1e-6, around=(X, U))
+    cost = task.cost.expand(X, U)
+    floor = 1e-6 * float(np.abs(cost.C).max())  # whatever the unit of the cost
+    cost = make_convex(cost, floor=floor, around=(X, U))
     return backward(LinearGaussianDynamics(F, f, noise), cost)[0]
 
 

@@ -286,4 +286,5 @@ def by_cluster(past: Past, group: Array) -> LocalData:
         multiplier=zero,
         predicted=zero,
         baseline=zero,
+        variation=zero,
     )

@@ -66,20 +66,25 @@ def begin(
     """Returns what the library's learner starts from: the policy, and a critic that knows some
     costs to go (M,).
 
-    They are those after observations o (M, do); their spread is the unit of reward, so that targets
-    are of size 1.
+    They are those after observations o (M, do). Their spread is the unit of reward, so that targets
+    are of size 1, and their mean is taken off: a constant in the cost is nothing to be learned. It
+    is what going on for ever at a cost of `offset` per step would cost; see `TaskEnv`.
     """
     import torch
 
-    per_reward = float(max(togo.std(), 1e-6))
+    mean = 0.0 if shaping else float(togo.mean())  # a potential has no constant in it
+    per_reward = float(togo.std()) or 1.0
+    offset = (1.0 - discount) * mean
     with own_numbers(rng), one_thread():
-        model = learner(word, task, policy, per_reward, discount, 128, shaping=shaping)
+        model = learner(
+            word, task, policy, per_reward, discount, steps=128, shaping=shaping, offset=offset
+        )
         critic = [
             *model.policy.mlp_extractor.value_net.parameters(),
             *model.policy.value_net.parameters(),
         ]
         seen = torch.as_tensor((o - policy.centre) / policy.scale, dtype=torch.float32)
-        target = torch.as_tensor(-togo / per_reward, dtype=torch.float32)
+        target = torch.as_tensor((mean - togo) / per_reward, dtype=torch.float32)
         with torch.no_grad():
             model.policy.value_net.bias.fill_(target.mean())
         adam = torch.optim.Adam(critic, lr=3e-3)
@@ -88,7 +93,7 @@ def begin(
             adam.zero_grad()
             ((model.policy.predict_values(seen[some])[:, 0] - target[some]) ** 2).mean().backward()
             adam.step()
-        return {"per_reward": per_reward, **tree(model)}
+        return {"per_reward": per_reward, "offset": offset, **tree(model)}
 
 
 def update(
@@ -106,7 +111,17 @@ def update(
     state to go on from, and the costs of the episodes that ended in these steps (K,), NaN where one
     diverged."""
     with own_numbers(rng) as seed, one_thread():
-        model = learner(word, task, policy, state["per_reward"], discount, steps, rate, shaping)
+        model = learner(
+            word,
+            task,
+            policy,
+            state["per_reward"],
+            discount,
+            steps=steps,
+            rate=rate,
+            shaping=shaping,
+            offset=state["offset"],
+        )
         load(model, state)
         model.get_env().seed(seed)
         learn(model, steps, f"{word} with tune_rate {rate}")
@@ -141,13 +156,18 @@ def learn(model: Any, steps: int, what: str) -> None:
 def costs_to_go(trials: Trajectories, discount: float, stays: Array | None = None) -> Array:
     """Returns the discounted cost to go from each step, (N, T).
 
-    With `stays` (N, T+1), what it costs to stay in a state for ever, it is the cost beyond that: an
-    episode that nothing but its length ended is taken to stay where it is.
+    An episode that nothing but its length ended is taken to go on at the mean cost of all steps.
+    With `stays` (N, T+1), what it costs to stay in a state for ever, it is the cost beyond that, and
+    such an episode is taken to stay where it is.
     """
     togo = trials.cost.copy()
-    if stays is not None:
-        togo[:, -1] = np.where(trials.length == togo.shape[1] - 1, stays[:, -1], togo[:, -1])
-    for t in range(togo.shape[1] - 2, -1, -1):
+    T = togo.shape[1] - 1
+    if stays is None:
+        rest = discount / (1 - discount) * trials.cost[:, :-1][trials.mask].mean()
+        togo[:, -1] += np.where(trials.length == T, rest, 0.0)
+    else:
+        togo[:, -1] = np.where(trials.length == T, stays[:, -1], togo[:, -1])
+    for t in range(T - 1, -1, -1):
         togo[:, t] += discount * togo[:, t + 1]
     return togo[:, :-1] - (0.0 if stays is None else stays[:, :-1])
 
@@ -161,13 +181,22 @@ def learner(
     steps: int,
     rate: float = 1e-3,
     shaping: bool = False,
+    offset: float = 0.0,
 ) -> Any:
     """Returns the library's learner whose policy is this one; its random numbers are the global
     ones.
     """
     import torch
 
-    env = TaskEnv(task, policy.centre, policy.scale, per_reward, discount if shaping else None)
+    env = TaskEnv(
+        task,
+        policy.centre,
+        policy.scale,
+        per_reward,
+        shaping=discount if shaping else None,
+        endless=offset / (1.0 - discount),
+        discount=discount,
+    )
     watched = import_module("stable_baselines3.common.monitor").Monitor(
         env, info_keywords=("cost", "diverged")
     )

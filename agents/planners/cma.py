@@ -37,6 +37,7 @@ class CMAES(Settings):
             self.population or None,
         )
         search: Any = None
+        zero = unit = 0.0
         while log.evaluations < self.samples:
             if search is None or search.should_stop():
                 again = search is not None
@@ -47,10 +48,11 @@ class CMAES(Settings):
             U = middle + half * np.clip(asked.reshape(-1, *z.shape), -1.0, 1.0)
             cost = evaluate(objective, U)
             log.add(U, cost)
-            worst = cost[np.isfinite(cost)].max()
-            told = np.where(
-                np.isfinite(cost), cost, worst + abs(worst) + 1.0
-            )  # ranks are all that counts
+            finite = cost[np.isfinite(cost)]
+            if unit == 0.0:  # its tolerances are for values of about 1
+                zero, unit = float(finite.min()), float(np.ptp(finite))
+            told = (np.where(np.isfinite(cost), cost, finite.max()) - zero) / (unit or 1.0)
+            told = np.where(np.isfinite(cost), told, told.max() + 1.0)  # ranks are all that counts
             search.tell(list(zip(asked, told.tolist(), strict=True)))
         return log.plan(log.U, log.U[None])
 

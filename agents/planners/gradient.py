@@ -48,13 +48,16 @@ class Gradient(Settings):
             log.evaluations, U = found.evaluations, np.concatenate([found.U[None], U])
         more = rng.uniform(low, high, size=(max(self.starts - len(U), 0), *U.shape[1:]))
         U = np.concatenate([U, more])[: self.starts]
-        m, v = np.zeros(U.shape), np.zeros(U.shape)
+        m, v, steepest = np.zeros(U.shape), np.zeros(U.shape), np.finfo(float).tiny
         for i in range(self.iterations):
             cost, slope = slope_of(U)
             log.add(U, finite_or_worst(cost))
             g = np.nan_to_num(slope * half, nan=0.0, posinf=0.0, neginf=0.0)
+            steepest = max(steepest, float(np.abs(g).max()))  # whatever the unit of the cost
             m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
-            step = m / (1 - 0.9 ** (i + 1)) / (np.sqrt(v / (1 - 0.999 ** (i + 1))) + 1e-8)
+            step = (
+                m / (1 - 0.9 ** (i + 1)) / (np.sqrt(v / (1 - 0.999 ** (i + 1))) + 1e-8 * steepest)
+            )
             rate = self.rate * 0.5 * (1 + np.cos(np.pi * i / self.iterations))
             U = np.clip(U - rate * half * step, low, high)
         log.add(U, finite_or_worst(objective(U)))

@@ -29,6 +29,7 @@ class LocalData(NamedTuple):
     predicted: Array  # (C,), improvement that the model predicts for the controller tried next
     # (C,), the model's cost of what was evaluated minus that of `controller`; 0 where both are one
     baseline: Array
+    variation: Array  # (C,), of the cost over the steps of the episodes; see `cost_variation`
     chart: Chart | None = None  # None where states are plain vectors
 
 
@@ -53,8 +54,21 @@ def by_condition(
         multiplier=multiplier,
         predicted=np.zeros(C),
         baseline=np.zeros(C),
+        variation=cost_variation(cost, np.concatenate([used[..., :1], used], -1)),
         chart=chart,
     )
+
+
+def cost_variation(cost: Array, used: Array) -> Array:
+    """Returns by how much the costs (C, N, T+1) of the steps that took place, `used` (C, N, T+1),
+    differ along an episode, (C,): their standard deviation times the number of steps.
+
+    It is the size of a cost that knows no zero: a constant in the cost does not change it.
+    """
+    steps = np.maximum(used.sum((1, 2)), 1)
+    mean = np.where(used, cost, 0.0).sum((1, 2)) / steps
+    gap = np.where(used, cost - mean[:, None, None], 0.0)
+    return cost.shape[-1] * np.sqrt((gap**2).sum((1, 2)) / steps)
 
 
 def in_chart(data: LocalData, chart: Chart) -> LocalData:

@@ -216,6 +216,7 @@ def check_state(state: State, task: Task) -> None:
         "multiplier": (C,),
         "predicted": (C,),
         "baseline": (C,),
+        "variation": (C,),
     }
     form = {"controller": controller, "local": local}
     if manifold_of(task):

@@ -50,7 +50,7 @@ def temperature(S: Array, epsilon: Array, used: Array, passes: int = 60) -> Arra
     count = np.maximum(used.sum(1), 1)
     mean = (used * S).sum(1) / count
     spread = np.sqrt((used * (S - mean[:, None]) ** 2).sum(1) / count)
-    spread = np.maximum(spread, 1e-12 * (1 + abs(mean)))
+    spread = np.maximum(spread, np.maximum(1e-12 * abs(mean), np.finfo(float).tiny))
     low, high = np.full(spread.shape, -6 * np.log(10)), np.full(spread.shape, 6 * np.log(10))
     for _ in range(passes):
         middle = 0.5 * (low + high)

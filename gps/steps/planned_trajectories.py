@@ -17,6 +17,8 @@ from agents.planners.models import PlanningModel
 from agents.rollout import Act, smoothed
 from lqr import LinearGaussianController, NumericalError, ilqr, window
 
+from .local_data import cost_variation
+
 Array = np.ndarray
 
 
@@ -37,7 +39,7 @@ def plan(
     U (C, S, T, du).
 
     The plan from the first guess, the warm start, is taken unless another costs less by at least
-    the share `warm_start_bias` of its cost.
+    the share `warm_start_bias` of its cost's variation along the episode, see `cost_variation`.
     """
     C, S, T, _ = U.shape
     found = ilqr(
@@ -54,7 +56,8 @@ def plan(
         tolerance=1e-4,
     )
     biased = found.cost.copy()
-    biased[:, 0] -= warm_start_bias * abs(biased[:, 0])
+    steps = plan_cost(task, T)(found.X[:, :1], found.U[:, :1])
+    biased[:, 0] -= warm_start_bias * cost_variation(steps, np.ones(steps.shape, bool))
     pick = np.arange(C), np.argmin(biased, axis=1)
     controller = LinearGaussianController(*(a[pick] for a in found.controller))
     return PlannedTrajectories(

@@ -21,7 +21,8 @@ def trust_region_test(
     the actual improvement, (C,).
 
     A controller is rejected when its actual improvement is less than the predicted one by more than
-    `slack` times the size of that prediction (plus two hundredths of the cost). The old controller
+    `slack` times the size of that prediction (plus two hundredths of the cost's variation, which no
+    constant in the cost changes). The old controller
     and its episodes are then kept, and the step is multiplied by `shrink`. Otherwise the step grows
     or shrinks as Levine, Finn et al. (2016), appendix, propose: with the improvement modelled as
     linear prediction minus quadratic error, the best step is predicted / (2 error). The multiplier
@@ -34,9 +35,11 @@ def trust_region_test(
     had = old.used.any((1, 2))  # not every one did before
     actual = np.where(had & ~lost, old.cost - new.cost, 0.0)
     error = old.predicted - actual
-    allowed = slack * np.abs(old.predicted) + 0.02 * np.abs(old.cost)
+    allowed = slack * np.abs(old.predicted) + 0.02 * old.variation
     accepted = ((error <= allowed) | ~had | accept_all) & ~lost
-    best = np.abs(old.predicted) / (2 * np.maximum(error, 1e-4 * (1 + np.abs(old.cost))))
+    promised = np.abs(old.predicted)
+    least = np.maximum(1e-4 * old.variation, 1e-3 * promised)
+    best = promised / np.maximum(2 * np.maximum(error, least), np.finfo(float).tiny)
     growth = np.where(had, np.clip(best, 0.3, 3.0), 1.0)
     multiplier = old.multiplier * np.where(accepted, growth, shrink)
     merged = old._replace(
@@ -47,6 +50,7 @@ def trust_region_test(
         used=select(accepted, new.used, old.used),
         cost=select(accepted, new.cost, old.cost),
         baseline=select(accepted, new.baseline, old.baseline),
+        variation=select(accepted, new.variation, old.variation),
         multiplier=np.clip(multiplier, 0.01, largest),
         predicted=np.zeros(len(actual)),
     )

@@ -173,7 +173,7 @@ def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0
                 total = abs(J[b] + offset[b])
                 changing = _variation(b, X, U, C, c) + first[b] - J[b]
                 changing = total if total < FLAT * changing else changing
-                least = max(tolerance * (changing + tolerance), 1e-16 * total)
+                least = max(tolerance * changing, 1e-16 * total)
                 if -linear[b] <= least and mu[b] <= 1e-3:
                     status[b] = STATIONARY
                 else:
@@ -197,7 +197,7 @@ def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0
                         _take_matrices(b, F, F_old)
                     slow[b] = curved[b] or J[b] - trial[b] > SLOW * gain[b] > 0.0
                     gain[b], known[b] = J[b] - trial[b], known[b] or slow[b]
-                    if gain[b] <= tolerance * tolerance * (abs(trial[b]) + tolerance):
+                    if gain[b] <= tolerance * tolerance * abs(trial[b]):
                         status[b] = SETTLED
                     _take(b, Xn, X)
                     _take(b, Un, U)
@@ -228,7 +228,7 @@ def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0
                     total = abs(J[b] + offset[b])
                     changing = _variation(b, X, U, C, c) + first[b] - J[b]
                     changing = total if total < FLAT * changing else changing
-                    least = max(1e-6 * (changing + tolerance), 1e-12 * total)
+                    least = max(1e-6 * changing, 1e-12 * total)
                     good = definite[b] and -linear[b] <= least
                     status[b] = SETTLED if good else STUCK
         report(iteration, J, alpha, mu, X, U, stop)

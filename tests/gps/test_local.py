@@ -39,7 +39,7 @@ def judged(predicted, actual, cost=100.0, multiplier=1.0):
     n, rng = len(predicted), np.random.default_rng(0)
     x, u = rng.normal(size=(2, n, 3, T + 1, DX)), rng.normal(size=(2, n, 3, T, DU))
     old = local_of(controllers(rng, C=n), x[0], u[0], cost, multiplier=np.full(n, multiplier))
-    old = old._replace(predicted=np.array(predicted, float))
+    old = old._replace(predicted=np.array(predicted, float), variation=np.full(n, 100.0))
     new = local_of(controllers(rng, C=n), x[1], u[1], cost - np.array(actual, float))
     return old, new, *trust_region_test(old, new)
 

@@ -90,7 +90,7 @@ def test_each_step_rule_compares_its_own_costs(tried, judged):
     merged, accepted, actual = trust_region_test(old._replace(predicted=promised), new)
     np.testing.assert_allclose(actual, l_old - l_new)
     growth = abs(l_old - l_predicted) / (
-        2 * np.maximum(l_new - l_predicted, 1e-4 * (1 + abs(l_old)))
+        2 * np.maximum(l_new - l_predicted, 1e-3 * abs(l_old - l_predicted))
     )
     np.testing.assert_allclose(merged.multiplier, np.where(accepted, np.clip(growth, 0.3, 3), 0.3))
 

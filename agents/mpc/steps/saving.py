@@ -138,7 +138,7 @@ def _same_cost(state: State, task: Task | None) -> Task:
         if np.ndim(known) == 1 and len(known) != task.horizon + 1:
             task = make_task(state["task"], horizon=len(known) - 1)
     check_tree({"cost": known}, {"cost": (task.horizon + 1,)}, "mpc")
-    if not np.allclose(known, cost_probe(task), rtol=1e-6, atol=1e-9):
+    if not np.allclose(known, cost_probe(task), rtol=1e-6, atol=1e-9 * np.abs(known).max()):
         raise CheckpointError(
             f"mpc: got a planner for another cost than that of {task.name}, such as a user's own, which no file "
             "brings along; expected load_policy(folder, task=TASK), with the task whose cost it planned for"

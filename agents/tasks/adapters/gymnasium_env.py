@@ -41,17 +41,22 @@ class TaskEnv(gymnasium.Env):
         scale: Array | float = 1.0,
         per_reward: float = 1.0,
         shaping: float | None = None,
+        endless: float = 0.0,
+        discount: float = 1.0,
     ):
         """`centre`, `scale` (do,) are units of the observations; `per_reward` is the cost that is a
         reward of -1.
 
-        `shaping` is the learner's discount, where rewards are to be shaped.
+        `shaping` is the learner's discount, where rewards are to be shaped. `endless` is a potential
+        that is the same everywhere, in the unit of the cost, for a learner of that `discount`: each
+        step costs its share of it less, and an end all of it. No policy is better or worse for it.
         """
         self.task = task
         self.centre = centre
         self.scale = scale
         self.per_reward = per_reward
         self.shaping = shaping
+        self.endless, self.discount = endless, discount
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (task.do,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (task.du,), np.float32)
         low, high = task.action_low, task.action_high
@@ -103,6 +108,7 @@ class TaskEnv(gymnasium.Env):
             stays = self._stays
             self._stays = self._standing(self.shaping)
             paid += (0.0 if terminated else self.shaping * self._stays) - stays
+        paid += (0.0 if terminated else self.discount * self.endless) - self.endless
         told = {"cost": self._total, "diverged": not sound}
         return self._seen(), -paid / self.per_reward, terminated, truncated, told
 

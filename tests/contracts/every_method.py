@@ -1,0 +1,121 @@
+"""Every method of the library with settings so small that an iteration takes a moment, and a task
+for them: a cart on a line.
+"""
+
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from agents.planners import CEM, PLANNERS, RandomShooting
+from agents.rollout import rollout
+from agents.tasks.base.ode_task import MapTask
+from experiments.engine import registry
+from lqr import Action, QuadraticCost, WeightedNorm
+
+LOCAL = {"iterations": 2, "samples": 3, "prior": "flat"}
+POLICY = {"hidden": (4,), "policy_steps": 20}
+PLANS = {"planner": CEM(samples=8, elites=2, iterations=2), "horizon": 3, "fit_steps": 20}
+PLANS |= {"iterations": 3, "hidden": (4,), "members": 2}
+TEACHING = {"iterations": 2, "episodes": 2, "plan_starts": 3, "plan_iterations": 3}
+TEACHING |= {"noisy_copies": 1, "policy_steps": 20, "hidden": (4,), "model": "nn"}
+TEACHING |= {"fit_steps": 20, "model_hidden": (4,)}
+TUNING = {"tune_steps": 12}
+SMALL: dict[str, dict[str, Any]] = {
+    "badmm": LOCAL | POLICY,
+    "ilqg_gps": TEACHING,
+    "ilqg_ld": {"iterations": 2, "samples": 3, "plan_iterations": 3, "guesses": 0},
+    "ilqg_mf": TEACHING | TUNING | {"iterations": 3, "teaching": 2},
+    "lqr_flm": LOCAL,
+    "mdgps": LOCAL | POLICY | {"forecasts": 2},
+    "pi2": LOCAL,
+    "pigps": LOCAL | POLICY,
+    "pilqr": LOCAL,
+    "pilqr_gps": LOCAL | POLICY,
+    "reset_free": LOCAL | POLICY | {"samples": 6},
+    "mbmf": PLANS
+    | TUNING
+    | {"planner": RandomShooting(samples=8), "planning": 1, "imitation": 1}
+    | {"policy_hidden": (4,), "policy_steps": 20, "evaluation_episodes": 1, "model": "nn"},
+    "mpc": PLANS,
+    "open_loop": PLANS,
+    "pddm": PLANS | {"planner": PLANNERS["reward_weighted"](samples=8), "particles": 2},
+    "pets": PLANS | {"particles": 2},
+}
+METHODS = registry.methods()
+"""The words of all methods; one that is not in SMALL runs with its defaults."""
+
+
+def module(word):
+    """Returns the module of a method."""
+    return registry.load(word).method if word not in registry.names() else import_module(word)
+
+
+def small(word, **more):
+    """Returns the small settings of a method."""
+    method = module(word)
+    return method, replace(method.Config(), **{**SMALL.get(word, {}), **more})
+
+
+class Cart(MapTask):
+    """x = [place, speed], u a force less `weight`, which is held up by it; each end of the track is
+    far.
+    """
+
+    name, horizon, dt, dx, du, do = "cart", 6, 0.3, 2, 1, 2
+
+    def __init__(self, conditions=2, low=(-1.0,), high=(1.0,), weight=0.0, cost=None):
+        super().__init__(conditions)
+        self.action_low, self.action_high = np.array(low, float), np.array(high, float)
+        self.du, self.weight = len(self.action_low), weight
+        self.cost = cost or WeightedNorm([1.0, 0.1]) + Action(0.1 * np.ones(self.du))
+        self.resets, self.steps = 0, 0
+
+    def starts(self, conditions, rng):
+        self.resets += len(conditions)
+        place = np.where(np.asarray(conditions) == 0, 1.0, -0.5)
+        return np.stack([place, 0.01 * rng.standard_normal(len(place))], -1)
+
+    def step(self, u):
+        self.steps += len(u)
+        return super().step(u)
+
+    def advance(self, s, u):
+        force = u.sum(-1) - self.weight
+        speed = s[..., 1] + self.dt * force
+        return np.stack([s[..., 0] + self.dt * s[..., 1], speed], -1)
+
+    def states(self, s):
+        return s.copy()
+
+    see = states
+
+    def metrics(self, x, u):
+        return {}
+
+
+class Other:
+    """A cost in another unit, plus a constant at each step."""
+
+    def __init__(self, cost, unit=1.0, constant=0.0):
+        self.cost, self.unit, self.constant = cost, unit, constant
+
+    def __call__(self, X, U):
+        return self.unit * self.cost(X, U) + self.constant
+
+    def expand(self, X, U):
+        C, c, const = self.cost.expand(X, U)
+        return QuadraticCost(self.unit * C, self.unit * c, self.unit * const + self.constant)
+
+
+def learned(word, task, seed=0, **more):
+    """Returns what a method yields on the task."""
+    method, config = small(word, **more)
+    return list(method.train(task, config, np.random.default_rng(seed)))
+
+
+def actions(task, policy, seed=1):
+    """Returns the actions of a policy without noise."""
+    every = np.arange(task.conditions)
+    return rollout(task, policy, every, 1, np.random.default_rng(seed), noise=0.0).u
