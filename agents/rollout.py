@@ -2,6 +2,7 @@
 after the other, where there is one robot.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -159,12 +160,29 @@ def rollout(
     source = Antithetic(rng, samples) if antithetic else rng
     if isinstance(actor, LinearGaussianController):
         act = _controllers(actor, samples, source, noise, smoothing, chart)
-        return run_rows(task, act, where, rng)
-    if not (noise and runs_serially(task)):
-        return run(task, _policy(actor, source if noise else None), where, rng)
-    states: list[Any] = []
-    acts = [_row_of(actor, OneRow(source, i, len(where), states)) for i in range(len(where))]
-    return run(task, acts, where, rng)
+        found = run_rows(task, act, where, rng)
+    elif noise and runs_serially(task):
+        states: list[Any] = []
+        acts = [_row_of(actor, OneRow(source, i, len(where), states)) for i in range(len(where))]
+        found = run(task, acts, where, rng)
+    else:
+        found = run(task, _policy(actor, source if noise else None), where, rng)
+    if noise:
+        warn_if_still(task, found)
+    return found
+
+
+def warn_if_still(task: Task, found: Trajectories) -> None:
+    """Warns where episodes that were to explore took one action throughout: nothing can be learned
+    from them.
+    """
+    u = found.u[found.mask]
+    if len(u) > 1 and (u == u[0]).all():
+        warnings.warn(
+            f"no action varied in {len(found.u)} episodes of {task.name}: each was {u[0]}, within {task.action_low} "
+            f"and {task.action_high}; nothing is learned from that: raise initial_std, or begin inside the limits",
+            stacklevel=3,
+        )
 
 
 def run_rows(

@@ -29,7 +29,8 @@ from agents.imagine import imagine
 from agents.interfaces import Iteration, State, Task
 from agents.planners.models import LearnedModel
 from agents.policies import make_policy
-from agents.rollout import Trajectories, run
+from agents.policies.checks import bounded, resting
+from agents.rollout import Trajectories, run, warn_if_still
 from agents.saving import build_policy, state_of
 from agents.settings import (
     Count,
@@ -209,7 +210,7 @@ def check_task(task: Any, config: Config) -> None:
             f"{task.name} has states on a manifold or no `observation_of`; expected vectors x, and "
             "observation_of(x), what is seen there"
         )
-    if config.dither and not np.isfinite([task.action_low, task.action_high]).all():
+    if config.dither and not bounded(task.action_low, task.action_high).all():
         raise InputError(
             f"{task.name} has actions without limits; expected dither False, or finite limits to take"
         )
@@ -234,15 +235,18 @@ def exploration_episodes(
     if not policy:
         std, smoothing = config.initial_std, config.smoothing
     draws = noise((len(where), task.horizon, task.du), std * scale, smoothing, rng)
+    rest = resting(task.action_low, task.action_high)
 
     def act(x: Array, o: Array, t: int) -> Array:
-        u = draws[:, t] + (policy.mean(o) if policy else 0.0)
+        u = draws[:, t] + (policy.mean(o) if policy else rest)
         if not config.dither:
             return u
         share = (u - task.action_low) / (task.action_high - task.action_low)
         return np.where(rng.random(u.shape) < share, task.action_high, task.action_low)
 
-    return run(task, act, where, rng)
+    found = run(task, act, where, rng)
+    warn_if_still(task, found)
+    return found
 
 
 def random_sequences(task: Task, starts: int, config: Config, rng: np.random.Generator) -> Array:
@@ -251,7 +255,8 @@ def random_sequences(task: Task, starts: int, config: Config, rng: np.random.Gen
     """
     size = starts, 1 + config.guesses, config.plan_length or task.horizon, task.du
     std = config.initial_std * action_scale(task)
-    return noise((size[0] * size[1], *size[2:]), std, config.smoothing, rng).reshape(size)
+    draws = noise((size[0] * size[1], *size[2:]), std, config.smoothing, rng).reshape(size)
+    return resting(task.action_low, task.action_high) + draws
 
 
 def execute(

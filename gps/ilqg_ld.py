@@ -25,6 +25,7 @@ import numpy as np
 from agents.imagine import controllers, imagine
 from agents.interfaces import Iteration, State, Task
 from agents.planners.models import LearnedModel
+from agents.policies.checks import resting
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
 from agents.settings import Count, Positive, Settings, Whole, word_of
@@ -113,7 +114,8 @@ def first_controllers(task: Task, config: Config, state: State | None) -> Linear
 def random_sequences(task: Task, config: Config, rng: np.random.Generator) -> Array:
     """Returns random actions, (C, guesses, T, du)."""
     shape = task.conditions, config.guesses, task.horizon, task.du
-    return config.initial_std * action_scale(task) * rng.standard_normal(shape)
+    draws = config.initial_std * action_scale(task) * rng.standard_normal(shape)
+    return resting(task.action_low, task.action_high) + draws
 
 
 def plan(
@@ -153,8 +155,8 @@ def tangent_controllers(task: Task, model: Any, x0: Array) -> LinearGaussianCont
     """Returns the optimum for dynamics that are everywhere the model's tangent at the starts x0 (C,
     dx).
     """
-    C, T, du = len(x0), task.horizon, task.du
-    still = np.clip(np.zeros((C, du)), task.action_low, task.action_high)
+    C, T = len(x0), task.horizon
+    still = np.tile(resting(task.action_low, task.action_high), (C, 1))
     mean, jacobian, noise = model.linearise(x0, still)
     f = mean - (jacobian @ np.concatenate([x0, still], 1)[..., None])[..., 0]
     F, f, noise = (np.repeat(a[:, None], T, axis=1) for a in (jacobian, f, noise))

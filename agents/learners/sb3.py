@@ -19,6 +19,7 @@ from dynamics.threads import one_thread
 from lqr import GPSError, InputError, NumericalError, SimulationError
 
 from ..interfaces import Array, State, Task
+from ..policies.checks import bounded
 from ..policies.mlp import NeuralPolicy
 from ..rollout import Trajectories
 from ..tasks.adapters.gymnasium_env import TaskEnv
@@ -43,9 +44,14 @@ def refuse(word: str, task: Task, steps: int) -> None:
     steps do not suit.
     """
     algorithm(word)
-    if not np.isfinite([task.action_low, task.action_high]).all():
+    if not bounded(task.action_low, task.action_high).all():
         raise InputError(
             f"{task.name} has actions without limits; expected finite ones, which are a library's units"
+        )
+    if not (task.action_low < task.action_high).all():
+        raise InputError(
+            f"{task.name} has the action limits {task.action_low} and {task.action_high}; expected low < high, "
+            "which are a library's units: leave out an actuator that cannot move"
         )
     if steps < max(task.horizon, 2):
         raise InputError(

@@ -17,6 +17,8 @@ import numpy as np
 
 from lqr import InputError, NumericalError
 
+from ..policies.checks import bounded
+
 Array = np.ndarray
 Objective = Callable[[Array], Array]
 """Returns the costs (N,) of action sequences (N, H, du); one that is not finite is the worst."""
@@ -87,11 +89,12 @@ def box(start: Array, low: Array, high: Array) -> tuple[Array, Array]:
     if (
         low.ndim != 1
         or low.shape != high.shape
-        or not np.isfinite([low, high]).all()
+        or not bounded(low, high).all()
         or not (low < high).all()
     ):
         raise InputError(
-            f"low is {low} and high {high}; expected finite limits (du,) with low < high"
+            f"low is {low} and high {high}; expected finite limits (du,) with low < high: set limits that a plan "
+            "may use, and leave out an actuator that cannot move"
         )
     if np.ndim(start) != 3 or np.shape(start)[1] < 1 or np.shape(start)[2] != len(low):
         raise InputError(

@@ -19,7 +19,7 @@ from lqr import CheckpointError, InputError
 
 from ..interfaces import Array, State
 from .base import Memoryless
-from .checks import limits, spread
+from .checks import limits, resting, spread
 from .layers import (
     in_units,
     layers_form,
@@ -76,7 +76,7 @@ class ConvolutionalPolicy(Memoryless):
         image: tuple[int, int, int] | None = None,
         maps: int = 16,
     ) -> "ConvolutionalPolicy":
-        """Returns a network with random filters (He) and layers whose mean is near 0.
+        """Returns a network with random filters (He) and layers whose mean is near 0, or within the limits.
 
         `image` (height, width, channels) is the picture's shape; each convolution has `maps`
         filters. Raises InputError without a picture, or for one that is too small or larger than
@@ -101,7 +101,8 @@ class ConvolutionalPolicy(Memoryless):
             }
             channels = maps
         rest = do - int(np.prod(image))
-        layers = random_layers((2 * maps + rest, *hidden, du), rng)
+        about = resting(*limits(low, high, du))
+        layers = random_layers((2 * maps + rest, *hidden, du), rng, about)
         cov = np.diag(spread(std, du) ** 2)
         shape = int(image[0]), int(image[1]), int(image[2])
         return cls(filters, *layers, shape, np.zeros(rest), np.ones(rest), cov, low, high)

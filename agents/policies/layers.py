@@ -14,12 +14,16 @@ Layers = Sequence[Array]
 
 
 def random_layers(
-    sizes: Sequence[int], rng: np.random.Generator
+    sizes: Sequence[int], rng: np.random.Generator, about: Array
 ) -> tuple[list[Array], list[Array]]:
-    """Returns random weights (LeCun), of the last layer a hundredth, and biases of 0."""
+    """Returns random weights (LeCun), of the last layer a hundredth, and biases of 0, but that the
+    first outputs are near `about`.
+    """
     weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in pairwise(sizes)]
     weights[-1] *= 0.01
-    return weights, [np.zeros(b) for b in sizes[1:]]
+    biases = [np.zeros(b) for b in sizes[1:]]
+    biases[-1][: len(about)] = about
+    return weights, biases
 
 
 def forward(weights: Layers, biases: Layers, h: Array) -> Array:

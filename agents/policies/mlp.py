@@ -11,7 +11,7 @@ from lqr import CheckpointError, NumericalError
 
 from ..interfaces import Array, State
 from .base import Memoryless
-from .checks import limits, spread
+from .checks import limits, resting, spread
 from .layers import (
     derivatives,
     forward,
@@ -64,10 +64,10 @@ class NeuralPolicy(Memoryless):
         """Returns a network with random weights (LeCun) whose last layer is near 0.
 
         `std` (du,) is its exploration; `low` and `high` (du,) are the limits of the actions that it
-        hands out.
+        hands out. The mean begins near 0, or within them; see `resting`.
         """
         return cls(
-            *random_layers((do, *hidden, du), rng),
+            *random_layers((do, *hidden, du), rng, resting(*limits(low, high, du))),
             np.zeros(do),
             np.ones(do),
             np.diag(spread(std, du) ** 2),

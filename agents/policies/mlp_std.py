@@ -11,7 +11,7 @@ from lqr import CheckpointError, InputError
 
 from ..interfaces import Array, State
 from .base import Memoryless
-from .checks import limits, spread
+from .checks import limits, resting, spread
 from .layers import (
     derivatives,
     forward,
@@ -68,13 +68,12 @@ class StdPolicy(Memoryless):
         low: Array | float = -np.inf,
         high: Array | float = np.inf,
     ) -> "StdPolicy":
-        """Returns a network with random weights whose mean is near 0, and its standard deviation
+        """Returns a network with random weights whose mean is near 0, or within the limits, and its standard deviation
         near std (du,).
         """
         std = spread(std, du)
-        return cls(
-            *random_layers((do, *hidden, 2 * du), rng), np.zeros(do), np.ones(do), std, low, high
-        )
+        layers = random_layers((do, *hidden, 2 * du), rng, resting(*limits(low, high, du)))
+        return cls(*layers, np.zeros(do), np.ones(do), std, low, high)
 
     def mean(self, o: Array) -> Array:
         """Returns the mean actions (..., du) for observations (..., do)."""

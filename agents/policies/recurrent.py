@@ -14,7 +14,7 @@ from lqr import CheckpointError, InputError
 
 from ..interfaces import Array, State
 from .base import GaussianPolicy
-from .checks import limits, spread
+from .checks import limits, resting, spread
 from .layers import (
     forward,
     in_units,
@@ -74,14 +74,15 @@ class RecurrentPolicy(GaussianPolicy):
         high: Array | float = np.inf,
     ) -> "RecurrentPolicy":
         """Returns a network with random weights: hidden[0] units of memory, then tanh layers; the
-        mean is near 0.
+        mean is near 0, or within the limits.
         """
         if not hidden:
             raise InputError("hidden is (); expected one layer or more: the first is the memory")
         H = hidden[0]
         sizes = {"Wi": (3 * H, do), "Wh": (3 * H, H), "bi": (3 * H,), "bh": (3 * H,)}
         gru = {name: rng.uniform(-1, 1, size=shape) / np.sqrt(H) for name, shape in sizes.items()}
-        layers = random_layers((H + do, *hidden[1:], du), rng)
+        about = resting(*limits(low, high, du))
+        layers = random_layers((H + do, *hidden[1:], du), rng, about)
         return cls(
             gru, *layers, np.zeros(do), np.ones(do), np.diag(spread(std, du) ** 2), low, high
         )

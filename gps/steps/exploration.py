@@ -3,6 +3,7 @@
 import numpy as np
 
 from agents.interfaces import Task
+from agents.policies.checks import bounded
 from lqr import LinearGaussianController
 
 Array = np.ndarray
@@ -10,10 +11,11 @@ Array = np.ndarray
 
 def action_scale(task: Task) -> Array:
     """Returns half the action range, (du,), the unit of exploration; 1 where an action has no
-    limits.
+    limits, or none to choose.
     """
-    half = 0.5 * (task.action_high - task.action_low)
-    return np.where(np.isfinite(half), half, 1.0)
+    low, high = task.action_low, task.action_high
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(bounded(low, high) & (low < high), 0.5 * (high - low), 1.0)
 
 
 def with_min_std(

@@ -13,6 +13,7 @@ falls before it learns.
 import numpy as np
 
 from agents.interfaces import Task
+from agents.policies.checks import resting
 from agents.tasks.capabilities import Joints, JointTarget, capability, manifold_of
 from lqr import (
     InputError,
@@ -48,24 +49,16 @@ def initial_controllers(task: Task, config: EpisodeSettings) -> LinearGaussianCo
 
 
 def zero_controllers(task: Task, std: float) -> LinearGaussianController:
-    """Returns controllers with zero mean action, or that of `resting`; `std` is a share of half the
+    """Returns controllers with the mean action of `resting`, 0 where the limits allow it; `std` is a share of half the
     action range.
     """
     C, T, dx, du = task.conditions, task.horizon, state_dim(task), task.du
     cov = np.diag((std * action_scale(task)) ** 2)
     return LinearGaussianController(
-        np.zeros((C, T, du, dx)), np.tile(resting(task), (C, T, 1)), np.tile(cov, (C, T, 1, 1))
+        np.zeros((C, T, du, dx)),
+        np.tile(resting(task.action_low, task.action_high), (C, T, 1)),
+        np.tile(cov, (C, T, 1, 1)),
     )
-
-
-def resting(task: Task) -> Array:
-    """Returns the action to begin with, (du,): 0 where the limits allow it, else their middle, or 1
-    inside the only one.
-    """
-    low, high = task.action_low, task.action_high
-    inside = np.where(np.isfinite(high), 0.5 * (np.maximum(low, -1e300) + high), low + 1.0)
-    inside = np.where(np.isfinite(low), inside, high - 1.0)
-    return np.where((low <= 0) & (high >= 0), 0.0, inside)
 
 
 def state_dim(task: Task) -> int:

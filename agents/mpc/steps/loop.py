@@ -22,6 +22,7 @@ from lqr import InputError
 from ...interfaces import Array, Iteration, State, Task
 from ...planners import CEM, PlannerSetting
 from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
+from ...policies.checks import bounded
 from ...rollout import Trajectories, run
 from ...settings import Count, Counts, NotNegative, Settings, Whole, word_of
 from ...tasks.capabilities import LearnedCost, capability, manifold_of, runs_serially
@@ -173,9 +174,10 @@ def refuse(task: Task, config: MPCSettings) -> None:
         raise InputError(
             f"{task.name} tells its cost by rewards alone; expected a `cost`, which plans are evaluated by"
         )
-    if not np.isfinite([task.action_low, task.action_high]).all():
+    if not bounded(task.action_low, task.action_high).all():
         raise InputError(
-            f"{task.name} has actions without limits; expected finite action_low and action_high"
+            f"{task.name} has actions without limits; expected finite action_low and action_high, "
+            "which action sequences are drawn between"
         )
 
 

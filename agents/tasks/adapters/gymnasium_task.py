@@ -57,8 +57,8 @@ class Environment:
     def command(self, u: Array) -> Array:
         """Returns actions (..., du) as the environment takes them."""
         space = self.env.action_space
-        inside = u.astype(space.dtype).reshape(*u.shape[:-1], *space.shape)
-        return np.clip(inside, space.low, space.high)  # rounding may have left the box
+        inside = u.astype(space.dtype).reshape((*u.shape[:-1], *space.shape))
+        return np.asarray(np.clip(inside, space.low, space.high))  # rounding may have left the box
 
     def _read(self, observation: Any) -> Array:
         space = self.env.observation_space

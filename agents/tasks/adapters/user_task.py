@@ -26,6 +26,7 @@ import numpy as np
 from lqr import InputError
 
 from ...interfaces import Cost
+from ...policies.checks import UNLIMITED
 from ..costs.reward_cost import RewardCost
 
 Array = np.ndarray
@@ -192,9 +193,6 @@ class OwnTask:
     def _seen(self, sim: Any, x: Array) -> Array:
         observe = getattr(sim, "observe", None)
         return vector(observe(), f"the observation of {self.name}") if observe else x.copy()
-
-
-UNLIMITED = 1e15  # a limit as far as this is none
 
 
 def limits(values: Any, none: float) -> Array:

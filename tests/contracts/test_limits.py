@@ -1,0 +1,153 @@
+"""Whatever the limits of the actions are, a method, a planner and a policy act within them and
+explore, or refuse them by name and say what to do.
+"""
+
+import gymnasium
+import numpy as np
+import pytest
+from every_method import METHODS, Cart, actions, learned
+
+from agents.planners import PLANNERS
+from agents.planners.models import SimulatorModel
+from agents.planners.objective import Objective
+from agents.policies import make_policy, policy_class, trained_words
+from agents.rollout import rollout
+from agents.tasks.adapters.gymnasium_task import GymnasiumTask
+from lqr import InputError, LinearGaussianController, WeightedNorm
+
+BOUNDED = {
+    "above_0": ([2.0], [4.0]),
+    "below_0": ([-4.0], [-2.0]),
+    "from_0": ([0.0], [1.0]),
+    "not_in_single_precision": ([0.1], [1 / 3]),
+}
+UNLIMITED = {
+    "one_sided": ([1.0], [np.inf]),
+    "one_sided_below": ([-np.inf], [0.0]),
+    "none": ([-np.inf], [np.inf]),
+    "huge": ([-1e300], [1e300]),
+    "largest_in_single_precision": (
+        [-float(np.finfo(np.float32).max)],
+        [float(np.finfo(np.float32).max)],
+    ),
+}
+FIXED = {"one_actuator_that_cannot_move": ([0.0, -1.0], [0.0, 1.0])}
+LIMITS = BOUNDED | UNLIMITED | FIXED
+NEED_LIMITS = {"ilqg_mf", "mbmf", "mpc", "open_loop", "pddm", "pets"}
+REMEDY = "expected finite|leave out an actuator"
+
+
+class Recorder(Cart):
+    """Keeps the actions that reached it."""
+
+    taken: list
+
+    def step(self, u):
+        self.taken.append(u.copy())
+        return super().step(u)
+
+
+def recorder(limits):
+    low, high = LIMITS[limits]
+    task = Recorder(low=low, high=high, weight=3.0 if limits == "above_0" else 0.0)
+    task.taken = []
+    return task
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("word", METHODS)
+def test_a_method_explores_within_the_limits_or_says_what_to_do(word, limits):
+    task = recorder(limits)
+    if word in NEED_LIMITS and limits not in BOUNDED:
+        with pytest.raises(InputError, match=REMEDY):
+            learned(word, task)
+        return
+    rows = learned(word, task)
+    assert all(np.isfinite(row.scalars["cost"]) for row in rows)
+    free = task.action_low < task.action_high
+    first = task.taken[: task.horizon]  # of the first episodes
+    for u in (np.concatenate(first), np.concatenate(task.taken)):
+        assert ((u >= task.action_low) & (u <= task.action_high)).all()
+        assert (u.std(0)[free] > 0).all()
+        on_a_limit = ((u == task.action_low) | (u == task.action_high)).all(1).mean()
+        assert on_a_limit < 0.7  # half of them where the best guess, 0, is one
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("word", PLANNERS)
+def test_a_planner_stays_within_the_limits_or_says_what_to_do(word, limits):
+    if word == "cma":
+        pytest.importorskip("cmaes")
+    task, rng = recorder(limits), np.random.default_rng(0)
+    planner, low, high = PLANNERS[word](), task.action_low, task.action_high
+    objective = Objective(SimulatorModel(task), task.cost, np.array([1.0, 0.0]), 0, 4, 6, rng)
+    if limits not in BOUNDED:
+        with pytest.raises(InputError, match=REMEDY):
+            planner(objective, np.zeros((0, 4, task.du)), low, high, rng)
+        return
+    plan = planner(objective, np.zeros((0, 4, task.du)), low, high, rng)
+    for U in (plan.U, plan.warm_starts):
+        assert ((low <= U) & (high >= U)).all()
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("word", trained_words())
+def test_a_policy_begins_within_the_limits_and_never_leaves_them(word, limits):
+    task, rng = recorder(limits), np.random.default_rng(0)
+    low, high = task.action_low, task.action_high
+    if getattr(policy_class(word), "needs_image", False):
+        task.do, task.image = 16 * 16, (16, 16, 1)
+    policy = make_policy(word, task, (4,), 0.1 * np.ones(task.du), rng)
+    o = rng.uniform(size=(1, 5, task.do)) if word == "recurrent" else rng.normal(size=(5, task.do))
+    mean = policy.mean(o)
+    assert ((mean >= low - 0.1) & (mean <= high + 0.1)).all()
+    with np.errstate(over="ignore"):
+        least, most = np.float32(low), np.float32(high)
+    for o in 100.0 * rng.normal(size=(20, task.do)):
+        policy.reset()
+        for u in (policy.act(o), policy.predict(o)[0]):
+            assert np.isfinite(u).all()
+            assert ((least <= np.float32(u)) & (np.float32(u) <= most)).all()
+
+
+class Room(gymnasium.Env):
+    """Takes actions of any shape, in the box alone; x is their sum so far."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float64)
+
+    def __init__(self, low, high, shape, dtype):
+        self.action_space = gymnasium.spaces.Box(low, high, shape, dtype)
+
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = np.ones(1)
+        return self.x, {}
+
+    def step(self, u):
+        assert isinstance(u, np.ndarray)
+        assert self.action_space.contains(u)
+        self.x = self.x + 0.1 * u.sum()
+        return self.x, float(-((self.x**2).sum())), False, False, {}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (1,), (2, 2)])
+def test_an_action_space_of_any_shape_gets_its_own(shape, dtype):
+    task = GymnasiumTask(
+        lambda: Room(0.1, 1 / 3, shape, dtype), WeightedNorm([1.0]), horizon=4, conditions=1
+    )
+    assert task.du == int(np.prod(shape))
+    rows = learned("lqr_flm", task)
+    u = actions(task, rows[-1].policy)
+    assert u.shape == (1, 4, task.du)
+    assert ((u >= task.action_low) & (u <= task.action_high)).all()
+
+
+def test_a_run_in_which_no_action_varies_says_so():
+    task = Cart(low=[2.0], high=[4.0])
+    C, T = task.conditions, task.horizon
+    zero = LinearGaussianController(
+        np.zeros((C, T, 1, 2)), np.zeros((C, T, 1)), np.full((C, T, 1, 1), 1e-6)
+    )
+    with pytest.warns(UserWarning, match=r"no action varied in 2 episodes of cart: each was \[2"):
+        rollout(task, zero, np.arange(2), 1, np.random.default_rng(0))
