@@ -26,10 +26,10 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from agents.imagine import imagine
+from agents.action_limits import bounded, resting
 from agents.interfaces import Iteration, State, Task
 from agents.planners.models import LearnedModel
 from agents.policies import make_policy
-from agents.policies.checks import bounded, resting
 from agents.rollout import Trajectories, run, warn_if_still
 from agents.saving import build_policy, state_of
 from agents.settings import (

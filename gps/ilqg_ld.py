@@ -23,9 +23,9 @@ from typing import Annotated, Any
 import numpy as np
 
 from agents.imagine import controllers, imagine
+from agents.action_limits import resting
 from agents.interfaces import Iteration, State, Task
 from agents.planners.models import LearnedModel
-from agents.policies.checks import resting
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
 from agents.settings import Count, Positive, Settings, Whole, word_of

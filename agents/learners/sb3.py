@@ -18,8 +18,8 @@ import numpy as np
 from dynamics.threads import one_thread
 from lqr import GPSError, InputError, NumericalError, SimulationError
 
+from ..action_limits import bounded
 from ..interfaces import Array, State, Task
-from ..policies.checks import bounded
 from ..policies.mlp import NeuralPolicy
 from ..rollout import Trajectories
 from ..tasks.adapters.gymnasium_env import TaskEnv

@@ -48,7 +48,7 @@ class Gradient(Settings):
             log.evaluations, U = found.evaluations, np.concatenate([found.U[None], U])
         more = rng.uniform(low, high, size=(max(self.starts - len(U), 0), *U.shape[1:]))
         U = np.concatenate([U, more])[: self.starts]
-        m, v, steepest = np.zeros(U.shape), np.zeros(U.shape), np.finfo(float).tiny
+        m, v, steepest = np.zeros(U.shape), np.zeros(U.shape), float(np.finfo(float).tiny)
         for i in range(self.iterations):
             cost, slope = slope_of(U)
             log.add(U, finite_or_worst(cost))

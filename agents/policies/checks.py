@@ -6,8 +6,6 @@ from lqr import InputError
 
 from ..interfaces import Array
 
-UNLIMITED = 1e15  # a limit as far as this is none
-
 
 def checked(o: Array, size: int | None, what: str) -> Array:
     """Returns what a policy is to act on, (..., size), as an array of float64.
@@ -44,22 +42,6 @@ def limits(low: Array | float, high: Array | float, du: int) -> tuple[Array, Arr
             raise InputError(f"{name} has shape {a.shape}; expected ({du},) or a number")
         found.append(np.broadcast_to(a, (du,)))
     return found[0], found[1]
-
-
-def bounded(low: Array, high: Array) -> Array:
-    """Returns which actions have limits on both sides, (du,) bool; one that is too far is none."""
-    return (np.abs(low) < UNLIMITED) & (np.abs(high) < UNLIMITED)
-
-
-def resting(low: Array, high: Array) -> Array:
-    """Returns the action to begin with, (du,): 0 where the limits allow it, else their middle, or 1
-    inside the only one.
-    """
-    low, high = (np.where(np.abs(a) < UNLIMITED, a, np.copysign(np.inf, a)) for a in (low, high))
-    with np.errstate(invalid="ignore"):
-        inside = np.where(np.isfinite(high), 0.5 * (low + high), low + 1.0)
-    inside = np.where(np.isfinite(low), inside, high - 1.0)
-    return np.where((low <= 0) & (high >= 0), 0.0, inside)
 
 
 def spread(std: Array | float, du: int) -> Array:

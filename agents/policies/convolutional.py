@@ -17,9 +17,10 @@ import numpy as np
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 
+from ..action_limits import resting
 from ..interfaces import Array, State
 from .base import Memoryless
-from .checks import limits, resting, spread
+from .checks import limits, spread
 from .layers import (
     in_units,
     layers_form,

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from agents.action_limits import resting
 from agents.policies import make_policy
 from agents.rollout import metrics_of, rollout, run
 from agents.tasks.adapters.gymnasium_env import TaskEnv
@@ -15,7 +16,7 @@ from agents.tasks.adapters.gymnasium_task import GymnasiumTask
 from agents.tasks.adapters.user_task import OwnTask
 from agents.tasks.base.mujoco_batch import MujocoBatch
 from agents.tasks.capabilities import ObservationOf, capability
-from gps.steps.trajectory_step import initial_controller, resting
+from gps.steps.initial_controllers import zero_controllers
 from lqr import InputError, LinearGaussianController, SimulationError
 from lqr.costs import Action, WeightedNorm
 
@@ -175,7 +176,7 @@ def test_discrete_actions_suggest_the_continuous_environment():
 def test_limits_too_far_to_matter_are_none():
     task = cart(Cart, low=-1e30, high=np.finfo(np.float32).max)
     assert (task.action_low[0], task.action_high[0]) == (-np.inf, np.inf)
-    assert initial_controller(task, 0.1).cov[0, 0, 0, 0] == pytest.approx(0.01)
+    assert zero_controllers(task, 0.1).cov[0, 0, 0, 0] == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(("low", "high"), [(-np.inf, np.inf), (0.5, np.inf), (-np.inf, -0.5)])
@@ -192,8 +193,8 @@ def test_an_environment_of_a_task_without_limits_pays_finite_rewards(low, high):
 )
 def test_first_controllers_start_inside_the_limits(low, high, first):
     task = cart(Cart, low=low, high=high)
-    assert resting(task).tolist() == [first]
-    shown = rollout(task, initial_controller(task, 0.1), np.arange(2), 2, np.random.default_rng(0))
+    assert resting(task.action_low, task.action_high).tolist() == [first]
+    shown = rollout(task, zero_controllers(task, 0.1), np.arange(2), 2, np.random.default_rng(0))
     assert shown.u.std() > 0
 
 

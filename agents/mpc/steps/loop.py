@@ -19,10 +19,10 @@ from dynamics.propagation import MEMBERS
 from dynamics.replay_buffer import CAPACITY
 from lqr import InputError
 
+from ...action_limits import bounded
 from ...interfaces import Array, Iteration, State, Task
 from ...planners import CEM, PlannerSetting
 from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
-from ...policies.checks import bounded
 from ...rollout import Trajectories, run
 from ...settings import Count, Counts, NotNegative, Settings, Whole, word_of
 from ...tasks.capabilities import LearnedCost, capability, manifold_of, runs_serially

@@ -25,8 +25,8 @@ import numpy as np
 
 from lqr import InputError
 
+from ...action_limits import UNLIMITED
 from ...interfaces import Cost
-from ...policies.checks import UNLIMITED
 from ..costs.reward_cost import RewardCost
 
 Array = np.ndarray
