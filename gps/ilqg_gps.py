@@ -25,12 +25,12 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from agents.imagine import imagine
 from agents.action_limits import bounded, resting
+from agents.imagine import imagine
 from agents.interfaces import Iteration, State, Task
 from agents.planners.models import LearnedModel
 from agents.policies import make_policy
-from agents.rollout import Trajectories, run, warn_if_still
+from agents.rollout import Trajectories, run_rows, warn_if_still
 from agents.saving import build_policy, state_of
 from agents.settings import (
     Count,
@@ -237,14 +237,14 @@ def exploration_episodes(
     draws = noise((len(where), task.horizon, task.du), std * scale, smoothing, rng)
     rest = resting(task.action_low, task.action_high)
 
-    def act(x: Array, o: Array, t: int) -> Array:
-        u = draws[:, t] + (policy.mean(o) if policy else rest)
+    def act(x: Array, o: Array, t: int, rows: slice) -> Array:
+        u = draws[rows, t] + (policy.mean(o) if policy else rest)
         if not config.dither:
             return u
         share = (u - task.action_low) / (task.action_high - task.action_low)
         return np.where(rng.random(u.shape) < share, task.action_high, task.action_low)
 
-    found = run(task, act, where, rng)
+    found = run_rows(task, act, where, rng)
     warn_if_still(task, found)
     return found
 
@@ -270,11 +270,11 @@ def execute(
     std = config.executed_std * action_scale(task)
     draws = noise(U.shape, std, config.episode_smoothing, rng)
 
-    def act(x: Array, o: Array, t: int) -> Array:
-        planned = np.einsum("cij,cj->ci", K[:, t], x) + k[:, t]
-        return U[:, t] + config.executed_feedback * (planned - U[:, t]) + draws[:, t]
+    def act(x: Array, o: Array, t: int, rows: slice) -> Array:
+        U_t, planned = U[rows, t], np.einsum("cij,cj->ci", K[rows, t], x) + k[rows, t]
+        return U_t + config.executed_feedback * (planned - U_t) + draws[rows, t]
 
-    return run(task, act, where[some], rng)
+    return run_rows(task, act, where[some], rng)
 
 
 def imitation_targets(

@@ -22,8 +22,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from agents.imagine import controllers, imagine
 from agents.action_limits import resting
+from agents.imagine import controllers, imagine
 from agents.interfaces import Iteration, State, Task
 from agents.planners.models import LearnedModel
 from agents.policies.linear_gaussian import ControllerPolicy

@@ -171,7 +171,8 @@ def report(
     evaluation, pictures = policy.report(local.training, rng)
     costs = scalars["cost"], evaluation["policy_cost"]
     lag = policy.lag.report(gap, kl, step.epsilon, costs)
-    return scalars | evaluation | lag, arrays | pictures
+    counts = local.training.counts()  # the policy's evaluation episodes are among them now
+    return scalars | evaluation | lag | counts, arrays | pictures
 
 
 def check_state(state: State, task: Task, largest: int) -> None:

@@ -37,7 +37,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mbmf": PLANS
     | TUNING
     | {"planner": RandomShooting(samples=8), "planning": 1, "imitation": 1}
-    | {"policy_hidden": (4,), "policy_steps": 20, "evaluation_episodes": 1, "model": "nn"},
+    | {"policy_hidden": (4,), "policy_steps": 20, "policy_episodes": 1, "model": "nn"},
     "mpc": PLANS,
     "open_loop": PLANS,
     "pddm": PLANS | {"planner": PLANNERS["reward_weighted"](samples=8), "particles": 2},
@@ -70,15 +70,15 @@ class Cart(MapTask):
         self.action_low, self.action_high = np.array(low, float), np.array(high, float)
         self.du, self.weight = len(self.action_low), weight
         self.cost = cost or WeightedNorm([1.0, 0.1]) + Action(0.1 * np.ones(self.du))
-        self.resets, self.steps = 0, 0
+        self.counted = {"resets": 0, "steps": 0}  # shared by copies of the task
 
     def starts(self, conditions, rng):
-        self.resets += len(conditions)
+        self.counted["resets"] += len(conditions)
         place = np.where(np.asarray(conditions) == 0, 1.0, -0.5)
         return np.stack([place, 0.01 * rng.standard_normal(len(place))], -1)
 
     def step(self, u):
-        self.steps += len(u)
+        self.counted["steps"] += len(u)
         return super().step(u)
 
     def advance(self, s, u):

@@ -1,0 +1,80 @@
+"""The tables tell as many episodes and steps as the world was asked for, and the returns that it
+paid.
+"""
+
+import numpy as np
+import pytest
+from every_method import METHODS, Cart, learned
+
+from agents.tasks.adapters.user_task import OwnTask
+from lqr import WeightedNorm
+
+PRETENDED = {
+    "ilqg_gps",
+    "ilqg_mf",
+}  # which look at `plan_starts` starts, and take no step from them
+
+
+@pytest.mark.parametrize("word", METHODS)
+def test_resets_and_steps_are_those_that_the_table_tells(word):
+    task = Cart()
+    last = learned(word, task)[-1].scalars
+    looked = 3 if word in PRETENDED else 0
+    told = last["episodes"] + last["evaluation_episodes"]
+    assert task.counted["resets"] - looked == pytest.approx(
+        told, abs=1
+    )  # a library resets once more at its end
+    steps = last["env_steps"] + last["evaluation_episodes"] * task.horizon
+    assert task.counted["steps"] == steps
+
+
+class Clocked:
+    """Pays its clock: the same state and action at another time is paid otherwise."""
+
+    paid: list
+
+    def reset(self, condition, rng):
+        self.x, self.t = np.zeros(1), 0
+        self.paid.append(0.0)
+        return self.x
+
+    def step(self, u):
+        self.t += 1
+        self.reward = float(self.t)
+        self.paid[-1] += self.reward
+        return self.x
+
+
+@pytest.mark.parametrize("word", ["lqr_flm", "badmm", "pi2", "ilqg_gps"])
+def test_the_return_that_is_told_is_what_the_world_paid(word):
+    Clocked.paid = []
+    task = OwnTask(Clocked, action_low=[-0.01], action_high=[0.01], horizon=4)
+    row = learned(word, task)[-1]
+    assert set(Clocked.paid) == {0.0, 10.0}  # the first reset looks only
+    assert row.scalars["return"] == pytest.approx(10.0)
+    assert row.scalars["cost"] == pytest.approx(-10.0)
+
+
+class Robot:
+    """One robot on a line."""
+
+    def reset(self, condition, rng):
+        self.x = np.array([1.0, 0.01 * rng.standard_normal()])
+        return self.x
+
+    def step(self, u):
+        self.x = self.x + 0.3 * np.array([self.x[1], float(u[0])])
+        self.reward = -float(self.x @ self.x)
+        return self.x
+
+
+@pytest.mark.parametrize("by", ["cost", "rewards"])
+@pytest.mark.parametrize("word", METHODS)
+def test_every_method_learns_on_one_robot_by_its_cost_or_its_rewards(word, by):
+    if by == "rewards" and word in {"mbmf", "mpc", "open_loop", "pddm", "pets"}:
+        pytest.skip("plans are evaluated by a cost: it says so, see tests of planning")
+    cost = WeightedNorm([1.0, 1.0]) if by == "cost" else None
+    task = OwnTask(Robot, cost, action_low=[-1], action_high=[1], horizon=6)
+    rows = learned(word, task)
+    assert task.serial
+    assert all(np.isfinite(list(row.scalars.values())).all() for row in rows)
