@@ -14,6 +14,8 @@ PRETENDED = {
     "ilqg_mf",
 }  # which look at `plan_starts` starts, and take no step from them
 
+TUNED = {"ilqg_mf", "mbmf"}
+
 
 @pytest.mark.parametrize("word", METHODS)
 def test_resets_and_steps_are_those_that_the_table_tells(word):
@@ -21,9 +23,8 @@ def test_resets_and_steps_are_those_that_the_table_tells(word):
     last = learned(word, task)[-1].scalars
     looked = 3 if word in PRETENDED else 0
     told = last["episodes"] + last["evaluation_episodes"]
-    assert task.counted["resets"] - looked == pytest.approx(
-        told, abs=1
-    )  # a library resets once more at its end
+    begun = 1 if word in TUNED else 0  # an episode that a library begins and does not end
+    assert 0 <= task.counted["resets"] - looked - told <= begun
     steps = last["env_steps"] + last["evaluation_episodes"] * task.horizon
     assert task.counted["steps"] == steps
 
