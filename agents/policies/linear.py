@@ -11,6 +11,7 @@ import numpy as np
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError
 
+from ..action_limits import bounded, resting
 from ..interfaces import Array, State, Task
 from .base import Memoryless
 
@@ -41,10 +42,13 @@ class LinearPolicy(Memoryless):
 
     @property
     def range(self) -> tuple[Array, Array]:
-        """Middle and half of the actions' range, (du,) each; 0 and 1 where there are no limits."""
-        limited = np.isfinite(self.low) & np.isfinite(self.high)
+        """Middle and half of the actions' range, (du,) each; the resting action and 1 where there
+        are no limits.
+        """
+        limited = bounded(self.low, self.high)
         low, high = np.where(limited, self.low, -1.0), np.where(limited, self.high, 1.0)
-        return 0.5 * (low + high), 0.5 * (high - low)
+        middle = np.where(limited, 0.5 * (low + high), resting(self.low, self.high))
+        return middle, 0.5 * (high - low)
 
     def mean(self, o: Array) -> Array:
         """Returns the actions (..., du) for observations (..., do)."""

@@ -23,6 +23,7 @@ TEACHING |= {"noisy_copies": 1, "policy_steps": 20, "hidden": (4,), "model": "nn
 TEACHING |= {"fit_steps": 20, "model_hidden": (4,)}
 TUNING = {"tune_steps": 12}
 SMALL: dict[str, dict[str, Any]] = {
+    "ars": {"iterations": 2, "directions": 2, "elites": 1},
     "badmm": LOCAL | POLICY,
     "ilqg_gps": TEACHING,
     "ilqg_ld": {"iterations": 2, "samples": 3, "plan_iterations": 3, "guesses": 0},
