@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import lqr.errors
+from agents.interfaces import EpisodeDiscarded, StoppedByUser
+from agents.tasks.adapters.driver import EmergencyStop
 from experiments.engine.guard import EXIT_CODES
 from experiments.engine.run_folder import Busy
 
@@ -21,7 +23,11 @@ MAKERS = {
     "unfit",
     "NotPositiveDefinite",
 }  # functions that return an error; NotPositiveDefinite(...)
-WRAPPED = ("{}: {}", "{}_{}")  # a place, or the name of a part, put before another message
+WRAPPED = (
+    "{}: {}",
+    "{}.py: {}",
+    "{}_{}",
+)  # a place, or the name of a part, put before another message
 SECOND_HALF = re.compile(
     r"expected|[;?]|: [a-z]|, or |should|must"
 )  # what was expected, or what to do
@@ -69,6 +75,7 @@ def raised():
 
 def test_the_sources_raise_only_errors_of_the_hierarchy():
     allowed = OURS | MAKERS | {"SystemExit", "HelpShown"}  # the latter is no error
+    allowed |= {kind.__name__ for kind in (EmergencyStop, EpisodeDiscarded, StoppedByUser)}
     caught_at_once = {  # raised and answered in the same file
         "dynamics/storage/files.py": {"ValueError", "NotADirectoryError"},
         "lqr/kernels/jit.py": {"ValueError"},

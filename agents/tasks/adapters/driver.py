@@ -6,7 +6,7 @@ from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
 
-from lqr import GPSError
+from lqr import GPSError, InputError
 
 from ...interfaces import Array
 
@@ -65,4 +65,4 @@ class Sensors:
 
     def step(self, u: Array) -> NoReturn:
         """Raises an error: the task moves the robot itself."""
-        raise AssertionError(u)
+        raise InputError(f"got the action {u} past the robot's task; expected its own step")
