@@ -43,11 +43,11 @@ def run(algorithm: str, env_id: str, steps: int, seed: int, every: int, folder: 
         return 0
     discard(folder / CURVE)
     train(algorithm, env_id, steps, seed, every, folder)
-    finish(folder, mark)
+    finish_curve(folder, mark)
     return 0
 
 
-def finish(folder: Path, mark: Mapping[str, Any]) -> None:
+def finish_curve(folder: Path, mark: Mapping[str, Any]) -> None:
     """Marks a run as done, with what it was of and the digest of its curve."""
     curve = hashlib.sha256(read_file(folder / CURVE, MOST_BYTES)).hexdigest()
     write_file(folder / DONE, json.dumps({**mark, "curve": curve}, indent=1).encode())

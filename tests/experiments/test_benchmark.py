@@ -7,7 +7,7 @@ import pytest
 
 from experiments import benchmark
 from experiments.benchmarking.page import gather, page, place, reached, rows_of
-from experiments.benchmarking.peers import CURVE, DONE, finish
+from experiments.benchmarking.peers import CURVE, DONE, finish_curve
 from experiments.benchmarking.suites import SUITES, Entry, Record, Suite
 from experiments.engine import tables
 from lqr import InputError
@@ -36,7 +36,7 @@ def finished_peer(folder, seed, returns, distances=None):
         curve.append(
             {"env_steps": 100.0 * (i + 1), "evaluated_return": value, "cpu_seconds": 2.0 * i} | far
         )
-    finish(where, {"algorithm": PEER.command[0], "env_id": PEER.command[1]})
+    finish_curve(where, {"algorithm": PEER.command[0], "env_id": PEER.command[1]})
 
 
 @pytest.mark.slow
