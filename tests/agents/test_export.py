@@ -115,5 +115,5 @@ def test_what_cannot_be_exported_is_refused(tmp_path):
         InputError, match="which is no network; expected the run of a method that trains one"
     ):
         export(ControllerPolicy(controller), tmp_path / "p")
-    with pytest.raises(StorageError, match="expected a folder"):
+    with pytest.raises(StorageError, match="cannot write"):
         export(policy, tmp_path / "nowhere" / "p")

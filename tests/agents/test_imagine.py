@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from agents.imagine import controllers, imagine
-from agents.planners.models import Simulated
+from agents.planners.models import SimulatorModel
 from agents.rollout import rollout, run
 from agents.tasks import make_task
 from lqr import Gaussian, LinearGaussianController, LinearGaussianDynamics, forward
@@ -52,7 +52,7 @@ def test_imagination_in_the_true_simulator_is_what_happens(name, rng):
         return x @ gain.T
 
     real = run(task, act, np.arange(task.conditions), np.random.default_rng(1))
-    model = Simulated(task)
+    model = SimulatorModel(task)
     low, high = task.action_low, task.action_high
     found = imagine(model.step, act, real.x[:, 0], task.horizon, low, high, cost=task.cost)
     np.testing.assert_allclose(found.x, real.x, atol=1e-6)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.mpc.steps.loop import planning_cost
+from agents.mpc.steps.saving import planning_cost
 from agents.rollout import run
 from agents.tasks import make_task
 from agents.tasks.benchmarks.pets_arm import Apart, Missed, tip

@@ -110,4 +110,4 @@ def test_the_reports_lines_of_python_give_an_action(made, about):
     again, _ = space["policy"].predict(np.full(size, 0.1))
     space["policy"].reset()
     assert np.isfinite(again).all()
-    assert run_report.loading(made.name, about)[1] in lines
+    assert run_report.loading(made, about)[1] in lines

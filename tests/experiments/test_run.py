@@ -275,7 +275,8 @@ def test_a_full_disk_ends_with_5_and_the_run_goes_on_once_there_is_room(toy, tmp
 
     process = toy("toy", "--resume", "r", preexec_fn=small)
     assert process.returncode == 5, process.stderr
-    assert "cannot write r/" in one_line(process)
+    assert "cannot write" in one_line(process)
+    assert "/r/" in one_line(process)
     load_tree(tmp_path / "r" / "checkpoints" / "step_5")
     assert toy("toy", "--resume", "r").returncode == 0
     assert_same_run(tmp_path / "r", reference)
@@ -296,9 +297,9 @@ def test_output_that_nobody_can_read_costs_the_text_and_not_the_run(start, tmp_p
     assert (tmp_path / "r" / "result.json").exists()
 
 
-def test_the_plain_output_has_a_line_per_iteration_and_fits_80_columns(toy):
+def test_the_plain_output_has_a_line_per_iteration_and_fits_80_columns(toy, tmp_path):
     out = toy("toy", "--seed", 3, "--out", "r").stdout
-    assert max(map(len, out.splitlines())) <= 80
+    assert max(map(len, out.replace(str(tmp_path), "runs").splitlines())) <= 80
     assert [line.split()[0] for line in out.splitlines()[2:8]] == [f"{i}/6" for i in range(1, 7)]
     assert "\x1b" not in out
     assert "report.html" in out

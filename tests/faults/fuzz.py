@@ -344,6 +344,7 @@ POLICIES = (
     "mlp_std",
     "recurrent",
     "convolutional",
+    "linear",
     "linear_gaussian",
     "mpc",
 )  # the words of agents.POLICIES

@@ -54,7 +54,13 @@ CASES = {
     ),
     "ilqg_gps": (
         "gps.ilqg_gps",
-        {"model": "small", "history": 40, "plans": 2, "plan_iterations": 1, "policy_steps": 1},
+        {
+            "model": "small",
+            "history": 40,
+            "plan_starts": 2,
+            "plan_iterations": 1,
+            "policy_steps": 1,
+        },
     ),
     "pets": ("agents.mpc.pets", {**PLAN, "planner": CEM(4, 2, 1)}),
 }
