@@ -161,7 +161,9 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
             "cost": nothing,
             "multiplier": nothing,
         }
-        return LocalData(controller=blank, **ran, predicted=nothing, baseline=nothing)
+        return LocalData(
+            controller=blank, **ran, predicted=nothing, baseline=nothing, variation=nothing
+        )
 
     seen, prior = trials(60), make_prior("flat")
     prior.update(*transitions(seen))

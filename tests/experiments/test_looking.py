@@ -170,6 +170,7 @@ def a_run(seed=0, cost=(4.0, 2.0), name="x", **config):
         "experiment": name,
         "method": "m",
         "actor": "controllers",
+        "chosen": {},
         "config": {"prior": "gmm", "step": 1.0, **config},
         "seed": seed,
     }
@@ -233,9 +234,10 @@ def test_compare_lays_runs_and_sweeps_over_each_other(forked, reference, tmp_pat
     assert widest(done.stdout, tmp_path) <= 80
     text = (tmp_path / "c.html").read_text()
     assert "seeds" in text
-    assert "<td>3 3</td>" in text  # each counts once
+    assert "<td>3</td>" in text
+    assert "seed 3 is there already" in done.stdout  # a copy of a run is no other seed
     assert (
-        text.count("data:image/png;base64,") == 4
+        text.count("data:image/png;base64,") == 3
     )  # curves, the models' error, and the trajectories of each
     assert "http" not in text
 
@@ -405,10 +407,10 @@ def test_the_table_at_the_end_fits_80_columns_without_colours_and_says_where_eve
     assert widest(done.stdout, tmp_path) <= 80
     assert "\x1b" not in done.stdout
     for words in (
-        "r/report.html",
-        "experiments/evaluate.py r",
-        "experiments/watch.py r",
-        "load_policy('r')",
+        f"{tmp_path / 'r'}/report.html",
+        f"experiments/evaluate.py {tmp_path / 'r'}",
+        f"experiments/watch.py {tmp_path / 'r'}",
+        f"load_policy('{tmp_path / 'r'}')",
     ):
         assert words in done.stdout
 

@@ -290,7 +290,7 @@ def load_as_policy(folder):
         return policy.act(np.zeros(2), 0)
     if getattr(policy, "input", "o") == "x":
         return policy.act(np.zeros(policy.controller.K.shape[-1]), 0)
-    return policy.act(np.zeros(getattr(policy, "do", len(policy.centre))))
+    return policy.act(np.zeros(policy.do if hasattr(policy, "do") else len(policy.centre)))
 
 
 def load_as_run(folder):
