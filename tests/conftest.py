@@ -1,12 +1,15 @@
 """How the tests share the cores: a worker for each, one thread in each, the longest files first."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # before anything loads a library that reads it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell started this with `&`
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what the tests start hears Ctrl-C
 
 
 @pytest.hookimpl(optionalhook=True)
