@@ -361,3 +361,25 @@ def test_the_rewards_of_an_environment_alone_teach_the_local_controllers():
     rows = [i.scalars for i in lqr_flm.train(task, config, np.random.default_rng(0))]
     assert rows[-1]["return"] > rows[0]["return"] + 1.5  # of about -9
     assert rows[-1]["return"] == pytest.approx(-rows[-1]["cost"])
+
+
+def test_a_plain_function_is_a_cost_with_its_derivatives():
+    class Pushed:
+        def reset(self, condition, rng):
+            self.x = np.array([1.0, 0.0])
+            return self.x
+
+        def step(self, u):
+            self.x = self.x + 0.1 * np.array([self.x[1], u[0]])
+            return self.x
+
+    def near(x, u):  # (M, 2), (M, 1) -> (M,)
+        return (x**2).sum(-1) + 0.5 * (u**2).sum(-1)
+
+    task = OwnTask(Pushed, near, action_low=[-1], action_high=[1], horizon=5)
+    X, U = np.arange(12.0).reshape(1, 6, 2), np.ones((1, 5, 1))
+    expected = (X**2).sum(-1)
+    expected[:, :5] += 0.5
+    np.testing.assert_allclose(task.cost(X, U), expected)
+    C = task.cost.expand(X, U).C
+    np.testing.assert_allclose(C[0, 0], np.diag([2.0, 2.0, 1.0]), atol=1e-4)

@@ -28,6 +28,7 @@ from lqr import InputError
 from ...action_limits import UNLIMITED
 from ...interfaces import Cost
 from ..costs.reward_cost import RewardCost
+from ..costs.user_cost import UserCost
 
 Array = np.ndarray
 Metrics = Callable[[Array, Array], dict[str, Array]]
@@ -49,7 +50,8 @@ class OwnTask:
     """One simulator, built by `make()`, which runs its episodes one after the other; or, where its
     class says that copies are `independent`, as many side by side as there are episodes.
 
-    `conditions` is how many different starts there are. `cost` is a `Cost` (see `lqr.costs`); None
+    `conditions` is how many different starts there are. `cost` is a `Cost` (see `lqr.costs`), or a
+    plain function of x (M, dx) and u (M, du), see `UserCost`; None
     learns one from the simulators' `reward`. `metrics(x, u)` returns numbers to judge by, (N,)
     each. One simulator is started at once, to see what its x is like. Raises InputError for what
     does not fit.
@@ -97,6 +99,8 @@ class OwnTask:
             self.observation_of = None  # type: ignore[assignment]  # it may see anything
         self.serial = not getattr(self._sims[0], "independent", False)
         self.learned = RewardCost(self.dx, self.du) if cost is None else None
+        if cost is not None and not hasattr(cost, "expand"):  # a plain function of x and u
+            cost = UserCost(cost, self.dx, self.du, f"the cost of {name}")
         self.reward: Array | None = None  # (B,), of the last step, where nobody gave a cost
         self.cost: Cost = cost or self.learned  # type: ignore[assignment]
 
