@@ -3,7 +3,9 @@ sweep.
 
 Runs that differ in nothing but the seed make a group; a run that is named twice counts once. Prints
 mean and spread of each group at the end and what differs in the configuration, and writes one
-self-contained page with the curves laid over each other.
+self-contained page with the curves laid over each other. All runs are graded in the same episodes:
+a mean return has an error from the seeds and one from the episodes, and a difference is that of the
+same episodes, in pairs.
 """
 
 from collections.abc import Sequence
@@ -33,8 +35,11 @@ def main(words: Sequence[str]) -> int:
     for i, group in enumerate(groups):
         seeds = " ".join(str(run.about["seed"]) for run in group.runs)
         rows.append((f"group {i + 1}", f"{group.name}; seeds {seeds}"))
-        named = ((comparison.called(key, [group]), group.finals(key)) for key in comparison.FINAL)
-        rows += [(f"  {text}", comparison.spread(values)) for text, values in named if values]
+        rows += [
+            (f"  {comparison.called(key, [group])}", comparison.told(group, key))
+            for key in comparison.FINAL
+            if group.finals(key)
+        ]
     rows += [
         (f"{name} differs", " | ".join(values)) for name, *values in comparison.differences(groups)
     ]

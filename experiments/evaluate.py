@@ -4,22 +4,19 @@ ENV_ID]`.
 Prints return, distance and success rate with 95 % intervals, and writes a CSV with a row per
 episode. The policy is run in the environment of Gymnasium that the run's task mirrors, or in the
 one that --env names; local controllers and planners, which see the state, and policies of other
-tasks, in the task itself, whose return is minus the cost unless it has one.
+tasks, in the task itself, whose return is minus the cost unless it has one. --against compares it
+with another run's policy in the same episodes, in pairs; --by tells where it succeeds.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from experiments.engine.intervals import Interval
 
 
 def main(words: Sequence[str]) -> int:
     """Evaluates what the words ask for; returns the exit code."""
     from agents.tasks.capabilities import env_id_of
     from experiments.benchmarking.priors import write_rows
-    from experiments.engine import intervals
+    from experiments.engine import evaluated
     from experiments.engine.evaluation import run_episodes
     from experiments.engine.load_run import add_choices, open_run
     from experiments.engine.parser import Parser
@@ -38,6 +35,12 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument(
         "--within", type=float, default=0.05, help="m; an end as near as this is a success (0.05)"
     )
+    parser.add_argument(
+        "--against", type=Path, metavar="RUN", help="another run of the task: the difference"
+    )
+    parser.add_argument(
+        "--by", metavar="MEASURE", help="success by a measure of the task's starts, such as angle"
+    )
     parser.add_argument("--csv", type=Path, help="file for the episodes (default RUN/evaluate.csv)")
     add_choices(parser)
     asked = parser.parse_args(words)
@@ -48,54 +51,24 @@ def main(words: Sequence[str]) -> int:
                 f"--{name.replace('_', '-')} is {getattr(asked, name)}; expected {least} or more"
             )
     run = open_run(asked.run, asked.task, asked.cost)
+    measure = evaluated.measure_of(run.task, asked.by) if asked.by else None
+    other = open_run(asked.against, asked.task, asked.cost) if asked.against else None
+    if other:
+        evaluated.check_pair(run, other)
     env_id = asked.env or (None if run.sees_state else env_id_of(run.task))
     found = run_episodes(run, asked.episodes, env_id, asked.first_episode)
-    done = intervals.successes(found, asked.within)
-    own = intervals.distinct(found)  # what the intervals count
-    own_done = intervals.successes(own, asked.within)
-    rows = [
-        (
-            "episodes",
-            f"{len(found)} in {env_id or f'the task {run.task.name}, its conditions in turn'}",
-        )
-    ]
-    if len(own) < len(found):
-        few = f"{len(own)}; the others repeat them, and no interval counts them"
-        rows.append(("distinct episodes", few))
-    rows.append(("return", _shown(intervals.mean_interval([episode.total for episode in own]))))
-    if not any(episode.distance is None for episode in found):
-        rows.append(
-            (
-                "final distance",
-                _shown(intervals.mean_interval([e.distance or 0.0 for e in own])) + " m",
-            )
-        )
-    if done is None or own_done is None:
-        rows.append(("success rate", "unknown: the task has neither a success nor a distance"))
-    else:
-        told = (
-            "as the task says"
-            if found[0].success is not None
-            else f"ends within {asked.within:g} m"
-        )
-        rows.append(("success rate", f"{_shown(intervals.rate_interval(own_done), '.0%')}, {told}"))
-    target = asked.csv or asked.run / "evaluate.csv"
-    names = {"total": "return"}
+    place = env_id or f"the task {run.task.name}, its conditions in turn"
+    rows = evaluated.rows(found, place, asked.within)
+    if measure:
+        rows += evaluated.by(measure, found, asked.within)
+    if other:
+        peers = run_episodes(other, asked.episodes, env_id, asked.first_episode)
+        rows += evaluated.against(found, peers, asked.within)
     table(rows)  # first: it is there whatever the disk says
-    write_rows(
-        target,
-        [
-            {"episode": i, **{names.get(k, k): v for k, v in e._asdict().items()}}
-            | ({"success": done[i]} if done else {})
-            for i, e in enumerate(found)
-        ],
-    )
+    target = asked.csv or asked.run / "evaluate.csv"
+    write_rows(target, evaluated.table_of(found, asked.within, asked.by, measure))
     places([("a row per episode", str(target))])
     return 0
-
-
-def _shown(value: "Interval", form: str = ".4g") -> str:
-    return f"{value.mean:{form}} (95 %: {value.low:{form}} to {value.high:{form}})"
 
 
 if __name__ == "__main__":

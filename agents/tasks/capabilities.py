@@ -6,9 +6,9 @@ or a subclass can take back what no longer holds. Here B simulations live side b
 is any number of states, and C is `task.conditions`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -168,6 +168,20 @@ class JointTarget(Protocol):
     joint_target: Any  # (du,) or (C, du), in the units of x
 
 
+class StartMeasure(NamedTuple):
+    """A number of an episode's start, by which its end may be told apart."""
+
+    text: str  # what it is, with its unit
+    of: Callable[[Array], Array]  # first observations (N, do) -> (N,)
+    width: float  # of a group, in that unit
+
+
+class StartMeasures(Protocol):
+    """What makes an episode of this task easy or hard. Used by `evaluate.py --by`."""
+
+    start_measures: Mapping[str, StartMeasure]
+
+
 class Image(Protocol):
     """An observation begins with a picture. Used by convolutional policies."""
 
@@ -285,6 +299,8 @@ __all__ = [
     "Rewarded",
     "Serial",
     "Simulations",
+    "StartMeasure",
+    "StartMeasures",
     "Targets",
     "TuningCost",
     "applied",

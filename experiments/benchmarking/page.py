@@ -11,9 +11,8 @@ from ..engine.run_folder import RESULT
 from .peers import CURVE, finished
 from .suites import Entry, Record, Suite
 
-Curve = (
-    np.ndarray
-)  # (rows, 4): steps of the task, measure, CPU seconds without the evaluation, distance (m) or NaN
+Curve = np.ndarray  # (rows, 5): steps of the task, measure, CPU seconds without the evaluation,
+# distance (m) or NaN, standard error of the measure from the episodes it is the mean of, or NaN
 Curves = dict[Entry, dict[int, Curve]]  # of each contestant, by seed
 
 
@@ -33,11 +32,17 @@ def curve(folder: Path, entry: Entry) -> Curve | None:
         rows = tables.read(folder / "metrics.csv") if (folder / RESULT).exists() else []
         cpu = np.cumsum([row.get("cpu", np.nan) for row in tables.read(folder / "timing.csv")])
     told = [
-        (row["env_steps"], row[entry.measure], row.get("evaluated_distance", np.nan))
+        (
+            row["env_steps"],
+            row[entry.measure],
+            row.get("evaluated_distance", np.nan),
+            row.get("evaluated_error", np.nan) if entry.measure == "evaluated_return" else np.nan,
+        )
         for row in rows
     ]
     found = [
-        (steps, value, spent, far) for (steps, value, far), spent in zip(told, cpu, strict=False)
+        (steps, value, spent, *rest)
+        for (steps, value, *rest), spent in zip(told, cpu, strict=False)
     ]
     return np.array(found) if found else None
 
@@ -73,7 +78,7 @@ def rows_of(suite: Suite, curves: Curves) -> list[dict[str, str]]:
                 "cpu_seconds": found[-1, 2],
                 "reached": at,
             }
-            numbers["distance"] = found[-1, 3]
+            numbers |= {"distance": found[-1, 3], "error_of_episodes": found[-1, 4]}
             named = {"task": entry.task, "who": entry.name.replace(",", ";"), "seed": str(seed)}
             rows.append(named | {key: repr(float(value)) for key, value in numbers.items()})
     return rows
@@ -94,7 +99,7 @@ def page(suite: Suite, curves: Curves) -> str:
         lines += [
             f"**{task}**",
             "",
-            f"| who | seeds | steps | mean | deviation | each{level} | CPU s |",
+            f"| who | seeds | steps | mean | deviation | error: seeds, episodes | each{level} | CPU s |",
         ]
         lines += ["|" + "---|" * (lines[-1].count("|") - 1)]
         for entry in (e for e in curves if e.task == task):
@@ -109,6 +114,7 @@ def page(suite: Suite, curves: Curves) -> str:
                 f"{record.steps[-1]:.0f}",
                 f"{record.values[-1]:.4g}",
                 spread,
+                "",
             ]
             lines.append(f"| {' | '.join([*cells, *[''] * (2 + (task in levels) + far)])} |")
         lines.append("")
@@ -117,7 +123,7 @@ def page(suite: Suite, curves: Curves) -> str:
 
 def _row(entry: Entry, found: list[Curve], level: float | None, lower: bool, far: bool) -> str:
     if not found:
-        return f"| {entry.name} | none finished |" + " |" * (5 + (level is not None) + far)
+        return f"| {entry.name} | none finished |" + " |" * (6 + (level is not None) + far)
     ends, cpu = [one[-1, 1] for one in found], [one[-1, 2] for one in found]
     at = [] if level is None else [reached(one, level, lower) for one in found]
     spread = f"{np.std(ends, ddof=1):.2g}" if len(ends) > 1 else ""
@@ -139,10 +145,20 @@ def _row(entry: Entry, found: list[Curve], level: float | None, lower: bool, far
         steps,
         f"**{np.mean(ends):.4g}**",
         spread,
+        _errors(ends, [one[-1, 4] for one in found]),
         *told,
         f"{np.mean(cpu):.0f}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _errors(ends: list[float], own: list[float]) -> str:
+    """Returns the standard errors of a mean over seeds: from the seeds, and from the episodes,
+    which all seeds share, so that more seeds do not lessen it.
+    """
+    seeds = f"{np.std(ends, ddof=1) / np.sqrt(len(ends)):.2g}" if len(ends) > 1 else "unknown"
+    shared = np.sqrt(np.mean(np.square(own)))  # at most: a part of it is the seeds' own
+    return f"{seeds}, {shared:.2g}" if np.isfinite(shared) else seeds
 
 
 def draw(suite: Suite, task: str, curves: Curves) -> bytes:

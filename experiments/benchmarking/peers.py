@@ -17,11 +17,9 @@ from ..engine.tables import Table
 from ..sweeps.ownership import claim
 
 ALGORITHMS = ("SAC", "PPO")
-CURVE, DONE = (
-    "curve.csv",
-    "done",
-)  # env_steps, evaluated_return, cpu_seconds (without the evaluation), evaluated_distance (m); the end of a run
-
+CURVE, DONE = "curve.csv", "done"  # the end of a run
+# The curve's columns: env_steps, evaluated_return and evaluated_error, cpu_seconds (without the
+# evaluation), and evaluated_distance (m) where it is told
 
 MOST_BYTES = 1 << 26  # of a curve
 
@@ -117,6 +115,7 @@ def train(
         row = {
             "env_steps": float(model.num_timesteps),
             "evaluated_return": mean,
+            "evaluated_error": found.standard_error,
             "cpu_seconds": spent,
         }
         curve.append(row | ({} if far is None else {"evaluated_distance": far}))

@@ -4,13 +4,13 @@ conditions that training never saw.
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.policies.linear_gaussian import ControllerPolicy
-from agents.rollout import metrics_of, rollout
+from agents.rollout import Trajectories, metrics_of, rollout
 from agents.tasks.capabilities import env_id_of
 from lqr import InputError, SimulationError
 
@@ -25,11 +25,12 @@ class Evaluation(NamedTuple):
 
     episodes: int
     mean_return: float
-    standard_error: float
+    standard_error: float  # of distinct episodes: one that was repeated says nothing new
     worst_return: float
     best_return: float
     spread: float  # standard deviation of the episodes' returns
     final_distance: float | None  # mean, in metres, where the environment tells
+    returns: tuple[float, ...]  # of each episode, in order
 
 
 def evaluate_policy(env_id: str, policy: Any, episodes: int = 100) -> Evaluation:
@@ -100,7 +101,7 @@ def evaluate_in_task(task: Any, policy: Any, least: int = 20) -> dict[str, Evalu
         rng = np.random.default_rng(FIRST_SEED)
         done = rollout(task, actor, every, samples, rng, noise=0.0, chart=chart)
         total = metrics_of(task, done).get("return", -done.cost.sum(-1))
-        return _summary(np.asarray(total, float), None)
+        return _summary(np.asarray(total, float), None, _digests(done))
 
     return {
         "evaluation": run(actor, 1, chart),
@@ -128,8 +129,8 @@ def mean_return(task: Any, policy: Any, episodes: int) -> float:
 
 def evaluation_row(task: Any, policy: Any, episodes: int) -> dict[str, float]:
     """Returns evaluated_return, the mean return of the policy's mean action: in Gymnasium where the
-    task is from there, else in `task`; and evaluated_distance, the mean distance (m) that is left
-    at the end, where Gymnasium tells it.
+    task is from there, else in `task`; evaluated_error, its standard error; and
+    evaluated_distance, the mean distance (m) that is left at the end, where Gymnasium tells it.
 
     Local controllers, which see the task's state and know their condition, are tried in `task` at
     least once each. A task without a measure named return is judged by its negated cost.
@@ -138,14 +139,20 @@ def evaluation_row(task: Any, policy: Any, episodes: int) -> dict[str, float]:
     if not local and (env_id := env_id_of(task)):
         found = evaluate_policy(env_id, policy, episodes)
         left = {} if found.final_distance is None else {"evaluated_distance": found.final_distance}
-        return {"evaluated_return": found.mean_return, **left}
+        return {
+            "evaluated_return": found.mean_return,
+            "evaluated_error": found.standard_error,
+            **left,
+        }
     actor, chart = (policy.controller, policy.chart) if local else (policy, None)
     every, rng = np.arange(task.conditions), np.random.default_rng(FIRST_SEED)
     trajectories = rollout(
         task, actor, every, -(-episodes // len(every)), rng, noise=0.0, chart=chart
     )
     own = metrics_of(task, trajectories).get("return")
-    return {"evaluated_return": float(np.mean(-trajectories.cost.sum(-1) if own is None else own))}
+    total = np.asarray(-trajectories.cost.sum(-1) if own is None else own, float)
+    shown = _summary(total, None, _digests(trajectories))
+    return {"evaluated_return": shown.mean_return, "evaluated_error": shown.standard_error}
 
 
 class Episode(NamedTuple):
@@ -157,6 +164,7 @@ class Episode(NamedTuple):
     distance: float | None  # m, at its end, where the environment tells
     success: bool | None  # whether the environment said so in any step, where it tells
     digest: str = ""  # of what was seen and done: two episodes with one digest are the same one
+    start: Any = None  # what the policy saw first, (do,)
 
 
 def episodes(
@@ -237,19 +245,22 @@ def check_fit(run: Opened, env_id: str) -> None:
 
 def episodes_in_task(run: Opened, count: int, first: int = 0) -> list[Episode]:
     """Returns episodes in the run's own task, its conditions in turn; the return is minus the
-    cost. Another `first` draws other starts, where the task draws them.
+    cost. Another `first` draws other starts, where the task draws them, and begins with the
+    condition whose turn it is.
     """
     task, policy = run.task, run.policy
-    samples = math.ceil(count / task.conditions)
+    skipped = first % task.conditions
+    samples = math.ceil((skipped + count) / task.conditions)
     local = isinstance(policy, ControllerPolicy)
     actor, chart = (policy.controller, policy.chart) if local else (policy, None)
-    rng = np.random.default_rng(FIRST_SEED)
+    rng = np.random.default_rng(FIRST_SEED + first)
     trajectories = rollout(
         task, actor, np.arange(task.conditions), samples, rng, noise=0.0, chart=chart
     )
     measured = metrics_of(task, trajectories)
     told = next((measured[name] for name in SUCCESS if name in measured), None)
-    turn = np.arange(len(trajectories.length)).reshape(task.conditions, samples).T.ravel()[:count]
+    digests = _digests(trajectories)
+    turn = np.arange(len(trajectories.length)).reshape(task.conditions, samples).T.ravel()
     return [
         Episode(
             FIRST_SEED + first,
@@ -257,9 +268,10 @@ def episodes_in_task(run: Opened, count: int, first: int = 0) -> list[Episode]:
             int(trajectories.length[i]),
             float(measured["distance"][i]) if "distance" in measured else None,
             None if told is None else bool(told[i] > 0.5) and not trajectories.failed[i],
-            _digest(trajectories.x[i], trajectories.u[i]),
+            digests[i],
+            trajectories.o[i, 0],
         )
-        for i in turn
+        for i in turn[skipped : skipped + count]
     ]
 
 
@@ -270,22 +282,27 @@ def _evaluate_in(
     total = np.array([episode.total for episode in found])
     distances = [episode.distance for episode in found]
     distance = None if None in distances else float(np.mean(distances))  # type: ignore[arg-type]
-    return _summary(total, distance)
+    return _summary(total, distance, [episode.digest for episode in found])
 
 
-def _summary(total: np.ndarray, distance: float | None) -> Evaluation:
-    """Returns the figures of returns (N,)."""
-    count = len(total)
-    spread = float(total.std(ddof=1)) if count > 1 else 0.0
+def _summary(total: np.ndarray, distance: float | None, digests: Sequence[str]) -> Evaluation:
+    """Returns the figures of returns (N,) of episodes with these digests."""
+    count, spread = len(total), _deviation(total)
+    own = np.array(list(dict(zip(digests, total, strict=True)).values()))
     return Evaluation(
         count,
         float(total.mean()),
-        float(spread / np.sqrt(count)),
+        float(_deviation(own) / np.sqrt(len(own))),
         float(total.min()),
         float(total.max()),
         spread,
         distance,
+        tuple(map(float, total)),
     )
+
+
+def _deviation(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 def _episode(env: Any, act: Callable[[Any, Any], Any], seed: int) -> Episode:
@@ -306,7 +323,7 @@ def _episode(env: Any, act: Callable[[Any, Any], Any], seed: int) -> Episode:
         success = success if told is None else bool(told) or bool(success)
     distance = info.get("reward_dist")  # Gymnasium's reaching tasks give minus the distance
     left = None if distance is None else -float(distance)
-    return Episode(seed, total, steps, left, success, _digest(*seen))
+    return Episode(seed, total, steps, left, success, _digest(*seen), np.ravel(seen[0]))
 
 
 def _acting(policy: Any) -> Callable[[Any, Any], np.ndarray]:
@@ -324,6 +341,11 @@ def _acting(policy: Any) -> Callable[[Any, Any], np.ndarray]:
 def _fitted(action: np.ndarray, space: Any) -> np.ndarray:
     """Returns an action in the shape, the type and the limits of a space."""
     return np.clip(action.reshape(space.shape).astype(space.dtype), space.low, space.high)
+
+
+def _digests(shown: Trajectories) -> list[str]:
+    """Returns a digest of each episode."""
+    return [_digest(x, u) for x, u in zip(shown.x, shown.u, strict=True)]
 
 
 def _digest(*arrays: Any) -> str:

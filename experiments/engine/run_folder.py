@@ -346,8 +346,19 @@ def _are_numbers(found: Any, evaluated: bool) -> bool:
     """Returns whether this is a table of numbers, of an evaluation with its mean return."""
     return (
         isinstance(found, dict)
-        and all(value is None or type(value) in (int, float) for value in found.values())
+        and all(
+            value is None or type(value) in (int, float) or (evaluated and key == "returns")
+            for key, value in found.items()
+        )
         and (not evaluated or type(found.get("mean_return")) in (int, float))
+        and _is_row(found.get("returns", []))
+    )
+
+
+def _is_row(value: Any) -> bool:
+    """Returns whether this is a list of numbers that can be summed."""
+    return isinstance(value, list) and all(
+        type(one) in (int, float) and abs(one) < 1e300 for one in value
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from dynamics.storage.files import folders_by_number, within
 from lqr import InputError
 
-from ..engine import tables
+from ..engine import intervals, tables
 from ..engine.run_folder import CONFIG, saved_config, saved_result
 from . import comparison_trajectories, html
 from .style import STYLE
@@ -47,6 +47,8 @@ class Run(NamedTuple):
     rows: Sequence[Mapping[str, float]]  # metrics.csv
     final: Mapping[str, float]  # the last row, with the mean return where the run was evaluated
     finished: bool  # an unfinished run has a last row too, but no result
+    returns: Sequence[float] = ()  # of the episodes it was graded in, the same ones for every run
+    env_id: str | None = None  # where it was graded
 
 
 class Group(NamedTuple):
@@ -72,6 +74,14 @@ class Group(NamedTuple):
             for run in self.runs
             if run.finished and math.isfinite(run.final.get(key, math.nan))
         ]
+
+    def returns(self) -> np.ndarray | None:
+        """Returns what the finished runs were paid in the episodes that all were graded in, (runs,
+        E); None where they were not.
+        """
+        rows = [run.returns for run in self.runs if run.finished]
+        places = {(len(run.returns), run.env_id) for run in self.runs if run.finished}
+        return np.array(rows, float) if len(places) == 1 and rows and len(rows[0]) else None
 
 
 def called(key: str, groups: Sequence[Group]) -> str:
@@ -109,6 +119,8 @@ def read(path: Path) -> list[Run]:
             rows,
             {**rows[-1], **({"mean_return": evaluated["mean_return"]} if evaluated else {})},
             result is not None,
+            evaluated.get("returns", ()) if evaluated else (),
+            (result or {}).get("env_id"),
         )
     ]
 
@@ -211,6 +223,28 @@ def spread(values: Sequence[float]) -> str:
     return f"{html.number(mean)} ± {statistics.stdev(values):.2g} ({low} to {high})"
 
 
+def told(group: Group, key: str) -> str:
+    """Returns mean, standard deviation and range of a group's final values in words; of a return,
+    also how far the mean may be off.
+    """
+    text = spread(group.finals(key))
+    if key != "mean_return" or (returns := group.returns()) is None:
+        return text
+    return f"{text}; {errors(intervals.over_seeds(returns), returns.shape[1])}"
+
+
+def errors(found: intervals.Estimate, count: int) -> str:
+    """Returns how far a mean over seeds, each graded in the same `count` episodes, may be off."""
+    if not math.isfinite(found.error):
+        return "how far the mean may be off cannot be said of one seed in one episode"
+    low, high = (html.number(end) for end in found.interval[1:])
+    of_episodes = f"{found.episodes:.2g} of the {count} episodes"
+    if math.isnan(found.seeds):
+        return f"standard error {of_episodes}, that of other seeds unknown (95 %: {low} to {high}, of this policy)"
+    of_episodes += ", the same for all" if math.isfinite(found.episodes) else ""
+    return f"standard errors {found.seeds:.2g} of the seeds, {of_episodes} (95 %: {low} to {high})"
+
+
 def verdict(groups: Sequence[Group]) -> str:
     """Returns which group ends best, and whether the difference to the next is more than chance, in
     plain words.
@@ -221,14 +255,19 @@ def verdict(groups: Sequence[Group]) -> str:
         one = groups[0]
         key = next((k for k in FINAL if one.finals(k)), None)
         return f"{len(one.runs)} runs of {one.name}" + (
-            f": {called(key, [one])} {spread(one.finals(key))}." if key else "."
+            f": {called(key, [one])} {told(one, key)}." if key else "."
         )
     sign = -1.0 if key == "mean_return" else 1.0
     best, second = sorted(groups, key=lambda group: sign * statistics.fmean(group.finals(key)))[:2]
     a, b = best.finals(key), second.finals(key)
     text = f"{best.name} ends best: {called(key, groups)} {statistics.fmean(a):.4g} "
     text += f"against {statistics.fmean(b):.4g} of {second.name}"
-    if min(len(a), len(b)) < 2:
+    both = [best.returns(), second.returns()] if key == "mean_return" else [None, None]
+    places = {run.env_id for run in (best.runs[0], second.runs[0])}
+    if both[0] is not None and both[1] is not None and len(places) == 1:
+        if both[0].shape[1] == both[1].shape[1]:
+            text += _paired(both[0], both[1])
+    elif min(len(a), len(b)) < 2:
         text += "; of one seed it cannot be said whether that is chance"
     else:
         p = chance(a, b)
@@ -242,6 +281,23 @@ def verdict(groups: Sequence[Group]) -> str:
             else ". Beware: they are of several experiments, whose costs may differ"
         )
         + "."
+    )
+
+
+def _paired(a: np.ndarray, b: np.ndarray) -> str:
+    """Returns what the difference of two groups' returns is worth, episode by episode."""
+    found, same = intervals.paired(a, b), f"paired over the same {a.shape[1]} episodes"
+    low, high = (html.number(end) for end in found.interval[1:])
+    more = "more" if found.chance < 0.05 else "not more"
+    text = f", by {html.number(found.value)} (95 %: {low} to {high}), {same}"
+    if math.isnan(found.seeds):
+        return (
+            f"; these policies differ{text}: {more} than chance explains; of one seed it cannot be said whether "
+            "the methods do"
+        )
+    return (
+        f"; over {len(a)} and {len(b)} seeds that is {more} than chance explains: they differ{text} "
+        f"(p = {found.chance:.2g}, seeds and episodes)"
     )
 
 
@@ -310,16 +366,14 @@ def document(groups: Sequence[Group], picture: bytes | None, left: Sequence[Run]
         )
         parts.append(html.figure(picture, "png", "Learning", caption))
     keys = [key for key in FINAL if any(group.finals(key) for group in groups)]
-    finals = [
-        [called(key, groups), *(spread(group.finals(key)) for group in groups)] for key in keys
-    ]
+    finals = [[called(key, groups), *(told(group, key) for group in groups)] for key in keys]
     seeds = ["seeds", *(" ".join(str(run.about["seed"]) for run in group.runs) for group in groups)]
     parts += [
         "<h2>Mean, standard deviation and range at the end</h2>",
         html.grid(["", *names], [seeds, *finals]),
     ]
-    if told := notes(groups, left):
-        parts.append(html.pairs(told))
+    if noted := notes(groups, left):
+        parts.append(html.pairs(noted))
     odd = differences(groups)
     parts += ["<h2>What differs in the configuration</h2>"]
     parts += [html.grid(["", *names], odd) if odd else "<p>Nothing but the seeds.</p>"]

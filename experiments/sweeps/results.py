@@ -4,9 +4,11 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from dynamics.storage.files import write_file
 
-from ..engine import tables
+from ..engine import intervals, tables
 from ..engine.progress import table
 from ..engine.run_folder import saved_result
 from ..reports import comparison
@@ -52,15 +54,16 @@ def write_page(folder: Path) -> None:
 
 
 def show(rows: Sequence[dict[str, float]], folder: Path) -> None:
-    """Prints mean, spread and range over the seeds."""
+    """Prints mean, spread and range over the seeds, and how far the mean return may be off."""
     shown = [("seeds", " ".join(str(int(row["seed"])) for row in rows))]
     for key in (key for key in rows[0] if key != "seed"):
         values = [row[key] for row in rows]
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         ends = f"{min(values):.4g} to {max(values):.4g}"
-        shown.append(
-            (key, f"{statistics.fmean(values):.4g} ± {spread:.2g} (standard deviation), {ends}")
-        )
+        text = f"{statistics.fmean(values):.4g} ± {spread:.2g} (standard deviation), {ends}"
+        if key == "mean_return" and (returns := _returns(folder, rows)) is not None:
+            text += f"; {comparison.errors(intervals.over_seeds(returns), returns.shape[1])}"
+        shown.append((key, text))
     table(
         [
             *shown,
@@ -68,3 +71,11 @@ def show(rows: Sequence[dict[str, float]], folder: Path) -> None:
             ("look at", str(folder / "report.html")),
         ]
     )
+
+
+def _returns(folder: Path, rows: Sequence[dict[str, float]]) -> np.ndarray | None:
+    """Returns what the seeds' policies were paid in the episodes that all were graded in, (seeds,
+    E); None where they were graded in starts of their own.
+    """
+    runs = [run for row in rows for run in comparison.read(folder / f"seed_{row['seed']:.0f}")]
+    return comparison.Group("", runs).returns()

@@ -34,7 +34,13 @@ def finished_peer(folder, seed, returns, distances=None):
     for i, value in enumerate(returns):
         far = {"evaluated_distance": distances[i]} if distances else {}
         curve.append(
-            {"env_steps": 100.0 * (i + 1), "evaluated_return": value, "cpu_seconds": 2.0 * i} | far
+            {
+                "env_steps": 100.0 * (i + 1),
+                "evaluated_return": value,
+                "evaluated_error": 0.3 + 0.1 * seed,
+                "cpu_seconds": 2.0 * i,
+            }
+            | far
         )
     finish_curve(where, {"algorithm": PEER.command[0], "env_id": PEER.command[1]})
 
@@ -64,7 +70,9 @@ def test_the_table_has_mean_deviation_every_seed_and_the_published_rows(tmp_path
     curves = gather(tmp_path, SMALL.entries, range(3))
     text = page(suite, curves)
     deviation = np.std([-4.0, -8.0], ddof=1)
-    assert f"| SAC | 2 | 300 | **-6** | {deviation:.2g} | -4, -8 | 300, never | 4 |" in text
+    errors = f"{deviation / np.sqrt(2):.2g}, {np.sqrt((0.3**2 + 0.4**2) / 2):.2g}"
+    row = f"| SAC | 2 | 300 | **-6** | {deviation:.2g} | {errors} | -4, -8 | 300, never | 4 |"
+    assert row in text
     assert "| lqr_flm | none finished |" in text
     assert "| *known* (a book) |  | 5 | -9 | 2 |" in text
     assert len({line.count("|") for line in text.splitlines() if line.startswith("|")}) == 1

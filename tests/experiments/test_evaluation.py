@@ -1,16 +1,21 @@
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
 
+from agents.rollout import rollout
 from agents.tasks import make_task
 from agents.tasks.mujoco.peg import NINE
 from experiments.engine.evaluation import (
     FIRST_SEED,
+    episodes_in_task,
     evaluate_held_out,
     evaluate_policy,
     evaluate_random,
     evaluation_row,
 )
+from experiments.engine.load_run import Opened
 from lqr import SimulationError
 
 
@@ -86,10 +91,12 @@ def test_a_policy_is_judged_by_return_and_by_the_distance_that_gymnasium_tells()
     )
     assert found == {
         "evaluated_return": same.mean_return,
+        "evaluated_error": same.standard_error,
         "evaluated_distance": same.final_distance,
     }
     assert 0.17 < found["evaluated_distance"] < 0.36  # where the object begins
-    assert set(evaluation_row(make_task("pendulum"), ZeroPolicy(), 1)) == {"evaluated_return"}
+    told = {"evaluated_return", "evaluated_error"}
+    assert set(evaluation_row(make_task("pendulum"), ZeroPolicy(), 1)) == told
 
 
 class ZeroPolicy:
@@ -97,3 +104,35 @@ class ZeroPolicy:
 
     def sample(self, x, t, rng):
         return np.zeros((len(x), 1))
+
+
+def test_an_episode_that_is_repeated_from_a_fixed_start_makes_no_error_smaller():
+    """25 times the same four episodes are four."""
+    once, often = (evaluation_row(make_task("reacher_four"), Still2(), n) for n in (4, 100))
+    assert often["evaluated_return"] == pytest.approx(once["evaluated_return"])
+    totals = [-np.sum(rollout_of(c).cost) for c in range(4)]
+    assert often["evaluated_error"] == pytest.approx(np.std(totals, ddof=1) / 2)
+
+
+def rollout_of(condition):
+    task = make_task("reacher_four")
+    rng = np.random.default_rng(0)
+    return rollout(task, Still2(), np.array([condition]), 1, rng, noise=0.0)
+
+
+class Still2:
+    input = "o"
+
+    def sample(self, o, t, rng):
+        return np.zeros((len(o), 2))
+
+
+def test_another_first_episode_is_another_start_and_the_condition_whose_turn_it_is():
+    drawn = Opened(Path("r"), {}, make_task("reacher_reset_free"), Still2())
+    a, b = (episodes_in_task(drawn, 3, first) for first in (0, 40))
+    assert not {e.digest for e in a} & {e.digest for e in b}
+    assert [e.digest for e in episodes_in_task(drawn, 3, 40)] == [e.digest for e in b]
+    fixed = Opened(Path("r"), {}, make_task("reacher_four"), Still2())
+    found = [e.total for e in episodes_in_task(fixed, 3, 2)]
+    expected = [-np.sum(rollout_of(c).cost) for c in (2, 3, 0)]
+    assert found == pytest.approx(expected, rel=1e-12)

@@ -20,6 +20,7 @@ from lqr.costs import Action, WeightedNorm
 
 from ...interfaces import Cost
 from ..base.mujoco_batch import MujocoBatch, OneStep
+from ..capabilities import StartMeasure
 
 Array = np.ndarray
 
@@ -67,6 +68,18 @@ class ExactCost:
         return ExactCost(window(self.exact, t, count, T), window(self.smooth, t, count, T))
 
 
+def angle_behind(o: Array) -> Array:
+    """Returns the angle (degrees, 0 to 180) between a target in observations (N, 10) and straight
+    behind the base: where the arm, which starts stretched forward, must turn around.
+    """
+    return 180.0 - np.abs(np.degrees(np.arctan2(o[:, 5], o[:, 4])))
+
+
+def reach(o: Array) -> Array:
+    """Returns the distance (m) of a target in observations (N, 10) from the base."""
+    return np.linalg.norm(o[:, 4:6], axis=1)
+
+
 class Reacher:
     """Reacher-v5 with its own reward, observation and reset distribution; each condition is one
     sampled target.
@@ -83,6 +96,10 @@ class Reacher:
     plane = (4, 5)
     joints = (range(2), range(2, 4))
     camera: ClassVar[dict[str, float]] = {"distance": 0.54}  # m above the plane, for pictures
+    start_measures: ClassVar[dict[str, StartMeasure]] = {
+        "angle": StartMeasure("target's degrees from straight behind the base", angle_behind, 20.0),
+        "reach": StartMeasure("target's distance from the base, m", reach, 0.05),
+    }
 
     def __init__(
         self,

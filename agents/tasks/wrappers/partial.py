@@ -63,6 +63,7 @@ class ReacherImages(Reacher):
 
     name, env_id = "reacher_images", None
     observation_of = None  # type: ignore[assignment]  # a picture has to be rendered
+    start_measures = None  # type: ignore[assignment]  # no number of it is the target's place
 
     def __init__(self, conditions: int = 8, size: int = 64, layout_seed: int = 20_000):
         super().__init__(conditions, layout_seed)
