@@ -44,8 +44,8 @@ class GaussianPolicy(ABC):
         return mean if rng is None else mean + self.deviations(o, rng)
 
     def act(self, observation: Array) -> Array:
-        """Returns the mean action (du,), within the limits, for one observation (do,), or (B, du)
-        for (B, do).
+        """Returns the mean action (du,), within the limits, for one observation (do,), or of the
+        environment's own shape; or (B, du) for (B, do).
         """
         return np.clip(self.mean(self.checked(observation)), self.low, self.high)
 

@@ -8,11 +8,14 @@ from ..interfaces import Array
 
 
 def checked(o: Array, size: int | None, what: str) -> Array:
-    """Returns what a policy is to act on, (..., size), as an array of float64.
+    """Returns what a policy is to act on, (..., size), as an array of float64. One observation may
+    have an environment's own shape, such as (frames, size of a frame).
 
     Raises InputError for another size, and for numbers that are not finite, by their places.
     """
     o = np.asarray(o, dtype=float)
+    if o.ndim > 1 and o.size == size != o.shape[-1]:
+        o = o.reshape(size)
     if o.ndim == 0 or size not in (None, o.shape[-1]):
         raise InputError(f"the {what} has shape {o.shape}; expected ({size},)")
     if not np.isfinite(o).all():

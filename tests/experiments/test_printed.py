@@ -5,10 +5,13 @@ import json
 import re
 import shlex
 
+import gymnasium
 import numpy as np
 import pytest
 
+from agents import load_policy
 from experiments import evaluate, run, watch
+from experiments.engine.evaluation import FIRST_SEED
 from experiments.engine.guard import guarded
 from experiments.reports import figures, finalise, run_report
 from experiments.viewer import video
@@ -26,7 +29,10 @@ class Tiny(gymnasium.Env):
         assert u.shape == (1, 1) and self.action_space.contains(u)
         self.x = np.clip(0.9 * self.x + 0.2 * u, -9, 9).astype(np.float32)
         return self.x, 3.0 - float((self.x**2).sum()), False, False, {}
+def stacked():
+    return gymnasium.wrappers.FrameStackObservation(Tiny(), 3)
 gymnasium.register("Tiny-v0", Tiny, max_episode_steps=6)
+gymnasium.register("Stacked-v0", stacked, max_episode_steps=6)
 """
 COST = "def reach(x, u):\n    return (x**2).sum(-1) + 0.1 * (u**2).sum(-1)\n"
 TASK = ["--task", "mountain_car", "--task-horizon", "6", "--iterations", "2"]
@@ -111,3 +117,30 @@ def test_the_reports_lines_of_python_give_an_action(made, about):
     space["policy"].reset()
     assert np.isfinite(again).all()
     assert run_report.loading(made, about)[1] in lines
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("word", ["mlp", "recurrent"])
+def test_a_policy_of_stacked_frames_and_matrices_acts_on_what_its_environment_shows(
+    here, word, monkeypatch, capsys
+):
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(figures, "draw", lambda *_: None)
+    words = [w.replace("Tiny-v0", "Stacked-v0") for w in TINY[:-1]]
+    assert guarded(run.main, ["badmm", *words, "1", *NET, "--policy", word, "--out", word]) == 0
+    named = ["--task", "gymnasium:tiny:Stacked-v0"]
+    assert guarded(evaluate.main, [word, *named, "--episodes", "3"]) == 0
+    assert "3 in Stacked-v0" in capsys.readouterr().out
+    policy, env = load_policy(word), gymnasium.make("Stacked-v0")
+    seen, _ = env.reset(seed=FIRST_SEED)
+    total = 0.0
+    for _ in range(6):
+        assert seen.shape == (3, 2, 2)
+        action = policy.act(seen).astype(np.float32).reshape(env.action_space.shape)
+        seen, paid, _, _, _ = env.step(action)
+        total += paid
+    told = (here / word / "evaluate.csv").read_text().splitlines()[1].split(",")
+    assert float(told[2]) == pytest.approx(total)
+    flat = load_policy(word)
+    again = [np.ravel(p.predict(o)[0]) for p, o in ((policy, seen), (flat, seen.ravel()))]
+    np.testing.assert_array_equal(*again)
