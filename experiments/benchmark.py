@@ -57,7 +57,7 @@ def main(words: Sequence[str]) -> int:
         raise InputError(
             f"got --only {' '.join(asked.only)}; expected words in {[e.name for e in suite.entries]}"
         )
-    folder = asked.out or Path("runs") / "benchmark" / asked.suite
+    folder = (asked.out or Path("runs") / "benchmark" / asked.suite).absolute()
     failed = 0
     if not asked.table:
         failed, stopped = run(entries, seeds, folder, asked.jobs, asked.peer_steps)

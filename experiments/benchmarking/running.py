@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dynamics.storage.files import write_file
+from dynamics.storage.files import make_folder, write_file
 
 from ..engine.run_folder import RESULT
 from ..engine.signals import Stop
@@ -58,12 +58,13 @@ def command(entry: Entry) -> list[str]:
 
 
 def leave(suite: Suite, curves: Curves, folder: Path) -> None:
-    """Writes the table, the rows and the pictures, and prints the table."""
+    """Prints the table, and writes it, the rows and the pictures."""
+    table = page(suite, curves)
+    print(table, flush=True)  # first: it is there whatever the disk says
+    make_folder(folder)
     if rows := rows_of(suite, curves):
         lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
         write_file(folder / "benchmark.csv", "".join(line + "\n" for line in lines).encode())
-    table = page(suite, curves)
     write_file(folder / "benchmark.md", table.encode())
     for task in dict.fromkeys(entry.task for entry, found in curves.items() if found):
         write_file(folder / f"{task}.png", draw(suite, task, curves))
-    print(table)

@@ -88,7 +88,6 @@ def main(path: Path) -> int:
     standard error.
     """
     from agents.saving import load_policy
-    from dynamics.storage.files import write_file
     from experiments.engine.overrides import saved_task
     from experiments.engine.run_folder import saved_config
 
@@ -104,14 +103,22 @@ def main(path: Path) -> int:
         return 1
     policy = load_policy(path)
     task = saved_task(saved_config(path), path)
-    frames = list(frames_of(task, policy))
+    write(path, list(frames_of(task, policy)))
+    return 0
+
+
+def write(path: Path, frames: list[Any]) -> None:
+    """Writes the frames into a run's folder as GIF, and as H.264 where the package for it is there;
+    each as a whole or not at all, in place of what has the name. Raises StorageError.
+    """
+    from dynamics.storage.files import write_file
+
     write_file(path / f"{NAME}.gif", gif(frames))
     try:
         import av  # noqa: F401  (only looked for here)
     except ImportError:
-        return 0
+        return
     write_file(path / f"{NAME}.mp4", mp4(frames))
-    return 0
 
 
 def frames_of(

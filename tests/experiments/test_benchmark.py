@@ -1,16 +1,19 @@
 """A benchmark runs what its suite says, goes on where it was, and its table is that of the runs."""
 
+import shlex
 import tempfile
 
 import numpy as np
 import pytest
 
 from experiments import benchmark
+from experiments.benchmarking import running
 from experiments.benchmarking.page import gather, page, place, reached, rows_of
 from experiments.benchmarking.peers import CURVE, DONE, finish_curve
 from experiments.benchmarking.suites import SUITES, Entry, Record, Suite
 from experiments.engine import tables
-from lqr import InputError
+from experiments.engine.signals import Stop
+from lqr import InputError, StorageError
 
 OURS = Entry(
     "point_mass",
@@ -159,3 +162,29 @@ def test_a_peer_learns_and_repeats_and_leaves_nothing_else(tmp_path, monkeypatch
     assert [row["evaluated_return"] for row in a] == [row["evaluated_return"] for row in b]
     assert a[-1]["env_steps"] == 120
     assert not list((tmp_path / "temporary").glob("SB3*"))
+
+
+def test_a_table_is_printed_whatever_the_disk_says_and_its_folder_is_made(tmp_path, capsys):
+    words = ["reacher_four", "--table", "--out", str(tmp_path / "new")]
+    assert benchmark.main(words) == 0
+    assert "| badmm | none finished |" in capsys.readouterr().out
+    assert (tmp_path / "new" / "benchmark.md").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError):
+        benchmark.main([*words[:-1], str(tmp_path / "file")])
+    assert "| badmm | none finished |" in capsys.readouterr().out
+
+
+def test_what_a_stopped_benchmark_says_can_be_pasted_into_a_shell(tmp_path, monkeypatch, capsys):
+    class Stopped(Stop):
+        def __enter__(self):
+            self.asked = 15
+            return self
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(running, "Stop", Stopped)
+    name = "it's my bench; $HOME\nhere"
+    words = ["reacher_four", "--seeds", "1", "--jobs", "1"]
+    assert benchmark.main([*words, "--out", name]) == 143
+    said = capsys.readouterr().out.partition("same words and ")[2]
+    assert shlex.split(said) == ["--out", str(tmp_path / name)]

@@ -68,6 +68,16 @@ def test_an_exit_out_of_a_users_code_is_an_error_that_names_the_place(capsys):
     assert "sys.exit(0)" in line
 
 
+def test_what_calls_itself_without_end_is_one_line_that_names_the_place(capsys):
+    def again(words):
+        return again(words)
+
+    assert guarded(again, []) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "test_commands.py, line" in line
+    assert "nested without end" in line
+
+
 def test_ctrl_c_ends_a_command_silently(capsys):
     def slow(words):
         signal.raise_signal(signal.SIGINT)

@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,53 @@ def test_a_program_takes_the_place_of_a_link_and_not_of_what_it_points_to(place,
     with pytest.raises(StorageError, match="No space"):
         export(policy, place / "p")
     assert (place / "p.pt").read_bytes() == before
+    assert not list(place.glob(".tmp*"))
+
+
+def onnx_writer(monkeypatch):
+    from agents.policies import export
+    from agents.policies.mlp import NeuralPolicy
+
+    policy = NeuralPolicy.create(3, 2, (4,), np.ones(2), np.random.default_rng(0))
+    monkeypatch.setattr(export, "_onnx", lambda *_: b"a program")
+    return "policy_program.onnx", lambda folder: export.export(
+        policy, folder / "policy_program", "onnx"
+    )
+
+
+def film_writer(monkeypatch):
+    from experiments.viewer import video
+
+    monkeypatch.setitem(sys.modules, "av", types.ModuleType("av"))
+    monkeypatch.setattr(video, "mp4", lambda frames: b"a film")
+    frames = [np.full((8, 8, 3), i, np.uint8) for i in (0, 90)]
+    return "policy.mp4", lambda folder: video.write(folder, frames)
+
+
+def picture_writer(monkeypatch):
+    return "policy.gif", film_writer(monkeypatch)[1]
+
+
+@pytest.mark.parametrize("writer", [onnx_writer, film_writer, picture_writer])
+def test_a_program_and_a_film_are_written_as_a_whole_beside_a_link_or_not_at_all(
+    place, monkeypatch, writer
+):
+    name, write = writer(monkeypatch)
+    (place / "thesis").write_bytes(SECRET)
+    (place / name).symlink_to(place / "thesis")
+    write(place)
+    assert (place / "thesis").read_bytes() == SECRET
+    before = (place / name).read_bytes()
+    assert before != SECRET
+    assert not (place / name).is_symlink()
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space"):
+        write(place)
+    assert (place / name).read_bytes() == before
     assert not list(place.glob(".tmp*"))
 
 
@@ -339,6 +387,10 @@ def test_a_broken_output_costs_the_text_alone(parent, place, run):
     assert parent.run(place, ["r"], command="verify", said=said) == 0
     assert parent.run(place, ["r", "--out", "p.html"], command="compare", said=said) == 0
     assert (place / "p.html").exists()
+    shutil.move(run, place / "s" / "seed_3")
+    words = ["toy", "--first", "3", "--seeds", "1", "--out", "s"]
+    assert parent.run(place, words, command="sweep", said=said) == 0
+    assert (place / "s" / "sweep.csv").read_text().startswith("seed,")
 
 
 def test_an_exit_out_of_a_users_cost_is_an_error_and_leaves_nothing(parent, place):
