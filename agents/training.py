@@ -33,7 +33,10 @@ class Training:
     """Counts of episodes and steps, the common metrics row, and the parts that go on."""
 
     def __init__(self, task: Task, iterations: int, state: State | None = None, **parts: Any):
-        """Restores the parts from a state of `iteration`. Raises CheckpointError for another's."""
+        """Restores the parts from a state of `iteration`; one that is None is none. Raises
+        CheckpointError for another's.
+        """
+        parts = {name: part for name, part in parts.items() if part is not None}
         if told := capability(task, LearnedCost):
             parts["rewards"] = told.learned
         self.task, self.last, self.parts = task, iterations, parts

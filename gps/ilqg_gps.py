@@ -28,6 +28,7 @@ import numpy as np
 from agents.action_limits import bounded, resting
 from agents.imagine import imagine
 from agents.interfaces import Iteration, State, Task
+from agents.learned_reward import LearnedReward, by_reward
 from agents.planners.models import LearnedModel
 from agents.policies import make_policy
 from agents.rollout import Trajectories, run_rows, warn_if_still
@@ -122,21 +123,28 @@ def train(
     check_task(task, config)
     model, buffer = make_model(config), ReplayBuffer(config.history)
     world = LearnedModel.of(task, model)
-    training = Training(task, config.iterations, state, model=model, buffer=buffer)
+    reward = LearnedReward.of(task, config.model_hidden, config.fit_steps, config.history)
+    planned = by_reward(task, reward)
+    parts = {"model": model, "buffer": buffer, "reward": reward}
+    training = Training(task, config.iterations, state, **parts)
     policy, teaching = restore(state, task, config) if state else begin(task, config, rng)
     for number in training.iterations():
         actor = policy if number > 1 else None
         episodes = [training.count(exploration_episodes(task, actor, config, rng))]
         buffer.add_and_fit(model, *episodes[0].transitions, rng)
+        if reward:
+            reward.fit(episodes[0], rng)
         visited = buffer.transitions[0]
         extra = visited[rng.integers(len(visited), size=config.extra_starts)]
         x0 = np.concatenate([teaching.starts, extra])
         sequences = random_sequences(task, len(x0), config, rng)
-        U = guesses(task, world, policy, x0, sequences, teaching.last)
-        plans = plan(task, world, x0, U, config.plan_iterations, config.warm_start_bias)
+        U = guesses(planned, world, policy, x0, sequences, teaching.last)
+        plans = plan(planned, world, x0, U, config.plan_iterations, config.warm_start_bias)
         if config.executed_plans:
             episodes.append(training.count(execute(task, plans, teaching.where, config, rng)))
             buffer.add(*episodes[1].transitions, model=model)
+            if reward:
+                reward.add(episodes[1])
         new = imitation_targets(task, world, plans, visited, config, rng)
         targets = [*teaching.targets, new][-config.replay :]
         teaching = teaching._replace(last=plans.U[: config.plan_starts], targets=targets)

@@ -25,6 +25,7 @@ import numpy as np
 from agents.action_limits import resting
 from agents.imagine import controllers, imagine
 from agents.interfaces import Iteration, State, Task
+from agents.learned_reward import LearnedReward, by_reward
 from agents.planners.models import LearnedModel
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
@@ -73,17 +74,23 @@ def train(
     every = np.arange(task.conditions)
     model: Any = MODELS[config.model]()
     world, buffer = LearnedModel.of(task, model), ReplayBuffer(config.history)
-    training = Training(task, config.iterations, state, model=model, buffer=buffer)
+    reward = LearnedReward.of(task)
+    parts = {"model": model, "buffer": buffer, "reward": reward}
+    training = Training(task, config.iterations, state, **parts)
     controller = first_controllers(task, config, state)
     for _ in training.iterations():
         episodes = training.count(rollout(task, controller, every, config.samples, rng))
         buffer.add_and_fit(model, *episodes.transitions, rng)
+        if reward:
+            reward.fit(episodes, rng)
         x0 = states_by_condition(episodes.x, task)[:, :, 0].mean(1)
         sequences = random_sequences(task, config, rng)
         last = imagined_actions(task, world, controller, x0)
-        tangent = imagined_actions(task, world, tangent_controllers(task, model, x0), x0)
+        tangent = imagined_actions(
+            task, world, tangent_controllers(by_reward(task, reward), model, x0), x0
+        )
         guesses = np.concatenate([last[:, None], tangent[:, None], sequences], 1)
-        planned = plan(task, world, x0, guesses, config)
+        planned = plan(by_reward(task, reward), world, x0, guesses, config)
         controller = planned.controller
 
         scalars, arrays = report(training, planned, episodes, rng)

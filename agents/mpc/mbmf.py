@@ -27,6 +27,7 @@ from dynamics.storage.tree import check_tree
 from lqr import InputError
 
 from ..interfaces import Array, Iteration, State, Task
+from ..learned_reward import LearnedReward
 from ..learners import sb3 as model_free
 from ..planners import PlannerSetting, RandomShooting
 from ..policies.mlp import NeuralPolicy
@@ -35,7 +36,15 @@ from ..saving import build_policy, state_of
 from ..settings import Count, Counts, Positive, Share
 from ..training import COUNTS, Training
 from .steps import model_evaluation
-from .steps.loop import MPCSettings, by_condition, controller, known_model, make_model, train_mpc
+from .steps.loop import (
+    MPCSettings,
+    by_condition,
+    controller,
+    known_model,
+    make_model,
+    make_reward,
+    train_mpc,
+)
 from .steps.policy import MPC
 
 ACTOR = "episodes"  # whose the column cost is
@@ -93,8 +102,9 @@ def train(
         state = begin(task, c, state["plan"], rng)
     else:
         check_tree(state, state_form(task, state), "state")
-    training = Training(task, c.iterations, state)
-    expert = mpc(task, c, state["model"])
+    reward = make_reward(task, c)
+    training = Training(task, c.iterations, state, reward=reward)
+    expert = mpc(task, c, state["model"], reward)
     for number in training.iterations():
         if number <= c.planning + c.imitation:
             yield imitate(training, c, expert, rng)
@@ -108,6 +118,7 @@ def state_form(task: Task, state: State) -> dict[str, Any]:
     """
     form: dict[str, Any] = {**dict.fromkeys(COUNTS, int), "best": float}
     form |= dict.fromkeys(("policy", "model", "evaluation"), dict)
+    form |= {name: dict for name in ("rewards", "reward") if name in state}
     if "taught" not in state:
         return form | {"tuned": dict}
     return form | {
@@ -121,16 +132,23 @@ def begin(task: Task, c: Config, state: State, rng: np.random.Generator) -> Stat
     std, limits = c.policy_std * half, (task.action_low, task.action_high)
     policy = NeuralPolicy.create(task.do, task.du, c.policy_hidden, std, rng, *limits)
     so_far = {name: state[name] for name in (*COUNTS, "best")}
-    return {**so_far, "model": state.get("model", {}), "policy": state_of(policy), "evaluation": {}}
+    rewards: dict[str, Any] = {k: state[k] for k in ("rewards", "reward") if k in state}
+    return {
+        **so_far,
+        **rewards,
+        "model": state.get("model", {}),
+        "policy": state_of(policy),
+        "evaluation": {},
+    }
 
 
-def mpc(task: Task, c: Config, model_state: State) -> MPC:
-    """Returns the MPC in the model of that state, or in the simulator."""
+def mpc(task: Task, c: Config, model_state: State, reward: LearnedReward | None = None) -> MPC:
+    """Returns the MPC in the model of that state, or in the simulator; by a learned reward, if any."""
     dynamics = None
     if c.model != "simulator":
         dynamics = make_model(c)
         dynamics.load_state(model_state)
-    return controller(task, c, dynamics)
+    return controller(task, c, dynamics, reward)
 
 
 def imitate(training: Training, c: Config, expert: MPC, rng: np.random.Generator) -> Iteration:

@@ -138,7 +138,8 @@ class Journaled(Protocol):
 class LearnedCost(Protocol):
     """The cost is learned from rewards, and is part of a run's state.
 
-    Used by methods, to save it, and by planners, which refuse it.
+    Used by methods, to save it; planners learn the rewards by a network of their own
+    (`agents.learned_reward`).
     """
 
     learned: Any  # an `agents.tasks.costs.reward_cost.RewardCost`

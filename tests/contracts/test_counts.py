@@ -72,8 +72,6 @@ class Robot:
 @pytest.mark.parametrize("by", ["cost", "rewards"])
 @pytest.mark.parametrize("word", METHODS)
 def test_every_method_learns_on_one_robot_by_its_cost_or_its_rewards(word, by):
-    if by == "rewards" and word in {"mbmf", "mpc", "open_loop", "pddm", "pets"}:
-        pytest.skip("plans are evaluated by a cost: it says so, see tests of planning")
     cost = WeightedNorm([1.0, 1.0]) if by == "cost" else None
     task = OwnTask(Robot, cost, action_low=[-1], action_high=[1], horizon=6)
     rows = learned(word, task)

@@ -4,8 +4,8 @@
     again
 
 A method's page names its model, its planner and its numbers. Nothing here knows which methods there
-are. With the model "simulator" nothing is learned: that is the oracle. MPC plans from states x, and
-the task's cost must be known.
+are. With the model "simulator" no dynamics are learned: that is the oracle. MPC plans from states x,
+by the task's cost or, where it has none, by a reward that is learned along with the model.
 """
 
 from collections.abc import Iterator
@@ -21,11 +21,12 @@ from lqr import InputError
 
 from ...action_limits import bounded
 from ...interfaces import Array, Iteration, State, Task
+from ...learned_reward import LearnedReward
 from ...planners import CEM, PlannerSetting
 from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
 from ...rollout import Trajectories, run
 from ...settings import Count, Counts, NotNegative, Settings, Whole, word_of
-from ...tasks.capabilities import LearnedCost, capability, manifold_of, runs_serially
+from ...tasks.capabilities import manifold_of, runs_serially
 from ...training import Training
 from . import model_evaluation
 from .online_model import OnlineModel
@@ -106,21 +107,21 @@ def train_mpc(
     """Yields one Iteration per round of episodes of MPC with the config's planner.
 
     All hold the one policy whose model goes on learning: keep its `state()` to keep it as it is.
-    Raises InputError for a task whose states lie on a manifold, or whose cost is not known
-    beforehand.
+    Raises InputError for a task whose states lie on a manifold, or whose actions have no limits.
     """
     refuse(task, config)
     learns = config.model != "simulator"
     dynamics: Any = make_model(config) if learns else None
     online = OnlineModel(dynamics, config.fit_every, rng, config.capacity) if learns else None
-    policy = controller(task, config, dynamics, replan_every)
-    training = Training(task, config.iterations, state)
+    reward = make_reward(task, config)
+    policy = controller(task, config, dynamics, reward, replan_every)
+    training = Training(task, config.iterations, state, reward=reward)
     best = np.inf if state is None else float(state["best"])
     if state and online:
         online.load_state(state)
     for number in training.iterations():
         policy.calls = policy.acts = 0
-        acts = number > config.warm_up or not online
+        acts = number > config.warm_up or not (online or reward)
         optimistic = learns and number <= config.optimistic_iterations
         before = model_evaluation.snapshot(policy.model)
         policy.optimism = config.optimism if optimistic else 0.0
@@ -137,6 +138,8 @@ def train_mpc(
             before, policy, task, found, np.random.default_rng(number)
         )
         error = online.finish(found) if online else 0.0
+        if reward:
+            reward.fit(found, rng)
         best = min(best, float(found.valid.costs.min()))
         scalars = training.row(
             training.count(found),
@@ -170,10 +173,6 @@ def refuse(task: Task, config: MPCSettings) -> None:
         raise InputError(
             f"{task.name} has states on a manifold; expected a plain vector: choose another method"
         )
-    if capability(task, LearnedCost):
-        raise InputError(
-            f"{task.name} tells its cost by rewards alone; expected a `cost`, which plans are evaluated by"
-        )
     if not bounded(task.action_low, task.action_high).all():
         raise InputError(
             f"{task.name} has actions without limits; expected finite action_low and action_high, "
@@ -192,14 +191,16 @@ def run_episodes(
     """Returns `samples` episodes of each condition, of the policy or of uniformly random actions,
     each repeated a while.
 
-    An `online` model watches, and until it knows something actions are random.
+    An `online` model watches, and until it and the policy's reward know something actions are
+    random.
     """
     where = np.repeat(np.arange(task.conditions), samples)
+    paid = policy is None or not isinstance(policy.cost, LearnedReward) or policy.cost.ready
     held: Array = np.zeros(0)
 
     def act(x: Array, o: Array, t: int) -> Array:
         nonlocal held
-        if policy and (online is None or online.ready):
+        if policy and paid and (online is None or online.ready):
             return policy.sample(x, t, rng)
         if t % action_repeat == 0:
             held = rng.uniform(task.action_low, task.action_high, (len(x), task.du))
@@ -228,11 +229,34 @@ def make_model(config: MPCSettings) -> Any:
     return MODELS[config.model]()
 
 
-def controller(task: Task, config: MPCSettings, dynamics: Any, replan_every: int = 1) -> TaskMPC:
-    """Returns MPC with the config's planner in a learned model, or in the task's own physics."""
+def make_reward(task: Task, config: MPCSettings) -> LearnedReward | None:
+    """Returns a new model of what the task pays, a network of the settings' sizes; None where the
+    task has a cost.
+    """
+    return LearnedReward.of(task, config.hidden, config.fit_steps, config.capacity)
+
+
+def controller(
+    task: Task,
+    config: MPCSettings,
+    dynamics: Any,
+    reward: LearnedReward | None = None,
+    replan_every: int = 1,
+) -> TaskMPC:
+    """Returns MPC with the config's planner in a learned model, or in the task's own physics; by
+    the learned `reward` where the task has no cost.
+    """
     model: PlanningModel
     if config.model == "simulator":
         model = SimulatorModel(task)
     else:
         model = LearnedModel(dynamics, *particles_of(config))
-    return TaskMPC(task, model, config.planner, config.model, config.horizon, replan_every)
+    return TaskMPC(
+        task,
+        model,
+        config.planner,
+        config.model,
+        config.horizon,
+        replan_every=replan_every,
+        reward=reward,
+    )

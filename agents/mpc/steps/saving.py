@@ -13,6 +13,7 @@ from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 
 from ...interfaces import Array, Cost, State, Task
+from ...learned_reward import LearnedReward
 from ...planners import PLANNERS, Planner
 from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
 from ...tasks import make_task
@@ -36,15 +37,16 @@ class TaskMPC(MPC):
         word: str,
         horizon: int,
         replan_every: int = 1,
+        reward: LearnedReward | None = None,
     ):
-        """Plans by the task's `planning_cost` in the model of that word, at most an episode
-        ahead.
+        """Plans by the task's `planning_cost`, or by a learned `reward`, in the model of that word,
+        at most an episode ahead.
         """
-        self.task, self.word = task, word
+        self.task, self.word, self.reward = task, word, reward
         super().__init__(
             model,
             planner,
-            planning_cost(task),
+            reward or planning_cost(task),
             min(horizon, task.horizon),
             steps=task.horizon,
             low=task.action_low,
@@ -79,7 +81,8 @@ class TaskMPC(MPC):
                 "particles": self.model.particles,
             },
             "propagation": learned.propagation if learned else "",
-            "cost": cost_probe(self.task),
+            "cost": np.zeros(self.task.horizon + 1) if self.reward else cost_probe(self.task),
+            "reward": _reward_state(self.reward),
         }
 
     @classmethod
@@ -92,7 +95,9 @@ class TaskMPC(MPC):
         """
         form = {"task": str, "numbers": dict.fromkeys(NUMBERS, int), "propagation": str}
         check_tree(
-            {k: v for k, v in state.items() if k not in ("planner", "model", "cost")}, form, "mpc"
+            {k: v for k, v in state.items() if k not in ("planner", "model", "cost")},
+            form | {"reward": dict},
+            "mpc",
         )
         word, settings = state["model"]["word"], dict(state["planner"])
         kind: Any = PLANNERS.get(settings.pop("word"))
@@ -105,7 +110,7 @@ class TaskMPC(MPC):
         task = _same_cost(state, task)
         model = SimulatorModel(task) if word == "simulator" else _learned(state, task)
         horizon, every = state["numbers"]["horizon"], state["numbers"]["replan_every"]
-        return cls(task, model, planner, word, horizon, every)
+        return cls(task, model, planner, word, horizon, every, _reward(state["reward"], task))
 
 
 def planning_cost(task: Task) -> Cost:
@@ -138,7 +143,9 @@ def _same_cost(state: State, task: Task | None) -> Task:
         if np.ndim(known) == 1 and len(known) != task.horizon + 1:
             task = make_task(state["task"], horizon=len(known) - 1)
     check_tree({"cost": known}, {"cost": (task.horizon + 1,)}, "mpc")
-    if not np.allclose(known, cost_probe(task), rtol=1e-6, atol=1e-9 * np.abs(known).max()):
+    if not state["reward"] and not np.allclose(
+        known, cost_probe(task), rtol=1e-6, atol=1e-9 * np.abs(known).max()
+    ):
         raise CheckpointError(
             f"mpc: got a planner for another cost than that of {task.name}, such as a user's own, which no file "
             "brings along; expected load_policy(folder, task=TASK), with the task whose cost it planned for"
@@ -184,6 +191,30 @@ def _learned(state: State, task: Task) -> LearnedModel:
             f"mpc: got a model of {size} numbers, expected {task.dx + task.du} for {task.name}"
         )
     return LearnedModel(made, way, particles)
+
+
+def _reward_state(reward: LearnedReward | None) -> State:
+    """Returns what `_reward` needs: the network, without the transitions that it learned from."""
+    if reward is None:
+        return {}
+    return {"hidden": np.array(reward.model.hidden, float), "model": reward.model.state()}
+
+
+def _reward(state: State, task: Task) -> LearnedReward | None:
+    """Returns the learned reward of a state, None where there was none. Raises CheckpointError
+    where it does not fit the task.
+    """
+    if not state:
+        return None
+    check_tree(state, {"hidden": ("layers",), "model": dict}, "mpc/reward")
+    reward = LearnedReward(tuple(int(size) for size in state["hidden"]))
+    reward.model.load_state(state["model"])
+    normaliser = reward.model.normaliser
+    if normaliser is not None and (size := len(normaliser.mean)) != 2 + task.dx + task.du:
+        raise CheckpointError(
+            f"mpc: got a reward of {size - 2} numbers, expected {task.dx + task.du} for {task.name}"
+        )
+    return reward
 
 
 def _leaf(value: Any) -> Any:
