@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 from dynamics import Chart
 from lqr import GPSError, InputError, LinearGaussianController, SimulationError
 
+from .in_turn import Draw, in_turn
 from .interfaces import Array, EpisodeDiscarded, Policy, Task
 from .tasks.capabilities import (
     Interruptible,
@@ -161,6 +162,9 @@ def rollout(
     if isinstance(actor, LinearGaussianController):
         act = _controllers(actor, samples, source, noise, smoothing, chart)
         found = run_rows(task, act, where, rng)
+    elif getattr(actor, "in_turn", False) and runs_serially(task):
+        plans = source if noise else np.random.default_rng(0)  # as it has for all side by side
+        found = run(task, in_turn(_drawing(actor), plans, len(where)), where, rng)
     elif noise and runs_serially(task):
         states: list[Any] = []
         acts = [_row_of(actor, OneRow(source, i, len(where), states)) for i in range(len(where))]
@@ -411,6 +415,10 @@ def _policy(policy: Policy, rng: np.random.Generator | None) -> Act:
     if getattr(policy, "input", "o") == "x":
         return lambda x, o, t: policy.sample(x, t, rng)
     return lambda x, o, t: policy.sample(o, t, rng)
+
+
+def _drawing(policy: Policy) -> Draw:
+    return lambda x, o, t, rng: _policy(policy, rng)(x, o, t)
 
 
 def _row_of(policy: Policy, row: OneRow) -> Act:

@@ -47,8 +47,9 @@ class CEM(Settings):
         self, mean: Array, var: Array, low: Array, high: Array, rng: np.random.Generator
     ) -> Array:
         """Returns sequences (samples, H, du) about the mean, within the limits."""
-        draw = truncated_normal if self.truncated else np.random.Generator.standard_normal
-        return np.clip(mean + np.sqrt(var) * draw(rng, (self.samples, *mean.shape)), low, high)
+        shape = (self.samples, *mean.shape)
+        draws = truncated_normal(rng, shape) if self.truncated else rng.standard_normal(shape)
+        return np.clip(mean + np.sqrt(var) * draws, low, high)
 
     def fit_elites(self, mean: Array, var: Array, elites: Array) -> tuple[Array, Array]:
         """Returns the new mean and variance, (H, du) each, from the elites (K, H, du)."""

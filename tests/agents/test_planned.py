@@ -10,6 +10,7 @@ import pytest
 from scipy.linalg import solve_discrete_are
 
 from agents import load_policy, save_policy
+from agents.interfaces import EpisodeDiscarded
 from agents.mpc import mpc as mpc_method
 from agents.mpc.steps.loop import make_model, particles_of
 from agents.mpc.steps.policy import MPC
@@ -501,3 +502,77 @@ def test_fits_within_an_episode_are_refused_where_one_robot_runs_several_in_turn
     config = dataclasses.replace(mpc_method.Config(), fit_every=5, samples=2)
     with pytest.raises(InputError, match="fit_every is 5; expected 0"):
         next(mpc_method.train(task, config, np.random.default_rng(0)))
+
+
+class FixedCart(Cart):
+    """From two fixed places: no start draws a number."""
+
+    conditions = 2
+
+    def starts(self, conditions, rng):
+        return np.array([[1.0, 0.0], [-0.6, 0.2]])[conditions]
+
+
+class SerialCart(FixedCart):
+    serial = True
+
+    def reset(self, conditions, rng):
+        assert len(conditions) == 1  # one robot
+        return super().reset(conditions, rng)
+
+
+EVERY = {word: kind for word, (_, kind) in SMALL.items() if word.startswith("mpc")}
+EVERY["mpc, cem of whole normals"] = CEM(10, 6, 2, truncated=False)
+
+
+@pytest.mark.parametrize("word", EVERY)
+@pytest.mark.parametrize(("noise", "every"), [(0.0, 1), (1.0, 3)])
+def test_a_planner_on_one_robot_has_the_numbers_that_it_has_side_by_side(word, noise, every):
+    found = []
+    for task in (FixedCart(), SerialCart()):
+        policy, rng = mpc(task, EVERY[word], 4, replan_every=every), np.random.default_rng(3)
+        shown = rollout(task, policy, np.arange(2), 2, rng, noise=noise)
+        found.append((shown.u, shown.x, policy.calls, rng.random()))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_run_on_one_robot_has_the_numbers_of_robots_side_by_side():
+    """Warm-up, with actions held for a while, then plans in a model that was learned."""
+    config = mpc_method.Config(
+        model="nn",
+        hidden=(4,),
+        fit_steps=20,
+        planner=CEM(8, 4, 2),
+        horizon=4,
+        iterations=2,
+        samples=2,
+        action_repeat=2,
+    )
+    rows = [
+        list(mpc_method.train(task, config, np.random.default_rng(5)))
+        for task in (FixedCart(), SerialCart())
+    ]
+    for a, b in zip(*rows, strict=True):
+        np.testing.assert_array_equal(a.arrays["x"], b.arrays["x"])
+        assert a.scalars["cost"] == b.scalars["cost"]
+
+
+def test_an_episode_that_is_repeated_has_the_numbers_that_it_had():
+    class Stumbling(SerialCart):
+        steps, fallen = 0, False
+
+        def step(self, u):
+            self.steps += 1
+            if self.steps == 22 and not self.fallen:  # in the second episode
+                self.fallen = True
+                raise EpisodeDiscarded("it fell")
+            return super().step(u)
+
+    expected, got = (
+        rollout(
+            task, mpc(task, RandomShooting(samples=9), 5), np.arange(2), 2, np.random.default_rng(1)
+        )
+        for task in (FixedCart(), Stumbling())
+    )
+    np.testing.assert_array_equal(got.u, expected.u)

@@ -20,6 +20,7 @@ from dynamics.replay_buffer import CAPACITY
 from lqr import InputError
 
 from ...action_limits import bounded
+from ...in_turn import in_turn
 from ...interfaces import Array, Iteration, State, Task
 from ...learned_reward import LearnedReward
 from ...planners import CEM, PlannerSetting
@@ -198,7 +199,7 @@ def run_episodes(
     paid = policy is None or not isinstance(policy.cost, LearnedReward) or policy.cost.ready
     held: Array = np.zeros(0)
 
-    def act(x: Array, o: Array, t: int) -> Array:
+    def draw(x: Array, o: Array, t: int, rng: np.random.Generator) -> Array:
         nonlocal held
         if policy and paid and (online is None or online.ready):
             return policy.sample(x, t, rng)
@@ -206,7 +207,10 @@ def run_episodes(
             held = rng.uniform(task.action_low, task.action_high, (len(x), task.du))
         return held
 
-    return run(task, act, where, rng, online.watch if online else None)
+    watch = online.watch if online else None
+    if runs_serially(task):
+        return run(task, in_turn(draw, rng, len(where)), where, rng, watch)
+    return run(task, lambda x, o, t: draw(x, o, t, rng), where, rng, watch)
 
 
 def make_model(config: MPCSettings) -> Any:

@@ -32,6 +32,7 @@ class MPC:
     """
 
     input = "x"
+    in_turn = True  # side by side, one episode after the other draws in each step
 
     def __init__(
         self,
