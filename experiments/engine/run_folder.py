@@ -304,8 +304,8 @@ def saved_result(path: Path) -> dict[str, Any] | None:
         for key, evaluated in groups.items()
         if key in result and not _are_numbers(result[key], evaluated)
     ]
-    if type(result["digests"]) is not dict:
-        wrong.append("digests")
+    kinds = {"digests": dict, "env_id": str, "input": str}
+    wrong += [key for key, kind in kinds.items() if type(result.get(key, kind())) is not kind]
     if wrong:
         raise CheckpointError(
             f"{path / RESULT}: got nothing usable for {', '.join(wrong)}; expected it as the run wrote it"
@@ -343,23 +343,27 @@ def checked(meta: dict[str, Any], number: int, folder: Path) -> dict[str, Any]:
 
 
 def _are_numbers(found: Any, evaluated: bool) -> bool:
-    """Returns whether this is a table of numbers, of an evaluation with its mean return."""
+    """Returns whether this is a table of numbers, of an evaluation with its mean return and maybe
+    all returns.
+    """
+    if not isinstance(found, dict):
+        return False
+    returns = found.get("returns", []) if evaluated else []
     return (
-        isinstance(found, dict)
+        isinstance(returns, list)
+        and all(map(_is_number, returns))
         and all(
-            value is None or type(value) in (int, float) or (evaluated and key == "returns")
+            value is None or _is_number(value)
             for key, value in found.items()
+            if key != "returns" or not evaluated
         )
-        and (not evaluated or type(found.get("mean_return")) in (int, float))
-        and _is_row(found.get("returns", []))
+        and (not evaluated or _is_number(found.get("mean_return")))
     )
 
 
-def _is_row(value: Any) -> bool:
-    """Returns whether this is a list of numbers that can be summed."""
-    return isinstance(value, list) and all(
-        type(one) in (int, float) and abs(one) < 1e300 for one in value
-    )
+def _is_number(value: Any) -> bool:
+    """Returns whether this is a number that can be summed, and squared."""
+    return type(value) in (int, float) and abs(value) < 1e150
 
 
 def _is_setting(value: Any) -> bool:

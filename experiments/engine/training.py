@@ -95,8 +95,8 @@ def run(
         except StoppedByUser as told:
             print(told, flush=True)
             stop.asked = signal.SIGINT
-        except InputError:
-            folder.withdraw()  # nothing is left by what was refused
+        except (InputError, MemoryError):
+            folder.withdraw()  # nothing is left by what was refused, or was too large
             raise
         if stop.asked:
             words = as_words({"resume": path, **imports(experiment.chosen)})

@@ -199,6 +199,11 @@ def test_a_config_of_another_kind_is_refused_when_it_is_read(run, key, value):
     [
         ("evaluation", 3),
         ("evaluation", {"mean_return": "high"}),
+        ("evaluation", {"mean_return": 10**400}),
+        ("evaluation", {"mean_return": 1.0, "returns": [1.0, "2"]}),
+        ("evaluation", {"mean_return": 1.0, "returns": [1e308, 1e308]}),
+        ("env_id", ["Reacher-v5"]),
+        ("input", 5),
         ("held_out", {"cost": []}),
         ("digests", []),
     ],
@@ -432,6 +437,23 @@ def test_a_setting_that_cannot_be_is_refused_by_name_and_leaves_nothing(parent, 
     said = error_of(place)
     assert "unexpected" not in said
     assert words[3].strip("-").replace("-", "_") in said.replace("-", "_")
+    assert not (place / "r").exists()
+
+
+def test_settings_that_ask_for_more_memory_than_there_is_leave_no_folder(
+    place, monkeypatch, capsys
+):
+    from experiments import run
+    from experiments.engine import training
+    from experiments.engine.guard import guarded
+
+    def large(*_):
+        raise MemoryError("unable to allocate 1 EiB")
+
+    monkeypatch.setattr(training, "_train", large)
+    words = ["lqr_flm", "--task", "point_mass", "--out", str(place / "r")]
+    assert guarded(run.main, words) == 1
+    assert "got no more memory (unable to allocate 1 EiB)" in capsys.readouterr().err
     assert not (place / "r").exists()
 
 
