@@ -14,7 +14,7 @@ is meant. A truth value is no number, and a number is no truth value.
 import math
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -139,6 +139,14 @@ class Settings:
                 got = getattr(self, field.name)
                 raise InputError(f"{field.name} is {got!r}; expected {expected}")
             object.__setattr__(self, field.name, value)
+
+
+@dataclass(frozen=True)
+class EvaluationSettings(Settings):
+    """Settings of episodes that are looked at and not learned from."""
+
+    # iterations between noise-free evaluation episodes; the first and the last have them; 0: none
+    evaluate_every: Whole = 1
 
 
 @cache  # a class is hashable

@@ -32,14 +32,25 @@ COUNTS = ("number", "episodes", "steps", "evaluation_episodes")
 class Training:
     """Counts of episodes and steps, the common metrics row, and the parts that go on."""
 
-    def __init__(self, task: Task, iterations: int, state: State | None = None, **parts: Any):
+    def __init__(
+        self,
+        task: Task,
+        iterations: int,
+        state: State | None = None,
+        evaluate_every: int = 1,
+        **parts: Any,
+    ):
         """Restores the parts from a state of `iteration`; one that is None is none. Raises
         CheckpointError for another's.
+
+        Noise-free episodes are made in the first iteration, in every `evaluate_every`-th from then
+        on, and in the last; with 0 in none.
         """
         parts = {name: part for name, part in parts.items() if part is not None}
         if told := capability(task, LearnedCost):
             parts["rewards"] = told.learned
         self.task, self.last, self.parts = task, iterations, parts
+        self.evaluate_every = evaluate_every
         self.saved: State = state or {}
         self.number = self.episodes = self.steps = self.evaluation_episodes = 0
         if state:
@@ -65,6 +76,12 @@ class Training:
         self.episodes += episodes
         self.steps += steps
 
+    @property
+    def evaluates(self) -> bool:
+        """Whether this iteration has noise-free episodes."""
+        every = self.evaluate_every
+        return every > 0 and (self.number % every == 0 or self.number + 1 == self.last)
+
     def evaluate(
         self,
         actor: LinearGaussianController | Policy,
@@ -73,9 +90,11 @@ class Training:
         chart: Chart | None = None,
     ) -> Trajectories:
         """Returns noise-free episodes of each condition, counted apart; nothing is learned from
-        them.
+        them. In an iteration that has none, all numbers of them are NaN, and their lengths 0.
         """
         every = np.arange(self.task.conditions)
+        if not self.evaluates:
+            return not_run(self.task, samples * len(every))
         self.evaluation_episodes += samples * len(every)
         return rollout(self.task, actor, every, samples, rng, noise=0.0, chart=chart)
 
@@ -117,8 +136,28 @@ class Training:
         return Iteration(self.number, policy, scalars, arrays, self.saved)
 
 
+def not_run(task: Task, count: int) -> Trajectories:
+    """Returns what stands for so many episodes that were not made: NaN, of length 0."""
+    T = task.horizon
+    return Trajectories(
+        x=np.full((count, T + 1, task.dx), np.nan),
+        u=np.full((count, T, task.du), np.nan),
+        o=np.full((count, T + 1, task.do), np.nan),
+        cost=np.full((count, T + 1), np.nan),
+        length=np.zeros(count, int),
+        failed=np.zeros(count, bool),
+    )
+
+
 def measured(task: Task, shown: Trajectories, prefix: str = "") -> dict[str, float]:
-    """Returns the means of the task's own metrics over the episodes that did not diverge."""
+    """Returns the means of the task's own metrics over the episodes that did not diverge; NaN where
+    none was made.
+    """
     valid = shown.valid
+    if not valid.length.any():
+        x, u, cost = (np.zeros_like(a) for a in (valid.x, valid.u, valid.cost))
+        still = valid._replace(x=x, u=u, cost=cost)
+        with np.errstate(all="ignore"):  # only the names count
+            return {f"{prefix}{name}": float("nan") for name in metrics_of(task, still)}
     found = metrics_of(task, valid)
     return {f"{prefix}{name}": float(value.mean()) for name, value in found.items()}

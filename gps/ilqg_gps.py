@@ -36,9 +36,9 @@ from agents.saving import build_policy, state_of
 from agents.settings import (
     Count,
     Counts,
+    EvaluationSettings,
     NotNegative,
     Positive,
-    Settings,
     Whole,
     word_of,
 )
@@ -59,7 +59,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Config(Settings):
+class Config(EvaluationSettings):
     """Settings of plans that teach a policy."""
 
     iterations: Count = 8  # rounds of episodes and updates
@@ -126,7 +126,7 @@ def train(
     reward = LearnedReward.of(task, config.model_hidden, config.fit_steps, config.history)
     planned = by_reward(task, reward)
     parts = {"model": model, "buffer": buffer, "reward": reward}
-    training = Training(task, config.iterations, state, **parts)
+    training = Training(task, config.iterations, state, config.evaluate_every, **parts)
     policy, teaching = restore(state, task, config) if state else begin(task, config, rng)
     for number in training.iterations():
         actor = policy if number > 1 else None

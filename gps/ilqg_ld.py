@@ -29,7 +29,7 @@ from agents.learned_reward import LearnedReward, by_reward
 from agents.planners.models import LearnedModel
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
-from agents.settings import Count, Positive, Settings, Whole, word_of
+from agents.settings import Count, EvaluationSettings, Positive, Whole, word_of
 from agents.tasks.capabilities import manifold_of
 from agents.training import Training
 from dynamics import MODELS, ReplayBuffer
@@ -49,7 +49,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Config(Settings):
+class Config(EvaluationSettings):
     """Settings of iLQG with learned dynamics."""
 
     iterations: Count = 15  # rounds of episodes and updates
@@ -76,7 +76,7 @@ def train(
     world, buffer = LearnedModel.of(task, model), ReplayBuffer(config.history)
     reward = LearnedReward.of(task)
     parts = {"model": model, "buffer": buffer, "reward": reward}
-    training = Training(task, config.iterations, state, **parts)
+    training = Training(task, config.iterations, state, config.evaluate_every, **parts)
     controller = first_controllers(task, config, state)
     for _ in training.iterations():
         episodes = training.count(rollout(task, controller, every, config.samples, rng))

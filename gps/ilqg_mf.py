@@ -80,7 +80,7 @@ def train(
         assert state is not None
         state = begin(task, config, state, rng)
     check_state(state)
-    training = Training(task, config.iterations, state)
+    training = Training(task, config.iterations, state, config.evaluate_every)
     for _ in training.iterations():
         yield fine_tune(training, config, rng)
 

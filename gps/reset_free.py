@@ -91,7 +91,7 @@ def train(
     check(task, config)
     policy = GlobalPolicy(task, config, config.initial_std, rng, state, keeps_data=False)
     prior = make_prior(config.prior, task)
-    training = Training(task, config.iterations, state, prior=prior)
+    training = Training(task, config.iterations, state, config.evaluate_every, prior=prior)
     past = restore(state, task) if state else no_episodes(task)
     for number in training.iterations():
         new = training.count(sample(task, policy, config, rng))

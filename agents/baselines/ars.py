@@ -16,14 +16,14 @@ import numpy as np
 from ..interfaces import Iteration, State, Task
 from ..policies.linear import LinearPolicy
 from ..rollout import run_rows
-from ..settings import Count, Positive, Settings
+from ..settings import Count, EvaluationSettings, Positive
 from ..training import Training
 
 ACTOR = "policy"
 
 
 @dataclass(frozen=True)
-class Config(Settings):
+class Config(EvaluationSettings):
     """Settings of augmented random search."""
 
     iterations: Count = 100  # rounds of episodes
@@ -37,7 +37,7 @@ def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
-    training = Training(task, config.iterations, state)
+    training = Training(task, config.iterations, state, config.evaluate_every)
     policy = LinearPolicy.from_state(state["policy"]) if state else LinearPolicy.zero(task)
     for _ in training.iterations():
         d = rng.standard_normal((config.directions, *policy.gain.shape))

@@ -33,7 +33,7 @@ from ..planners import PlannerSetting, RandomShooting
 from ..policies.mlp import NeuralPolicy
 from ..rollout import rollout
 from ..saving import build_policy, state_of
-from ..settings import Count, Counts, Positive, Share
+from ..settings import Count, Counts, EvaluationSettings, Positive, Share
 from ..training import COUNTS, Training
 from .steps import model_evaluation
 from .steps.loop import (
@@ -53,7 +53,7 @@ EVALUATION_SEED = 12345  # of the starts from which the policy is evaluated
 
 
 @dataclass(frozen=True)
-class Config(MPCSettings):
+class Config(MPCSettings, EvaluationSettings):
     """Settings of MB-MF."""
 
     planner: PlannerSetting = RandomShooting(samples=300)  # of action sequences
@@ -103,7 +103,7 @@ def train(
     else:
         check_tree(state, state_form(task, state), "state")
     reward = make_reward(task, c)
-    training = Training(task, c.iterations, state, reward=reward)
+    training = Training(task, c.iterations, state, c.evaluate_every, reward=reward)
     expert = mpc(task, c, state["model"], reward)
     for number in training.iterations():
         if number <= c.planning + c.imitation:

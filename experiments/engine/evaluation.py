@@ -155,6 +155,15 @@ def evaluation_row(task: Any, policy: Any, episodes: int) -> dict[str, float]:
     return {"evaluated_return": shown.mean_return, "evaluated_error": shown.standard_error}
 
 
+def evaluation_count(task: Any, policy: Any, episodes: int) -> int:
+    """Returns how many episodes `evaluation_row` makes: as many, or whole rounds of the task's
+    conditions.
+    """
+    if not isinstance(policy, ControllerPolicy) and env_id_of(task):
+        return episodes
+    return -(-episodes // task.conditions) * int(task.conditions)
+
+
 class Episode(NamedTuple):
     """One episode in an environment."""
 

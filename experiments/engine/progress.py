@@ -3,6 +3,7 @@ elsewhere.
 """
 
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,7 +76,9 @@ class Display:
     ) -> None:
         """Shows one iteration."""
         shown = [
-            (heading, form.format(scalars[key])) for key, heading, form in COLUMNS if key in scalars
+            (heading, form.format(scalars[key]) if math.isfinite(scalars[key]) else "-")
+            for key, heading, form in COLUMNS
+            if key in scalars
         ]
         cells = [("iter.", f"{number}" + (f"/{self.total}" if self.total else "")), *shown]
         cells += [("elapsed", clock(elapsed)), ("left", clock(remaining))]

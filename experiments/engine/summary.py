@@ -7,7 +7,9 @@ from typing import Any
 
 from . import tables
 
+COUNTED = ("episodes", "env_steps", "evaluation_episodes")
 SETTLED = 4  # iterations after which a spike counts
+EXPLORING = "sampled_cost"  # what is told where no evaluation episodes were made
 
 
 def summarise(path: Path, actor: Any = None) -> dict[str, Any]:
@@ -33,19 +35,22 @@ def summarise(path: Path, actor: Any = None) -> dict[str, Any]:
     }
     if (worst := spike([row.get("policy_cost", math.nan) for row in rows])) is not None:
         found["spike of the policy's cost"] = worst
-    found |= {key.replace("_", " "): last[key] for key in ("episodes", "env_steps") if key in last}
+    found |= {key.replace("_", " "): last[key] for key in COUNTED if key in last}
     if diverged := sum(
         row.get(key, 0.0) for row in rows for key in ("diverged", "policy_diverged")
     ):
         found["diverged episodes"] = diverged
-    key = "policy_cost" if math.isfinite(last.get("policy_cost", math.nan)) else "cost"
+    began = "cost" if math.isfinite(first.get("cost", math.nan)) else EXPLORING
+    known = (k for k in ("policy_cost", "cost") if math.isfinite(last.get(k, math.nan)))
+    key = next(known, EXPLORING)
     success = last.get("policy_success", last.get("success", math.nan))
-    ends = {"first": first.get("cost", math.nan), "last": last.get(key, math.nan)}
+    ends = {"first": first.get(began, math.nan), "last": last.get(key, math.nan)}
     return {
         "iterations": int(last["iteration"]),
         "figures": found,
         "costs": {k: v for k, v in ends.items() if math.isfinite(v)},
         **({"success": success} if math.isfinite(success) else {}),
+        **({"exploring": True} if key == EXPLORING and EXPLORING in last else {}),
     }
 
 
@@ -70,7 +75,12 @@ def verdict(result: dict[str, Any]) -> str:
     if len(ends) < 2:
         return f"It ran {result['iterations']} iterations; there is no cost to judge it by."
     first, last = ends["first"], ends["last"]
-    told = f"the cost went from {first:.3g} in the first iteration to {last:.3g}"
+    what = (
+        "no evaluation episodes were made; the cost of the exploring ones"
+        if "exploring" in result
+        else "the cost"
+    )
+    told = f"{what} went from {first:.3g} in the first iteration to {last:.3g}"
     if first > 0 and last < 0.5 * first:
         return f"It learned: {told}, {1 - last / first:.0%} lower."
     if last < first:

@@ -17,8 +17,10 @@ def learning(plt: Any, metrics: Columns, per: Columns, actor: str) -> Any:
     shown = [
         (k, n, c)
         for k, n, c in (("cost", actors, BLUE), ("policy_cost", "policy", ORANGE))
-        if k in metrics
+        if np.isfinite(metrics.get(k, np.nan)).any()
     ]
+    if not shown and "sampled_cost" in metrics:  # no evaluation episodes were made
+        shown = [("sampled_cost", "exploring episodes", BLUE)]
     if not shown:
         return None
     figure, axis = plt.subplots(figsize=(6.4, 3.8))

@@ -25,6 +25,7 @@ from ..engine.evaluation import (
     evaluate_in_task,
     evaluate_policy,
     evaluate_random,
+    evaluation_count,
 )
 from ..engine.overrides import imports
 from ..engine.progress import clock, places, table
@@ -78,6 +79,15 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
         result["idle"] = evaluate_idle(env_id)._asdict()
     if global_policy and capability(task, HeldOut):
         result["held_out"] = evaluate_held_out(task, policy)
+    asked = about["chosen"].get("evaluation_episodes") or 0
+    result["evaluation_episodes"] = {
+        "of_the_method": int(result["figures"].pop("evaluation episodes", 0)),
+        "after_iterations": result["iterations"] * evaluation_count(task, policy, asked),
+        "at_the_end": int(
+            sum(result[k]["episodes"] for k in ("evaluation", "random", "idle") if k in result)
+            + result.get("held_out", {}).get("conditions", 0)
+        ),
+    }
     skipped = []
     if names := checkpoint.meta.get("not_drawn"):
         skipped.append(f"not drawn, as no figure knows these arrays: {', '.join(map(str, names))}")
@@ -133,6 +143,15 @@ def show(path: Path, about: Mapping[str, Any], result: dict[str, Any]) -> None:
         (name, f"{value:.0f}" if value == int(value) else f"{value:.4g}")
         for name, value in result["figures"].items()
     ]
+    looked = result["evaluation_episodes"]
+    beside = sum(looked.values())
+    rows.append(
+        (
+            "evaluation",
+            f"{beside} more episodes, not learned from: {looked['of_the_method']} in the training, "
+            f"{looked['after_iterations']} after its iterations, {looked['at_the_end']} at the end",
+        )
+    )
     times = f"{clock(result['seconds'])} training, {clock(result['finish_seconds'])} evaluating and pictures"
     rows += [
         (

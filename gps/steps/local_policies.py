@@ -61,7 +61,9 @@ class LocalPolicies:
         self.data: LocalData | None = None  # of the accepted ones
         if state:
             self._restore(state)
-        self.training = Training(task, config.iterations, state, prior=self.prior)
+        self.training = Training(
+            task, config.iterations, state, config.evaluate_every, prior=self.prior
+        )
 
     def _restore(self, state: State) -> None:
         check_state(state, self.task)

@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from agents.policies import POLICIES
-from agents.settings import Count, Counts, NotNegative, Positive, Settings, or_object, word_of
+from agents.settings import (
+    Count,
+    Counts,
+    EvaluationSettings,
+    NotNegative,
+    Positive,
+    Settings,
+    or_object,
+    word_of,
+)
 from dynamics import PRIORS
 from lqr import InputError
 
 
 @dataclass(frozen=True)
-class EpisodeSettings(Settings):
+class EpisodeSettings(EvaluationSettings):
     """Settings of episodes, and of the step of each condition's controller."""
 
     iterations: Count = 25  # rounds of episodes and updates

@@ -4,7 +4,7 @@ paid.
 
 import numpy as np
 import pytest
-from every_method import METHODS, Cart, learned
+from every_method import METHODS, Cart, learned, small
 
 from agents.tasks.adapters.user_task import OwnTask
 from lqr import WeightedNorm
@@ -27,6 +27,26 @@ def test_resets_and_steps_are_those_that_the_table_tells(word):
     assert 0 <= task.counted["resets"] - looked - told <= begun
     steps = last["env_steps"] + last["evaluation_episodes"] * task.horizon
     assert task.counted["steps"] == steps
+
+
+@pytest.mark.parametrize("word", METHODS)
+def test_without_evaluation_no_episode_is_made_but_those_that_are_learned_from(word):
+    task, off = Cart(), {"evaluate_every": 0}
+    off = off if hasattr(small(word)[1], "evaluate_every") else {}  # planners make none
+    last = learned(word, task, **off)[-1].scalars
+    assert last["evaluation_episodes"] == 0
+    begun = 1 if word in TUNED else 0
+    looked = 3 if word in PRETENDED else 0
+    assert 0 <= task.counted["resets"] - looked - last["episodes"] <= begun
+    assert task.counted["steps"] == last["env_steps"]
+
+
+def test_the_first_the_last_and_every_third_iteration_are_evaluated():
+    rows = learned("lqr_flm", Cart(), iterations=6, evaluate_every=3)
+    cost = np.array([row.scalars["cost"] for row in rows])
+    np.testing.assert_array_equal(np.isfinite(cost), [True, False, False, True, False, True])
+    assert [row.scalars["evaluation_episodes"] for row in rows] == [2, 2, 2, 4, 4, 6]
+    assert len({tuple(row.scalars) for row in rows}) == 1  # the same columns
 
 
 class Clocked:
