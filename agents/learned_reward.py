@@ -5,9 +5,10 @@ from what was paid.
     cost    =  -f_r + clip(f_e, 0, 1) * (mean reward) * (steps that are planned)
 
 An end costs what the planned steps pay on the average: an episode that goes on would have been paid
-that. Where no episode ever ended, the second term is 0. The network is one of `dynamics`, whose
-state never leaves 0 and whose actions are [x; u]: its change is what is learned (Chua et al. 2018
-learn rewards by a model of their own, too).
+that. Where no episode ever ended, the second term is 0. f_r goes no further beyond the rewards that
+were paid than these differ, so that no plan is drawn to where the network knows nothing. The
+network is one of `dynamics`, whose state never leaves 0 and whose actions are [x; u]: its change is
+what is learned.
 """
 
 from typing import Any
@@ -45,6 +46,7 @@ class LearnedReward:
         """
         self.model = Network(hidden=hidden, steps=steps, reject_outliers=False)
         self.buffer = ReplayBuffer(capacity)
+        self.believed = np.array([-np.inf, np.inf])  # the least and the largest reward
 
     @staticmethod
     def of(task: Task, *args: Any) -> "LearnedReward | None":
@@ -60,7 +62,10 @@ class LearnedReward:
         """Learns from all episodes so far, and from these, that cost what was paid in them."""
         self.add(found)
         if len(self.buffer):
-            self.model.fit(*self.buffer.transitions, rng)
+            zeros, xu, y = self.buffer.transitions
+            self.model.fit(zeros, xu, y, rng)
+            least, most = y[:, 0].min(), y[:, 0].max()
+            self.believed = np.array([2 * least - most, 2 * most - least])
 
     def add(self, found: Trajectories) -> None:
         """Takes in episodes for the next fit."""
@@ -76,7 +81,8 @@ class LearnedReward:
         xu = stack(X, U)[..., :-1, :]
         said = self.model.mean(np.zeros((*xu.shape[:-1], 2)), xu)
         out = np.zeros((*xu.shape[:-2], xu.shape[-2] + 1))
-        out[..., :-1] = -said[..., 0]
+        finite = np.isfinite(said[..., 0])
+        out[..., :-1] = np.where(finite, -np.clip(said[..., 0], *self.believed), np.nan)
         if loss := self._loss(U):
             out[..., :-1] += loss * np.clip(said[..., 1], 0.0, 1.0)
         return out
@@ -101,13 +107,24 @@ class LearnedReward:
 
     def state(self) -> dict[str, Any]:
         """Returns all that `load_state` needs."""
-        return {"seen": self.buffer.state(), "model": self.model.state()}
+        return {"seen": self.buffer.state(), "known": self.known()}
+
+    def known(self) -> dict[str, Any]:
+        """Returns what `load_known` needs: the network, without what it learned from."""
+        return {"believed": self.believed, "model": self.model.state()} if self.ready else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes over what `state` returned. Raises CheckpointError for anything else."""
-        check_tree(state, {"seen": dict, "model": dict}, "reward")
+        check_tree(state, {"seen": dict, "known": dict}, "reward")
         self.buffer.load_state(state["seen"])
-        self.model.load_state(state["model"])
+        self.load_known(state["known"])
+
+    def load_known(self, known: dict[str, Any]) -> None:
+        """Takes over what `known` returned. Raises CheckpointError for anything else."""
+        if known:
+            check_tree(known, {"believed": (2,), "model": dict}, "reward")
+            self.believed = known["believed"]
+            self.model.load_state(known["model"])
 
     def _loss(self, U: Array) -> float:
         """Returns what an end costs within so many steps; 0 where no episode ended."""
@@ -116,13 +133,11 @@ class LearnedReward:
 
     def _gradient(self, xu: Array, loss: float) -> Array:
         """Returns the derivatives of the cost of each row, (M, n)."""
-        still = np.zeros((len(xu), 2))
-        J = self.model.jacobian(still, xu)[..., 2:]
-        g = -J[:, 0]
-        if loss:
-            end = self.model.mean(still, xu)[:, 1]
-            g = g + loss * ((end > 0) & (end < 1))[:, None] * J[:, 1]
-        return g
+        still, (least, most) = np.zeros((len(xu), 2)), self.believed
+        J, said = self.model.jacobian(still, xu)[..., 2:], self.model.mean(still, xu)
+        paid, ends = said.T
+        believed = (paid > least) & (paid < most), (ends > 0) & (ends < 1)
+        return loss * believed[1][:, None] * J[:, 1] - believed[0][:, None] * J[:, 0]
 
     def _derivatives(self, xu: Array, loss: float) -> tuple[Array, Array]:
         """Returns gradients (M, n) and Hessians (M, n, n) of the cost of each row."""

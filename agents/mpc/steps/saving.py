@@ -197,7 +197,7 @@ def _reward_state(reward: LearnedReward | None) -> State:
     """Returns what `_reward` needs: the network, without the transitions that it learned from."""
     if reward is None:
         return {}
-    return {"hidden": np.array(reward.model.hidden, float), "model": reward.model.state()}
+    return {"hidden": np.array(reward.model.hidden, float), "known": reward.known()}
 
 
 def _reward(state: State, task: Task) -> LearnedReward | None:
@@ -206,9 +206,9 @@ def _reward(state: State, task: Task) -> LearnedReward | None:
     """
     if not state:
         return None
-    check_tree(state, {"hidden": ("layers",), "model": dict}, "mpc/reward")
+    check_tree(state, {"hidden": ("layers",), "known": dict}, "mpc/reward")
     reward = LearnedReward(tuple(int(size) for size in state["hidden"]))
-    reward.model.load_state(state["model"])
+    reward.load_known(state["known"])
     normaliser = reward.model.normaliser
     if normaliser is not None and (size := len(normaliser.mean)) != 2 + task.dx + task.du:
         raise CheckpointError(
