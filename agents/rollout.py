@@ -2,7 +2,6 @@
 after the other, where there is one robot.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -171,22 +170,7 @@ def rollout(
         found = run(task, acts, where, rng)
     else:
         found = run(task, _policy(actor, source if noise else None), where, rng)
-    if noise:
-        warn_if_still(task, found)
     return found
-
-
-def warn_if_still(task: Task, found: Trajectories) -> None:
-    """Warns where episodes that were to explore took one action throughout: nothing can be learned
-    from them.
-    """
-    u = found.u[found.mask]
-    if len(u) > 1 and (u == u[0]).all():
-        warnings.warn(
-            f"no action varied in {len(found.u)} episodes of {task.name}: each was {u[0]}, within {task.action_low} "
-            f"and {task.action_high}; nothing is learned from that: raise initial_std, or begin inside the limits",
-            stacklevel=3,
-        )
 
 
 def run_rows(

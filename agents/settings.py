@@ -78,6 +78,11 @@ def counts(value: Any) -> str | None:
     return None if all(count(v) is None for v in value) else "whole numbers, each 1 or more"
 
 
+def indices(value: Any) -> str | None:
+    """Whole numbers, each 0 or more."""
+    return None if all(whole(v) is None for v in value) else "whole numbers, each 0 or more"
+
+
 def word_of(table: Iterable[str]) -> Rule:
     """Returns the rule of a field that takes a word of a table, as the table is when it is
     asked.
@@ -124,6 +129,7 @@ Share = Annotated[float, share]
 Count = Annotated[int, count]
 Whole = Annotated[int, whole]
 Counts = Annotated[tuple[int, ...], counts]
+Indices = Annotated[tuple[int, ...], indices]
 
 
 class Settings:

@@ -13,6 +13,7 @@ saved with every iteration. What is no such part is handed to `iteration` as it 
 in `saved`. A cost that the task learns from rewards is a part by itself.
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,6 +53,7 @@ class Training:
         self.task, self.last, self.parts = task, iterations, parts
         self.evaluate_every = evaluate_every
         self.saved: State = state or {}
+        self.warned = False
         self.number = self.episodes = self.steps = self.evaluation_episodes = 0
         if state:
             form: dict[str, Any] = dict.fromkeys(COUNTS, int) | dict.fromkeys(parts, dict)
@@ -66,8 +68,12 @@ class Training:
         """Returns the numbers of the iterations that are still to come."""
         return range(self.number + 1, self.last + 1)
 
-    def count(self, trajectories: Trajectories) -> Trajectories:
-        """Adds real episodes to the counts, and returns them."""
+    def count(self, trajectories: Trajectories, explored: bool = True) -> Trajectories:
+        """Adds real episodes to the counts, and returns them. Warns, once, where they `explored` and
+        yet no action differs from another.
+        """
+        if explored and not self.warned:
+            self.warned = warn_if_still(self.task, trajectories)
         self.add(len(trajectories.length), int(trajectories.length.sum()))
         return trajectories
 
@@ -134,6 +140,21 @@ class Training:
         parts = {name: part.state() for name, part in self.parts.items()}
         self.saved = {**counts, **parts, **(saved or {})}
         return Iteration(self.number, policy, scalars, arrays, self.saved)
+
+
+def warn_if_still(task: Task, found: Trajectories) -> bool:
+    """Returns whether all actions of these episodes are the same to rounding, and warns then:
+    nothing can be learned from them.
+    """
+    u = found.u[found.mask]
+    still = len(u) > 1 and bool((np.ptp(u, axis=0) <= 1e-14 * np.abs(u).max(0)).all())
+    if still:
+        warnings.warn(
+            f"no action varied in {len(found.u)} episodes of {task.name}: each was {u[0]}, within {task.action_low} "
+            f"and {task.action_high}; nothing is learned from that: raise initial_std, or begin inside the limits",
+            stacklevel=4,
+        )
+    return still
 
 
 def not_run(task: Task, count: int) -> Trajectories:

@@ -31,7 +31,7 @@ from agents.interfaces import Iteration, State, Task
 from agents.learned_reward import LearnedReward, by_reward
 from agents.planners.models import LearnedModel
 from agents.policies import make_policy
-from agents.rollout import Trajectories, run_rows, warn_if_still
+from agents.rollout import Trajectories, run_rows
 from agents.saving import build_policy, state_of
 from agents.settings import (
     Count,
@@ -252,9 +252,7 @@ def exploration_episodes(
         share = (u - task.action_low) / (task.action_high - task.action_low)
         return np.where(rng.random(u.shape) < share, task.action_high, task.action_low)
 
-    found = run_rows(task, act, where, rng)
-    warn_if_still(task, found)
-    return found
+    return run_rows(task, act, where, rng)
 
 
 def random_sequences(task: Task, starts: int, config: Config, rng: np.random.Generator) -> Array:

@@ -194,11 +194,13 @@ def report(
     controllers to try next.
     """
     test = training.evaluate(planned.controller, rng)
+    gap = np.abs(test.states - planned.X)
+    gap = gap[~np.isnan(gap)]  # of the steps that were taken
     scalars = training.row(
         test,
         sampled_cost=episodes.valid.costs.mean(),
         planned_cost=planned.cost.mean(),
-        model_error=np.abs(test.x - planned.X).mean(),
+        model_error=gap.mean() if len(gap) else np.nan,
         unsolved=(~planned.converged).sum(),
         diverged=episodes.failed.sum() + test.failed.sum(),
     )

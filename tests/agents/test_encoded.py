@@ -54,7 +54,6 @@ def test_the_cost_of_codes_has_the_derivatives_of_differences():
         assert (found.C[t] @ zu + found.c[t])[i] == pytest.approx(slope, rel=1e-5, abs=1e-7)
 
 
-@pytest.mark.filterwarnings("ignore:no action varied")
 def test_a_lossy_code_needs_a_cost_of_codes_and_then_runs():
     encoder = LinearEncoder(A[:2])
     with pytest.raises(InputError, match="expected a cost of codes"):

@@ -115,7 +115,6 @@ def test_a_row_that_diverges_has_failed_and_the_others_are_untouched():
     np.testing.assert_array_equal(found.x[1, :, 0], np.arange(-9.0, -2.0))
 
 
-@pytest.mark.filterwarnings("ignore:no action varied")
 def test_what_is_imagined_can_be_learned_from_like_what_happened(rng):
     task = make_task("point_mass")
     real = rollout(task, _Still(task.du), np.arange(task.conditions), 1, rng)

@@ -461,9 +461,10 @@ def test_plans_are_made_by_the_cost_that_a_task_names_for_them_and_models_see_ou
     theirs = WithCost(task, task.cost)
     assert TaskMPC(theirs, world, RandomShooting(5), "simulator", 5).cost is task.cost
     for reject in (True, False):
-        for model in ("ensemble", "nn"):
+        for model in ("ensemble", "nn", "gp"):
             settings = config("mpc, icem", reject_outliers=reject, model=model)[1]
             assert make_model(settings).reject_outliers is reject
+            assert make_model(dataclasses.replace(settings, rare=(1,))).rare == (1,)
 
 
 def test_tasks_that_cannot_be_planned_in_are_refused():

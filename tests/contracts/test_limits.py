@@ -2,6 +2,8 @@
 explore, or refuse them by name and say what to do.
 """
 
+import warnings
+
 import gymnasium
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from agents.planners.objective import Objective
 from agents.policies import make_policy, policy_class, trained_words
 from agents.rollout import rollout
 from agents.tasks.adapters.gymnasium_task import GymnasiumTask
+from agents.training import Training
 from lqr import InputError, LinearGaussianController, WeightedNorm
 
 BOUNDED = {
@@ -149,5 +152,13 @@ def test_a_run_in_which_no_action_varies_says_so():
     zero = LinearGaussianController(
         np.zeros((C, T, 1, 2)), np.zeros((C, T, 1)), np.full((C, T, 1, 1), 1e-6)
     )
+    training = Training(task, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # an episode by itself may rest
+        still = rollout(task, zero, np.arange(2), 1, np.random.default_rng(0))
+        training.count(still, explored=False)
     with pytest.warns(UserWarning, match=r"no action varied in 2 episodes of cart: each was \[2"):
-        rollout(task, zero, np.arange(2), 1, np.random.default_rng(0))
+        training.count(still)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it was said
+        training.count(still)

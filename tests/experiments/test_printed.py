@@ -4,6 +4,7 @@ import html
 import json
 import re
 import shlex
+import signal
 
 import gymnasium
 import numpy as np
@@ -13,6 +14,7 @@ from agents import load_policy
 from experiments import evaluate, run, watch
 from experiments.engine.evaluation import FIRST_SEED
 from experiments.engine.guard import guarded
+from experiments.engine.run_folder import RunFolder
 from experiments.reports import figures, finalise, run_report
 from experiments.viewer import video
 
@@ -94,6 +96,24 @@ def test_the_reports_made_by_makes_the_same_run(made):
         assert (made.with_name(f"{made.name} again") / name).read_bytes() == (
             made / name
         ).read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_stopped_run_says_goes_on_with_it_to_the_same_bits(made, monkeypatch, capsys):
+    save, name = RunFolder.save, f"{made.name} stopped"
+
+    def stop(folder, number, *rest):
+        save(folder, number, *rest)
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save", stop)
+        words = KINDS[made.name.removeprefix("the ").removesuffix(" run")]
+        assert guarded(run.main, [*words, "--out", name]) == 130
+    assert not (made.with_name(name) / "result.json").exists()
+    carried_out(re.search("go on with:  (.*)", capsys.readouterr().out)[1])
+    for file in ("metrics.csv", "conditions.csv", "policy/MANIFEST.json"):
+        assert (made.with_name(name) / file).read_bytes() == (made / file).read_bytes()
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -454,7 +454,6 @@ def test_an_action_that_is_no_number_never_reaches_the_simulator(action):
         )
 
 
-@pytest.mark.filterwarnings("ignore:no action varied")
 def test_a_huge_action_is_clipped_before_it_reaches_the_simulator():
     task = World(1, 5, 2, 1)
     controller = zero_controllers(task, 0.1)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from dynamics import MODELS, PROPAGATIONS, Ensemble, Network
+from dynamics import MODELS, PROPAGATIONS, Ensemble, GaussianProcess, Network
 from dynamics.propagation import MEMBERS
 from dynamics.replay_buffer import CAPACITY
 from lqr import InputError
@@ -26,7 +26,7 @@ from ...learned_reward import LearnedReward
 from ...planners import CEM, PlannerSetting
 from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
 from ...rollout import Trajectories, run
-from ...settings import Count, Counts, NotNegative, Settings, Whole, word_of
+from ...settings import Count, Counts, Indices, NotNegative, Settings, Whole, word_of
 from ...tasks.capabilities import manifold_of, runs_serially
 from ...training import Training
 from . import model_evaluation
@@ -66,6 +66,8 @@ class MPCSettings(Settings):
     unroll: Count = 1  # steps that the loss of a network looks ahead, open loop
     # leave gross outliers out of a network's fit, such as impacts; not what an object is pushed by
     reject_outliers: bool = True
+    # coordinates of x whose rare jumps are no outliers, such as the place of what is pushed
+    rare: Indices = ()
     # deviations over particles that are taken off a sequence's mean cost, at first
     optimism: NotNegative = 0.0
     optimistic_iterations: Whole = 25  # rounds of optimism, if any; then the model is trusted
@@ -143,7 +145,7 @@ def train_mpc(
             reward.fit(found, rng)
         best = min(best, float(found.valid.costs.min()))
         scalars = training.row(
-            training.count(found),
+            training.count(found, explored=False),
             best_cost=best,
             model_calls=policy.calls / max(policy.acts, 1),  # predictions per environment step
             model_error=error,
@@ -222,6 +224,7 @@ def make_model(config: MPCSettings) -> Any:
             steps=config.fit_steps,
             unroll=config.unroll,
             reject_outliers=config.reject_outliers,
+            rare=config.rare,
         )
     if config.model == "nn":
         return Network(
@@ -229,7 +232,10 @@ def make_model(config: MPCSettings) -> Any:
             steps=config.fit_steps,
             unroll=config.unroll,
             reject_outliers=config.reject_outliers,
+            rare=config.rare,
         )
+    if config.model == "gp":
+        return GaussianProcess(reject_outliers=config.reject_outliers, rare=config.rare)
     return MODELS[config.model]()
 
 
