@@ -80,8 +80,8 @@ def __getattr__(name: str) -> Any:
 
 
 def make_task(name: str, **settings: Any) -> Any:
-    """Builds a task by its name, `randomised:NAME`, or `gymnasium:ENV_ID`, with its constructor's
-    settings.
+    """Builds a task by its name, `randomised:NAME`, `gymnasium:ENV_ID` or `mjcf:FILE`, with its
+    constructor's settings.
 
     Raises InputError for an unknown name.
     """
@@ -89,13 +89,17 @@ def make_task(name: str, **settings: Any) -> Any:
         from .adapters.gymnasium_task import GymnasiumTask
 
         return GymnasiumTask(name.removeprefix("gymnasium:"), **settings)
+    if name.startswith("mjcf:"):
+        from .adapters.mjcf_task import MjcfTask
+
+        return MjcfTask(name.removeprefix("mjcf:"), **settings)
     if name.startswith("randomised:"):
         from .wrappers.randomised import Randomised
 
         return Randomised(make_task(name.removeprefix("randomised:"), **settings))
     if name not in TASKS:
         raise InputError(
-            f"unknown task {name!r}; expected gymnasium:ENV_ID, randomised:NAME or one of {', '.join(TASKS)}"
+            f"unknown task {name!r}; expected gymnasium:ENV_ID, mjcf:FILE, randomised:NAME or one of {', '.join(TASKS)}"
         )
     module, builder = TASKS[name].split(":")
     return getattr(import_module(module), builder)(**settings)

@@ -230,6 +230,13 @@ class Camera(Protocol):
     camera: Mapping[str, Any]  # fields of mujoco.MjvCamera
 
 
+class Named(Protocol):
+    """The numbers of states and actions have names. Used by figures and reports."""
+
+    state_names: Sequence[str]  # dx, each with its unit: "elbow (rad)"
+    action_names: Sequence[str]  # du
+
+
 class Plane(Protocol):
     """Two numbers of x are a place in a plane. Used by figures, and by the camera, which looks from
     above.
@@ -242,6 +249,12 @@ class Targets(Protocol):
     """Each condition has a target in that plane. Used by figures."""
 
     targets: Array  # (C, 2)
+
+
+def state_names(task: Any) -> list[str]:
+    """Returns what to call each number of x, (dx,): its name and unit, else "x[0]" and so on."""
+    named = capability(task, Named)
+    return [f"x[{i}]" for i in range(task.dx)] if named is None else list(named.state_names)
 
 
 def diverged(task: Any, count: int) -> Array:
@@ -291,6 +304,7 @@ __all__ = [
     "Journaled",
     "LearnedCost",
     "MujocoState",
+    "Named",
     "ObservationOf",
     "PhysicalState",
     "Plane",
@@ -311,4 +325,5 @@ __all__ = [
     "env_id_of",
     "manifold_of",
     "runs_serially",
+    "state_names",
 ]

@@ -31,14 +31,24 @@ class MujocoBatch:
     simulation rose.
     """
 
-    def __init__(self, xml: str, frame_skip: int):
-        """`xml` is the path of a model file, or what would be in one."""
+    def __init__(self, xml: str, frame_skip: int, model: Any = None, current: bool = False):
+        """`xml` is the path of a model file, or what would be in one; `model` what was compiled of
+        it, where that is not all.
+
+        After `advance`, sites and sensors are those of the last substep's beginning, as in
+        Gymnasium; with `current`, those of the state that was reached.
+        """
         if frame_skip < 1:
             raise InputError(f"frame_skip is {frame_skip}; expected 1 or more steps of the physics")
-        self.xml, self.frame_skip = xml, frame_skip
+        self.xml, self.frame_skip, self._current = xml, frame_skip, current
+        self._fields_differ = False  # between simulations
+        if model is not None:
+            self.model = model
         self._batches: dict[int, Any] = {}
         self.diverged = np.zeros(0, bool)
-        # at each start: scales model fields, then `follow`
+        # at each start: gives model fields their values in each simulation, then `follow`
+        self.assign: Callable[[MujocoBatch], None] | None = None
+        # and then: scales model fields, then `follow`
         self.vary: Callable[[MujocoBatch], None] | None = None
 
     @cached_property
@@ -81,8 +91,9 @@ class MujocoBatch:
             raise InputError("got 0 simulations; expected at least 1")
         self._batch = self._batches.get(B) or self._new_batch(B)
         self._batch.reset()
-        if self.vary:
-            self.vary(self)
+        for change in (self.assign, self.vary):
+            if change:
+                change(self)
         for name, value in {"qpos": qpos, "qvel": qvel, **fields}.items():
             self.field(name)[:] = value
         for (
@@ -97,7 +108,12 @@ class MujocoBatch:
     def advance(self, u: Array) -> None:
         """Applies controls u (B, nu) for one step."""
         self.field("ctrl")[:] = u
-        self._batch.step(nstep=self.frame_skip)
+        if self._current:
+            from mujoco import mjtStage
+
+            self._batch.step(nstep=self.frame_skip, stage=mjtStage.mjSTAGE_VEL)
+        else:
+            self._batch.step(nstep=self.frame_skip)
         fresh = (self._batch.warning[..., 1] != self._warnings[..., 1]).any(-1) | ~np.isfinite(
             u
         ).all(-1)
@@ -115,6 +131,12 @@ class MujocoBatch:
         self._batch.expand(field)[:, index] = nominal * factor.reshape(
             *factor.shape, *[1] * (nominal.ndim + 1 - factor.ndim)
         )
+        self._fields_differ = True
+
+    def put(self, field: str, index: int | slice, values: Array) -> None:
+        """Makes simulation i's entries of an MjModel field values[i], (B, ...)."""
+        self._batch.expand(field)[:, index] = values
+        self._fields_differ = True
 
     def follow(self) -> None:
         """Computes the constants that follow from the model fields that were scaled."""
@@ -125,8 +147,13 @@ class MujocoBatch:
         import mujoco
 
         data = self._batch.get_data(i)
-        mujoco.mj_forward(self.model, data)
+        own = self._batch.get_model(i) if self._fields_differ else self.model
+        mujoco.mj_forward(own, data)
         return data
+
+    def another(self) -> "MujocoBatch":
+        """Returns what simulates the same model on its own, as the model file has it."""
+        return MujocoBatch(self.xml, self.frame_skip, self.model, self._current)
 
     def _new_batch(self, B: int) -> Any:
         from mujoco.batch import Batch

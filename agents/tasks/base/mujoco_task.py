@@ -32,12 +32,20 @@ class ModelTask(ABC):
     conditions: int
     cost: Cost
 
-    def __init__(self, xml: str, frame_skip: int, conditions: int, horizon: int):
+    def __init__(
+        self,
+        xml: str,
+        frame_skip: int,
+        conditions: int,
+        horizon: int,
+        sim: MujocoBatch | None = None,
+    ):
+        """`sim` simulates the model where the file alone does not say all of it."""
         if conditions < 1 or horizon < 1:
             raise InputError(
                 f"conditions is {conditions}, horizon {horizon}; expected at least 1 each"
             )
-        self._sim = MujocoBatch(xml, frame_skip)
+        self._sim = sim or MujocoBatch(xml, frame_skip)
         self.conditions, self.horizon, self.dt = conditions, horizon, self._sim.dt
         self.action_low, self.action_high = self._sim.action_limits
 
@@ -78,7 +86,7 @@ class ModelTask(ABC):
         goes on.
         """
         other = copy(self)
-        other._sim = MujocoBatch(self._sim.xml, self._sim.frame_skip)
+        other._sim = self._sim.another()
         return other
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
