@@ -230,6 +230,15 @@ class Camera(Protocol):
     camera: Mapping[str, Any]  # fields of mujoco.MjvCamera
 
 
+class ModelSource(Protocol):
+    """The task stands on a model file of the user's own. A run's folder keeps it, and says where it
+    was changed.
+    """
+
+    model_text: str  # what the file says, and what it includes
+    model_digest: str  # of the model that was compiled of it
+
+
 class Named(Protocol):
     """The numbers of states and actions have names. Used by figures and reports."""
 
@@ -303,6 +312,7 @@ __all__ = [
     "Joints",
     "Journaled",
     "LearnedCost",
+    "ModelSource",
     "MujocoState",
     "Named",
     "ObservationOf",

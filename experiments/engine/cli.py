@@ -35,7 +35,7 @@ USAGE = f"""usage: {PROGRAM} NAME [--SETTING VALUE ...] [--seed N] [--out DIR]
        {PROGRAM} --resume DIR        go on with a run
        {PROGRAM} --list              the experiments, a line each
        {PROGRAM} --list METHODS      the methods
-       {PROGRAM} --list TASKS        the tasks; gymnasium:ENV_ID is one, too
+       {PROGRAM} --list TASKS        the tasks; gymnasium:ENV_ID and mjcf:FILE are some, too
 
 A setting that is True or False is set by --NAME, --no-NAME, or --NAME False."""
 
@@ -45,10 +45,15 @@ class Options:
     """What every experiment understands."""
 
     seed: int = 0  # of every random number of the run
-    # in place of the experiment's: a name of docs/tasks.md, or gymnasium:ENV_ID
+    # in place of the experiment's: a name of docs/tasks.md, gymnasium:ENV_ID, or mjcf:FILE
     task: str | None = None
     task_conditions: int | None = None  # how many starts that task has, where it can be told
     task_horizon: int | None = None  # steps of an episode of that task, where it can be told
+    mjcf: Path | None = None  # a robot model of yours, MJCF or URDF: the same as --task mjcf:FILE
+    # where sites of that model belong (m): SITE:X,Y,Z; more conditions: SITE:X,Y,Z/X,Y,Z; drawn from
+    # a box: SITE:LOW..HIGH,Y,Z; at another site: SITE:SITE; more sites: "SITE:...;SITE:..."
+    goal_site: str | None = None
+    task_start: str | None = None  # a keyframe of that model, where episodes start
     # each environment of gymnasium:ENV_ID in a process: for a step of milliseconds
     task_processes: bool = False
     # in place of the task's: MODULE:FUNCTION or FILE.py:FUNCTION of x and u; it is imported

@@ -53,7 +53,8 @@ def _tasks() -> list[str]:
         group = module.removeprefix("agents.tasks.").rpartition(".")[0] or "your own"
         groups.setdefault(group, []).append((name, _doc(module, own)))
     any_task = ("gymnasium:ENV_ID", "Any environment of Gymnasium with continuous actions.")
-    return _grouped(groups | {"adapters": [any_task]})
+    own_model = ("mjcf:FILE", "A robot model of your own, MJCF or URDF, whose sites reach goals.")
+    return _grouped(groups | {"adapters": [any_task, own_model]})
 
 
 def _doc(module: str, name: str) -> str:

@@ -1,16 +1,18 @@
 """A run that is there already, opened to be looked at: its words, its task and its policy."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.saving import load_policy
-from lqr import CheckpointError
+from agents.tasks.capabilities import ModelSource, capability
+from lqr import CheckpointError, InputError
 
 from .cli import as_words
 from .overrides import imports, saved_task
 from .parser import Parser
-from .run_folder import saved_config
+from .run_folder import MODEL, saved_config
 
 
 class Opened(NamedTuple):
@@ -37,7 +39,21 @@ def open_run(path: Path | str, task: str | None = None, cost: str | None = None)
     """
     path = Path(path)
     about = saved_config(path)
-    found = saved_task(about, path, task, cost)
+    try:
+        found = saved_task(about, path, task, cost)
+    except InputError as error:
+        if not (path / MODEL).exists():
+            raise
+        raise CheckpointError(
+            f"{error}; name where it lies now, --task mjcf:FILE: {path / MODEL} is how it was"
+        ) from None
+    source, before = capability(found, ModelSource), about["fingerprint"].get("model")
+    if source and before and source.model_digest != before:
+        warnings.warn(
+            f"{found.name} was changed since the run of {path}, whose policy may not fit it: "
+            f"{path / MODEL} is how it was",
+            stacklevel=2,
+        )
     try:
         return Opened(path, about, found, load_policy(path, found))
     except CheckpointError as error:
@@ -51,5 +67,8 @@ def open_run(path: Path | str, task: str | None = None, cost: str | None = None)
 
 def add_choices(parser: Parser) -> None:
     """Adds the options --task and --cost to a command that looks at a run."""
-    parser.add_argument("--task", help="that of the run, where it is gymnasium:MODULE:ENV_ID")
+    parser.add_argument(
+        "--task",
+        help="that of the run, where it is gymnasium:MODULE:ENV_ID; or where mjcf:FILE lies now",
+    )
     parser.add_argument("--cost", help="that of the run; a planner plans by it")

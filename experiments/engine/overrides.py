@@ -5,7 +5,7 @@ A cost is the user's own code: it is imported for what stands on the command lin
 folder tells which task and cost it had; a run is resumed with the same, and a cost has to be named
 again, because what a file says is never imported. A task out of a file is one of the table, or a
 Gymnasium id that names no module; gymnasium:MODULE:ENV_ID, which imports the module, has to be
-named again like a cost.
+named again like a cost. A model file, mjcf:FILE, may be named again where it lies elsewhere now.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from lqr import CheckpointError, GPSError, InputError
 from .cli import Options, as_words
 from .flat import flat
 from .registry import Experiment, load, nearest, no_task
+from .resume import is_model
 
 STARTS = 8  # of an environment, where a policy is to act from any and no number is told
 CHOICES = {
@@ -30,6 +31,8 @@ CHOICES = {
     "task_conditions": int,
     "task_horizon": int,
     "task_processes": bool,
+    "goal_site": str,
+    "task_start": str,
     "cost": str,
     "evaluation_episodes": int,
 }
@@ -39,6 +42,7 @@ MOST = {  # that a run's file may ask for; each condition is an environment of i
     "task_horizon": 100_000,
     "evaluation_episodes": 10_000,
 }
+MJCF = "mjcf:"  # and a file: a task
 LIMIT = 10**9  # of any of them
 
 
@@ -52,6 +56,10 @@ def choose(
     saved run.
     """
     given = {key: value for key in CHOICES if (value := getattr(options, key)) not in (None, False)}
+    if options.mjcf is not None:
+        given["task"] = _model_word(options, given)
+    if "task" in given:
+        given["task"] = _absolute(given["task"])
     if saved is not None:
         given = _as_saved(given, saved.get("chosen", {}), options.resume)
     if experiment.task is no_task and "task" not in given:
@@ -73,9 +81,13 @@ def choose(
     build = experiment.task
     settings = {
         key: given[f"task_{key}"]
-        for key in ("conditions", "horizon", "processes")
+        for key in ("conditions", "horizon", "processes", "start")
         if f"task_{key}" in given
     }
+    if "goal_site" in given:
+        if not is_model(given.get("task")):
+            raise InputError("got --goal-site without a model; expected --mjcf FILE beside it")
+        settings["goal"] = given["goal_site"]
     if "task" in given:
         build = partial(_named, _registered(given["task"]), settings)
     elif settings:
@@ -91,6 +103,21 @@ def choose(
     cost = f" with the cost {given['cost']}" if "cost" in given else ""
     text = f"{named}{cost}, learned by {experiment.method.__name__} with the settings of {experiment.name}."
     return experiment._replace(task=build, text=text, chosen=chosen)
+
+
+def _model_word(options: Options, given: Mapping[str, Any]) -> str:
+    """Returns the task's word for --mjcf FILE."""
+    if "task" in given:
+        raise InputError(
+            f"got --mjcf {options.mjcf} and --task {given['task']}; expected one of them"
+        )
+    return f"{MJCF}{options.mjcf}"
+
+
+def _absolute(task: str) -> str:
+    """Returns the task's word with the whole path of its model file, if any."""
+    before, prefix, file = task.partition(MJCF)
+    return f"{before}{prefix}{Path(file).absolute()}" if is_model(task) else task
 
 
 def _needs_starts(given: Mapping[str, Any], config: Any) -> bool:
@@ -192,6 +219,8 @@ def _as_saved(given: Mapping[str, Any], saved: Any, path: Path | None) -> dict[s
     saved = {key: value for key, value in saved.items() if key in CHOICES and key != PROCESSES}
     processes = {PROCESSES: True} if PROCESSES in given else {}
     given = {key: value for key, value in given.items() if key != PROCESSES}
+    if is_model(given.get("task")) and is_model(saved.get("task")):
+        saved["task"] = given["task"]  # the file lies elsewhere now
     odd = [
         f"--{key.replace('_', '-')} {value}"
         for key, value in given.items()

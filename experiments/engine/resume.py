@@ -93,8 +93,19 @@ def differing_choices(saved: Mapping[str, Any], mine: Mapping[str, Any]) -> list
     """
     apart = ("task_processes", "cost_digest")
     return [
-        key for key in {**saved, **mine} if key not in apart and saved.get(key) != mine.get(key)
+        key
+        for key in {**saved, **mine}
+        if key not in apart
+        and saved.get(key) != mine.get(key)
+        and not (key == "task" and is_model(saved.get(key)) and is_model(mine.get(key)))
     ]
+
+
+def is_model(task: Any) -> bool:
+    """Returns whether the task's word names a model file, which may lie elsewhere now: what is in
+    it is looked at apart.
+    """
+    return isinstance(task, str) and task.removeprefix("randomised:").startswith("mjcf:")
 
 
 def restore_generator(rng: np.random.Generator, state: dict[str, Any], path: Path) -> None:

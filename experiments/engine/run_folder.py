@@ -28,6 +28,7 @@ from lqr import CheckpointError, GPSError, StorageError
 from .tables import Table
 
 LOCK, CONFIG, RESULT, CHECKPOINTS = "run.lock", "config.json", "result.json", "checkpoints"
+MODEL = "model.xml"  # the text of a robot model of the user's own
 KEEP = 2  # checkpoints
 PLAIN = (str, int, float, bool)
 TABLES = ("metrics.csv", "conditions.csv", "timing.csv")
@@ -65,9 +66,9 @@ class RunFolder:
         if self._lock >= 0:
             os.close(self._lock)
 
-    def begin(self, config: Mapping[str, Any]) -> None:
-        """Makes the folder of a new run. Raises CheckpointError where something is in it, Busy,
-        StorageError.
+    def begin(self, config: Mapping[str, Any], model_text: str | None = None) -> None:
+        """Makes the folder of a new run, with the text of the user's own model, if any. Raises
+        CheckpointError where something is in it, Busy, StorageError.
         """
         self._refuse_what_is_there()
         self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
@@ -77,6 +78,8 @@ class RunFolder:
         clean_up(self.path)
         make_folder(self.path / CHECKPOINTS)
         write_file(self.path / CONFIG, json.dumps(config, indent=1, allow_nan=False).encode())
+        if model_text is not None:
+            write_file(self.path / MODEL, model_text.encode())
         self._begun = True
 
     def withdraw(self) -> None:
@@ -84,7 +87,7 @@ class RunFolder:
         checkpoint, or anything else in its folder, stays as it is.
         """
         events = {file.name for file in self.path.glob("events.out.tfevents.*")}
-        ours = {LOCK, CONFIG, CHECKPOINTS, *TABLES, *events}
+        ours = {LOCK, CONFIG, MODEL, CHECKPOINTS, *TABLES, *events}
         if (
             not self._begun
             or any((self.path / CHECKPOINTS).iterdir())

@@ -12,7 +12,7 @@ import numpy as np
 
 from agents.interfaces import Iteration, StoppedByUser
 from agents.saving import state_of
-from agents.tasks.capabilities import begin_iteration
+from agents.tasks.capabilities import ModelSource, begin_iteration, capability
 from dynamics.storage.tree import save_tree
 from lqr import CheckpointError, InputError
 
@@ -40,8 +40,9 @@ class Kept(NamedTuple):
     whole: tuple[str, ...]  # of the last iteration, as they are
 
 
-def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
-    """Returns what config.json says."""
+def describe(experiment: Experiment, config: Any, seed: int, task: Any = None) -> dict[str, Any]:
+    """Returns what config.json says; of the task's model, where the task is given."""
+    source = capability(task, ModelSource)
     return {
         "experiment": experiment.name,
         "text": experiment.text,
@@ -54,7 +55,8 @@ def describe(experiment: Experiment, config: Any, seed: int) -> dict[str, Any]:
         "fingerprint": provenance.fingerprint(
             experiment.task, experiment.method, *modules_of(experiment.chosen)
         )
-        | ({"cost": changes} if (changes := experiment.chosen.get("cost_digest")) else {}),
+        | ({"cost": changes} if (changes := experiment.chosen.get("cost_digest")) else {})
+        | ({"model": source.model_digest} if source else {}),
         "dependencies": provenance.dependencies(),
     }
 
@@ -78,16 +80,18 @@ def run(
     """
     exact = True
     with Stop() as stop, RunFolder(path) as folder:
-        about = describe(experiment, config, seed)
         if resume:
             folder.reopen()
             if (path / RESULT).exists():
                 print(f"{path} is finished already; its report is {path / 'report.html'}")
                 return 0
-            exact = same_machine(saved_config(path)["fingerprint"], about["fingerprint"], strict)
         task = experiment.task()
-        if not resume:
-            folder.begin(about)
+        about = describe(experiment, config, seed, task)
+        if resume:
+            exact = same_machine(saved_config(path)["fingerprint"], about["fingerprint"], strict)
+        else:
+            source = capability(task, ModelSource)
+            folder.begin(about, source.model_text if source else None)
         try:
             _train(experiment, task, config, seed, folder, stop, exact, kept)
             if not stop.asked:

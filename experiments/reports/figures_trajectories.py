@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from agents.tasks.capabilities import Plane, Targets, capability
+from agents.tasks.capabilities import Plane, Targets, capability, state_names
 
 from .style import BLUE, GREEN, GREY, ORANGE
+
+SHOWN = 18  # coordinates of the state
 
 
 def model_error(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
@@ -41,9 +43,9 @@ def states(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
     if "mean" not in last or "x" not in last:
         return None
     mean, x = np.asarray(last["mean"])[0], np.asarray(last["x"])[0]  # (T+1, n), (N, T+1, dx)
-    count = min(x.shape[-1], mean.shape[-1], 8)
+    count = min(x.shape[-1], mean.shape[-1], SHOWN)
     steps = np.arange(len(mean)) * task.dt
-    lines = -(-count // 2)
+    named, lines = state_names(task), -(-count // 2)
     figure, axes = plt.subplots(
         lines, 2, figsize=(6.4, 1.5 * lines + 0.6), sharex=True, squeeze=False
     )
@@ -70,7 +72,7 @@ def states(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
             axis.plot(
                 steps, np.asarray(last["policy_x"])[0][:, i], color=ORANGE, lw=1.2, label="policy"
             )
-        axis.set_title(f"x[{i}]", loc="left", fontsize=9)
+        axis.set_title(named[i], loc="left", fontsize=9)
         axis.tick_params(labelsize=7)
     figure.suptitle("The last iteration over time (s), condition 0", x=0.01, ha="left")
     figure.tight_layout(rect=(0, 0.1 / lines, 1, 1))

@@ -1,7 +1,7 @@
 """The cost of bringing sites to their goals, for any model: no number of it depends on units.
 
 With s the sum of the squared distances, in the unit of their size at the start, the cost of a step
-is s / 2 + NEAR / 2 log(WIDTH + s), which pulls from afar and is sharp at the goal (Levine & Abbeel
+is s / 2 + NEAR / 2 log(1 + s / WIDTH), which pulls from afar and is sharp at the goal (Levine & Abbeel
 2014), and EFFORT / 2 the mean square of the actions, in units of half their range, and RATES / 2 the
 mean square of the velocities, in units of a joint's range per episode.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lqr import Action, Lorentzian, WeightedNorm
+from lqr import Action, Lorentzian, Quadratic, WeightedNorm
 
 from ...action_limits import bounded
 from ...interfaces import Cost
@@ -39,7 +39,9 @@ def goal_cost(
     rates[layout.qvel] = RATES / model.nv * (seconds / spans(model)) ** 2
     unit, rest = action_units(model, starts[0, layout.qpos], low, high, seconds)
     effort = Action(EFFORT / len(unit) / unit**2, target=rest)
-    return Lorentzian(near, l1=NEAR, l2=1.0, alpha=WIDTH) + WeightedNorm(rates) + effort
+    way = Lorentzian(near, l1=NEAR, l2=1.0, alpha=WIDTH) + WeightedNorm(rates) + effort
+    least = 0.5 * NEAR * np.log(WIDTH)  # of the way, at the goal
+    return way + Quadratic(np.zeros((layout.dx, layout.dx)), const=-least)
 
 
 def spans(model: Any) -> Array:
@@ -49,12 +51,13 @@ def spans(model: Any) -> Array:
     import mujoco
 
     found = np.empty(model.nv)
+    kinds = mujoco.mjtJoint
     for d, joint in enumerate(model.dof_jntid):
         kind, first = model.jnt_type[joint], model.jnt_dofadr[joint]
-        turns = kind in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_BALL)
-        turns = turns or (kind == mujoco.mjtJoint.mjJNT_FREE and d - first >= 3)
+        turns = kind == kinds.mjJNT_HINGE or kind == kinds.mjJNT_BALL
+        turns = turns or (kind == kinds.mjJNT_FREE and d - first >= 3)
         found[d] = 2 * np.pi if turns else model.stat.extent
-        if model.jnt_limited[joint] and kind != mujoco.mjtJoint.mjJNT_BALL:
+        if model.jnt_limited[joint] and kind != kinds.mjJNT_BALL:
             found[d] = np.ptp(model.jnt_range[joint])
     return found
 

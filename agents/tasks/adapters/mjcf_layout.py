@@ -113,7 +113,7 @@ def _joint_names(mujoco: Any, model: Any) -> list[str]:
         if kind == kinds.mjJNT_FREE:
             positions += [f"{name} {axis} (m)" for axis in AXES]
             rates += [f"{name} rate {axis} (m/s)" for axis in AXES]
-        if kind in (kinds.mjJNT_FREE, kinds.mjJNT_BALL):
+        if kind == kinds.mjJNT_FREE or kind == kinds.mjJNT_BALL:  # an enum, so not `in`
             positions += [f"{name} quaternion {part}" for part in ("w", *AXES)]
             rates += [f"{name} turning {axis} (rad/s)" for axis in AXES]
         else:

@@ -83,8 +83,7 @@ class ModelFile:
 
     def _add_motor(self, mujoco: Any, plain: Any, name: str, most: float) -> None:
         known = names_of(plain, "joint", plain.njnt)
-        kinds = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
-        if name not in known or plain.jnt_type[known.index(name)] not in kinds:
+        if name not in known or not is_single(mujoco, plain, known.index(name)):
             raise InputError(
                 f"got a motor of {name!r}; expected a hinge or a slide of {', '.join(known)}"
             )
@@ -103,20 +102,13 @@ def names_of(model: Any, kind: str, count: int) -> list[str]:
     return [look_up(i).name or f"{kind} {i}" for i in range(count)]
 
 
-def digest(path: Path) -> str:
-    """Returns the SHA-256 of what MuJoCo makes of a model file and of all that it includes, "" where
-    it is not there.
-    """
+def digest(model: Any) -> str:
+    """Returns the SHA-256 of a compiled model, of whatever files it was made."""
     import mujoco
 
-    silence(mujoco)
-    try:
-        model = mujoco.MjSpec.from_file(str(path)).compile()
-    except ValueError:
-        return ""
-    buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
-    mujoco.mj_saveModel(model, None, buffer)
-    return hashlib.sha256(buffer.tobytes()).hexdigest()
+    content = np.empty(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, content)
+    return hashlib.sha256(content.tobytes()).hexdigest()
 
 
 def ctrl_limits(model: Any) -> tuple[Array, Array]:
@@ -155,14 +147,17 @@ def is_motor(mujoco: Any, model: Any, i: int) -> bool:
 
 def joint_of(mujoco: Any, model: Any, i: int) -> int | None:
     """Returns the hinge or slide that actuator i drives; None where it drives anything else."""
-    if model.actuator_trntype[i] not in (
-        mujoco.mjtTrn.mjTRN_JOINT,
-        mujoco.mjtTrn.mjTRN_JOINTINPARENT,
-    ):
-        return None
+    through = (int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT))
     joint = int(model.actuator_trnid[i, 0])
-    kinds = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
-    return joint if model.jnt_type[joint] in kinds else None
+    if int(model.actuator_trntype[i]) not in through or not is_single(mujoco, model, joint):
+        return None
+    return joint
+
+
+def is_single(mujoco: Any, model: Any, joint: int) -> bool:
+    """Returns whether a joint is a hinge or a slide."""
+    kinds = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+    return int(model.jnt_type[joint]) in kinds
 
 
 def _efforts(mujoco: Any, model: Any) -> dict[str, float]:

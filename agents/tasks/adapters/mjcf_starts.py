@@ -3,6 +3,7 @@ noise about it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from lqr import InputError
 
 from .mjcf_cost import spans
-from .mjcf_model import names_of
+from .mjcf_model import is_single, names_of
 
 Array = np.ndarray
 
@@ -88,8 +89,7 @@ class Starts:
         model, moved = self._model, qpos.copy()
         for row, noise in zip(moved, rng.standard_normal((len(qpos), model.nv)), strict=True):
             mujoco.mj_integratePos(model, row, self._noise * noise, 1.0)
-        kinds = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
-        for joint in np.flatnonzero(model.jnt_limited & np.isin(model.jnt_type, kinds)):
+        for joint in filter(partial(is_single, mujoco, model), np.flatnonzero(model.jnt_limited)):
             at = model.jnt_qposadr[joint]
             moved[:, at] = moved[:, at].clip(*model.jnt_range[joint])
         return moved

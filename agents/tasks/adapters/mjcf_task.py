@@ -26,7 +26,7 @@ from .mjcf_cost import goal_cost
 from .mjcf_fields import Fields
 from .mjcf_goals import Goal, goals_of
 from .mjcf_layout import Layout
-from .mjcf_model import MARKER, ModelFile, ctrl_limits, is_motor, joint_of
+from .mjcf_model import MARKER, ModelFile, ctrl_limits, digest, is_motor, joint_of
 from .mjcf_physics import Physics, Simulator
 from .mjcf_starts import Starts
 
@@ -84,7 +84,7 @@ class MjcfTask(ModelTask):
         }
         source = ModelFile(file, motors)
         plain = source.compile()
-        goals = _goals(goal, plain, source.path, needed=cost is None)
+        goals = _goals(goal, source, plain, needed=cost is None)
         for one in goals:
             if one.other is None:
                 source.add_marker(one.point.name, MARKER_SIZE * plain.stat.extent)
@@ -102,7 +102,7 @@ class MjcfTask(ModelTask):
             sim=MujocoBatch(str(source.path), skip, model, current=True),
         )
         self.name = PREFIX + str(file)
-        self.text = source.text
+        self.model_text, self.model_digest = source.text, digest(plain)
         self.action_low, self.action_high = ctrl_limits(model)
         self._layout = Layout(model, goals, sensors)
         self._places = _places(goals, count, np.random.default_rng(layout_seed))
@@ -262,14 +262,13 @@ class MjcfTask(ModelTask):
         return UserCost(cost, self.dx, self.du, f"the cost of {self.name}")
 
 
-def _goals(said: Any, model: Any, path: Path, needed: bool) -> list[Goal]:
+def _goals(said: Any, source: ModelFile, model: Any, needed: bool) -> list[Goal]:
     """Returns the goals that were given, or else those that the file says."""
-    written = [model.text(i) for i in range(model.ntext) if model.text(i).name == "goal"]
-    if said is None and written:
-        said = bytes(written[0].data).rstrip(b"\0").decode()
+    written = [str(text.data) for text in source.spec.texts if text.name == "goal"]
+    said = next(iter(written), None) if said is None else said
     if said is None and needed:
         raise InputError(
-            f"got no goal and no cost for {path}; expected one: goal={{SITE: PLACE}}, on the command line "
+            f"got no goal and no cost for {source.path}; expected one: goal={{SITE: PLACE}}, on the command line "
             "--goal-site SITE:X,Y,Z"
         )
     return [] if said is None else goals_of(said, model)
