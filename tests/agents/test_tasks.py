@@ -31,6 +31,7 @@ MIRRORS = {  # task -> what Gymnasium is asked for, and how it is configured
 SMOOTHED = {
     "pets_pusher": 0.053
 }  # six sizes |z|, made smooth within 0.01 each, with weights of 5.25 in all
+MODEL = f"mjcf:{Path(__file__).resolve().parents[2] / 'agents/tasks/models/arm.xml'}"
 FIXED = (
     "reacher_four",
     "reacher_four_hidden",
@@ -39,11 +40,12 @@ FIXED = (
     "peg_blind",
     "gymnasium:Pendulum-v1",
     "randomised:reacher_four",
+    MODEL,
 )  # their starts are always the same
 
 
 @pytest.fixture(
-    params=[*TASKS, "gymnasium:Pendulum-v1", "randomised:reacher_four", "randomised:hopper"]
+    params=[*TASKS, "gymnasium:Pendulum-v1", "randomised:reacher_four", "randomised:hopper", MODEL]
 )
 def task(request):
     try:
@@ -95,7 +97,7 @@ def test_its_numbers_are_what_its_arrays_are(task):
     assert np.isfinite(x).all()
     assert np.isfinite(o).all()
     assert not done[:, 0].any()
-    assert task.name in TASKS or task.name.partition(":")[0] in ("gymnasium", "randomised")
+    assert task.name in TASKS or task.name.partition(":")[0] in ("gymnasium", "randomised", "mjcf")
 
 
 def test_the_same_seed_gives_the_same_episode_and_another_seed_another(task):
@@ -346,7 +348,7 @@ def test_the_swing_ups_integrate_to_many_digits():
 def test_an_unknown_task_lists_the_known_ones():
     with pytest.raises(
         InputError,
-        match=r"unknown task 'recher'; expected gymnasium:ENV_ID, randomised:NAME or one of reacher, .*ant",
+        match=r"unknown task 'recher'; expected gymnasium:ENV_ID, mjcf:FILE, randomised:NAME or one of reacher, .*ant",
     ):
         make_task("recher")
 

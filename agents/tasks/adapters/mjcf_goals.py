@@ -114,12 +114,12 @@ def _place(where: str, text: str) -> Any:
     if where[0] not in "+-.0123456789":
         return where
     try:
-        if ".." in where:
-            low, high = zip(*(_range(part) for part in where.split(",")), strict=True)
-            return Within(low, high)
-        return [[float(number) for number in place.split(",")] for place in where.split("/")]
+        if ".." not in where:
+            return [[float(number) for number in place.split(",")] for place in where.split("/")]
+        low, high = zip(*(_range(part) for part in where.split(",")), strict=True)
     except ValueError:
         raise InputError(f"got the goal {text!r}; expected {FORMS}") from None
+    return Within(low, high)
 
 
 def _range(part: str) -> tuple[float, float]:

@@ -43,6 +43,7 @@ class ModelFile:
         if self.is_urdf:
             self.spec.compiler.fusestatic = False  # a tool is a link, too, and has a name
         plain = self.compile()
+        self.text = self._text()
         if motors is None and self.is_urdf and plain.nu == 0:
             motors = _efforts(mujoco, plain)
         for name, most in (motors or {}).items():
@@ -54,11 +55,6 @@ class ModelFile:
                 f"with the joints {named}"
                 + (", or an effort above 0 in each <limit>" * self.is_urdf)
             )
-
-    @property
-    def text(self) -> str:
-        """The model as one MJCF text, what it includes put in its place."""
-        return str(self.spec.to_xml())
 
     def add_marker(self, site: str, size: float) -> None:
         """Adds a ball of this radius (m) that touches nothing, which shows where the site is to be."""
@@ -80,6 +76,11 @@ class ModelFile:
             return self.spec.compile()
         except ValueError as error:
             raise InputError(f"MuJoCo refuses {self.path}: {error}") from None
+
+    def _text(self) -> str:
+        """Returns what the file says; where it includes others, as one text, by MuJoCo's hand."""
+        text = self.path.read_text(encoding="utf-8", errors="replace")
+        return str(self.spec.to_xml()) if "<include" in text else text
 
     def _add_motor(self, mujoco: Any, plain: Any, name: str, most: float) -> None:
         known = names_of(plain, "joint", plain.njnt)
