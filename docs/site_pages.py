@@ -28,6 +28,7 @@ NAV: list[Any] = [
     {
         "Guide": [
             {"Your own task, cost, prior, policy": "own.md"},
+            {"Your own robot model": "model.md"},
             {"A real robot": "robot.md"},
             {"Troubles": "symptoms.md"},
             {"Tasks": "tasks.md"},

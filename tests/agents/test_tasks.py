@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 
 from agents.rollout import run
 from agents.tasks import TASKS, make_task
-from agents.tasks.capabilities import ObservationOf, capability
+from agents.tasks.capabilities import Named, ObservationOf, capability
 from lqr import InputError, LinearGaussianController
 
 STEPS = 25  # of the episodes that are compared; the tasks' own may have 1000
@@ -97,6 +97,9 @@ def test_its_numbers_are_what_its_arrays_are(task):
     assert np.isfinite(x).all()
     assert np.isfinite(o).all()
     assert not done[:, 0].any()
+    if capability(task, Named):
+        assert len(task.state_names) == task.dx
+        assert len(task.action_names) == task.du
     assert task.name in TASKS or task.name.partition(":")[0] in ("gymnasium", "randomised", "mjcf")
 
 

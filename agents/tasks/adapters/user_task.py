@@ -53,7 +53,8 @@ class OwnTask:
     `conditions` is how many different starts there are. `cost` is a `Cost` (see `lqr.costs`), or a
     plain function of x (M, dx) and u (M, du), see `UserCost`; None
     learns one from the simulators' `reward`. `metrics(x, u)` returns numbers to judge by, (N,)
-    each. One simulator is started at once, to see what its x is like. Raises InputError for what
+    each. `state_names` and `action_names` are what figures call the numbers of x and u, with their
+    units: "level (m)". One simulator is started at once, to see what its x is like. Raises InputError for what
     does not fit.
     """
 
@@ -69,6 +70,8 @@ class OwnTask:
         conditions: int = 1,
         name: str = "own",
         metrics: Metrics | None = None,
+        state_names: Sequence[str] | None = None,
+        action_names: Sequence[str] | None = None,
     ):
         if (
             conditions < 1
@@ -94,6 +97,8 @@ class OwnTask:
         self.dx = len(
             vector(self._sims[0].reset(0, np.random.default_rng(0)), f"the x of {name} after reset")
         )
+        self.state_names = named("state_names", state_names, self.dx)
+        self.action_names = named("action_names", action_names, self.du)
         self.do = len(self._seen(self._sims[0], np.zeros(self.dx)))
         if hasattr(self._sims[0], "observe"):
             self.observation_of = None  # type: ignore[assignment]  # it may see anything
@@ -197,6 +202,15 @@ class OwnTask:
     def _seen(self, sim: Any, x: Array) -> Array:
         observe = getattr(sim, "observe", None)
         return vector(observe(), f"the observation of {self.name}") if observe else x.copy()
+
+
+def named(what: str, names: Sequence[str] | None, count: int) -> tuple[str, ...] | None:
+    """Returns as many names as there are numbers; None where none were given. Raises InputError."""
+    if names is None:
+        return None
+    if isinstance(names, str) or len(names) != count or not all(isinstance(n, str) for n in names):
+        raise InputError(f"{what} is {names!r}; expected {count} names")
+    return tuple(names)
 
 
 def limits(values: Any, none: float) -> Array:

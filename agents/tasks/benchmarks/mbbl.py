@@ -167,6 +167,11 @@ class MbblAcrobot(Acrobot):
     """
 
     name, dx, horizon = "mbbl_acrobot", 6, 201
+    state_names = (
+        *(f"{part} of the {link} angle" for link in ("upper", "lower") for part in ("cos", "sin")),
+        *("shoulder speed (rad/s)", "elbow speed (rad/s)"),
+    )
+    action_names = ("sign of the torque",)
 
     def __init__(self, conditions: int = 1):
         super().__init__(conditions)

@@ -27,6 +27,13 @@ class Acrobot(EquationTask):
     name = "acrobot"
     horizon, dt, substeps = 100, 0.2, 1
     dx, du, do = 4, 1, 6
+    state_names = (
+        "shoulder (rad)",
+        "elbow (rad)",
+        "shoulder speed (rad/s)",
+        "elbow speed (rad/s)",
+    )
+    action_names = ("torque (N m)",)
     action_low, action_high = np.array([-1.0]), np.array([1.0])  # Nm
 
     def __init__(self, conditions: int = 1):

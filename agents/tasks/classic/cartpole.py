@@ -30,6 +30,8 @@ class CartPole(EquationTask):
     name = "cartpole"
     horizon, dt = 40, 0.1
     dx, du, do = 4, 1, 5
+    state_names = ("cart (m)", "cart speed (m/s)", "angle (rad)", "angle speed (rad/s)")
+    action_names = ("force (N)",)
     start_std = 0.1  # m, m/s, rad and rad/s
     action_low, action_high = np.array([-10.0]), np.array([10.0])  # N
     width = 0.25  # m, of the published reward

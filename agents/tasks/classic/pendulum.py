@@ -29,6 +29,7 @@ class Pendulum(EquationTask):
     name = "pendulum"
     horizon, dt = 40, 0.1
     dx, du, do = 2, 1, 3
+    state_names, action_names = ("angle (rad)", "speed (rad/s)"), ("torque (N m)",)
     start_std = 0.1  # rad and rad/s
     action_low, action_high = np.array([-2.5]), np.array([2.5])  # Nm
     width = 0.5  # m, of the published reward

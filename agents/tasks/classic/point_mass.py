@@ -25,6 +25,8 @@ class PointMass:
     name = "point_mass"
     horizon, dt = 100, 0.05
     dx, du, do = 4, 2, 4
+    state_names = ("x - target (m)", "y - target (m)", "speed x (m/s)", "speed y (m/s)")
+    action_names = ("force x (N)", "force y (N)")
     plane = (0, 1)
     joints, joint_target = (range(2), range(2, 4)), (0.0, 0.0)
     targets: ClassVar[Array] = np.zeros((4, 2))

@@ -40,6 +40,14 @@ class Door(ModelTask):
 
     name = "door"
     dx, du, do = 20, 6, 20
+    state_names = (
+        *(f"joint {i} (rad)" for i in range(6)),
+        *(f"joint {i} speed (rad/s)" for i in range(6)),
+        *("door (rad)", "door speed (rad/s)"),
+        *(f"hook - handle {axis} (m)" for axis in "xyz"),
+        *(f"hook speed {axis} (m/s)" for axis in "xyz"),
+    )
+    action_names = tuple(f"motor {i}" for i in range(6))
     camera: ClassVar[dict[str, Any]] = {
         "lookat": (0.4, -0.1, -0.15),
         "distance": 1.9,

@@ -27,6 +27,8 @@ class InvertedPendulum(ModelTask):
 
     name, env_id = "inverted_pendulum", "InvertedPendulum-v5"
     dx, du, do = 4, 1, 4
+    state_names = ("cart (m)", "angle (rad)", "cart speed (m/s)", "angle speed (rad/s)")
+    action_names = ("force",)
 
     def __init__(self, conditions: int = 1, horizon: int = 1000):
         super().__init__(gymnasium_xml("inverted_pendulum.xml"), 2, conditions, horizon)

@@ -41,6 +41,13 @@ class Peg(ModelTask):
     name = "peg"
     dx, du, do = 26, 7, 26
     joints = (range(7), range(7, 14))
+    state_names = (
+        *(f"joint {i} (rad)" for i in range(7)),
+        *(f"joint {i} speed (rad/s)" for i in range(7)),
+        *(f"{end} - goal {axis} (m)" for end in ("tip", "top") for axis in "xyz"),
+        *(f"{end} speed {axis} (m/s)" for end in ("tip", "top") for axis in "xyz"),
+    )
+    action_names = tuple(f"motor {i}" for i in range(7))
     offsets: Array = FOUR
 
     def __init__(self, offsets: Any = None, horizon: int = 100):

@@ -95,6 +95,15 @@ class Reacher:
     dx, du, do = 6, 2, 10
     plane = (4, 5)
     joints = (range(2), range(2, 4))
+    state_names = (
+        "joint 0 (rad)",
+        "joint 1 (rad)",
+        "joint 0 speed (rad/s)",
+        "joint 1 speed (rad/s)",
+        "fingertip - target x (m)",
+        "fingertip - target y (m)",
+    )
+    action_names = ("motor 0", "motor 1")
     camera: ClassVar[dict[str, float]] = {"distance": 0.54}  # m above the plane, for pictures
     start_measures: ClassVar[dict[str, StartMeasure]] = {
         "angle": StartMeasure("target's degrees from straight behind the base", angle_behind, 20.0),

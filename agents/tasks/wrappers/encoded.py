@@ -93,7 +93,7 @@ class Encoded(Wrapper):
     # what is known of the task's states is not known of codes
     manifold = simulator = joints = joint_target = plane = targets = None
     project = observation_of = to_physical = to_qpos_qvel = copy = None
-    planning_cost = tuning_cost = None
+    planning_cost = tuning_cost = state_names = None
 
     def __init__(
         self,
