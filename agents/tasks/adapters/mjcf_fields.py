@@ -14,7 +14,7 @@ from ..base.mujoco_batch import MujocoBatch
 from .mjcf_model import names_of
 
 Array = np.ndarray
-KINDS = {  # how the names of MjModel's fields begin -> a kind of thing, and how many there are
+OWNERS = {  # how the names of MjModel's fields begin -> a kind of thing, and how many there are
     "body": ("body", "nbody"),
     "geom": ("geom", "ngeom"),
     "site": ("site", "nsite"),
@@ -63,11 +63,11 @@ class Fields:
 
 
 def _entry(model: Any, field: str, name: str) -> tuple[int, tuple[int, ...]]:
-    kind, number = KINDS.get(field.partition("_")[0], ("", ""))
+    kind, number = OWNERS.get(field.partition("_")[0], ("", ""))
     array = getattr(model, field, None)
     if not kind or not isinstance(array, np.ndarray):
         raise InputError(
-            f"got the field {field!r}; expected one of mujoco.MjModel that begins with {', '.join(KINDS)}"
+            f"got the field {field!r}; expected one of mujoco.MjModel that begins with {', '.join(OWNERS)}"
         )
     names = names_of(model, kind, getattr(model, number))
     if name not in names or len(array) != len(names):
