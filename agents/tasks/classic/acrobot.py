@@ -27,7 +27,7 @@ class Acrobot(EquationTask):
     name = "acrobot"
     horizon, dt, substeps = 100, 0.2, 1
     dx, du, do = 4, 1, 6
-    state_names = (
+    state_names: tuple[str, ...] = (
         "shoulder (rad)",
         "elbow (rad)",
         "shoulder speed (rad/s)",
