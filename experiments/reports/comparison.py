@@ -289,7 +289,7 @@ def _paired(a: np.ndarray, b: np.ndarray) -> str:
     found, same = intervals.paired(a, b), f"paired over the same {a.shape[1]} episodes"
     low, high = (html.number(end) for end in found.interval[1:])
     more = "more" if found.chance < 0.05 else "not more"
-    text = f", by {html.number(found.value)} (95 %: {low} to {high}), {same}"
+    text = f" by {html.number(found.value)} (95 %: {low} to {high}), {same}"
     if math.isnan(found.seeds):
         return (
             f"; these policies differ{text}: {more} than chance explains; of one seed it cannot be said whether "
