@@ -58,9 +58,7 @@ PAPER_ICEM = replace(
     particles=20,
 )
 # Williams et al. (2017)
-PAPER_MPPI = replace(
-    Config(), planner=MPPI(samples=1200, temperature=0.3), horizon=50, hidden=(32, 32)
-)
+PAPER_MPPI = replace(Config(), planner=MPPI(samples=1200), horizon=50, hidden=(32, 32))
 
 
 def train(

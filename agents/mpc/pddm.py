@@ -3,7 +3,7 @@
 At each step, of sequences U = u_t .. u_t+H-1 and their mean rewards R(U) over the ensemble,
 
     n_t  =  beta e_t + (1 - beta) n_t-1,       e_t normal
-    U_i  =  m + n_i,      m  <-  sum_i w_i U_i,      w_i ~ exp(kappa R(U_i))
+    U_i  =  m + n_i,      m  <-  sum_i w_i U_i,      w_i ~ exp(kappa R(U_i) / spread)
 
 Nagabandi, Konolige, Levine & Kumar, Deep Dynamics Models for Learning Dexterous Manipulation
 (2019): the mean over an ensemble of a sequence's cost, smooth exploration in the plan, and no

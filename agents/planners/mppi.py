@@ -3,7 +3,10 @@
 MPPI: Williams, Wagener, Goldfain, Drews, Rehg, Boots & Theodorou, Information Theoretic MPC for
 Model-Based Reinforcement Learning (2017), algorithm 2. PDDM's variant: Nagabandi, Konolige, Levine
 & Kumar, Deep Dynamics Models for Learning Dexterous Manipulation (2019), equations 4 to 6: noise
-that is correlated in time, and rewards without scaling.
+that is correlated in time.
+
+Both weigh by costs in a unit of their own there. Here it is the spread of the draws, the gap between
+their median cost and the lowest: neither a constant in the cost nor its unit changes a plan.
 """
 
 from dataclasses import dataclass
@@ -16,14 +19,14 @@ from .base import Array, Objective, Plan, SearchLog, box, evaluate, first
 
 @dataclass(frozen=True)
 class MPPI(Settings):
-    """u_t <- sum_i w_i v_t^i, w_i ~ exp(-1/temperature (S_i + gamma sum_t u_t' Sigma^-1 v_t^i)), v
-    = u + noise.
+    """u_t <- sum_i w_i v_t^i, w_i ~ exp(-1/temperature (S_i/spread + gamma sum_t u_t' Sigma^-1
+    v_t^i)), v = u + noise.
     """
 
     samples: Count = 400  # action sequences in each iteration
-    temperature: Positive = 1.0  # lambda, in units of the cost
+    temperature: Positive = 0.05  # lambda, in spreads of the costs that are drawn
     std: Positive = 0.5  # of the noise, as a share of half the range
-    gamma: NotNegative = 0.0  # control cost; lambda (1 - alpha) in the paper
+    gamma: NotNegative = 0.0  # control cost, same unit; lambda (1 - alpha) in the paper
     iterations: Count = 1  # draws and averages at each step
 
     def __call__(
@@ -39,18 +42,18 @@ class MPPI(Settings):
             cost = evaluate(objective, V)
             log.add(V, cost)
             coupling = self.gamma * (U / std**2 * V).sum((1, 2))
-            U = np.tensordot(weights(cost + coupling, self.temperature), V, 1)
+            U = np.tensordot(weights(relative(cost) + coupling, self.temperature), V, 1)
         return log.plan(U, U[None])
 
 
 @dataclass(frozen=True)
 class RewardWeighted(Settings):
-    """mu_t <- sum_k w_k a_t^k, w_k ~ exp(kappa R_k), a_t = mu_t + n_t, n_t = beta e_t + (1 - beta)
-    n_t-1.
+    """mu_t <- sum_k w_k a_t^k, w_k ~ exp(kappa R_k/spread), a_t = mu_t + n_t, n_t = beta e_t + (1 -
+    beta) n_t-1.
     """
 
     samples: Count = 200  # action sequences in each iteration
-    kappa: Positive = 10.0  # of the reward
+    kappa: Positive = 50.0  # of the reward, per spread of the rewards that are drawn
     beta: Positive = 0.7  # of the filter: 1 is white noise
     std: Positive = 0.5  # of the noise before the filter, as a share of half the range
     iterations: Count = 1  # draws and averages at each step
@@ -66,8 +69,18 @@ class RewardWeighted(Settings):
             U = np.clip(mean + noise, low, high)
             cost = evaluate(objective, U)
             log.add(U, cost)
-            mean = np.tensordot(weights(cost, 1 / self.kappa), U, 1)
+            mean = np.tensordot(weights(relative(cost), 1 / self.kappa), U, 1)
         return log.plan(mean, mean[None])
+
+
+def relative(cost: Array) -> Array:
+    """Returns costs (N,) above the lowest, in units of the median's; where half of them are as low
+    as the lowest, up to rounding, the others are infinite.
+    """
+    finite, above = np.isfinite(cost), cost - cost.min()
+    above[above <= 1e-13 * np.abs(cost[finite]).max()] = 0.0
+    spread = np.median(above[finite])
+    return above / spread if spread > 0 else np.where(above > 0, np.inf, 0.0)
 
 
 def weights(cost: Array, temperature: Positive) -> Array:

@@ -7,7 +7,7 @@ from agents.planners import MPPI
 from agents.tasks import PendulumV1 as task
 
 config = method.Config(
-    planner=MPPI(samples=100, temperature=0.3, iterations=3),
+    planner=MPPI(samples=100, iterations=3),
     iterations=5,
     warm_up=0,
     fit_every=50,

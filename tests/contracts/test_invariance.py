@@ -2,11 +2,10 @@
 
 A constant paid at each step changes no decision. Actions agree to rounding, that of differences of
 numbers that are larger by the constant. In another unit all divergences and actions are the same,
-to the tolerance of the search for eta, which begins at another number. Three settings are numbers
-in the unit of the cost by their definition: they are scaled along.
+to the tolerance of the search for eta, which begins at another number. One setting is a number in
+the unit of the cost by its definition, `penalty` of badmm: it is scaled along.
 """
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -31,8 +30,6 @@ def in_unit(word, unit):
     _, config = small(word)
     if word == "badmm":
         return {"penalty": config.penalty * unit}
-    if word == "pddm":
-        return {"planner": replace(config.planner, kappa=config.planner.kappa / unit)}
     return {}
 
 
@@ -61,10 +58,6 @@ def plan(word, unit=1.0, constant=0.0):
     """Returns a plan of a planner in the cart's own physics."""
     task = Cart(cost=Other(Cart().cost, unit, constant))
     planner = PLANNERS[word]()
-    if word == "mppi":
-        planner = replace(planner, temperature=planner.temperature * unit)
-    if word == "reward_weighted":
-        planner = replace(planner, kappa=planner.kappa / unit)
     rng = np.random.default_rng(0)
     objective = Objective(SimulatorModel(task), task.cost, np.array([1.0, 0.0]), 0, 4, 6, rng)
     return planner(objective, np.zeros((0, 4, 1)), task.action_low, task.action_high, rng).U

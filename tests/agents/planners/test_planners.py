@@ -263,8 +263,8 @@ def test_costs_do_not_depend_on_how_many_are_priced_together(monkeypatch):
         (CEM(400, 40, 40), 10.0, 1e-3),
         (CEM(400, 40, 30, truncated=False, best=True), 1.0, 1e-3),
         (ICEM(600, 60, 60, shrink=1.0, colour=0.0, smoothing=0.5), 30.0, 1e-2),
-        (MPPI(400, temperature=0.01, std=0.15, iterations=80), 1.0, 0.05),
-        (RewardWeighted(400, kappa=100.0, beta=1.0, std=0.15, iterations=80), 1.0, 0.05),
+        (MPPI(400, std=0.15, iterations=80), 1.0, 0.05),
+        (RewardWeighted(400, beta=1.0, std=0.15, iterations=80), 1.0, 0.05),
         (CMAES(4000), 1e4, 1e-6),
         (Gradient(2, 200), 1.0, 1e-4),
         (Gradient(2, 800), 100.0, 1e-2),
@@ -438,8 +438,12 @@ def test_mppi_is_the_weighted_mean_of_its_draws():
     plan = search(objective, start, LOW, HIGH, np.random.default_rng(0))
     sigma2 = (0.4 * 0.5 * (HIGH - LOW)) ** 2
     total, norm = np.zeros((4, 2)), 0.0
+    costs = sorted((V**2).sum() for V in seen[0])
+    spread = (costs[14] + costs[15]) / 2 - costs[0]
     for V in seen[0]:
-        S = (V**2).sum() + 0.3 * sum(start[0, t] @ np.diag(1 / sigma2) @ V[t] for t in range(4))
+        S = (V**2).sum() / spread + 0.3 * sum(
+            start[0, t] @ np.diag(1 / sigma2) @ V[t] for t in range(4)
+        )
         total, norm = total + np.exp(-S / 0.7) * V, norm + np.exp(-S / 0.7)
     np.testing.assert_allclose(plan.U, total / norm)
 
