@@ -58,7 +58,7 @@ HORIZON, HIDDEN = 25, 64
 BUDGET = {  # planners of about as many sequences per step; elites, colour and temperature are the best of a few tried
     "CEM": CEM(12, 2, 3),
     "iCEM": ICEM(14, 2, 3, colour=1.0, share=0.5),
-    "MPPI": MPPI(36, 1.0, 0.5),
+    "MPPI": MPPI(36, std=0.5),
 }
 
 
