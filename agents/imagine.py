@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from lqr.user_functions import guarded, real
+
 from .interfaces import Array
 from .rollout import Act, Trajectories
 
@@ -42,22 +44,25 @@ def imagine(
     X = np.empty((*batch, horizon + 1, x0.shape[-1]))
     U = np.zeros((*batch, horizon, len(low)))
     X[..., 0, :] = x = x0
-    O = [see(x)]
+    O = [_asked("observation_of", see, x, shape=(*batch, None))]
+    lead = (*batch, len(low))
     length, alive = np.full(batch, horizon), np.ones(batch, bool)
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(horizon):
-            u = np.clip(act(x, O[-1], t), low, high)
-            after = step(x, u)
+            u = np.clip(_asked("the actor", act, x, O[-1], t, shape=lead), low, high)
+            after = _asked("step", step, x, u, shape=x.shape)
             if not alive.all():
                 u = np.where(alive[..., None], u, 0.0)
                 after = np.where(alive[..., None], after, x)
             U[..., t, :], X[..., t + 1, :] = u, after
             x = after
-            O.append(see(x))
+            O.append(_asked("observation_of", see, x, shape=O[0].shape))
             if ended is not None:
-                over = ended(x) & alive
+                over = _asked("ended", ended, x, shape=batch).astype(bool) & alive
                 length[over], alive = t + 1, alive & ~over
-        price = np.zeros(X.shape[:-1]) if cost is None else np.array(cost(X, U), dtype=float)
+        price = np.zeros(X.shape[:-1])
+        if cost is not None:
+            price = _asked("cost(X, U)", cost, X, U, shape=price.shape)
     price[np.arange(horizon + 1) > length[..., None]] = 0.0
     failed = np.asarray(~np.isfinite(X).all((-2, -1)))
     return Trajectories(X, U, np.stack(O, axis=-2), price, length, failed)
@@ -73,6 +78,18 @@ def controllers(controller: Any) -> Act:
         return (K @ x[..., None])[..., 0] + k
 
     return act
+
+
+def _asked(
+    name: str, function: Callable[..., Any], *given: Any, shape: tuple[int | None, ...]
+) -> Array:
+    """Returns what a function gave as a new array of that shape, None for any size; it gets copies."""
+    copies = [a.copy() if isinstance(a, np.ndarray) else a for a in given]
+    found = guarded(name, function)(*copies)
+    last = np.shape(found)[-1:] if isinstance(found, np.ndarray | list) else ()
+    return real(
+        name, found, tuple(last[0] if size is None and last else size or 1 for size in shape)
+    )
 
 
 def _itself(x: Array) -> Array:

@@ -38,6 +38,8 @@ def by_reward(task: Task, reward: "LearnedReward | None") -> Task:
 class LearnedReward:
     """Learns from `fit`; then it is a `Cost`, of any window of an episode."""
 
+    careful = True  # it writes to nothing that it gets
+
     def __init__(
         self, hidden: tuple[int, ...] = (64, 64), steps: int = 1000, capacity: int = CAPACITY
     ):

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from dynamics import Chart
 from lqr import GPSError, InputError, LinearGaussianController, SimulationError
+from lqr.user_functions import described, guarded
 
 from .in_turn import Draw, in_turn
 from .interfaces import Array, EpisodeDiscarded, Policy, Task
@@ -253,7 +254,15 @@ def metrics_of(task: Task, shown: Trajectories) -> dict[str, Array]:
     """Returns the task's own numbers of these episodes, (N,) each, and the return where the world
     pays each step.
     """
-    found = task.metrics(shown.x, shown.u)
+    found = _named(task, "metrics")(shown.x.copy(), shown.u.copy())
+    if not isinstance(found, dict):
+        raise InputError(
+            f"the metrics of {task.name} gave a {type(found).__name__}; expected a dict of arrays, a number per episode"
+        )
+    found = {
+        str(name): _shaped(value, (len(shown.x),), f"{task.name}.metrics, {name!r},").copy()
+        for name, value in found.items()
+    }
     return found | {"return": -shown.cost.sum(-1)} if capability(task, Rewarded) else found
 
 
@@ -266,8 +275,9 @@ def _episodes(
     u = np.zeros((N, T, task.du))
     o = np.empty((N, T + 1, task.do))
     length, alive, failed = np.full(N, T), np.ones(N, bool), np.zeros(N, bool)
-    x[:, 0] = _shaped(task.reset(where, rng), (N, task.dx), f"{task.name}.reset")
-    o[:, 0] = _shaped(task.observe(), (N, task.do), f"{task.name}.observe")
+    reset, step, observe = (_named(task, name) for name in ("reset", "step", "observe"))
+    x[:, 0] = _shaped(reset(where.copy(), rng), (N, task.dx), f"{task.name}.reset")
+    o[:, 0] = _shaped(observe(), (N, task.do), f"{task.name}.observe")
     if not (np.isfinite(x[:, 0]).all() and np.isfinite(o[:, 0]).all()):
         i = int(np.argmin(np.isfinite(x[:, 0]).all(1) & np.isfinite(o[:, 0]).all(1)))
         raise SimulationError(
@@ -279,7 +289,8 @@ def _episodes(
     for t in range(T):
         if watch and t:
             watch(record.between(0, t))
-        action = _shaped(act(x[:, t], o[:, t], t), (N, task.du), "the actor")
+        acted = guarded("the actor", act)(x[:, t].copy(), o[:, t].copy(), t)
+        action = _shaped(acted, (N, task.du), "the actor")
         action = np.clip(action, task.action_low, task.action_high)
         if not np.isfinite(action[alive]).all():
             i = int(np.argmax(~np.isfinite(action).all(1) & alive))
@@ -287,18 +298,20 @@ def _episodes(
                 f"the action of episode {i} at step {t} is {action[i]}; expected finite numbers: was training healthy?"
             )
         u[:, t] = np.where(alive[:, None], action, 0.0)
-        after = _shaped(task.step(u[:, t].copy()), (N, task.dx), f"{task.name}.step")
-        seen = _shaped(task.observe(), (N, task.do), f"{task.name}.observe")
+        after = _shaped(step(u[:, t].copy()), (N, task.dx), f"{task.name}.step").copy()
+        seen = _shaped(observe(), (N, task.do), f"{task.name}.observe")
         u[:, t] = np.where(alive[:, None], applied(task, u[:, t]), 0.0)
         if paid := capability(task, Rewarded):
-            cost[:, t] = np.where(alive, -np.asarray(paid.reward, dtype=float), 0.0)
+            reward = _shaped(paid.reward, (N,), f"{task.name}.reward")
+            cost[:, t] = np.where(alive, -reward.astype(float), 0.0)
         broken = ~(np.isfinite(after).all(1) & np.isfinite(seen).all(1))
         failed |= (
             broken | _diverged(task, N)
         ) & alive  # what a simulation does after its episode does not count
         x[:, t + 1] = np.where((alive & ~broken)[:, None], after, x[:, t])
         o[:, t + 1] = np.where((alive & ~broken)[:, None], seen, o[:, t])
-        ended = (_shaped(task.done(), (N,), f"{task.name}.done").astype(bool) | broken) & alive
+        over = _yes(_named(task, "done")(), N, f"{task.name}.done")
+        ended = (over | broken) & alive
         length[ended] = t + 1
         alive &= ~ended
         if not alive.any():
@@ -327,11 +340,16 @@ def checked_cost(task: Task, x: Array, u: Array) -> Array:
 
 
 def _cost(task: Task, x: Array, u: Array) -> Array:
+    name = f"the cost of {task.name}"
     try:
-        cost = np.asarray(task.cost(x, u))
+        cost = np.asarray(guarded(name, task.cost, (ValueError,))(x, u))
     except ValueError as error:
-        if isinstance(error, GPSError) or "read-only" not in str(error):
+        if isinstance(error, GPSError):
             raise
+        if "read-only" not in str(error):
+            raise InputError(
+                f"{name} failed with {described(error)}; try that alone, in Python"
+            ) from error
         raise InputError(
             f"the cost of {task.name} writes to its input ({error}); expected it to read only: let it work on a copy"
         ) from None
@@ -352,7 +370,10 @@ def _shaped(value: Array, shape: tuple[int, ...], what: str) -> Array:
     """Returns an array of that shape; raises SimulationError for another, lest it be broadcast in
     silence.
     """
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # ragged, or a tensor that is no array
+        array = np.array(None)
     if array.shape != shape or array.dtype.kind not in "fiub":
         raise SimulationError(
             f"{what} gave shape {array.shape} of {array.dtype}; expected {shape}, real: return a row per episode"
@@ -360,8 +381,33 @@ def _shaped(value: Array, shape: tuple[int, ...], what: str) -> Array:
     return array
 
 
+def _named(task: Task, method: str) -> Callable[..., Any]:
+    """Returns a method of the task whose errors name the task."""
+    function = getattr(task, method)
+
+    def call(*given: Any) -> Any:
+        try:
+            return function(*given)
+        except (GPSError, MemoryError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise SimulationError(
+                f"{task.name}.{method} failed with {described(error)}; try that alone, in Python"
+            ) from error
+
+    return call
+
+
 def _diverged(task: Task, N: int) -> Array:
-    return _shaped(diverged(task, N), (N,), f"{task.name}.diverged").astype(bool)
+    return _yes(diverged(task, N), N, f"{task.name}.diverged")
+
+
+def _yes(value: Array, N: int, what: str) -> Array:
+    """Returns booleans (N,); raises SimulationError for what is neither True nor False, 0 nor 1."""
+    found = _shaped(value, (N,), what)
+    if not ((found == 0) | (found == 1)).all():
+        raise SimulationError(f"{what} gave {found}; expected True or False for each episode")
+    return found.astype(bool)
 
 
 def smoothed(draws: Array, steps: float) -> Array:

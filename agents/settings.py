@@ -11,19 +11,21 @@ Numbers are brought to Python's own kinds when they come in: a NumPy integer, a 
 is meant. A truth value is no number, and a number is no truth value.
 """
 
+import inspect
 import math
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, wraps
 from numbers import Integral, Real
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from lqr import InputError
 
 Rule = Callable[[Any], str | None]  # None, or what was expected
+Init = TypeVar("Init", bound=Callable[..., None])
 
 
 LARGEST, SMALLEST = 1e18, 1e-18  # sizes of numbers whose squares and products stay numbers
@@ -153,6 +155,37 @@ class EvaluationSettings(Settings):
 
     # iterations between noise-free evaluation episodes; the first and the last have them; 0: none
     evaluate_every: Whole = 1
+
+
+def checked(name: str, value: Any, hint: Any) -> Any:
+    """Returns an argument in the kind that a type asks for, such as Count. Raises InputError, which
+    names it, for another.
+    """
+    found, expected = fitted(value, hint)
+    if expected:
+        raise InputError(f"{name} is {value!r}; expected {expected}")
+    return found
+
+
+def typed(init: Init) -> Init:
+    """Returns a constructor whose arguments, where their types say numbers or truth values, are
+    brought to Python's kinds before it sees them. It raises InputError, which names them, for others.
+    """
+    signature = inspect.signature(init)
+
+    @wraps(init)
+    def whole(self: Any, *given: Any, **named: Any) -> None:
+        bound, hints = (
+            signature.bind(self, *given, **named),
+            get_type_hints(init, include_extras=True),
+        )
+        for name, value in bound.arguments.items():
+            hint = hints.get(name, Any)
+            if hint in (int, float, bool) or get_origin(hint) is Annotated:
+                bound.arguments[name] = checked(name, value, hint)
+        init(*bound.args, **bound.kwargs)
+
+    return whole  # type: ignore[return-value]  # of the same signature
 
 
 @cache  # a class is hashable

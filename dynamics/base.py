@@ -16,6 +16,7 @@ from lqr import CheckpointError, Gaussian, InputError
 
 from .normal_inverse_wishart import checked
 from .normaliser import FORM, Normaliser
+from .numbers import count
 from .outliers import inliers
 from .storage.tree import check_tree, load_tree, save_tree
 
@@ -73,6 +74,7 @@ class ChangeModel(ABC):
     """
 
     word = ""  # in MODELS
+    careful = True  # it writes to nothing that it gets; see `asking`
     reject_outliers = True  # whether gross outliers are left out of the fit
     rare: tuple[int, ...] = ()  # coordinates of x that are not looked at for outliers
 
@@ -83,7 +85,7 @@ class ChangeModel(ABC):
 
     def take_rare(self, rare: tuple[int, ...]) -> None:
         """Sets which coordinates of x (0 to dx - 1) are not looked at for outliers."""
-        self.rare = tuple(int(i) for i in rare)
+        self.rare = tuple(count("each of rare", i, 0) for i in rare)
         if self.rare:
             self.settings["rare"] = self.rare
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from lqr import InputError, LinearGaussianDynamics, NumericalError
 
+from .asking import prior_at
 from .normal_inverse_wishart import Array, NormalInverseWishart, Prior, posterior, smallest
 from .regression import MatrixNormalInverseWishart, expected, log_multigamma, regression
 
@@ -92,7 +93,7 @@ def fit_linear_gaussian(
     asked = np.where(
         w[..., None] > 0, z, mean[:, :, None]
     )  # what is not used must not pull the prior elsewhere
-    guess = prior.at(asked[..., :dx], asked[..., dx:n], asked[..., :dx] + asked[..., n:])
+    guess = prior_at(prior, asked[..., :dx], asked[..., dx:n], asked[..., :dx] + asked[..., n:])
     _check_guess(guess, mean.shape, prior)
     floor = ridge * np.maximum(z[w > 0].var(0), smallest(z[w > 0], dx))
     best = (-np.inf, 0.0, 0.0)

@@ -16,6 +16,7 @@ import numpy as np
 
 from lqr import InputError
 
+from .asking import predict, sample
 from .base import Array, Model
 from .networks.base import MLPEnsemble
 from .networks.ensemble import Ensemble
@@ -62,7 +63,7 @@ def propagate(
         u = np.broadcast_to(U[:, None, t], (N, particles, U.shape[-1]))
         x = X[:, :, t]
         X[:, :, t + 1] = (
-            model.predict(x, u).mean if propagation == "mean" else model.sample(x, u, rng)
+            predict(model, x, u).mean if propagation == "mean" else sample(model, x, u, rng)
         )
     return X
 

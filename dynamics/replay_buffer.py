@@ -12,6 +12,8 @@ import numpy as np
 
 from lqr import CheckpointError, InputError
 
+from .asking import fit
+from .numbers import count
 from .storage.tree import check_tree
 
 Array = np.ndarray
@@ -35,9 +37,7 @@ class ReplayBuffer:
     """Transitions (x, u, x'), and what else is stored of them, the oldest first."""
 
     def __init__(self, capacity: int = CAPACITY):
-        if capacity < 1:
-            raise InputError(f"got a replay buffer of {capacity} transitions; expected 1 or more")
-        self.capacity = capacity
+        self.capacity = count("capacity", capacity)  # transitions
         self.total = 0  # transitions that were ever added
         self.lengths: list[int] = []  # of each episode that is kept
         self._columns: dict[str, Array] = {}  # rows _first.._last of these count
@@ -117,7 +117,7 @@ class ReplayBuffer:
     ) -> None:
         """Adds a round of transitions, and fits the model to all that are kept."""
         self.add(x, u, xnext, model=model)
-        model.fit(*self.transitions, rng)
+        fit(model, *self.transitions, rng)
 
     def sample(self, count: int, rng: np.random.Generator) -> Transitions:
         """Returns a minibatch (count, ...), each transition as likely as any other, with

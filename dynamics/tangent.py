@@ -12,6 +12,7 @@ import numpy as np
 
 from lqr import LinearGaussianController, QuadraticCost
 
+from .asking import prior_at
 from .capabilities import manifold_of
 from .manifold import Array, Manifold
 from .normal_inverse_wishart import NormalInverseWishart, Prior
@@ -112,6 +113,8 @@ class InChart:
     chart.
     """
 
+    careful = True  # it writes to nothing that it gets; see `asking`
+
     def __init__(self, prior: Prior, chart: Chart):
         self.prior, self.chart = prior, chart
 
@@ -130,7 +133,7 @@ class InChart:
         g = about[:, :, None] + (d - middle[:, :, None]) @ np.swapaxes(
             turn, -1, -2
         )  # does not wrap between samples
-        guess = self.prior.at(g, u, g + change)
+        guess = prior_at(self.prior, g, u, g + change)
         spread = np.concatenate([g, u, change], -1).var(
             (0, 1, 2)
         )  # about the reference, the fit sees less of it

@@ -33,9 +33,11 @@ from agents.settings import Count, EvaluationSettings, Positive, Whole, word_of
 from agents.tasks.capabilities import manifold_of
 from agents.training import Training
 from dynamics import MODELS, ReplayBuffer
+from dynamics.asking import linearise as ask
 from dynamics.replay_buffer import CAPACITY
 from dynamics.storage.tree import check_tree
 from lqr import InputError, LinearGaussianController, LinearGaussianDynamics, backward, ilqr
+from lqr.cost_terms import careful
 from lqr.expansion import make_convex
 
 from .steps.exploration import action_scale
@@ -164,11 +166,11 @@ def tangent_controllers(task: Task, model: Any, x0: Array) -> LinearGaussianCont
     """
     C, T = len(x0), task.horizon
     still = np.tile(resting(task.action_low, task.action_high), (C, 1))
-    mean, jacobian, noise = model.linearise(x0, still)
+    mean, jacobian, noise = ask(model, x0, still)
     f = mean - (jacobian @ np.concatenate([x0, still], 1)[..., None])[..., 0]
     F, f, noise = (np.repeat(a[:, None], T, axis=1) for a in (jacobian, f, noise))
     X, U = np.repeat(x0[:, None], T + 1, axis=1), np.repeat(still[:, None], T, axis=1)
-    cost = task.cost.expand(X, U)
+    cost = careful(task.cost).expand(X, U)
     floor = 1e-6 * float(np.abs(cost.C).max())  # whatever the unit of the cost
     cost = make_convex(cost, floor=floor, around=(X, U))
     return backward(LinearGaussianDynamics(F, f, noise), cost)[0]

@@ -29,8 +29,10 @@ from agents.settings import Count, Positive, Whole
 from agents.tasks.capabilities import manifold_of
 from agents.training import Training
 from dynamics import Fit, make_prior
+from dynamics.asking import update
 from dynamics.storage.tree import check_tree
 from lqr import InputError, LinearGaussianController, QuadraticCost
+from lqr.cost_terms import careful
 from lqr.expansion import make_convex
 
 from .steps.clusters import cluster
@@ -96,7 +98,7 @@ def train(
     for number in training.iterations():
         new = training.count(sample(task, policy, config, rng))
         before, past = past, with_new(past, new, number, config.replay)
-        prior.update(*new.transitions)
+        update(prior, *new.transitions)
         data = by_cluster(past, cluster(past.x, past.u, config.clusters, rng))
         states = PolicyData(data.x[:, :, :-1], data.o[:, :, :-1], data.used)
         data = data._replace(controller=policy.linearised(states, REACH, STRENGTH))
@@ -176,7 +178,7 @@ def expand_cost(task: Task, data: LocalData) -> QuadraticCost:
     expansions, as for episodes from one start, would have another gradient at the cluster's mean
     where gradient and curvature vary over the cluster.
     """
-    each = make_convex(task.cost.expand(data.x, data.u), around=(data.x, data.u))
+    each = make_convex(careful(task.cost).expand(data.x, data.u), around=(data.x, data.u))
     xu = np.concatenate([data.x, np.pad(data.u, ((0, 0), (0, 0), (0, 1), (0, 0)))], -1)
     slope = np.einsum("cntij,cntj->cnti", each.C, xu) + each.c
     share = step_shares(data)

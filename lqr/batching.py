@@ -111,7 +111,12 @@ def whole(name: str, given: Any, least: int) -> int:
 def number(name: str, given: Any, least: float = 0.0) -> float:
     """Returns the argument as a float. Raises InputError unless it is finite and at least that."""
     array = numbers(name, given)
-    if array.ndim or not least <= array < math.inf or not math.isfinite(array):
+    if (
+        array.ndim
+        or np.asarray(given).dtype.kind == "b"
+        or not least <= array < math.inf
+        or not math.isfinite(array)
+    ):
         raise InputError(
             f"{name} is {_described(given)}; expected a finite number of at least {least:g}"
         )

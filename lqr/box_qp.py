@@ -12,6 +12,7 @@ from .batching import finite, numbers, symmetric
 from .errors import InputError, NotPositiveDefinite, NumericalError
 from .kernels.ilqr_backward import box_qp
 from .types import Array
+from .user_functions import guarded, real
 
 BoxQP = Callable[[Array, Array, Array, Array], tuple[Array, Array]]
 """solve(H (d, d), g (d,), low (d,), high (d,)) -> minimiser (d,), free (d,) bool; raises
@@ -54,6 +55,8 @@ def ilqr_backward_with(solve_qp: BoxQP) -> Any:
     the caller.
     """
 
+    solve = guarded("solve_qp", solve_qp, (np.linalg.LinAlgError,))
+
     def ilqr_backward(
         active, curved, F, H, S, C, c, low, high, U, mu, K, k, definite, linear, quadratic
     ):
@@ -69,15 +72,8 @@ def ilqr_backward_with(solve_qp: BoxQP) -> Any:
                 R = Quu + mu[b] * np.eye(n - dx)
                 gain, step = K[b, t], k[b, t]
                 try:
-                    found, free = solve_qp(
-                        R.copy(), qu.copy(), low[b, t] - U[b, t], high[b, t] - U[b, t]
-                    )
-                    found, free = np.asarray(found, dtype=float), np.asarray(free, dtype=bool)
-                    if found.shape != qu.shape or free.shape != qu.shape:
-                        raise InputError(
-                            f"solve_qp gave shapes {found.shape} and {free.shape}; expected {qu.shape} twice"
-                        )
-                    step[:] = found
+                    both = solve(R.copy(), qu.copy(), low[b, t] - U[b, t], high[b, t] - U[b, t])
+                    step[:], free = _minimiser(both, qu.shape)
                     gain[:] = 0.0
                     gain[free] = -np.linalg.solve(R[np.ix_(free, free)], Qux[free])
                 except np.linalg.LinAlgError:
@@ -90,3 +86,17 @@ def ilqr_backward_with(solve_qp: BoxQP) -> Any:
                 V = 0.5 * (V + V.T)
 
     return ilqr_backward
+
+
+def _minimiser(both: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Returns what a solver gave, the minimiser and where it is free, both of that shape."""
+    if not isinstance(both, tuple | list) or len(both) != 2:
+        raise InputError(
+            f"solve_qp gave a {type(both).__name__}; expected two arrays, minimiser and free, of shape {shape}"
+        )
+    free = np.asarray(both[1])
+    if free.shape != shape or free.dtype.kind not in "bi":
+        raise InputError(
+            f"solve_qp gave free coordinates of shape {free.shape} and {free.dtype}; expected booleans of shape {shape}"
+        )
+    return real("solve_qp", both[0], shape, finite=True), free.astype(bool)

@@ -20,6 +20,7 @@ from .errors import InputError
 from .expansion import Cost, stack
 from .ilqr import ILQRResult, ilqr
 from .types import Array, LinearGaussianController, QuadraticCost
+from .user_functions import GuardedCost, guarded, real
 
 Constraint = Callable[[Array, Array], tuple[Array, Array]]
 """g(X (..., T+1, dx), U (..., T, du)) -> values (..., T+1, m), Jacobians (..., T+1, m, n); at step
@@ -48,15 +49,16 @@ class AugmentedLagrangian:
     constraint: Constraint
     multipliers: Array
     rho: Array
+    said = "the cost with its constraint"
 
     def __call__(self, X: Array, U: Array) -> Array:
-        values = self.constraint(X.copy(), U.copy())[0]
+        values, _ = asked(self.constraint, X, U, finite=False)
         pressed = np.maximum(self.multipliers + self.rho * values, 0.0)
         return self.cost(X, U) + ((pressed**2 - self.multipliers**2) / (2 * self.rho)).sum(-1)
 
     def expand(self, X: Array, U: Array) -> QuadraticCost:
-        C, c, const = self.cost.expand(X.copy(), U.copy())
-        values, G = self.constraint(X.copy(), U.copy())
+        C, c, const = self.cost.expand(X, U)
+        values, G = asked(self.constraint, X, U, finite=False)
         pressed = np.maximum(self.multipliers + self.rho * values, 0.0)
         extra = np.einsum("...mi,...m,...mj->...ij", G, np.where(pressed > 0, self.rho, 0.0), G)
         gradient, xu = np.einsum("...m,...mi->...i", pressed, G), stack(X, U)
@@ -101,11 +103,8 @@ def constrained_ilqr(
         )
     lead, (T, du), dx = np.broadcast_shapes(x0.shape[:-1], U.shape[:-2]), U.shape[-2:], x0.shape[-1]
     x0, U = np.broadcast_to(x0, (*lead, dx)), np.broadcast_to(U, (*lead, T, du))
-    values, G = map(np.asarray, constraint(np.repeat(x0[..., None, :], T + 1, -2), U.copy()))
-    m = values.shape[-1] if values.ndim else 0
-    if values.shape != (*lead, T + 1, m) or G.shape != (*lead, T + 1, m, dx + du):
-        want = f"{(*lead, T + 1, m)} and {(*lead, T + 1, m, dx + du)}"
-        raise InputError(f"constraint gave shapes {values.shape} and {G.shape}; expected {want}")
+    values, _ = asked(constraint, np.repeat(x0[..., None, :], T + 1, -2), U)
+    m, cost = values.shape[-1], GuardedCost(cost)
     multipliers, penalty = np.zeros((*lead, T + 1, m)), np.full((*lead, T + 1, m), float(rho))
     worst, last, rounds = np.full(lead, np.inf), np.full(lead, np.inf), np.zeros(lead, int)
     going, solution = np.ones(lead, bool), None
@@ -113,7 +112,7 @@ def constrained_ilqr(
         problem = AugmentedLagrangian(cost, constraint, multipliers, penalty)
         solution = _merge(going, ilqr(dynamics, problem, x0, U, active=going, **options), solution)
         U, rounds = solution.U, rounds + going
-        values = np.asarray(constraint(solution.X.copy(), U.copy())[0], dtype=float)
+        values, _ = asked(constraint, solution.X, U)
         worst = np.maximum(values.max((-1, -2)), 0.0)
         slack = np.minimum(-values, multipliers / penalty)  # both feasibility and complementarity
         change = abs(slack).max((-1, -2))
@@ -128,9 +127,24 @@ def constrained_ilqr(
         )
         penalty, last = np.where(here, grown, penalty), change
     assert solution is not None
-    total = np.asarray(cost(solution.X.copy(), U.copy())).sum(-1)
+    total = cost(solution.X, U).sum(-1)
     done = (worst <= violation) & solution.converged
     return ConstrainedResult(solution, total, multipliers, worst[()], rounds[()], done)
+
+
+def asked(constraint: Constraint, X: Array, U: Array, finite: bool = True) -> tuple[Array, Array]:
+    """Returns the values (..., T+1, m) and Jacobians (..., T+1, m, n) of a constraint, which gets
+    copies. Raises InputError, which names it, for anything else.
+    """
+    both, lead = guarded("constraint", constraint)(X.copy(), U.copy()), X.shape[:-1]
+    if not isinstance(both, tuple | list) or len(both) != 2:
+        raise InputError(
+            f"constraint gave a {type(both).__name__}; expected two arrays, values {(*lead, 'm')} and Jacobians"
+        )
+    m = int(max(np.size(both[0]) // max(np.prod(lead, dtype=int), 1), 1))
+    n = X.shape[-1] + U.shape[-1]
+    values = real("constraint", both[0], (*lead, m), finite)
+    return values, real("constraint", both[1], (*lead, m, n), finite)
 
 
 def _merge(here: Array, new: ILQRResult, old: ILQRResult | None) -> ILQRResult:

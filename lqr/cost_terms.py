@@ -14,6 +14,7 @@ from .batching import finite
 from .errors import InputError
 from .expansion import Cost, absolute, known_ramp, pair, ramp_weights, stack
 from .types import Array, QuadraticCost
+from .user_functions import GuardedCost
 
 Parts = tuple[Array, Array, Array]
 """Value, first and second derivative."""
@@ -40,12 +41,21 @@ class Sum(Addable):
 
     def __call__(self, X: Array, U: Array) -> Array:
         X, U = pair(X, U)
-        return sum((term(X.copy(), U.copy()) for term in self.terms), start=np.zeros(X.shape[:-1]))
+        each = (careful(term, type(term).__name__)(X, U) for term in self.terms)
+        return sum(each, start=np.zeros(X.shape[:-1]))
 
     def expand(self, X: Array, U: Array) -> QuadraticCost:
         X, U = pair(X, U)
-        parts = [term.expand(X.copy(), U.copy()) for term in self.terms]
+        parts = [careful(term, type(term).__name__).expand(X, U) for term in self.terms]
         return QuadraticCost(*(reduce(np.add, fields) for fields in zip(*parts, strict=True)))
+
+
+def careful(cost: Any, name: str = "cost") -> Any:
+    """Returns a cost of the library's as it is, and a user's so that it gets copies, and that what
+    goes wrong names it; see `GuardedCost`. A cost that does all that itself says `careful = True`.
+    """
+    own = isinstance(cost, Term | Sum | GuardedCost) or getattr(cost, "careful", False)
+    return cost if own else GuardedCost(cost, name)
 
 
 class Term(Addable, ABC):

@@ -14,6 +14,7 @@ from .errors import InputError
 from .kernels.ilqr_backward import DIFFERENTIATE, ROLL
 from .kernels.jit import pointer
 from .types import Array
+from .user_functions import guarded, real
 
 FIRST = 6e-6  # steps of first and second differences where |x| <= 1, each the power of the
 SECOND = 1e-4  # rounding, 1/3 and 1/4, at which truncation meets it
@@ -153,20 +154,22 @@ def differencer(f: Any, second: bool) -> Any:
 
 
 def vectorised_parts(
-    f: Any, lead: tuple[int, ...], timed: bool = False, free: bool = False
+    f: Any, lead: tuple[int, ...], timed: bool = False, free: bool = False, exact: bool = False
 ) -> tuple[Any, Any]:
     """Returns roll and differentiate over an f that takes x (..., *lead, dx) and u (..., *lead, du)
     at once.
 
     If `timed`, roll tells f the step; there is no differentiate then. An f that is `free` takes any
-    leading axes: it is rolled out for the active problems alone.
+    leading axes: it is rolled out for the active problems alone. One that is to be differentiated,
+    `exact`, gives float64.
     """
 
     def at(xu: Array, dx: int, *t: int) -> Array:  # xu (..., B, n) -> (..., B, dx)
         whole = xu if free else xu.reshape(*xu.shape[:-2], *lead, xu.shape[-1])
-        return np.asarray(f(whole[..., :dx], whole[..., dx:], *t), dtype=float).reshape(
-            *xu.shape[:-1], dx
-        )
+        shape = (*whole.shape[:-1], dx)
+        return real(
+            "dynamics", f(whole[..., :dx], whole[..., dx:], *t), shape, exact=exact
+        ).reshape(*xu.shape[:-1], dx)
 
     def roll(active, X, U, K, k, alpha, low, high, Xn, Un):
         T, dx = U.shape[1], X.shape[2]
@@ -214,41 +217,65 @@ def parts(
     """Returns roll and differentiate as Python functions, over whatever derivatives the caller
     gave.
     """
-    free = vectorised == "any"
+    free, exact = vectorised == "any", differenced(jacobian, hessian, second_order)
     if vectorised:
-        roll, differences = vectorised_parts(f, lead, timed, free)
+        roll, differences = vectorised_parts(guarded("dynamics", f), lead, timed, free, exact)
     elif is_compiled(f):
-        roll, differences = compiled(f, None, False, second_order)
+        roll, differences = (
+            guarded("dynamics", part) for part in compiled(f, None, False, second_order)
+        )
     else:
+        f = _one_state(f, exact)
         roll, differences = roller(f), differencer(f, second_order)
 
     def differentiate(active, X, U, F, H):
-        if jacobian is None or (second_order and hessian is None):
+        if exact:
             differences(active, X, U, F, H if hessian is None else H[:, :0])
+            if not np.isfinite(F[active]).all():
+                raise InputError(
+                    "dynamics has a derivative that is not finite beside the trajectory; expected smooth dynamics "
+                    "everywhere near it"
+                )
         for name, function, out in (("jacobian", jacobian, F), ("hessian", hessian, H)):
-            if function is None:
+            if function is None or not active.any():
                 continue
+            ask = guarded(name, function)
             if free:
-                if active.any():
-                    out[active] = _shaped(
-                        name, function(X[active, :-1], U[active].copy()), out[active].shape
-                    )
+                out[active] = _shaped(name, ask(X[active, :-1], U[active]), out[active].shape)
             elif vectorised:
-                whole = function(*(a.reshape(*lead, *a.shape[1:]).copy() for a in (X[:, :-1], U)))
-                found = _shaped(name, whole, (*lead, *out.shape[1:])).reshape(out.shape)
-                out[active] = found[active]
+                whole = ask(*(a.reshape(*lead, *a.shape[1:]).copy() for a in (X[:, :-1], U)))
+                found = _shaped(name, whole, (*lead, *out.shape[1:]), active.reshape(lead))
+                out[active] = found.reshape(out.shape)[active]
             else:
                 for b in np.flatnonzero(active):
-                    out[b] = _shaped(name, function(X[b, :-1].copy(), U[b].copy()), out.shape[1:])
+                    out[b] = _shaped(name, ask(X[b, :-1].copy(), U[b].copy()), out.shape[1:])
 
     return roll, differentiate
 
 
-def _shaped(name: str, a: Any, shape: tuple[int, ...]) -> Array:
-    a = np.asarray(a, dtype=float)
-    if a.shape != shape:
-        raise InputError(f"{name} gave shape {a.shape}; expected {shape}")
-    return 0.5 * (a + np.swapaxes(a, -1, -2)) if name == "hessian" else a
+def differenced(jacobian: Any, hessian: Any, second_order: bool) -> bool:
+    """Returns whether differences of the dynamics are taken."""
+    return jacobian is None or (second_order and hessian is None)
+
+
+def _one_state(f: Any, exact: bool) -> Any:
+    """Returns dynamics of one state in Python whose answers are checked."""
+    call = guarded("dynamics", f)
+
+    def step(x: Array, u: Array) -> Array:
+        shape, found = x.shape, call(x, u)
+        if type(found) is np.ndarray and found.dtype == np.float64 and found.shape == shape:
+            return found  # read at once, so that it need not be copied
+        return real("dynamics", found, shape, exact=exact)
+
+    return step
+
+
+def _shaped(name: str, a: Any, shape: tuple[int, ...], rows: Any = ...) -> Array:
+    """Returns derivatives of that shape, which are finite in the problems `rows` that count."""
+    found = real(name, a, shape)
+    real(name, found[rows], found[rows].shape, finite=True)
+    return 0.5 * (found + np.swapaxes(found, -1, -2)) if name == "hessian" else found
 
 
 @lru_cache(maxsize=64)
@@ -265,8 +292,12 @@ def check(
     x0: Array,
     U: Array,
     timed: bool = False,
+    exact: bool = False,
+    finite: bool = True,
 ) -> None:
-    """Raises InputError unless f, called once at the start (B, dx), (B, T, du), gives a state."""
+    """Raises InputError unless f, called once at the start (B, dx), (B, T, du), gives a state: one
+    of float64 where differences are taken, `exact`, and `finite` where all problems count.
+    """
     callable_of("dynamics", f, "(x, u) -> x'")
     (T, du), dx = U.shape[1:], x0.shape[-1]
     compiled_alone = is_compiled(f) and not vectorised and (not jacobian or is_compiled(jacobian))
@@ -276,15 +307,12 @@ def check(
     if jacobian is not None:
         callable_of("jacobian", jacobian, "(X, U) -> (T, dx, n)")
     if is_compiled(jacobian) and not vectorised:  # Python's others are checked at each call
-        found = jacobian.py_func(np.repeat(x0[:1], T, 0), U[0].copy())
+        found = guarded("jacobian", jacobian.py_func)(np.repeat(x0[:1], T, 0), U[0].copy())
         _shaped("jacobian", found, (T, dx, dx + du))
     x, u = x0, U[:, 0]
     x, u = (
         (a.reshape(*lead, -1).copy() for a in (x, u)) if vectorised else (x[0].copy(), u[0].copy())
     )
-    found = np.shape((f.py_func if is_compiled(f) else f)(x, u, *([0] if timed else [])))
-    if found != x.shape:
-        raise InputError(
-            f"dynamics gave shape {found} for x {x.shape} and u {u.shape}; expected {x.shape}"
-        )
+    shape, call = x.shape, guarded("dynamics", f.py_func if is_compiled(f) else f)
+    real("dynamics", call(x, u, *([0] if timed else [])), shape, finite, exact)
     passed.append(True)

@@ -19,7 +19,15 @@ import numpy as np
 
 from .batching import callable_of, number, whole
 from .box_qp import BoxQP, ilqr_backward_with
-from .differentiation import Dynamics, TimedDynamics, check, compiled, is_compiled, parts
+from .differentiation import (
+    Dynamics,
+    TimedDynamics,
+    check,
+    compiled,
+    differenced,
+    is_compiled,
+    parts,
+)
 from .errors import InputError
 from .expansion import Cost
 from .ilqr_inputs import cost_parts, first, prepare, total_cost
@@ -32,6 +40,7 @@ from .kernels.ilqr_backward import (
 from .kernels.ilqr_line_search import FROZEN, RUNNING, SETTLED, STATIONARY, UNFIT, iterate
 from .kernels.jit import plain
 from .types import Array, LinearGaussianController, QuadraticCost
+from .user_functions import guarded
 
 STATUS = (
     "still improving", "stationary", "cost change below tolerance", "no step improves", "stopped by the callback",
@@ -124,8 +133,9 @@ def ilqr(
         raise InputError(
             "got timed dynamics; expected vectorised ones, with a jacobian (and a hessian for DDP)"
         )
-    check(dynamics, jacobian, vectorised, lead, x0, U, timed)
     (B, T, du), dx, exact = U.shape, x0.shape[1], bool(second_order or hessian)
+    differences = differenced(jacobian, hessian, exact)
+    check(dynamics, jacobian, vectorised, lead, x0, U, timed, differences, bool(going.all()))
     X = np.zeros((B, T + 1, dx))
     K = np.zeros((B, T, du, dx))
     k = np.zeros((B, T, du))
@@ -158,7 +168,8 @@ def ilqr(
     if (status == UNFIT).any():
         place = f" of problem {first((status == UNFIT).reshape(lead))}" if lead else ""
         raise InputError(
-            f"the cost of the first rollout{place} is not finite; start from other actions U, or a shorter horizon"
+            f"the cost of the first rollout{place} is not finite: do the dynamics or the cost "
+            "give NaN? start from other actions U, or a shorter horizon"
         )
     J = np.where(status == UNFIT, J, total_cost(cost, batch, X))
     affine = U - (K @ X[:, :-1, :, None])[..., 0]
@@ -177,8 +188,13 @@ def _reporter(
         if callback is None:
             return
         arrays = (a.reshape((*lead, *a.shape[1:])).copy()[()] for a in (J + offset, step, mu, X, U))
-        answer = callback(Progress(iteration, *arrays))
+        answer = guarded("callback", callback)(Progress(iteration, *arrays))
         if answer is not None:
-            stop |= np.broadcast_to(np.asarray(answer, dtype=bool), lead).ravel()
+            said = np.asarray(answer)
+            if said.dtype.kind != "b" or said.shape not in ((), lead):
+                raise InputError(
+                    f"callback gave {answer!r}; expected None, True, False, or booleans of shape {lead}"
+                )
+            stop |= np.broadcast_to(said, lead).ravel()
 
     return report

@@ -4,12 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .batching import finite, flatten, numbers, of_kind, with_batch
+from .batching import finite, flatten, numbers, with_batch
 from .errors import InputError
 from .expansion import Cost, stack
 from .kernels.ilqr_backward import evaluate_quadratic
 from .kernels.ilqr_line_search import FLAT
 from .types import Array, QuadraticCost
+from .user_functions import GuardedCost
 
 
 class Batch(NamedTuple):
@@ -97,18 +98,15 @@ def cost_parts(cost: Cost, lead: tuple[int, ...], offset: Array) -> tuple[Any, A
     """
 
     reference: list[Array] = []  # costs of the first trajectories
+    careful = GuardedCost(cost, getattr(cost, "said", "cost"))
 
-    def whole(X: Array, U: Array) -> tuple[Array, Array]:  # copies, which a cost may write to
-        return X.reshape(*lead, *X.shape[1:]).copy(), U.reshape(*lead, *U.shape[1:]).copy()
+    def whole(X: Array, U: Array) -> tuple[Array, Array]:
+        return X.reshape(*lead, *X.shape[1:]), U.reshape(*lead, *U.shape[1:])
 
     def expand(active, C0, c0, X, U, C, c):
         if active.any():
-            found = cost.expand(*whole(X, U))
-            of_kind("cost.expand(X, U)", found, QuadraticCost)
-            H, linear = (
-                _given(f"cost.expand(X, U).{name}", a, out, lead)
-                for name, a, out in (("C", found.C, C), ("c", found.c, c))
-            )
+            found = careful.expand(*whole(X, U), active.reshape(lead))
+            H, linear = found.C.reshape(C.shape), found.c.reshape(c.shape)
             turned = H.swapaxes(-1, -2)
             if (abs(H - turned) > 1e-10 * (abs(H) + abs(turned))).any():  # more than rounding
                 H = 0.5 * (H + turned)
@@ -119,8 +117,7 @@ def cost_parts(cost: Cost, lead: tuple[int, ...], offset: Array) -> tuple[Any, A
         fine = active & np.isfinite(X).all((1, 2))
         J[active] = np.inf
         if fine.any():
-            found = cost(*whole(np.where(fine[:, None, None], X, 0.0), U))
-            steps = _given("cost(X, U)", found, X[..., 0], lead)
+            steps = careful(*whole(np.where(fine[:, None, None], X, 0.0), U)).reshape(X.shape[:-1])
             if not reference:
                 reference.append(_constant(steps))
                 offset[:] = reference[0].sum(-1)
@@ -145,13 +142,11 @@ def total_cost(cost: Cost | QuadraticCost, batch: Batch, X: Array) -> Array:
     if isinstance(cost, QuadraticCost):
         evaluate_quadratic(np.ones(len(X), np.bool_), *batch.cost, X, U, J)
         return J
-    inputs = (a.reshape(*batch.lead, *a.shape[1:]).copy() for a in (X, U))
-    return _given("cost(X, U)", cost(*inputs), X[..., 0], batch.lead).sum(-1)
-
-
-def _given(name: str, a: Any, out: Array, lead: tuple[int, ...]) -> Array:
-    """Returns what a cost gave, with one batch axis. Raises InputError where the shape is wrong."""
-    found, expected = np.asarray(a, dtype=float), (*lead, *out.shape[1:])
-    if found.shape != expected:
-        raise InputError(f"{name} gave shape {found.shape}; expected {expected}")
-    return found.reshape(out.shape)
+    inputs = (a.reshape(*batch.lead, *a.shape[1:]) for a in (X, U))
+    name = getattr(cost, "said", "cost")
+    J = GuardedCost(cost, name)(*inputs).reshape(X.shape[:-1]).sum(-1)
+    if not np.isfinite(J[batch.active & np.isfinite(X).all((1, 2))]).all():
+        raise InputError(
+            f"{name}(X, U) gave numbers that are not finite for the trajectory found; expected the same ones each time"
+        )
+    return J

@@ -13,6 +13,7 @@ from .errors import InputError
 from .expansion import Cost, ramp_weights
 from .ilqr import ILQRResult
 from .types import Array, QuadraticCost
+from .user_functions import GuardedCost, guarded, real
 
 
 def shift(U: Array, steps: int = 1) -> Array:
@@ -49,11 +50,13 @@ def receding_horizon(
             f"x0 has shape {X[0].shape}, U {U.shape}; expected (..., dx), (..., T, du)"
         )
     for _ in range(whole("steps", steps, 0)):  # all get copies, and give what is copied
-        U = numbers("plan(x, U).U", plan(X[-1].copy(), U.copy()).U)
+        planned = guarded("plan", plan)(X[-1].copy(), U.copy())
+        if not hasattr(planned, "U"):
+            raise InputError(f"plan gave a {type(planned).__name__}; expected what `ilqr` returns")
+        U = real("plan", planned.U, (*U.shape[:-2], np.shape(planned.U)[-2], U.shape[-1]), True)
         chosen.append(U[..., 0, :].copy())
-        X.append(numbers("plant(x, u)", plant(X[-1].copy(), chosen[-1].copy())).copy())
-        if X[-1].shape != X[0].shape:
-            raise InputError(f"plant gave shape {X[-1].shape}; expected {X[0].shape}")
+        found = guarded("plant", plant)(X[-1].copy(), chosen[-1].copy())
+        X.append(real("plant", found, X[0].shape, finite=True))
         U = shift(U)
     empty = np.zeros((*U.shape[:-2], 0, U.shape[-1]))
     return np.stack(X, -2), np.stack(chosen, -2) if chosen else empty
@@ -103,12 +106,14 @@ class _Padded:
     cost: Cost
     t: int
     T: int
+    careful = True
 
     def __call__(self, X: Array, U: Array) -> Array:
-        return self.cost(*self._whole(X, U))[..., self.t : self.t + np.shape(U)[-2] + 1]
+        found = GuardedCost(self.cost)(*self._whole(X, U))
+        return found[..., self.t : self.t + np.shape(U)[-2] + 1]
 
     def expand(self, X: Array, U: Array) -> QuadraticCost:
-        found = self.cost.expand(*self._whole(X, U))
+        found = GuardedCost(self.cost).expand(*self._whole(X, U))
         lead = np.ndim(X) - 2
         steps = slice(self.t, self.t + np.shape(U)[-2] + 1)
         return QuadraticCost(*(a[(*[slice(None)] * lead, steps)] for a in found))

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from dynamics import Model
+from dynamics.asking import linearise, predict
 from dynamics.propagation import propagate
 from lqr import InputError, LinearGaussianDynamics
+from lqr.user_functions import guarded, real
 
 from ..interfaces import Array, Task
 from ..tasks.capabilities import MujocoState, PhysicalState, Projected, capability
@@ -62,12 +64,12 @@ class LearnedModel:
         alone: Any = getattr(
             self.dynamics, "mean", None
         )  # the library's own models tell it without the uncertainty
-        return self.dynamics.predict(x, u).mean if alone is None else alone(x, u)
+        return predict(self.dynamics, x, u).mean if alone is None else alone(x, u)
 
     def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
         """Returns the derivatives of the predicted mean, (..., dx, n)."""
         alone: Any = getattr(self.dynamics, "jacobian", None)
-        return self.dynamics.linearise(X, U).jacobian if alone is None else alone(X, U)
+        return linearise(self.dynamics, X, U).jacobian if alone is None else alone(X, U)
 
 
 class ProjectedModel(LearnedModel):
@@ -84,18 +86,22 @@ class ProjectedModel(LearnedModel):
 
     def step(self, x: Array, u: Array, t: int = 0) -> Array:
         """Returns the mean of x' (..., dx), projected."""
-        return self.project(super().step(x, u))
+        return self._projected(super().step(x, u))
 
     def jacobian(self, X: Array, U: Array, t: int = 0) -> Array:
         """Returns the derivatives of `step`, (..., dx, n); those of the projection by central
         differences.
         """
         after, dx, h = super().step(X, U), X.shape[-1], 1e-5
-        sides = (self.project(after[..., None, :] + sign * h * np.eye(dx)) for sign in (1, -1))
+        moved = (after[..., None, :] + sign * h * np.eye(dx) for sign in (1, -1))
+        sides = (self._projected(x) for x in moved)
         slope = (next(sides) - next(sides)) / (
             2 * h
         )  # (..., dx of what is moved, dx of what moves)
         return np.swapaxes(slope, -1, -2) @ super().jacobian(X, U)
+
+    def _projected(self, x: Array) -> Array:
+        return real("project(x)", guarded("project(x)", self.project)(x.copy()), x.shape)
 
 
 class LocalModel:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from lqr import QuadraticCost, window
+from lqr.cost_terms import careful
 from lqr.expansion import stack
+from lqr.user_functions import GuardedCost
 
 from ..interfaces import Cost
 from .base import Array
@@ -48,7 +50,7 @@ class Objective:
         self.rng = rng
         self.calls = 0
         self.count = max(min(horizon, steps - t), 1)
-        self.cost: Any = window(cost, min(t, steps - 1), self.count, steps)
+        self.cost: Any = careful(window(cost, min(t, steps - 1), self.count, steps))
         self.value = value if t + horizon <= steps else None
         self.optimism = optimism
 
@@ -100,14 +102,23 @@ class Objective:
         with np.errstate(over="ignore", invalid="ignore"):
             for t in range(n):
                 X[:, t + 1] = self.step(X[:, t], U[:, t], t)
-            quadratic = self.cost.expand(X, U[:, :n])
+            total = self.cost(X, U[:, :n]).sum(-1)
+            quadratic = _expanded(self.cost, X, U[:, :n], np.isfinite(total))
             slope = _slope(quadratic, X, U[:, :n])
             F = self.jacobian(X[:, :-1], U[:, :n])
             out, p = np.zeros(U.shape), slope[:, n, :dx]
             for t in range(n - 1, -1, -1):
                 p = slope[:, t] + (np.swapaxes(F[:, t], -1, -2) @ p[..., None])[..., 0]
                 out[:, t], p = p[:, dx:], p[:, :dx]
-            return self.cost(X, U[:, :n]).sum(-1), out
+            return total, out
+
+
+def _expanded(cost: Any, X: Array, U: Array, rows: Array) -> QuadraticCost:
+    """Returns the expansion; of a user's cost it must be finite where `rows` (N,) says so."""
+    found: QuadraticCost = (
+        cost.expand(X, U, rows) if isinstance(cost, GuardedCost) else cost.expand(X, U)
+    )
+    return found
 
 
 def _slope(cost: QuadraticCost, X: Array, U: Array) -> Array:

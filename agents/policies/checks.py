@@ -1,8 +1,12 @@
 """What policies check of what they are given: sizes, and numbers that are finite."""
 
+from typing import Any
+
 import numpy as np
 
+from dynamics.numbers import count
 from lqr import InputError
+from lqr.batching import numbers
 
 from ..interfaces import Array
 
@@ -32,6 +36,15 @@ def checked_rows(o: Array, size: int | None, what: str) -> Array:
     return np.atleast_2d(checked(o, size, what))
 
 
+def sizes(do: Any, du: Any, hidden: Any) -> tuple[int, int, tuple[int, ...]]:
+    """Returns the numbers of observations and actions, and of units of the hidden layers. Raises
+    InputError, which names them, for what are no whole numbers, 1 or more.
+    """
+    if not isinstance(hidden, tuple | list | np.ndarray):
+        raise InputError(f"hidden is {hidden!r}; expected several whole numbers, such as (64, 64)")
+    return count("do", do), count("du", du), tuple(count("each of hidden", one) for one in hidden)
+
+
 def limits(low: Array | float, high: Array | float, du: int) -> tuple[Array, Array]:
     """Returns limits of actions as arrays (du,) of float64; NaN is 0, and what is infinite the
     largest number.
@@ -40,7 +53,7 @@ def limits(low: Array | float, high: Array | float, du: int) -> tuple[Array, Arr
     """
     found = []
     for name, value in (("low", low), ("high", high)):
-        a = np.nan_to_num(np.asarray(value, dtype=float))
+        a = np.nan_to_num(_numbers(name, value))
         if a.shape not in ((), (1,), (du,)):
             raise InputError(f"{name} has shape {a.shape}; expected ({du},) or a number")
         found.append(np.broadcast_to(a, (du,)))
@@ -51,9 +64,15 @@ def spread(std: Array | float, du: int) -> Array:
     """Returns standard deviations as an array (du,) of float64. Raises InputError for what is
     none.
     """
-    a = np.asarray(std, dtype=float)
+    a = _numbers("std", std)
     if a.shape not in ((), (1,), (du,)) or not (np.isfinite(a).all() and (a >= 0).all()):
         raise InputError(
             f"std is {std!r}; expected {du} finite numbers, 0 or above, or one of them"
         )
     return np.broadcast_to(a, (du,)).copy()
+
+
+def _numbers(name: str, value: Any) -> Array:
+    if np.asarray(value).dtype.kind == "b":
+        raise InputError(f"{name} is {value!r}; expected numbers")
+    return numbers(name, value)

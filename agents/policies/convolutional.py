@@ -20,7 +20,7 @@ from lqr import CheckpointError, InputError
 from ..action_limits import resting
 from ..interfaces import Array, State
 from .base import Memoryless
-from .checks import limits, spread
+from .checks import limits, sizes, spread
 from .layers import (
     in_units,
     layers_form,
@@ -83,6 +83,7 @@ class ConvolutionalPolicy(Memoryless):
         filters. Raises InputError without a picture, or for one that is too small or larger than
         the observation.
         """
+        do, du, hidden = sizes(do, du, hidden)
         if (
             image is None
             or len(image) != 3

@@ -12,7 +12,7 @@ from lqr import CheckpointError, NumericalError
 from ..action_limits import resting
 from ..interfaces import Array, State
 from .base import Memoryless
-from .checks import limits, spread
+from .checks import limits, sizes, spread
 from .layers import (
     derivatives,
     forward,
@@ -67,6 +67,7 @@ class NeuralPolicy(Memoryless):
         `std` (du,) is its exploration; `low` and `high` (du,) are the limits of the actions that it
         hands out. The mean begins near 0, or within them; see `resting`.
         """
+        do, du, hidden = sizes(do, du, hidden)
         return cls(
             *random_layers((do, *hidden, du), rng, resting(*limits(low, high, du))),
             np.zeros(do),

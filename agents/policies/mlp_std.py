@@ -12,7 +12,7 @@ from lqr import CheckpointError, InputError
 from ..action_limits import resting
 from ..interfaces import Array, State
 from .base import Memoryless
-from .checks import limits, spread
+from .checks import limits, sizes, spread
 from .layers import (
     derivatives,
     forward,
@@ -72,6 +72,7 @@ class StdPolicy(Memoryless):
         """Returns a network with random weights whose mean is near 0, or within the limits, and its standard deviation
         near std (du,).
         """
+        do, du, hidden = sizes(do, du, hidden)
         std = spread(std, du)
         layers = random_layers((do, *hidden, 2 * du), rng, resting(*limits(low, high, du)))
         return cls(*layers, np.zeros(do), np.ones(do), std, low, high)

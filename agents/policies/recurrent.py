@@ -15,7 +15,7 @@ from lqr import CheckpointError, InputError
 from ..action_limits import resting
 from ..interfaces import Array, State
 from .base import GaussianPolicy
-from .checks import limits, spread
+from .checks import limits, sizes, spread
 from .layers import (
     forward,
     in_units,
@@ -77,11 +77,12 @@ class RecurrentPolicy(GaussianPolicy):
         """Returns a network with random weights: hidden[0] units of memory, then tanh layers; the
         mean is near 0, or within the limits.
         """
+        do, du, hidden = sizes(do, du, hidden)
         if not hidden:
             raise InputError("hidden is (); expected one layer or more: the first is the memory")
         H = hidden[0]
-        sizes = {"Wi": (3 * H, do), "Wh": (3 * H, H), "bi": (3 * H,), "bh": (3 * H,)}
-        gru = {name: rng.uniform(-1, 1, size=shape) / np.sqrt(H) for name, shape in sizes.items()}
+        shapes = {"Wi": (3 * H, do), "Wh": (3 * H, H), "bi": (3 * H,), "bh": (3 * H,)}
+        gru = {name: rng.uniform(-1, 1, size=shape) / np.sqrt(H) for name, shape in shapes.items()}
         about = resting(*limits(low, high, du))
         layers = random_layers((H + do, *hidden[1:], du), rng, about)
         return cls(

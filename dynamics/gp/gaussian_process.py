@@ -25,11 +25,10 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
-from lqr import InputError
-
 from ..base import Array, ChangeModel
 from ..copies import first_of_copies
 from ..normaliser import Normaliser
+from ..numbers import count, truth
 
 one_thread = threadpool_limits.wrap(
     limits=1, user_api="blas"
@@ -59,11 +58,9 @@ class GaussianProcess(ChangeModel):
         reject_outliers: bool = True,
         rare: tuple[int, ...] = (),
     ):
-        if min(subset, inducing, max_points, iterations) < 1:
-            given = f"subset {subset}, inducing {inducing}, max_points {max_points}, iterations {iterations}"
-            raise InputError(f"got {given}; expected whole numbers, 1 or more")
-        if reject_outliers not in (0, 1):
-            raise InputError(f"reject_outliers is {reject_outliers!r}; expected True or False")
+        subset, inducing = count("subset", subset), count("inducing", inducing)
+        max_points, iterations = count("max_points", max_points), count("iterations", iterations)
+        reject_outliers = truth("reject_outliers", reject_outliers)
         super().__init__(
             subset=subset,
             inducing=inducing,
@@ -71,7 +68,7 @@ class GaussianProcess(ChangeModel):
             iterations=iterations,
             reject_outliers=int(reject_outliers),
         )
-        self.reject_outliers = bool(reject_outliers)
+        self.reject_outliers = reject_outliers
         self.take_rare(rare)
         self.subset = subset
         self.inducing = inducing

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from lqr import CheckpointError, InputError, NumericalError
+from lqr import CheckpointError, NumericalError
 
 from ..base import Array, ChangeModel
 from ..copies import first_of_copies
 from ..normaliser import FORM, Normaliser
+from ..numbers import above, count, counts, truth
 from ..threads import one_thread
 from .fused_forward import advance_mean, fuse
 from .multistep_loss import multi_step_loss, run_lengths
@@ -54,26 +55,22 @@ class MLPEnsemble(ChangeModel, ABC):
         An object that is pushed now and then moves by outliers alone, and a reward may be 0 but for
         a few transitions: a model that is to know it must see them.
         """
-        if reject_outliers not in (0, 1):
-            raise InputError(f"reject_outliers is {reject_outliers!r}; expected True or False")
-        if not hidden or min(members, steps, batch, unroll, *hidden) < 1 or not learning_rate > 0:
-            given = f"members {members}, hidden {hidden}, steps {steps}, batch {batch}, "
-            given += f"learning_rate {learning_rate}, unroll {unroll}"
-            raise InputError(
-                f"got {given}; expected a hidden layer or more, and all numbers above 0"
-            )
+        members, hidden = count("members", members), counts("hidden", hidden)
+        steps, batch, unroll = count("steps", steps), count("batch", batch), count("unroll", unroll)
+        learning_rate = above("learning_rate", learning_rate)
+        reject_outliers = truth("reject_outliers", reject_outliers)
         super().__init__(
-            hidden=tuple(hidden),
+            hidden=hidden,
             steps=steps,
             learning_rate=learning_rate,
             batch=batch,
             unroll=unroll,
             reject_outliers=int(reject_outliers),
         )
-        self.unroll, self.reject_outliers = unroll, bool(reject_outliers)
+        self.unroll, self.reject_outliers = unroll, reject_outliers
         self.take_rare(rare)
         self.members_ = members
-        self.hidden = tuple(hidden)
+        self.hidden = hidden
         self.steps = steps
         self.learning_rate = learning_rate
         self.batch = batch

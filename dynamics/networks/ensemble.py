@@ -36,7 +36,7 @@ class Ensemble(MLPEnsemble):
         super().__init__(
             members, hidden, steps, learning_rate, batch, unroll, reject_outliers, rare
         )
-        self.settings["members"] = members
+        self.settings["members"] = self.members_
 
     def members(self, x: Array, u: Array) -> tuple[Array, Array]:
         """Returns each member's mean of x' and variance of its noise, (E, ..., dx) both."""

@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from ..copies import first_of_copies
 from ..normal_inverse_wishart import Array
+from ..numbers import count, number
 from ..storage.tree import check_tree
 from .em import Mixture, features, fit_mixture, log_densities, responsibilities, start
 
@@ -26,7 +27,8 @@ class Density:
     """
 
     def __init__(self, window: int = 4000, floor: float = 1e-5, em_steps: int = 4):
-        self.window, self.floor, self.em_steps = window, floor, em_steps
+        self.window, self.floor = count("window", window), number("floor", floor)
+        self.em_steps = count("em_steps", em_steps)
         self.z: Array | None = None  # (M, d), the window
         self.looked_at = 0  # size of the window at the last choice of the number of components
         self.centre, self.scale = np.zeros(0), np.ones(0)  # (d,), the units of the mixture

@@ -13,6 +13,8 @@ class FlatPrior:
     depends on another.
     """
 
+    careful = True  # it writes to nothing that it gets; see `asking`
+
     def __init__(self) -> None:
         self.count, self.mean = 0.0, np.zeros(0)
         self.variance, self.least = (

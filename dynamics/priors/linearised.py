@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from ..asking import linearise
 from ..base import Array, Model
 from ..normal_inverse_wishart import NormalInverseWishart, asked, learnt
+from ..numbers import above, count
 from ..replay_buffer import CAPACITY, ReplayBuffer
 from ..storage.tree import check_tree
 
@@ -19,13 +21,17 @@ class Linearised:
     agree.
     """
 
+    careful = True  # it writes to nothing that it gets; see `asking`
+
     def __init__(
         self, model: Model, seed: int = 0, max_strength: float = 10.0, window: int = CAPACITY
     ):
-        self.model, self.seed = model, seed
-        self.max_strength = max_strength  # the relative strength of a step, and its reciprocal's
+        self.model, self.seed = model, count("seed", seed, 0)
+        self.max_strength = above(
+            "max_strength", max_strength
+        )  # the relative strength of a step, and its reciprocal's
         self.updates = 0
-        self.buffer = ReplayBuffer(window)
+        self.buffer = ReplayBuffer(count("window", window))
 
     def update(self, x: Array, u: Array, xnext: Array) -> None:
         """Adds transitions (M, .) and fits the model to all that are kept."""
@@ -42,7 +48,7 @@ class Linearised:
         asked(x, u, xnext, self.buffer.width)
         dx = x.shape[-1]
         x, u = x.mean(2), u.mean(2)
-        mean, jacobian, noise = self.model.linearise(x, u)
+        mean, jacobian, noise = linearise(self.model, x, u)
         G = jacobian.copy()  # of the change of state
         G[..., range(dx), range(dx)] -= 1.0
         spread = self._spread()

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..normal_inverse_wishart import Array, NormalInverseWishart, asked, learnt, smallest
+from ..numbers import above, count, number
 from ..storage.tree import check_tree
 
 
@@ -26,15 +27,14 @@ class PreviousPrior:
     are not used as a prior for themselves.
     """
 
+    careful = True  # it writes to nothing that it gets; see `asking`
+
     def __init__(
         self, keep: int = 5, discount: float = 0.7, width: float = 2.0, window: int = 4000
     ):
-        self.keep, self.discount, self.width, self.window = (
-            keep,
-            discount,
-            width,
-            window,
-        )  # width in steps
+        self.keep, self.window = count("keep", keep), count("window", window)
+        self.discount = number("discount", discount)
+        self.width = above("width", width)  # steps
         self.z = np.zeros((0, 0))  # (M, d), the last transitions of all conditions
         self.past = np.zeros((0, 0, 0, 0, 0))  # (L, C, T, N, d), the youngest first
 

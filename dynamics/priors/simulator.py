@@ -17,9 +17,11 @@ import numpy as np
 
 from lqr import Gaussian, InputError
 
+from ..asking import simulated
 from ..base import Array, Tangent
 from ..capabilities import HasSimulator, Simulator, capability, manifold_of
 from ..manifold import Manifold
+from ..numbers import above, count, truth
 from ..storage.tree import check_tree
 from .linearised import Linearised
 
@@ -35,13 +37,16 @@ class OnManifold:
     def __call__(self, x: Array, u: Array, factors: Array) -> Array:
         """Returns x (M, dim) plus the change, taken in the tangent space of the state itself."""
         state = self._manifold.retract(self._manifold.zero, x)
-        return x + self._manifold.difference(self._simulator(state, u, factors), state)
+        after = simulated(self._simulator, state, u, factors)
+        return x + self._manifold.difference(after, state)
 
 
 class IdentifiedSimulator:
     """A task's own simulator as a model of x', with factors on its parameters that are found from
     the transitions.
     """
+
+    careful = True  # it writes to nothing that it gets; see `asking`
 
     def __init__(
         self, identify: bool = True, width: float = 0.7, limit: float = 10.0, window: int = 2000
@@ -52,14 +57,10 @@ class IdentifiedSimulator:
         The last `window` transitions count; `identify` says whether the factors are looked for, or
         stay 1.
         """
-        if not width > 0 or not limit > 1 or window < 1:
-            raise InputError(
-                f"got width {width}, limit {limit}, window {window}; expected above 0, above 1, 1 or more"
-            )
-        self.identify = identify
-        self.width = width
-        self.limit = limit
-        self.window = window
+        self.identify = truth("identify", identify)
+        self.width = above("width", width)
+        self.limit = above("limit", limit, 1.0)
+        self.window = count("window", window)
         self.simulator: Simulator | None = None  # of what the model sees
         self.raw: Any = None  # of the task's states
         self.theta = np.zeros(0)  # (P,), log factors
@@ -94,7 +95,7 @@ class IdentifiedSimulator:
         simulator now believes.
         """
         self._attached()
-        return self.raw(x, u, np.exp(np.tile(self.theta, (len(x), 1))))
+        return simulated(self.raw, x, u, np.exp(np.tile(self.theta, (len(x), 1))))
 
     def fit(self, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
         """Identifies the factors from transitions (M, dx), (M, du), (M, dx), and how far the
@@ -181,7 +182,8 @@ class IdentifiedSimulator:
         return self.simulator
 
     def _simulate(self, theta: Array, x: Array, u: Array) -> Array:
-        return self._attached()(x, u, np.exp(np.broadcast_to(theta, (len(x), theta.shape[-1]))))
+        factors = np.exp(np.broadcast_to(theta, (len(x), theta.shape[-1])))
+        return simulated(self._attached(), x, u, factors)
 
     def _miss(self, theta: Array, x: Array, u: Array, change: Array) -> Array:
         return x + change - self._simulate(theta, x, u)

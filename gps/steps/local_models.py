@@ -17,6 +17,7 @@ from lqr import (
     expected_cost,
     forward,
 )
+from lqr.cost_terms import careful
 from lqr.expansion import make_convex
 
 from .local_data import LocalData, states, step_shares
@@ -46,7 +47,7 @@ def expand_cost(cost: Cost, data: LocalData) -> QuadraticCost:
     As in the episodes, the steps after an episode's end cost nothing.
     """
     x = states(data)
-    terms = cost.expand(x, data.u)
+    terms = careful(cost).expand(x, data.u)
     if data.chart is not None:
         terms = data.chart.cost(terms, x, data.u)
     terms = make_convex(terms, around=(data.x, data.u))

@@ -15,6 +15,7 @@ from agents.rollout import Trajectories, rollout
 from agents.tasks.capabilities import manifold_of
 from agents.training import Training
 from dynamics import Chart, Fit, chart_of, error_along, make_prior
+from dynamics.asking import update
 from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
@@ -95,7 +96,7 @@ class LocalPolicies:
         )
         self.training.count(self.trajectories)
         new = by_condition(self.trajectories, self.controller, np.ones(len(every)), self.chart)
-        self.prior.update(*transitions(new))
+        update(self.prior, *transitions(new))
         return new
 
     def dynamics_and_cost(self, data: LocalData) -> tuple[LinearGaussianDynamics, QuadraticCost]:

@@ -17,7 +17,7 @@ from agents.tasks.adapters.user_task import OwnTask
 from agents.tasks.base.mujoco_batch import MujocoBatch
 from agents.tasks.capabilities import ObservationOf, capability
 from gps.steps.initial_controllers import zero_controllers
-from lqr import InputError, LinearGaussianController, SimulationError
+from lqr import InputError, LinearGaussianController, QuadraticCost, SimulationError
 from lqr.costs import Action, WeightedNorm
 
 
@@ -118,7 +118,7 @@ def test_a_reward_that_is_no_number_is_named(monkeypatch, said):
     monkeypatch.setattr(Clock, "step", step)
     task = OwnTask(Clock, action_low=[-1], action_high=[1], horizon=3)
     task.reset(np.zeros(1, int), np.random.default_rng(0))
-    with pytest.raises(InputError, match="got the reward"):
+    with pytest.raises(InputError, match="the reward of own after a step is"):
         task.step(np.zeros((1, 1)))
 
 
@@ -166,6 +166,98 @@ def test_an_environment_that_fails_is_named_with_what_it_said():
         SimulationError, match="Failing failed in step: RuntimeError: the cable is out"
     ):
         task.step(np.zeros((1, 1)))
+
+
+class Old(Cut):
+    def step(self, action):
+        return np.zeros(1, np.float32), 0.0, False, {}
+
+
+class Unbuilt(Cut):
+    def __init__(self):
+        raise AssertionError("no such\nmotor")
+
+
+def in_array(self, action):
+    return np.zeros(1, np.float32), np.array([-2.0]), np.bool_(False), False, {}
+
+
+def test_four_values_of_a_step_are_those_of_the_old_gym():
+    task = GymnasiumTask(Old, horizon=3)
+    task.reset(np.zeros(1, int), np.random.default_rng(0))
+    with pytest.raises(InputError, match=r"Old, a step, gave 4 values; expected 5.*old Gym"):
+        task.step(np.zeros((1, 1)))
+
+
+def test_five_values_of_an_own_step_say_what_to_do(monkeypatch):
+    monkeypatch.setattr(Clock, "step", in_array)
+    task = OwnTask(Clock, action_low=[-1], action_high=[1], horizon=3)
+    task.reset(np.zeros(1, int), np.random.default_rng(0))
+    with pytest.raises(InputError, match=r"got 5 values.*self\.reward.*GymnasiumTask"):
+        task.step(np.zeros((1, 1)))
+
+
+def test_a_reward_in_an_array_is_the_number_in_it(monkeypatch):
+    monkeypatch.setattr(Cut, "step", in_array)
+    task = GymnasiumTask(Cut, horizon=3)
+    shown = run(task, lambda x, o, t: np.zeros((1, 1)), np.zeros(1, int), np.random.default_rng(0))
+    assert shown.costs.tolist() == [6.0]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (Unbuilt, SimulationError, "Unbuilt failed in make: AssertionError: no such motor"),
+        (lambda: None, InputError, "gave a NoneType; expected a gymnasium.Env"),
+    ],
+)
+def test_an_environment_that_cannot_be_made_is_named(make, error, words):
+    with pytest.raises(error, match=words):
+        GymnasiumTask(make, horizon=3)
+
+
+def test_a_constructor_that_takes_continuous_is_told_of():
+    class Lander(Cut):
+        action_space = gymnasium.spaces.Discrete(4)
+
+        def __init__(self, continuous=False):
+            pass
+
+    with pytest.raises(InputError, match="its constructor takes continuous=True"):
+        GymnasiumTask(Lander, horizon=3)
+
+
+def test_an_unknown_environment_suggests_the_module_that_registers_it():
+    with pytest.raises(InputError, match="gymnasium:MODULE:ID"):
+        GymnasiumTask("Pendulum-v99")
+
+
+class Sloped:
+    """A quadratic cost whose expansion may be wrong."""
+
+    def __init__(self, slope=1.0, curvature=1.0):
+        self.slope, self.curvature = slope, curvature
+        self.inner = WeightedNorm([1.0, 1.0])
+
+    def __call__(self, X, U):
+        return self.inner(X, U)
+
+    def expand(self, X, U):
+        C, c, _ = self.inner.expand(X, U)
+        xu = np.concatenate([X, np.pad(U, ((0, 0), (0, 1), (0, 0)))], -1)
+        H = self.curvature * C
+        g = self.slope * ((C @ xu[..., None])[..., 0] + c)
+        value, c = self.inner(X, U), g - (H @ xu[..., None])[..., 0]
+        return QuadraticCost(H, c, value - ((0.5 * (H @ xu[..., None])[..., 0] + c) * xu).sum(-1))
+
+
+def test_an_expansion_that_is_given_is_compared_with_differences_when_the_task_is_made():
+    limits = {"action_low": [-1], "action_high": [1], "horizon": 4}
+    OwnTask(Apart, Sloped(), **limits)
+    with pytest.raises(InputError, match=r"expand\(X, U\) says a slope of"):
+        OwnTask(Apart, Sloped(slope=0.5), **limits)
+    with pytest.warns(UserWarning, match="says a curvature of"):
+        OwnTask(Apart, Sloped(curvature=0.5), **limits)
 
 
 def test_discrete_actions_suggest_the_continuous_environment():

@@ -123,9 +123,12 @@ def test_numbers_that_are_not_finite_are_a_divergence_of_that_simulation_alone(m
     [
         ({"action_low": [0, 0]}, "expected low < high"),
         ({"action_high": [0]}, "expected low < high"),
-        ({"horizon": 0}, "horizon 0"),
+        ({"horizon": 0}, "horizon is 0"),
         ({"conditions": 0}, "conditions is 0"),
-        ({"dt": 0.0}, "dt > 0"),
+        ({"dt": 0.0}, "dt is 0.0"),
+        ({"dt": None}, "dt is None; expected a number"),
+        ({"horizon": True}, "horizon is True; expected a whole number"),
+        ({"action_low": [False]}, "action limits are"),
     ],
 )
 def test_numbers_that_do_not_fit_are_refused(settings, words):
@@ -137,11 +140,11 @@ def test_numbers_that_do_not_fit_are_refused(settings, words):
 @pytest.mark.parametrize(
     ("reset", "step", "words"),
     [
-        (lambda *_: "x", None, "the x of own after reset is 'x'; expected numbers"),
-        (lambda *_: [np.inf], None, "after reset is .inf.; expected finite"),
-        (lambda *_: [], None, "has 0 numbers"),
+        (lambda *_: "x", lambda u: u, "the x of own after reset is 'x'; expected numbers"),
+        (lambda *_: [np.inf], lambda u: u, "after reset is .inf.; expected finite"),
+        (lambda *_: [], lambda u: u, "has 0 numbers"),
         (lambda *_: [1.0, 2.0], lambda u: [1.0], "after step has 1 numbers; expected 2"),
-        (lambda *_: [1.0, 2.0], lambda u: None, "after step has 1 numbers"),
+        (lambda *_: [1.0, 2.0], lambda u: None, "after step is None; expected numbers"),
         (lambda *_: [1.0, 2.0], lambda u: [1.0, 2.0], "got no finite reward; expected a cost"),
     ],
 )

@@ -116,6 +116,90 @@ def test_a_kink_at_the_place_itself_is_refused_with_the_remedy():
         cost.expand(X, U)
 
 
+def quadratic(x, u):
+    return 2.0 * (x**2).sum(-1) + 0.5 * (u**2).sum(-1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, u: np.asarray(quadratic(x, u), np.float32),
+        lambda x, u: np.asarray(quadratic(np.float32(x), np.float32(u)), float),
+        lambda x, u: np.asarray(quadratic(x, u)) + 1e8,
+        lambda x, u: quadratic(x.float(), u),
+    ],
+    ids=["returns float32", "computes in float32", "a large constant", "torch in float32"],
+)
+def test_values_with_fewer_digits_have_the_derivatives_of_the_closed_form(function):
+    X, U = trajectory((2,))
+    C, c, _ = UserCost(function, DX, DU).expand(X, U)
+    np.testing.assert_allclose(
+        C[:, 0], np.tile(np.diag([4.0] * 3 + [1.0] * 2), (2, 1, 1)), atol=0.01
+    )
+    np.testing.assert_allclose(c[:, 0], 0.0, atol=0.05)
+
+
+def torch_number(value):
+    return torch.as_tensor(value)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, u: quadratic(x.detach(), u),
+        lambda x, u: quadratic(x, u).detach(),
+        lambda x, u: torch_number(np.cos(x.detach().numpy()).sum(-1)),
+        lambda x, u: quadratic(x, u) + torch.sin(x[:, 0].detach()) * x[:, 1],
+    ],
+    ids=["detached", "detached at the end", "by way of NumPy", "detached in part"],
+)
+def test_a_derivative_that_torch_does_not_have_is_refused_when_the_cost_is_made(function):
+    with pytest.raises(InputError, match=r"by torch, .* by differences .*without detach"):
+        UserCost(function, DX, DU)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, u: np.where(x[:, 1] > 0.5, 1.0, 0.0) + (u**2).sum(-1),
+        lambda x, u: (x[:, 1] > 0.5).double() + (u**2).sum(-1),
+        lambda x, u: np.round(np.asarray(x[:, 1])).astype(int),
+    ],
+    ids=["NumPy", "torch", "whole numbers"],
+)
+def test_a_cost_that_jumps_has_values_and_no_derivatives(function):
+    X, U = trajectory()
+    cost = UserCost(function, DX, DU)
+    assert np.isfinite(cost(X, U)).all()
+    with pytest.raises(InputError, match=r"jumps in x\[1\] .*sigmoid"):
+        cost.expand(X, U)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, u: np.maximum(0.0, x[:, 0] - 1.9) + (u**2).sum(-1),
+        lambda x, u: -np.exp(-(x[:, 0] ** 2) / 0.01**2) + (u**2).sum(-1),
+        lambda x, u: np.abs(x).sum(-1) + 100.0 * (x[:, 0] > 1),
+        lambda x, u: np.sin(200 * x[:, 0]) + (u**2).sum(-1),
+    ],
+    ids=["a hinge", "a narrow bump", "a kink and a bonus", "fast"],
+)
+def test_a_cost_with_kinks_bumps_or_waves_is_none_that_jumps(function):
+    UserCost(function, DX, DU).expand(*trajectory())
+
+
+@pytest.mark.parametrize("what", ["None", "a word", "NaN", "exits"])
+def test_a_cost_in_torch_that_goes_wrong_is_named(what):
+    def function(x, u):
+        if what == "exits":
+            raise SystemExit(0)
+        return {"None": None, "a word": "word", "NaN": quadratic(x, u) * np.nan}[what]
+
+    with pytest.raises(InputError, match="the cost m:f"):
+        UserCost(function, DX, DU, "the cost m:f")
+
+
 def test_a_task_with_another_cost_keeps_all_else_and_its_own_measures():
     plain = make_task("pusher", horizon=10)
     other = WithCost(plain, UserCost(lambda x, u: x[:, 0] ** 2, plain.dx, plain.du))

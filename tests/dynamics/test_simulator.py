@@ -173,7 +173,7 @@ def test_a_task_without_a_simulator_is_refused_with_what_to_do():
         make_prior("simulator")
     with pytest.raises(InputError, match=r"expected attach\(task\)"):
         SimulatorPrior().update(*data(np.random.default_rng(9), 5))
-    with pytest.raises(InputError, match="got width 0"):
+    with pytest.raises(InputError, match="width is 0"):
         SimulatorPrior(width=0.0)
 
 

@@ -217,7 +217,7 @@ def test_a_state_constraint_binds_with_a_multiplier_and_complementary_slackness(
         ({"U": np.zeros(5)}, "U has shape"),
         ({"low": 1.0, "high": -1.0}, "low is 1.0, high is -1.0 at step 0"),
         ({"x0": np.array([np.nan])}, "x0 is nan at index"),
-        ({"dynamics": lambda x, u: x * np.inf}, "not finite"),
+        ({"dynamics": lambda x, u: x * np.inf}, "dynamics gave inf at index"),
     ],
 )
 def test_bad_arguments_of_ilqr_are_named(change, message):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dynamics import ReplayBuffer
+from dynamics.asking import predict
 from dynamics.replay_buffer import CAPACITY
 from dynamics.storage.tree import check_tree
 
@@ -70,7 +71,7 @@ class OnlineModel:
         if not len(new[0]):
             return
         if self.ready:
-            self._gaps.append(np.abs(self.model.predict(*new[:2]).mean - new[2]))
+            self._gaps.append(np.abs(predict(self.model, *new[:2]).mean - new[2]))
             self._moves.append(new[2] - new[0])
         self.buffer.add_and_fit(self.model, *new, self.rng)
 

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lqr import GPSError, SimulationError
+from lqr.user_functions import described
 
 
 @contextmanager
 def blaming(name: str, what: str) -> Iterator[None]:
-    """Raises SimulationError, which names the environment, for whatever its code raises, and where
-    it would end the program.
+    """Raises SimulationError, which names the environment in one line, for whatever its code
+    raises, and where it would end the program.
     """
     try:
         yield
@@ -17,5 +18,5 @@ def blaming(name: str, what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         raise SimulationError(
-            f"the environment {name} failed in {what}: {type(error).__name__}: {error}; try that alone, in Python"
+            f"the environment {name} failed in {what}: {described(error)}; try that alone, in Python"
         ) from error

@@ -8,6 +8,7 @@ apply, `horizon` does. Where no cost is given, one is learned from the rewards
 side by side.
 """
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,7 +19,9 @@ import numpy as np
 from lqr import InputError
 
 from ...interfaces import Cost
+from ...settings import Count, Whole, checked
 from ..base.mujoco_batch import silence
+from .answers import RESET, STEP, number, observed, parts, truth
 from .blaming import blaming
 from .subprocesses import Processes
 from .user_task import Metrics, OwnTask
@@ -38,7 +41,9 @@ class Environment:
     def reset(self, condition: int, rng: np.random.Generator) -> Array:
         """Starts an episode; returns the observation."""
         with blaming(self.name, "reset"):
-            observation, _ = self.env.reset(seed=self.seed(condition, rng))
+            observation, _ = parts(
+                self.env.reset(seed=self.seed(condition, rng)), RESET, f"{self.name}, reset,"
+            )
         self.over, self.cut, self.reward = False, False, 0.0
         return self._read(observation)
 
@@ -49,9 +54,11 @@ class Environment:
     def step(self, u: Array) -> Array:
         """Applies u; returns the observation."""
         with blaming(self.name, "step"):
-            observation, self.reward, terminated, truncated, _ = self.env.step(self.command(u))
-        self.over = bool(terminated)
-        self.cut = bool(truncated and not terminated)
+            said = self.env.step(self.command(u))
+        observation, reward, terminated, truncated, _ = parts(said, STEP, f"{self.name}, a step,")
+        self.reward = number(reward, f"the reward of {self.name} after a step")
+        self.over = truth(terminated, f"what {self.name} says of terminated")
+        self.cut = truth(truncated, f"what {self.name} says of truncated") and not self.over
         return self._read(observation)
 
     def command(self, u: Array) -> Array:
@@ -61,13 +68,7 @@ class Environment:
         return np.asarray(np.clip(inside, space.low, space.high))  # rounding may have left the box
 
     def _read(self, observation: Any) -> Array:
-        space = self.env.observation_space
-        if np.shape(observation) != space.shape:
-            raise InputError(
-                f"{self.name} observes shape {np.shape(observation)}; its observation space says {space.shape}: "
-                "mend one of the two"
-            )
-        return np.asarray(observation, dtype=space.dtype).reshape(-1)
+        return observed(observation, self.env.observation_space, self.name).reshape(-1)
 
 
 class GymnasiumTask(OwnTask):
@@ -96,6 +97,8 @@ class GymnasiumTask(OwnTask):
     ):
         import gymnasium
 
+        horizon = checked("horizon", horizon, Count | None)
+        layout_seed = checked("layout_seed", layout_seed, Whole)
         if isinstance(env, str):
             if ":" in env and not allow_import:
                 raise InputError(
@@ -106,27 +109,35 @@ class GymnasiumTask(OwnTask):
                 spec = gymnasium.spec(env)
             except gymnasium.error.Error as error:
                 raise InputError(
-                    f"got the environment {env!r}; expected one that Gymnasium knows: {error}"
+                    f"got the environment {env!r}; expected one that Gymnasium knows, or gymnasium:MODULE:ID where "
+                    f"MODULE registers it: {error}"
                 ) from None
-            horizon = horizon or spec.max_episode_steps
+            horizon = spec.max_episode_steps if horizon is None else horizon
             make: Callable[[], Any] = partial(
                 gymnasium.make, spec, max_episode_steps=10**9, disable_env_checker=True
             )
             self.env_id: str | None = env
         else:
             make, self.env_id = env, None
-        with blaming(env if isinstance(env, str) else "the environment", "make"):
-            first = make()
+        called = getattr(env, "__qualname__", type(env).__name__)
+        with blaming(env if isinstance(env, str) else called, "make"):
+            first: Any = make()
+        if not isinstance(first, gymnasium.Env):
+            raise InputError(
+                f"{called} gave a {type(first).__name__}; expected a gymnasium.Env: return one, and see OwnTask for "
+                "objects of other kinds"
+            )
         if mujoco := sys.modules.get("mujoco"):
             silence(mujoco)
         if self.env_id is None:
             limit = time_limit(first)
-            horizon = horizon or limit
-            if limit and horizon and horizon > limit:
+            horizon = limit if horizon is None else horizon
+            if limit and horizon is not None and horizon > limit:
                 make = partial(lifted, make, horizon)
                 lift(first, horizon)
         name = f"gymnasium:{self.env_id or getattr(first.spec, 'id', None) or type(first.unwrapped).__name__}"
         check(first, name)
+        space: Any = first.action_space
         if horizon is None:
             raise InputError(f"{name} has no time limit of its own; expected horizon=, in steps")
         self._processes = Processes(make, name) if processes else None
@@ -135,8 +146,8 @@ class GymnasiumTask(OwnTask):
         super().__init__(
             lambda: Environment(made.pop() if made else make(), layout_seed, fresh_starts, name),
             cost,
-            action_low=first.action_space.low,
-            action_high=first.action_space.high,
+            action_low=space.low,
+            action_high=space.high,
             horizon=horizon,
             dt=seconds(first),
             conditions=conditions,
@@ -222,6 +233,8 @@ def check(env: Any, name: str) -> None:
         continuous = name.split("-")[0] + "Continuous"
         known = [id for id in gymnasium.registry if f"gymnasium:{id}".startswith(continuous)]
         hint = f"; there is {', '.join(f'gymnasium:{id}' for id in known)}" if known else ""
+        if "continuous" in inspect.signature(type(env.unwrapped).__init__).parameters:
+            hint += "; its constructor takes continuous=True"
         raise InputError(
             f"{name} has discrete actions, {actions}; expected continuous ones: wrap it in a gymnasium.ActionWrapper "
             f"that maps numbers to its actions (by their sign, say), register it, and name gymnasium:MODULE:ID{hint}"
@@ -233,4 +246,7 @@ def check(env: Any, name: str) -> None:
         )
     for what, space in (("actions", actions), ("observations", seen)):
         if not isinstance(space, Box) or not np.issubdtype(space.dtype, np.floating):
-            raise InputError(f"{name} has {what} {space}; expected a Box of floating-point numbers")
+            raise InputError(
+                f"{name} has {what} {space}; expected a Box of floating-point numbers: wrap it, in "
+                "gymnasium.wrappers.DtypeObservation for one, register that, and name gymnasium:MODULE:ID"
+            )

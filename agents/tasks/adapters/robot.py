@@ -27,10 +27,12 @@ import numpy as np
 from lqr import InputError, SimulationError
 
 from ...interfaces import Array, Cost, EpisodeDiscarded, StoppedByUser
+from ...settings import Count, Positive, Share, checked
+from .answers import numbers, truth, vector
 from .driver import Answer, Driver, EmergencyStop, PutBack, Sensors, prompt
 from .journal import Entry, Journal, Record
 from .real_time import Guard, Ticks
-from .user_task import Metrics, OwnTask, vector
+from .user_task import Metrics, OwnTask
 
 MANY = 0.1  # of an episode's steps; a warning tells of more missed deadlines than that
 
@@ -65,6 +67,16 @@ class RobotTask(OwnTask):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ):
+        missing = [
+            method
+            for method in ("read", "command", "stop")
+            if not callable(getattr(driver, method, None))
+        ]
+        if missing:
+            raise InputError(
+                f"the driver of {name}, a {type(driver).__name__}, has no {', '.join(missing)}; expected read(), "
+                "command(u) and stop()"
+            )
         sensors = Sensors(driver)
         super().__init__(
             lambda: sensors,
@@ -77,19 +89,17 @@ class RobotTask(OwnTask):
             name=name,
             metrics=metrics,
         )
-        self.driver, self._put_back, self._attempts = driver, put_back, attempts
+        self.driver, self._put_back = driver, put_back
+        self._attempts = checked("attempts", attempts, Count)
         self._rate = _sized("rate_limit", rate_limit, self.du)
         self._rest = np.clip(_sized("rest", rest, self.du), self.action_low, self.action_high)
         self._low, self._high = _sized("x_low", x_low, self.dx), _sized("x_high", x_high, self.dx)
         if not (self._low < self._high).all():
             raise InputError(f"x_low is {x_low}, x_high {x_high}; expected low < high")
-        if not ((self._rate > 0).all() and 0 <= lead < 1 and patience > 0 and attempts >= 1):
-            raise InputError(
-                f"rate_limit is {rate_limit}, lead {lead}, patience {patience}, attempts {attempts}; expected a rate "
-                "and a patience above 0, a lead from 0 to below 1, and 1 attempt or more"
-            )
-        self._lead, self._ticks = lead, Ticks(dt, clock, sleep)
-        self._guard = Guard(driver.stop, patience)
+        if not (self._rate > 0).all():
+            raise InputError(f"rate_limit is {rate_limit}; expected numbers above 0")
+        self._lead, self._ticks = checked("lead", lead, Share), Ticks(self.dt, clock, sleep)
+        self._guard = Guard(driver.stop, checked("patience", patience, Positive))
         self._journal = Journal(journal)
         # of this iteration's episodes: missed, total, worst, discarded
         self._timings: list[Array] = []
@@ -209,7 +219,7 @@ class RobotTask(OwnTask):
             self._ticks.wait(1.0 - self._lead)
             self._ticks.next()
             x, o = self._sense()
-            over = bool(getattr(self.driver, "over", False))
+            over = truth(getattr(self.driver, "over", False), f"the `over` of {self.name}")
             if ended := over or len(record.asked) + 1 == self.horizon:
                 self.driver.stop()
                 self._guard.end()
@@ -262,6 +272,11 @@ class RobotTask(OwnTask):
         heard = self._guard.signal
         if heard and (between or heard != signal.SIGINT or not self._put_back):
             raise StoppedByUser(self._farewell()) from None
+        if isinstance(error, SystemExit):
+            raise SimulationError(
+                f"{self.name}: the driver or put_back ended the program, SystemExit: {error}; expected it to return, "
+                "or to raise EmergencyStop"
+            ) from error
         if isinstance(error, StoppedByUser) or not isinstance(error, Exception):
             raise error
         self._discarded += 1
@@ -309,7 +324,9 @@ class RobotTask(OwnTask):
 
 def _sized(name: str, value: Any, size: int) -> Array:
     """Returns numbers (size,); one stands for all. Raises InputError, which names them."""
-    found = np.asarray(value, dtype=float).reshape(-1)
-    if len(found) not in (1, size) or np.isnan(found).any():
+    given = numbers(value)
+    found = np.full(1, np.nan) if given is None else given.reshape(-1)
+    truth_values = np.asarray(value).dtype.kind == "b"
+    if len(found) not in (1, size) or np.isnan(found).any() or truth_values:
         raise InputError(f"{name} is {value}; expected one number, or {size}")
     return np.broadcast_to(found, size)

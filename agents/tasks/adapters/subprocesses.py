@@ -17,8 +17,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from lqr import SimulationError
+from lqr import GPSError, SimulationError
 
+from .answers import RESET, STEP, number, observed, parts, truth
 from .blaming import blaming
 
 Array = np.ndarray
@@ -114,23 +115,23 @@ class Blamed(gymnasium.Wrapper):  # type: ignore[type-arg]
         """Starts an episode."""
         with blaming(self.name, "reset"):
             found = self.env.reset(**how)
-            self._check(found[0])
-        return found
+        observation, info = parts(found, RESET, f"{self.name}, reset,")
+        return observed(observation, self.env.observation_space, self.name), info
 
     def step(self, action: Any) -> Any:
         """Applies an action."""
         with blaming(self.name, "step"):
             found = self.env.step(action)
-            self._check(found[0])
-        return found
-
-    def _check(self, seen: Any) -> None:
-        space = self.env.observation_space
-        if np.shape(seen) != space.shape:
-            raise SimulationError(
-                f"{self.name} observes shape {np.shape(seen)}; its observation space says {space.shape}: "
-                "mend one of the two"
-            )
+        observation, reward, terminated, truncated, info = parts(
+            found, STEP, f"{self.name}, a step,"
+        )
+        return (
+            observed(observation, self.env.observation_space, self.name),
+            number(reward, f"the reward of {self.name} after a step"),
+            truth(terminated, f"what {self.name} says of terminated"),
+            truth(truncated, f"what {self.name} says of truncated"),
+            info,
+        )
 
 
 def work(
@@ -146,7 +147,7 @@ def work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         env = make()
-    except SimulationError as error:
+    except GPSError as error:
         parent_pipe.close()
         pipe.recv()
         errors.put((index, type(error), str(error), ""))

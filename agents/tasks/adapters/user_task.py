@@ -24,11 +24,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from lqr import InputError
+from lqr.cost_terms import careful
 
-from ...action_limits import UNLIMITED
+from ...action_limits import UNLIMITED, resting
 from ...interfaces import Cost
+from ...settings import Count, Positive, checked
+from ..costs.derivatives import check_expansion
 from ..costs.reward_cost import RewardCost
 from ..costs.user_cost import UserCost
+from .answers import number, numbers, truth, vector
+from .blaming import blaming
 
 Array = np.ndarray
 Metrics = Callable[[Array, Array], dict[str, Array]]
@@ -73,19 +78,10 @@ class OwnTask:
         state_names: Sequence[str] | None = None,
         action_names: Sequence[str] | None = None,
     ):
-        if (
-            conditions < 1
-            or horizon < 1
-            or not isinstance(dt, (int, float, np.number))
-            or not 0 < dt < np.inf
-        ):
-            raise InputError(
-                f"conditions is {conditions}, horizon {horizon}, dt {dt}; expected 1 or more, and dt > 0"
-            )
         self.name = name
-        self.horizon = horizon
-        self.dt = dt
-        self.conditions = conditions
+        self.horizon = checked("horizon", horizon, Count)
+        self.dt = checked("dt", dt, Positive)  # s
+        self.conditions = checked("conditions", conditions, Count)
         self.action_low = limits(action_low, -np.inf)
         self.action_high = limits(action_high, np.inf)
         self.du = len(self.action_low)
@@ -93,12 +89,15 @@ class OwnTask:
             raise InputError(
                 f"action_low is {action_low}, action_high {action_high}; expected low < high, one shape"
             )
-        self._make, self._metrics, self._sims = make, metrics, [make()]
-        self.dx = len(
-            vector(self._sims[0].reset(0, np.random.default_rng(0)), f"the x of {name} after reset")
-        )
+        self._make, self._metrics = make, metrics
+        self._sims = [self._made()]
+        with blaming(name, "reset"):
+            start = self._sims[0].reset(0, np.random.default_rng(0))
+        x = vector(start, f"the x of {name} after reset")
+        self.dx = len(x)
         self.state_names = named("state_names", state_names, self.dx)
         self.action_names = named("action_names", action_names, self.du)
+        self.do = 0  # unknown
         self.do = len(self._seen(self._sims[0], np.zeros(self.dx)))
         if hasattr(self._sims[0], "observe"):
             self.observation_of = None  # type: ignore[assignment]  # it may see anything
@@ -106,6 +105,9 @@ class OwnTask:
         self.learned = RewardCost(self.dx, self.du) if cost is None else None
         if cost is not None and not hasattr(cost, "expand"):  # a plain function of x and u
             cost = UserCost(cost, self.dx, self.du, f"the cost of {name}")
+        elif cost is not None and (asked := careful(cost, f"the cost of {name}")) is not cost:
+            rest = resting(self.action_low, self.action_high)
+            check_expansion(asked, x, rest, self.horizon, f"the cost of {name}")
         self.reward: Array | None = None  # (B,), of the last step, where nobody gave a cost
         self.cost: Cost = cost or self.learned  # type: ignore[assignment]
 
@@ -122,26 +124,27 @@ class OwnTask:
     def begin(self, conditions: Array, rng: np.random.Generator) -> Sequence[Any]:
         """Starts a simulator in each condition (B,); returns what they say of x."""
         while len(self._sims) < len(conditions) and not self.serial:
-            self._sims.append(self._make())
+            self._sims.append(self._made())
         self._now = self._sims[: len(conditions)]
         if self.serial:  # starts can be looked at one by one; only one can be gone on from
             self._now = self._sims * len(conditions)
-        return [sim.reset(int(c), rng) for sim, c in zip(self._now, conditions, strict=True)]
+        with blaming(self.name, "reset"):
+            return [
+                _kept(sim.reset(int(c), rng)) for sim, c in zip(self._now, conditions, strict=True)
+            ]
 
     def advance(self, u: Array, which: Array) -> tuple[Sequence[Any], Array, Array]:
         """Applies u (B, du) in the simulators `which` (A,); returns what these say of x, rewards
         and ends (A,).
         """
         sims = [self._now[i] for i in which]
-        after = [sim.step(u[i]) for sim, i in zip(sims, which, strict=True)]
-        rewards = (
-            np.array([self._paid(sim) for sim in sims]) if self.learned else np.zeros(len(sims))
-        )
-        return (
-            after,
-            rewards,
-            np.array([bool(getattr(sim, "over", False)) for sim in sims], dtype=bool),
-        )
+        with blaming(self.name, "step"):
+            after = [_kept(sim.step(u[i].copy())) for sim, i in zip(sims, which, strict=True)]
+            over = [getattr(sim, "over", False) for sim in sims]
+            paid = [getattr(sim, "reward", np.nan) for sim in sims] if self.learned else []
+        rewards = [number(r, f"the reward of {self.name} after a step") for r in paid]
+        ends = [truth(value, f"the `over` of {self.name}") for value in over]
+        return after, np.array(rewards or np.zeros(len(sims))), np.array(ends, dtype=bool)
 
     def step(self, u: Array) -> Array:
         """Applies u (B, du); returns x (B, dx). Whoever is at its end stays there and is not asked
@@ -184,24 +187,47 @@ class OwnTask:
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the numbers that were asked for, (N,) each."""
-        return dict(self._metrics(x, u)) if self._metrics else {}
+        if not self._metrics:
+            return {}
+        with blaming(self.name, "metrics"):
+            told = self._metrics(x.copy(), u.copy())
+        if not isinstance(told, dict):
+            raise InputError(
+                f"the metrics of {self.name} gave a {type(told).__name__}; expected a dict of arrays, a number per "
+                "episode each"
+            )
+        for key, value in told.items():
+            vector(value, f"the metric {key!r} of {self.name}", len(x), finite=False)
+        return {str(key): np.array(value).reshape(-1) for key, value in told.items()}
 
     def observation_of(self, x: Array) -> Array:
         """Returns what a policy sees in states x (..., dx): the states."""
         return np.array(x, dtype=float)
 
-    def _paid(self, sim: Any) -> float:
-        said = getattr(sim, "reward", np.nan)
-        try:
-            return number(said)
-        except (TypeError, ValueError):
+    def _made(self) -> Any:
+        """Returns a new simulator. Raises InputError for what cannot be reset and stepped."""
+        with blaming(self.name, "make"):
+            made = self._make()
+        if not callable(getattr(made, "reset", None)) or not callable(getattr(made, "step", None)):
             raise InputError(
-                f"{self.name}: got the reward {said!r}; expected a number after each step, or a cost, cost="
-            ) from None
+                f"{self.name}: make() gave a {type(made).__name__}; expected an object with reset(condition, rng) and "
+                "step(u)"
+            )
+        return made
 
     def _seen(self, sim: Any, x: Array) -> Array:
         observe = getattr(sim, "observe", None)
-        return vector(observe(), f"the observation of {self.name}") if observe else x.copy()
+        if not observe:
+            return x.copy()
+        with blaming(self.name, "observe"):
+            seen = observe()
+        return vector(seen, f"the observation of {self.name}", self.do or None)
+
+
+def _kept(value: Any) -> Any:
+    """Returns a copy of what a simulator gave, which it may write to; what is no array as it is."""
+    found = numbers(value)
+    return value if found is None else found
 
 
 def named(what: str, names: Sequence[str] | None, count: int) -> tuple[str, ...] | None:
@@ -217,47 +243,21 @@ def limits(values: Any, none: float) -> Array:
     """Returns action limits (du,); those that are as good as none are `none`. Raises InputError
     for what are no numbers.
     """
-    try:
-        found = np.array(values, dtype=float).reshape(-1)
-    except (TypeError, ValueError):
-        raise InputError(
-            f"action limits are {values!r}; expected numbers, one per action"
-        ) from None
+    found = numbers(values)
+    if found is None or np.asarray(values).dtype.kind == "b":
+        raise InputError(f"action limits are {values!r}; expected numbers, one per action")
+    found = found.reshape(-1)
     return np.where(np.abs(found) >= UNLIMITED, none, found)
-
-
-def number(value: Any) -> float:
-    """Returns a float of a number, or of an array that holds one; raises TypeError or ValueError
-    for anything else.
-    """
-    return float(
-        np.asarray(value, dtype=float).reshape(()) if np.size(value) != 1 else np.ravel(value)[0]
-    )
 
 
 def rows(values: Sequence[Any], what: str, size: int, finite: bool = True) -> Array:
     """Returns one vector (size,) of each value as a new array (B, size). Raises InputError as
     `vector` does.
     """
-    try:
-        found = np.array(values, dtype=float).reshape(len(values), -1)
-    except (TypeError, ValueError):
-        found = np.zeros((0, 0))
+    given = numbers(values)
+    found = np.zeros((0, 0)) if given is None else given.reshape(len(values), -1)
     if found.shape != (len(values), size) or (
         finite and not np.isfinite(found).all()
     ):  # one of them is to blame
         found = np.stack([vector(value, what, size, finite) for value in values])
-    return found
-
-
-def vector(value: Any, what: str, size: int | None = None, finite: bool = True) -> Array:
-    """Returns a new float array (d,). Raises InputError, which names `what`, for anything else."""
-    try:
-        found = np.array(value, dtype=float).reshape(-1)
-    except (TypeError, ValueError):
-        raise InputError(f"{what} is {value!r}; expected numbers") from None
-    if size not in (None, len(found)) or not len(found):
-        raise InputError(f"{what} has {len(found)} numbers; expected {size or 'some'}")
-    if finite and not np.isfinite(found).all():
-        raise InputError(f"{what} is {found}; expected finite numbers")
     return found

@@ -6,9 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from lqr import InputError
-
 from ...interfaces import Cost
+from ...settings import Count, typed
 from .mujoco_batch import MujocoBatch
 
 Array = np.ndarray
@@ -32,19 +31,22 @@ class ModelTask(ABC):
     conditions: int
     cost: Cost
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Has constructors check the kinds of their arguments."""
+        super().__init_subclass__(**more)
+        if "__init__" in vars(cls):
+            cls.__init__ = typed(cls.__init__)  # type: ignore[method-assign]
+
+    @typed
     def __init__(
         self,
         xml: str,
         frame_skip: int,
-        conditions: int,
-        horizon: int,
+        conditions: Count,
+        horizon: Count,
         sim: MujocoBatch | None = None,
     ):
         """`sim` simulates the model where the file alone does not say all of it."""
-        if conditions < 1 or horizon < 1:
-            raise InputError(
-                f"conditions is {conditions}, horizon {horizon}; expected at least 1 each"
-            )
         self._sim = sim or MujocoBatch(xml, frame_skip)
         self.conditions, self.horizon, self.dt = conditions, horizon, self._sim.dt
         self.action_low, self.action_high = self._sim.action_limits

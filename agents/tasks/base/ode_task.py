@@ -4,12 +4,12 @@ Runge and Kutta.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from lqr import InputError
-
 from ...interfaces import Cost
+from ...settings import Count, typed
 
 Array = np.ndarray
 
@@ -49,9 +49,14 @@ class MapTask(ABC):
     action_high: Array
     cost: Cost
 
-    def __init__(self, conditions: int = 1):
-        if conditions < 1:
-            raise InputError(f"conditions is {conditions}; expected at least 1")
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Has constructors check the kinds of their arguments."""
+        super().__init_subclass__(**more)
+        if "__init__" in vars(cls):
+            cls.__init__ = typed(cls.__init__)  # type: ignore[method-assign]
+
+    @typed
+    def __init__(self, conditions: Count = 1):
         self.conditions = conditions
 
     @abstractmethod

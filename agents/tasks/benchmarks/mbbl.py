@@ -16,6 +16,7 @@ import numpy as np
 
 from lqr.costs import Action, Quadratic, WeightedNorm
 
+from ...settings import Count
 from ..base.ode_task import MapTask
 from ..classic.acrobot import Acrobot
 from ..classic.mountain_car import FASTEST, LEFT, RIGHT, MountainCar
@@ -54,7 +55,7 @@ class MbblPendulum(MbblTask):
 
     name, dt, dx, do = "mbbl_pendulum", 0.05, 3, 3
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(conditions)
         ramp = before_each_step(self.horizon)
         place = Quadratic(
@@ -98,7 +99,7 @@ class MbblCartPole(MbblTask):
 
     name, dt, dx, do = "mbbl_cartpole", 0.02, 6, 4
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(conditions)
         C, c = np.diag([0.02, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 0, -1.0, 0])
         self.cost = Quadratic(C, c, const=-0.5, ramp=before_each_step(self.horizon))
@@ -139,7 +140,7 @@ class MbblMountainCar(MountainCar):
     name = "mbbl_mountain_car"
     env_id = None
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(conditions, horizon=201)
         self.cost = Quadratic(
             np.zeros((2, 2)), np.array([-1.0, 0.0]), ramp=before_each_step(self.horizon)
@@ -173,7 +174,7 @@ class MbblAcrobot(Acrobot):
     )
     action_names = ("sign of the torque",)
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(conditions)
         C, c = np.diag([1.0, 1, 1, 1, 0, 0]), np.array([1.0, 0, 1, 0, 0, 0])  # cos a + cos(a + b)
         self.cost = Quadratic(C, c, const=-1.0, ramp=before_each_step(self.horizon))

@@ -16,6 +16,7 @@ import numpy as np
 from lqr.cost_terms import Parts, Term
 from lqr.costs import Action, Quadratic
 
+from ...settings import Count
 from ..base.mujoco_task import ModelTask
 from ..mujoco.inverted import InvertedPendulum
 from ..mujoco.reacher import (
@@ -42,7 +43,7 @@ class MbblBody(Walker):
     ends = False  # whether a fall ends the episode
     effort = 0.1
 
-    def __init__(self, conditions: int = 1, horizon: int = 1000):
+    def __init__(self, conditions: Count = 1, horizon: Count = 1000):
         super().__init__(conditions, horizon)
         self.env_id = None  # the rewards are others than Gymnasium's
         C, c, const = np.zeros((self.dx, self.dx)), np.zeros(self.dx), 0.0
@@ -144,7 +145,7 @@ class MbblFixedSwimmer(Swimmer):
 
     name, do = "mbbl_fixed_swimmer", 9
 
-    def __init__(self, conditions: int = 1, horizon: int = 1000):
+    def __init__(self, conditions: Count = 1, horizon: Count = 1000):
         super().__init__(conditions, horizon)
         self.env_id = None  # type: ignore[assignment]  # its reward is another
         speed = Quadratic(np.zeros((9, 9)), -np.eye(9)[-1], ramp=before_each_step(horizon))
@@ -197,7 +198,7 @@ class MbblSlimHumanoid(MbblBody):
     dx, du, do, hidden = 45, 17, 45, 2
     noise, control_weight, standing = 0.01, 0.1, (1.0, 2.0)
 
-    def __init__(self, conditions: int = 1, horizon: int = 1000):
+    def __init__(self, conditions: Count = 1, horizon: Count = 1000):
         super().__init__(conditions, horizon)
         speed, ramp = np.zeros(self.dx), before_each_step(horizon)
         speed[22] = -0.25 / 0.015
@@ -220,7 +221,7 @@ class MbblInvertedPendulum(InvertedPendulum):
 
     name = "mbbl_inverted_pendulum"
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(conditions, 101)
         self.env_id = None  # type: ignore[assignment]  # its reward is another
         self.action_low, self.action_high = -np.ones(1), np.ones(1)
@@ -248,7 +249,7 @@ class MbblReacher(ModelTask):
     name = "mbbl_reacher"
     dx, du, do = 6, 2, 10
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(gymnasium_xml("reacher.xml"), 2, conditions, 50)
         self.cost = ExactCost(
             *(tip_cost(1.0, alpha, first=1.0, last=0.0) for alpha in (1e-40, 1e-5))

@@ -21,6 +21,7 @@ import numpy as np
 from lqr.cost_terms import Parts, Term
 from lqr.costs import Action
 
+from ...settings import Count
 from ..base.mujoco_task import ModelTask
 from ..mujoco.pusher import Pusher
 from ..mujoco.reacher import ExactCost, gymnasium_xml
@@ -55,7 +56,7 @@ class PetsReacher(ModelTask):
     name = "pets_reacher"
     dx, du, do = 17, 7, 17
 
-    def __init__(self, conditions: int = 1, horizon: int = 150):
+    def __init__(self, conditions: Count = 1, horizon: Count = 150):
         super().__init__(XML, 2, conditions, horizon)
         self.cost = Missed(np.r_[0.0, np.ones(horizon)]) + Action(0.02)
 
@@ -161,7 +162,7 @@ class PetsPusher(Pusher):
 
     name = "pets_pusher"
 
-    def __init__(self, conditions: int = 1, horizon: int = 150):
+    def __init__(self, conditions: Count = 1, horizon: Count = 150):
         ModelTask.__init__(self, heavy(gymnasium_xml("pusher_v5.xml")), 4, conditions, horizon)
         self.env_id = None  # type: ignore[assignment]  # its reward is another
         self.find_bodies()

@@ -12,6 +12,7 @@ import numpy as np
 
 from lqr.costs import Action
 
+from ...settings import Count
 from ..base.mujoco_task import ModelTask
 from ..costs.gaussian_bump import Bump
 
@@ -27,7 +28,7 @@ class PetsCartPole(ModelTask):
     name = "pets_cartpole"
     dx, du, do = 5, 1, 5
 
-    def __init__(self, conditions: int = 1, horizon: int = 200):
+    def __init__(self, conditions: Count = 1, horizon: Count = 200):
         super().__init__(XML, 2, conditions, horizon)
         tip = np.array([[1.0, 0, -LENGTH, 0, 0], [0, -LENGTH, 0, 0, 0]])
         after = np.r_[0.0, np.ones(horizon)]  # no action has led to step 0

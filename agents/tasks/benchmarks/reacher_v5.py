@@ -4,6 +4,7 @@ x = [2 joint angles (rad), 2 joint velocities (rad/s), fingertip - target (2, m)
 alike wherever the target is, and this is all that the reward depends on.
 """
 
+from ...settings import Count
 from ..mujoco.reacher import ExactCost, tip_cost
 from .mbbl_bodies import MbblReacher
 
@@ -13,6 +14,6 @@ class ReacherV5(MbblReacher):
 
     name, env_id = "reacher_v5", "Reacher-v5"
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(conditions)
         self.cost = ExactCost(*(tip_cost(1.0, alpha, first=0.0) for alpha in (1e-40, 1e-5)))

@@ -11,6 +11,7 @@ import numpy as np
 
 from lqr.costs import Action, WeightedNorm
 
+from ...settings import Count
 from ..base.ode_task import EquationTask
 
 Array = np.ndarray
@@ -36,7 +37,7 @@ class Acrobot(EquationTask):
     action_names = ("torque (N m)",)
     action_low, action_high = np.array([-1.0]), np.array([1.0])  # Nm
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(conditions)
         upright = np.array([np.pi, 0.0, 0.0, 0.0])
         self.cost = WeightedNorm([1, 1, 0.1, 0.1], target=upright, ramp="quadratic") + Action(0.1)

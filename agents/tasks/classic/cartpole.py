@@ -12,6 +12,7 @@ import numpy as np
 
 from lqr.costs import Action, WeightedNorm
 
+from ...settings import Count
 from ..base.ode_task import EquationTask
 from .pendulum import free_at_first, tip_metrics
 
@@ -36,7 +37,7 @@ class CartPole(EquationTask):
     action_low, action_high = np.array([-10.0]), np.array([10.0])  # N
     width = 0.25  # m, of the published reward
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(conditions)
         upright = np.array([0.0, 0.0, np.pi, 0.0])
         late = free_at_first(self.horizon, 0.85, 0.04)

@@ -10,6 +10,7 @@ import numpy as np
 from lqr import InputError
 from lqr.costs import Action, WeightedNorm
 
+from ...settings import Count
 from ..base.ode_task import MapTask
 
 Array = np.ndarray
@@ -31,7 +32,7 @@ class MountainCar(MapTask):
     dx, du, do = 2, 1, 2
     action_low, action_high = np.array([-1.0]), np.array([1.0])
 
-    def __init__(self, conditions: int = 1, horizon: int = 999):
+    def __init__(self, conditions: Count = 1, horizon: Count = 999):
         super().__init__(conditions)
         if horizon < 1:
             raise InputError(f"horizon is {horizon}; expected at least 1")

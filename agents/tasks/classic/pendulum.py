@@ -11,6 +11,7 @@ import numpy as np
 
 from lqr.costs import Action, WeightedNorm
 
+from ...settings import Count
 from ..base.ode_task import EquationTask
 
 Array = np.ndarray
@@ -34,7 +35,7 @@ class Pendulum(EquationTask):
     action_low, action_high = np.array([-2.5]), np.array([2.5])  # Nm
     width = 0.5  # m, of the published reward
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(conditions)
         late = free_at_first(self.horizon, 0.6)
         self.cost = WeightedNorm([1.0, 0.05], target=[np.pi, 0.0], ramp=late) + Action(0.1)

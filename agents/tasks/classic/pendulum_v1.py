@@ -14,6 +14,7 @@ import numpy as np
 from lqr.cost_terms import Parts, Term
 from lqr.costs import Action, Quadratic
 
+from ...settings import Count
 from ..base.ode_task import MapTask
 
 Array = np.ndarray
@@ -50,7 +51,7 @@ class PendulumV1(MapTask):
     dx, du, do = 3, 1, 3
     action_low, action_high = np.array([-2.0]), np.array([2.0])  # Nm
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(conditions)
         ramp = np.r_[np.ones(self.horizon), 0.0]
         speed = Quadratic(np.diag([0.0, 0.0, 0.2]), ramp=ramp)

@@ -13,6 +13,7 @@ from lqr import ilqr
 from lqr.costs import Action, WeightedNorm
 
 from ...interfaces import Cost
+from ...settings import Count, typed
 
 Array = np.ndarray
 STARTS = np.array([[-1.0, -0.5], [0.6, -1.0], [-0.8, 0.7], [1.0, 1.0]])  # m, from the target
@@ -31,7 +32,8 @@ class PointMass:
     joints, joint_target = (range(2), range(2, 4)), (0.0, 0.0)
     targets: ClassVar[Array] = np.zeros((4, 2))
 
-    def __init__(self, conditions: int = 1):
+    @typed
+    def __init__(self, conditions: Count = 1):
         self.conditions = conditions
         self.action_low, self.action_high = np.full(2, -10.0), np.full(2, 10.0)
         place, speed = np.array([1.0, 1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0, 1.0])

@@ -14,6 +14,7 @@ from dynamics.manifold import wrapped
 from lqr import Action, QuadraticCost, WeightedNorm
 from lqr.expansion import ramp_weights, stack
 
+from ...settings import Count
 from .pendulum import Pendulum
 
 Array = np.ndarray
@@ -45,7 +46,7 @@ class WrappingPendulum(Pendulum):
     manifold: Manifold | None = Manifold("angle", "real")
     start_std = 0.02  # rad and rad/s
 
-    def __init__(self, conditions: int = 1):
+    def __init__(self, conditions: Count = 1):
         super().__init__(conditions)
         self.cost = WeightedNorm([0.0, 0.05], ramp="quadratic") + Upright() + Action(0.1)
 

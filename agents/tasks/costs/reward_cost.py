@@ -14,6 +14,7 @@ costs nothing.
 import numpy as np
 from scipy.spatial import cKDTree
 
+from dynamics.numbers import count, number
 from dynamics.storage.tree import check_tree
 from lqr import QuadraticCost
 from lqr.expansion import stack
@@ -26,12 +27,14 @@ FULL = 150  # most coefficients of a quadratic whose H is fitted in full
 class RewardCost:
     """Learns from `add`; then it is a `Cost`."""
 
+    careful = True  # it writes to nothing that it gets
+
     def __init__(self, dx: int, du: int, memory: int = 20_000, ridge: float = 1e-4):
-        self.dx = dx
-        self.du = du
-        self.ridge = ridge
-        self.memory = memory
-        n = dx + du
+        self.dx = count("dx", dx)
+        self.du = count("du", du)
+        self.ridge = number("ridge", ridge)
+        self.memory = count("memory", memory)  # transitions
+        n = self.dx + self.du
         full = 1 + n + n * (n + 1) // 2 <= FULL
         self._pairs = np.triu_indices(n) if full else (np.arange(n), np.arange(n))
         self.clear()

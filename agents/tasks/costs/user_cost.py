@@ -7,7 +7,9 @@ for it.
 A third argument, t (M,), is the step, 0..T; there is no action at step T, so u is 0 there. What
 takes torch's tensors and returns one is differentiated by autograd, twice and exactly. Anything
 else gets NumPy arrays and is differentiated by central differences, whose steps are DIFFERENCE
-times the size of each number, or of 1 where that is smaller.
+times the size of each number, or of 1 where that is smaller; longer ones where the function
+computes with fewer digits. Derivatives of torch are compared with differences once, when the cost
+is made, and one that jumps between flat pieces, as a count does, has values and no derivatives.
 """
 
 import contextlib
@@ -17,15 +19,19 @@ from typing import Any
 
 import numpy as np
 
+from dynamics.numbers import count
 from lqr import GPSError, InputError, QuadraticCost
 from lqr.expansion import absolute, stack
+from lqr.user_functions import described
 
 from ...interfaces import Cost
 from ..base.wrapper import Wrapper
+from .derivatives import disagreement, noise_of, stepped
 
 Array = np.ndarray
 Rows = Callable[[Array, Array], Array]  # xu (M, n), t (M,) -> cost (M,)
 DIFFERENCE = 1e-4
+EXACT, NOISY = 1e-12, 1e-3  # noise of values that is none, and of which no derivatives can be had
 REMEDY = "return one number per row, computed from that row alone"
 
 
@@ -34,8 +40,11 @@ class UserCost:
     call it.
 
     Raises InputError, at once or when it is met, where the function fails, returns another shape,
-    mixes rows, or its value or a derivative is not finite.
+    mixes rows, its value or a derivative is not finite, or its derivatives are not those of its
+    values.
     """
+
+    careful = True  # it gets copies
 
     def __init__(self, function: Callable[..., Any], dx: int, du: int, name: str = "cost"):
         if not callable(function):
@@ -43,10 +52,11 @@ class UserCost:
                 f"{name} is a {type(function).__name__}; expected a function of x and u"
             )
         self.function = function
-        self.dx = dx
-        self.du = du
+        self.dx = dx = count("dx", dx)
+        self.du = du = count("du", du)
         self.name = name
         self.timed = _takes_time(function, name)
+        self._noise = self._rounding = 0.0
         self.torch = self._is_torch()
         probe = np.random.default_rng(0).normal(size=(4, dx + du))
         together, alone = self._rows(probe, np.arange(4.0)), self._rows(probe[1:2], np.ones(1))
@@ -54,6 +64,9 @@ class UserCost:
             raise InputError(
                 f"{name} gives {together[1]} for a step among others, {alone[0]} for it alone; {REMEDY}"
             )
+        self._difference = DIFFERENCE
+        self._jumps: int | str | None = "unknown"  # the coordinate of xu in which it jumps
+        self._compare()
 
     def __call__(self, X: Array, U: Array) -> Array:
         """Returns the cost of each step, (..., T+1)."""
@@ -64,6 +77,7 @@ class UserCost:
         """Returns the second-order expansion in absolute coordinates xu; what depends on u is 0 at
         step T.
         """
+        self._check_smooth()
         xu, t = self._flat(X, U)
         n = xu.shape[-1]
         derive = self._autograd if self.torch else self._differences
@@ -89,7 +103,7 @@ class UserCost:
         ones = torch.ones(2, self.dx + self.du, dtype=torch.float64, requires_grad=True)
         try:
             return isinstance(self._call(ones, torch.ones(2, dtype=torch.float64)), torch.Tensor)
-        except Exception:
+        except (Exception, SystemExit):
             return False  # NumPy's functions refuse such tensors; what else is wrong is said when it gets arrays
 
     def _rows(self, xu: Array, t: Array) -> Array:
@@ -100,22 +114,26 @@ class UserCost:
         import torch
 
         with torch.no_grad():
-            value = self._guarded(torch.tensor(xu), torch.tensor(t))
-        return self._checked(value.numpy() if isinstance(value, torch.Tensor) else value, xu)
+            return self._checked(self._guarded(torch.tensor(xu), torch.tensor(t)), xu)
 
     def _guarded(self, xu: Any, t: Any) -> Any:
         try:
             return self._call(xu, t)
-        except GPSError:
+        except (GPSError, MemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(
-                f"{self.name} failed on x (M, {self.dx}) and u (M, {self.du}) with {type(error).__name__}: {error}; "
+                f"{self.name} failed on x (M, {self.dx}) and u (M, {self.du}) with {described(error)}; "
                 f"expected it to take arrays or tensors of these shapes: {REMEDY}"
             ) from error
 
     def _checked(self, value: Any, xu: Array) -> Array:
-        value = np.asarray(value)
+        try:
+            value = np.asarray(value.detach() if hasattr(value, "detach") else value)
+        except (TypeError, ValueError, RuntimeError) as error:  # ragged, or of another device
+            raise InputError(
+                f"{self.name} returned a {type(value).__name__}; expected {xu.shape[:1]}: {REMEDY}"
+            ) from error
         if value.shape != xu.shape[:1] or value.dtype.kind not in "fiu":
             raise InputError(
                 f"{self.name} returned shape {value.shape} of {value.dtype}; expected {xu.shape[:1]}: {REMEDY}"
@@ -125,6 +143,7 @@ class UserCost:
             raise InputError(
                 f"{self.name} is not finite at x = {row[: self.dx]}, u = {row[self.dx :]}; expected a number everywhere"
             )
+        self._rounding = float(np.finfo(value.dtype).eps) if value.dtype.kind == "f" else 0.0
         return value.astype(float)
 
     def _autograd(self, xu: Array, t: Array) -> tuple[Array, Array, Array]:
@@ -132,18 +151,18 @@ class UserCost:
 
         z, n = torch.tensor(xu, requires_grad=True), xu.shape[-1]
         value = self._guarded(z, torch.tensor(t))
-        self._checked(value.detach().numpy(), xu)
+        now = self._checked(value, xu)
         g = _gradient(value.sum(), z)
         H = torch.stack([_gradient(g[:, i].sum(), z) for i in range(n)], 1).detach().numpy()
         return (
-            value.detach().numpy().astype(float),
+            now,
             g.detach().numpy(),
             0.5 * (H + np.swapaxes(H, -1, -2)),
         )
 
     def _differences(self, xu: Array, t: Array) -> tuple[Array, Array, Array]:
         n, value = xu.shape[-1], self._rows(xu, t)
-        h = DIFFERENCE * np.maximum(np.abs(xu), 1.0)  # (M, n)
+        h = self._difference * np.maximum(np.abs(xu), 1.0)  # (M, n)
         h = (xu + h) - xu  # exactly what is added
 
         def at(*moved: tuple[int, float]) -> Array:
@@ -161,6 +180,53 @@ class UserCost:
                 mixed = both - up[:, i] - down[:, i] - up[:, j] - down[:, j]
                 H[:, i, j] = H[:, j, i] = mixed / (2 * h[:, i] * h[:, j])
         return value, (up - down) / (2 * h), H
+
+    def _compare(self) -> None:
+        """Sets the step of differences by the noise of the values, and compares torch's derivatives
+        with them.
+        """
+        xu, t = np.random.default_rng(1).normal(size=(7, self.dx + self.du)), np.arange(7.0)
+        noise = noise_of(lambda z: self._rows(z, t), xu, self._rounding)
+        if noise > EXACT:
+            self._difference = max(DIFFERENCE, min(noise, NOISY) ** 0.25)
+        self._noise = noise
+        if not self.torch or noise > NOISY:
+            return
+        tolerance = 0.02 + 20 * np.sqrt(noise)
+        values, slope, curvature = self._differences(xu, t)
+        for what, given, found in zip(
+            ("slope", "curvature"), self._autograd(xu, t)[1:], (slope, curvature), strict=True
+        ):
+            if place := disagreement(given, found, tolerance, values):
+                raise InputError(
+                    f"{self.name} has the {what} {given[0][place]:.6g} by torch, {found[0][place]:.6g} by differences "
+                    f"of its values at x = {xu[0, : self.dx]}, u = {xu[0, self.dx :]}; expected torch's functions "
+                    "throughout, without detach, item, numpy or round: or write it in NumPy"
+                )
+
+    def _check_smooth(self) -> None:
+        """Raises InputError where derivatives are asked for, and the values tell none."""
+        if self._noise > NOISY:
+            raise InputError(
+                f"{self.name} has values that are noisy, by {self._noise:.1g} of their differences, and so no "
+                "derivatives; expected float64 throughout, or a method that plans by values, such as mpc"
+            )
+        if self._jumps == "unknown":
+            xu = np.random.default_rng(2).normal(size=(2, self.dx + self.du))
+            self._jumps = stepped(lambda z: self._rows(z, np.zeros(len(z))), self._slope, xu)
+        if isinstance(self._jumps, int):
+            i = self._jumps
+            where = f"x[{i}]" if i < self.dx else f"u[{i - self.dx}]"
+            raise InputError(
+                f"{self.name} jumps in {where} and is flat between, so that its derivative says nothing; expected a "
+                "smooth function: take a sigmoid for a step, or a method that plans by values, such as mpc"
+            )
+
+    def _slope(self, z: Array, i: int) -> Array:
+        """Returns central differences (M,) in coordinate i at z (M, n)."""
+        move = self._difference * (np.arange(z.shape[1]) == i)
+        ahead, behind = (self._rows(z + side * move, np.zeros(len(z))) for side in (1.0, -1.0))
+        return (ahead - behind) / (2 * self._difference)
 
     def _check_finite(self, xu: Array, g: Array, H: Array) -> None:
         sound = np.isfinite(g).all(-1) & np.isfinite(H).all((-1, -2))

@@ -28,6 +28,7 @@ import numpy as np
 from lqr import InputError
 from lqr.costs import Action, Lorentzian, WeightedNorm
 
+from ...settings import Count, Whole
 from ..base.mujoco_task import ModelTask
 
 Array = np.ndarray
@@ -85,7 +86,7 @@ class DmPeg(ModelTask):
         "elevation": 0,
     }
 
-    def __init__(self, conditions: int = 4, horizon: int = 100, layout_seed: int = 20_000):
+    def __init__(self, conditions: Count = 4, horizon: Count = 100, layout_seed: Whole = 20_000):
         super().__init__(model_xml(), 20, conditions, horizon)
         bring = np.r_[np.zeros(22), SIDEWAYS, 1.0, SIDEWAYS, 1.0, np.zeros(4)]
         hold = np.r_[np.zeros(26), np.ones(4)]

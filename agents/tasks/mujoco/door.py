@@ -18,6 +18,7 @@ import numpy as np
 from lqr.costs import Action, WeightedNorm
 
 from ...interfaces import Cost
+from ...settings import Count
 from ..base.mujoco_task import ModelTask
 
 Array = np.ndarray
@@ -55,7 +56,7 @@ class Door(ModelTask):
         "elevation": -25,
     }
 
-    def __init__(self, conditions: int = 4, horizon: int = 100):
+    def __init__(self, conditions: Count = 4, horizon: Count = 100):
         super().__init__(str(MODEL), 5, min(conditions, len(STARTS)), horizon)
         angle, gap = (
             np.r_[np.zeros(12), w] for w in ([1.0] + 7 * [0.0], [0, 0, 1, 1, 1, 0, 0, 0.0])

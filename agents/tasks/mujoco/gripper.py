@@ -18,6 +18,7 @@ import numpy as np
 from lqr.costs import Action, WeightedNorm
 
 from ...interfaces import Cost
+from ...settings import Count
 from ..base.mujoco_task import ModelTask
 
 Array = np.ndarray
@@ -38,7 +39,7 @@ class Gripper(ModelTask):
     camera: ClassVar[dict[str, Any]] = {"lookat": (0.35, 0.0, 0.0), "distance": 1.1}
     targets: ClassVar[Array] = np.zeros((4, 2))
 
-    def __init__(self, conditions: int = 4, horizon: int = 100):
+    def __init__(self, conditions: Count = 4, horizon: Count = 100):
         super().__init__(str(MODEL), 5, min(conditions, len(BLOCKS)), horizon)
         far, near = (np.r_[np.zeros(8), w] for w in ([1, 1, 0, 0, 0, 0.0], [0, 0, 0, 0, 1, 1.0]))
         reach = WeightedNorm(near, l1=0.5, l2=0.0, alpha=1e-3)

@@ -12,6 +12,7 @@ import numpy as np
 from lqr import QuadraticCost
 from lqr.costs import Action, Quadratic, stack
 
+from ...settings import Count
 from ..base.mujoco_task import ModelTask
 from .reacher import gymnasium_xml
 
@@ -30,7 +31,7 @@ class InvertedPendulum(ModelTask):
     state_names = ("cart (m)", "angle (rad)", "cart speed (m/s)", "angle speed (rad/s)")
     action_names = ("force",)
 
-    def __init__(self, conditions: int = 1, horizon: int = 1000):
+    def __init__(self, conditions: Count = 1, horizon: Count = 1000):
         super().__init__(gymnasium_xml("inverted_pendulum.xml"), 2, conditions, horizon)
         C = 2 * np.diag([0.1, 25.0, 0.01, 0.01])
         self.cost = Quadratic(C, const=-1.0, ramp=np.r_[0.0, np.ones(horizon)]) + Action(0.002)
@@ -125,7 +126,7 @@ class InvertedDoublePendulum(ModelTask):
     name, env_id = "inverted_double_pendulum", "InvertedDoublePendulum-v5"
     dx, du, do = 6, 1, 9
 
-    def __init__(self, conditions: int = 1, horizon: int = 1000):
+    def __init__(self, conditions: Count = 1, horizon: Count = 1000):
         super().__init__(gymnasium_xml("inverted_double_pendulum.xml"), 5, conditions, horizon)
         speeds = Quadratic(
             2 * np.diag([0, 0, 0, 0, 0.001, 0.005]), const=-10.0, ramp=np.r_[0.0, np.ones(horizon)]

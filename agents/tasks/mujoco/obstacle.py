@@ -19,6 +19,7 @@ from lqr.costs import Action, WeightedNorm
 from lqr.expansion import absolute, stack
 
 from ...interfaces import Cost
+from ...settings import Count
 from ..base.mujoco_task import ModelTask
 
 Array = np.ndarray
@@ -62,7 +63,7 @@ class Obstacle(ModelTask):
     targets: ClassVar[Array] = np.zeros((4, 2))
     camera: ClassVar[dict[str, Any]] = {"lookat": (0.05, 0.05, 0.0), "distance": 1.85}
 
-    def __init__(self, conditions: int = 4, horizon: int = 100):
+    def __init__(self, conditions: Count = 4, horizon: Count = 100):
         super().__init__(str(MODEL), 5, min(conditions, len(STARTS)), horizon)
         place, speed = np.array([1.0, 1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0, 1.0])
         hill = Hill(np.array([0.0, -0.05]) - TARGET, np.array([0.16, 0.26]), 3.0)

@@ -18,6 +18,7 @@ import numpy as np
 from lqr import InputError
 from lqr.costs import Action, Lorentzian
 
+from ...settings import Count
 from ..base.mujoco_task import ModelTask
 
 Array = np.ndarray
@@ -50,7 +51,7 @@ class Peg(ModelTask):
     action_names = tuple(f"motor {i}" for i in range(7))
     offsets: Array = FOUR
 
-    def __init__(self, offsets: Any = None, horizon: int = 100):
+    def __init__(self, offsets: Any = None, horizon: Count = 100):
         self.offsets = np.array(self.offsets if offsets is None else offsets, dtype=float).reshape(
             -1, 2
         )

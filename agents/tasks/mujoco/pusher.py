@@ -13,6 +13,7 @@ import numpy as np
 from lqr.costs import Action, WeightedNorm
 
 from ...interfaces import Cost
+from ...settings import Count, Positive, Whole
 from ..base.mujoco_task import ModelTask
 from .reacher import ExactCost, gymnasium_xml
 
@@ -33,10 +34,10 @@ class Pusher(ModelTask):
 
     def __init__(
         self,
-        conditions: int = 8,
-        horizon: int = 100,
-        layout_seed: int = 20_000,
-        weight: float = 1.0,
+        conditions: Count = 8,
+        horizon: Count = 100,
+        layout_seed: Whole = 20_000,
+        weight: Positive = 1.0,
     ):
         """`weight` is that of the object's distance to the goal in the cost that fine-tuning learns
         from.

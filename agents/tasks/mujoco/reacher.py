@@ -19,6 +19,7 @@ from lqr import InputError, QuadraticCost, window
 from lqr.costs import Action, WeightedNorm
 
 from ...interfaces import Cost
+from ...settings import Count, Whole, typed
 from ..base.mujoco_batch import MujocoBatch, OneStep
 from ..capabilities import StartMeasure
 
@@ -110,10 +111,11 @@ class Reacher:
         "reach": StartMeasure("target's distance from the base, m", reach, 0.05),
     }
 
+    @typed
     def __init__(
         self,
-        conditions: int = 40,
-        layout_seed: int = 20_000,
+        conditions: Count = 40,
+        layout_seed: Whole = 20_000,
         believed: Mapping[str, float] | None = None,
     ):
         """`believed` are the factors by which the arm's parameters are wrong in what `simulator`
@@ -223,7 +225,7 @@ class ReacherResetFree(Reacher):
     name = "reacher_reset_free"
     plane = None  # type: ignore[assignment]  # no picture of one start over the iterations: there is none
 
-    def __init__(self, conditions: int = 40) -> None:
+    def __init__(self, conditions: Count = 40) -> None:
         super().__init__(conditions)
         self.cost = tip_cost(0.1, 1e-5, first=1.0, last=0.0)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from lqr.costs import Action, Quadratic
 
+from ...settings import Count
 from ..base.mujoco_task import ModelTask
 from .reacher import gymnasium_xml
 
@@ -34,7 +35,7 @@ class Walker(ModelTask):
     gaussian = False  # whether the velocities of the start are normal instead of uniform
     speed_limit = np.inf  # of the velocities that are observed
 
-    def __init__(self, conditions: int = 1, horizon: int = 1000):
+    def __init__(self, conditions: Count = 1, horizon: Count = 1000):
         super().__init__(gymnasium_xml(self.xml), self.frame_skip, conditions, horizon)
         first = np.r_[0.0, np.ones(horizon)]  # no action has made the speed of step 0
         motion = Quadratic(

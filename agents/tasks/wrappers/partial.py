@@ -14,6 +14,7 @@ import numpy as np
 
 from lqr import InputError
 
+from ...settings import Count, Whole, typed
 from ..classic.point_mass import PointMass
 from ..mujoco.reacher import Reacher, ReacherFour
 
@@ -29,7 +30,7 @@ class PointMassHidden(PointMass):
     name, do = "point_mass_hidden", 2
     horizon, dt = 50, 0.1
 
-    def __init__(self, conditions: int = 4):
+    def __init__(self, conditions: Count = 4):
         super().__init__(conditions)
 
     def observe(self) -> Array:
@@ -65,7 +66,8 @@ class ReacherImages(Reacher):
     observation_of = None  # type: ignore[assignment]  # a picture has to be rendered
     start_measures = None  # type: ignore[assignment]  # no number of it is the target's place
 
-    def __init__(self, conditions: int = 8, size: int = 64, layout_seed: int = 20_000):
+    @typed
+    def __init__(self, conditions: Count = 8, size: Count = 64, layout_seed: Whole = 20_000):
         super().__init__(conditions, layout_seed)
         self.image = (size, size, 3)
         self.do = size * size * 3 + 6

@@ -15,7 +15,7 @@ from agents.planners import CEM
 from agents.rollout import run
 from dynamics.storage.tree import load_tree
 from gps import lqr_flm, mdgps, pi2
-from lqr import CheckpointError
+from lqr import CheckpointError, SimulationError
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_each_method_goes_on_where_the_journal_ends(name, tmp_path):
 
     at = whole.count // 2 + 5
     dying = Cart({at: die})
-    with pytest.raises(SystemExit):
+    with pytest.raises(SimulationError, match="ended the program"):
         learn(dying, tmp_path)
     assert not dying.moving
     resumed = Cart()

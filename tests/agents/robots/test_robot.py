@@ -291,7 +291,7 @@ def test_an_error_of_the_actor_stops_the_robot():
             raise ZeroDivisionError
         return np.ones((1, 1))
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(InputError, match="the actor failed with ZeroDivisionError"):
         run(driver.task(), act, np.zeros(1, int), np.random.default_rng(0))
     assert driver.count == 4
     assert not driver.moving
