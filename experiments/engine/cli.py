@@ -54,6 +54,8 @@ class Options:
     # a box: SITE:LOW..HIGH,Y,Z; at another site: SITE:SITE; more sites: "SITE:...;SITE:..."
     goal_site: str | None = None
     task_start: str | None = None  # a keyframe of that model, where episodes start
+    # hold the weight of that model's links, as most robots' own controllers do
+    compensate_gravity: bool = False
     # each environment of gymnasium:ENV_ID in a process: for a step of milliseconds
     task_processes: bool = False
     # in place of the task's: MODULE:FUNCTION or FILE.py:FUNCTION of x and u; it is imported

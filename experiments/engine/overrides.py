@@ -33,8 +33,14 @@ CHOICES = {
     "task_processes": bool,
     "goal_site": str,
     "task_start": str,
+    "compensate_gravity": bool,
     "cost": str,
     "evaluation_episodes": int,
+}
+OF_MODELS = {  # option -> setting of a task on a model file
+    "goal_site": "goal",
+    "task_start": "start",
+    "compensate_gravity": "compensate_gravity",
 }
 PROCESSES = "task_processes"  # asked for on the command line alone; the numbers are the same
 MOST = {  # that a run's file may ask for; each condition is an environment of its own
@@ -81,13 +87,16 @@ def choose(
     build = experiment.task
     settings = {
         key: given[f"task_{key}"]
-        for key in ("conditions", "horizon", "processes", "start")
+        for key in ("conditions", "horizon", "processes")
         if f"task_{key}" in given
     }
-    if "goal_site" in given:
+    for key, setting in OF_MODELS.items():
+        if key not in given:
+            continue
         if not is_model(given.get("task")):
-            raise InputError("got --goal-site without a model; expected --mjcf FILE beside it")
-        settings["goal"] = given["goal_site"]
+            word = f"--{key.replace('_', '-')}"
+            raise InputError(f"got {word} without a model; expected --mjcf FILE beside it")
+        settings[setting] = given[key]
     if "task" in given:
         build = partial(_named, _registered(given["task"]), settings)
     elif settings:

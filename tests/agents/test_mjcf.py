@@ -340,6 +340,31 @@ def test_a_urdf_gets_motors_of_its_efforts(tmp_path):
     assert strong.action_high == 3
 
 
+def test_the_weight_of_links_is_held_and_what_is_free_falls(tmp_path):
+    text = """
+    <mujoco>
+      <worldbody>
+        <body name="arm"><joint axis="0 1 0"/><geom type="capsule" fromto="0 0 0 1 0 0" size="0.1"/>
+          <body name="hand" pos="1 0 0"><geom size="0.1"/></body></body>
+        <body name="apple" pos="0 3 0"><freejoint/><geom size="0.1"/></body>
+      </worldbody>
+      <actuator><motor joint="joint"/></actuator>
+    </mujoco>""".replace("<joint ", '<joint name="joint" ')
+    ends = []
+    for held in (True, False):
+        task = MjcfTask(
+            file(tmp_path, text), goal={"hand": (0, 0, 1)}, compensate_gravity=held, seconds=0.1
+        )
+        x = task.reset(np.zeros(1, int), np.random.default_rng(0))
+        for _ in range(task.horizon):
+            x = task.step(np.zeros((1, 1)))
+        ends.append(x[0])
+    np.testing.assert_allclose(ends[0][0], 0, atol=1e-9)
+    assert ends[1][0] > 0.05  # rad: it fell
+    fall = task.model.nq + 3  # the velocity of the apple downwards: after the hinge's, x and y
+    np.testing.assert_allclose([end[fall] for end in ends], -9.81 * 0.1, rtol=1e-6)
+
+
 def test_a_plain_function_is_a_cost_and_another_one_what_is_seen(tmp_path):
     path = file(tmp_path, cart())
     task = MjcfTask(

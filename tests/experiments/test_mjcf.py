@@ -102,6 +102,7 @@ def test_a_model_that_was_changed_is_said_to_be(here):
 def test_words_that_do_not_go_together_are_refused(here):
     for words, told in (
         ("lqr_flm --task pendulum --goal-site a:0,0,0", "--goal-site without a model"),
+        ("lqr_flm --task pendulum --compensate-gravity", "--compensate-gravity without a model"),
         ("lqr_flm --task pendulum --mjcf cart.xml", "expected one of them"),
         ("lqr_flm --mjcf cart.xml", "--goal-site SITE:X,Y,Z"),
     ):

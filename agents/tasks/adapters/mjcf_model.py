@@ -23,9 +23,15 @@ class ModelFile:
     Raises InputError where MuJoCo refuses it, or it has nothing that could move it.
     """
 
-    def __init__(self, file: str | Path, motors: Mapping[str, float] | None = None):
+    def __init__(
+        self,
+        file: str | Path,
+        motors: Mapping[str, float] | None = None,
+        compensate_gravity: bool = False,
+    ):
         """`motors` are torques (N m) or forces (N) by the joints' names: each gets a motor whose
-        control is within them.
+        control is within them. `compensate_gravity` holds the weight of all links, as most robots'
+        own controllers do; what moves freely falls.
         """
         import mujoco
 
@@ -48,6 +54,8 @@ class ModelFile:
             motors = _efforts(mujoco, plain)
         for name, most in (motors or {}).items():
             self._add_motor(mujoco, plain, name, most)
+        if compensate_gravity:
+            self._hold_weight(mujoco, self.spec.worldbody)
         if plain.nu == 0 and not motors:
             named = ", ".join(names_of(plain, "joint", plain.njnt)) or "none"
             raise InputError(
@@ -81,6 +89,13 @@ class ModelFile:
         """Returns what the file says; where it includes others, as one text, by MuJoCo's hand."""
         text = self.path.read_text(encoding="utf-8", errors="replace")
         return str(self.spec.to_xml()) if "<include" in text else text
+
+    def _hold_weight(self, mujoco: Any, body: Any) -> None:
+        """Compensates the weight of the bodies in this one, and so on, but not of what is free."""
+        for part in body.bodies:
+            if not any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in part.joints):
+                part.gravcomp = 1.0
+                self._hold_weight(mujoco, part)
 
     def _add_motor(self, mujoco: Any, plain: Any, name: str, most: float) -> None:
         known = names_of(plain, "joint", plain.njnt)

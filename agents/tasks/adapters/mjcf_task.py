@@ -61,6 +61,7 @@ class MjcfTask(ModelTask):
         frame_skip: int | None = None,
         fields: Mapping[str, Mapping[str, Any]] | None = None,
         motors: Mapping[str, float] | None = None,
+        compensate_gravity: bool = False,
         tolerance: float | None = None,
         layout_seed: int = 20_000,
     ):
@@ -77,12 +78,13 @@ class MjcfTask(ModelTask):
         one of the task; else as many as make 20 a second.
         `fields`: fields of the model that differ from condition to condition, see `mjcf_fields`.
         `motors`: torques (N m) or forces (N) by joint, for a model without actuators; a URDF's
-        efforts are taken. `tolerance`: the distance (m) of a success, a column of the metrics.
+        efforts are taken. `compensate_gravity` holds the links' weight. `tolerance`: the distance
+        (m) of a success, a column of the metrics.
         """
         self._settings = {
             name: value for name, value in locals().items() if name not in ("self", "__class__")
         }
-        source = ModelFile(file, motors)
+        source = ModelFile(file, motors, compensate_gravity)
         plain = source.compile()
         goals = _goals(goal, source, plain, needed=cost is None)
         for one in goals:
