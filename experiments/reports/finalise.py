@@ -14,7 +14,7 @@ import numpy as np
 
 from agents.mpc.steps.model_evaluation import oracle, plans_in_a_model
 from agents.saving import build_policy, save_policy
-from agents.tasks.capabilities import HeldOut, capability, env_id_of
+from agents.tasks.capabilities import HeldOut, Named, capability, env_id_of
 from dynamics.storage.files import write_file
 from lqr import CheckpointError, GPSError
 
@@ -63,6 +63,9 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
         "exact"
     )  # False: a part of the run was on a machine that rounds otherwise
     result["input"] = getattr(policy, "input", "o")  # observations o, or the state x
+    if named := capability(task, Named):
+        result["state_names"] = list(named.state_names)
+        result["action_names"] = list(named.action_names)
     global_policy = result["input"] == "o"  # local controllers know their own conditions only
     env_id = env_id_of(task)
     if env_id and not global_policy and not stop.asked:  # they act in the task alone

@@ -54,6 +54,8 @@ def page(path: Path, about: Mapping[str, Any], result: Mapping[str, Any]) -> str
     }
     parts += [html.figure_file(file, *told) for file, told in pictures.items() if file.exists()]
     parts += ["<h2>Iterations</h2>", html.metrics(tables.read(path / "metrics.csv"))]
+    if names := _names(result):
+        parts.append(html.fold("States and actions", html.pairs(names)))
     settings = {key: html.word(value) for key, value in about["config"].items()}
     parts += [
         html.fold("Settings", html.pairs(list(settings.items()))),
@@ -66,6 +68,15 @@ def page(path: Path, about: Mapping[str, Any], result: Mapping[str, Any]) -> str
         f"<p>Made by <code>{html.text(command(about))}</code></p>",
     ]
     return html.document(title, parts)
+
+
+def _names(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns what each number of x and u is, where the task tells."""
+    return [
+        (f"{letter}[{i}]", str(name))
+        for letter, key in (("x", "state_names"), ("u", "action_names"))
+        for i, name in enumerate(result.get(key, ()))
+    ]
 
 
 def _final(result: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -64,7 +64,10 @@ def test_a_method_learns_a_task_with_a_users_cost_and_resumes_to_the_same_bits(
         assert (here / "whole" / name).read_bytes() == (here / "parts" / name).read_bytes(), name
     config = json.loads((here / "whole" / "config.json").read_text())
     assert config["chosen"]["task"] == "point_mass"
-    assert "point_mass with the cost mine.py:reach" in (here / "whole" / "report.html").read_text()
+    report = (here / "whole" / "report.html").read_text()
+    assert "point_mass with the cost mine.py:reach" in report
+    assert "<td>x[2]</td><td>speed x (m/s)</td>" in report
+    assert "<td>u[0]</td><td>force x (N)</td>" in report
 
 
 def test_a_planning_method_takes_a_task_of_any_length_and_a_cost_too(here):
