@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.tasks.adapters.mjcf_model import MARKER
 from agents.tasks.capabilities import Camera, Plane, capability
 
 SMOOTH = 2  # times as many pixels are drawn a side as are kept
@@ -202,9 +203,13 @@ def _frame(camera: Any, model: Any, data: Any) -> None:
 
 
 def _tip(mujoco: Any, model: Any) -> tuple[str, int] | None:
-    """Returns what is traced: a kind of thing in the model and its number."""
+    """Returns what is traced, a kind of thing in the model and its number: what is to reach a goal
+    in a model of the user's own, or what is known by its name.
+    """
     kinds = {"site": mujoco.mjtObj.mjOBJ_SITE, "body": mujoco.mjtObj.mjOBJ_BODY}
-    for name in TRACED:
+    bodies = (model.body(i).name for i in range(model.nbody))
+    wanted = [name.removeprefix(MARKER) for name in bodies if name.startswith(MARKER)]
+    for name in (*wanted, *TRACED):
         for kind, code in kinds.items():
             if (i := mujoco.mj_name2id(model, code, name)) >= 0:
                 return kind, i

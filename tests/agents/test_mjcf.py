@@ -425,3 +425,47 @@ def test_files_that_are_no_models_are_refused(tmp_path):
         InputError, match=r"has no actuators; expected .*motors=\{JOINT: TORQUE\}.* rail"
     ):
         MjcfTask(still, goal="nose:socket")
+
+
+def test_activations_are_part_of_the_state_and_servos_rest_where_they_start(tmp_path):
+    lag = cart().replace("<motor ", '<general dyntype="filter" dynprm="0.2" ')
+    task = MjcfTask(file(tmp_path, lag), goal="nose:socket")
+    assert task.state_names[2] == "push activation"
+    assert task.simulator is None  # it would start without
+    x = task.reset(np.zeros(2, int), np.random.default_rng(0))
+    U = np.random.default_rng(1).uniform(-3, 3, (6, 2, 1))
+    for t in range(3):
+        x = task.step(U[t])
+    assert (np.abs(x[:, 2]) > 0.01).all()
+    ahead = SimulatorModel(task).roll(x[1], np.swapaxes(U[3:], 0, 1), 3, None)
+    for t in range(3, 6):
+        x = task.step(U[t])
+        np.testing.assert_allclose(ahead[1, 0, t - 2], x[1], atol=1e-10)
+    servo = (
+        cart()
+        .replace("<motor ", '<position kp="50" kv="10" ')
+        .replace(
+            "</actuator>",
+            """
+      </actuator><keyframe><key name="aside" qpos="0.4"/></keyframe>""",
+        )
+    )
+    task = MjcfTask(file(tmp_path, servo), goal="nose:socket")
+    assert task.action_names == ("push (m)",)
+    assert capability(task, Joints) is None  # its action is no force
+    x = task.reset(np.zeros(1, int), np.random.default_rng(0))[:, None].repeat(2, 1)
+    costs = [task.cost(x, np.full((1, 1, 1), u))[0, 0] for u in (0.3, 0.4, 0.5)]
+    assert costs[1] < costs[0] == pytest.approx(costs[2])
+
+
+def test_markers_leave_the_models_own_mocap_bodies_and_keyframes_as_they_are(tmp_path):
+    text = BLOCK.format(x=0.8, s=0.3, m=1).replace(
+        "</actuator>",
+        """
+      </actuator><keyframe><key name="off" qpos="0.2" mpos="0.3 0.5 0.2"/></keyframe>""",
+    )
+    task = MjcfTask(file(tmp_path, text), goal={"tip": (0.5, 0.1, 0.2)}, start="off")
+    x = task.reset(np.zeros(1, int), np.random.default_rng(0))
+    np.testing.assert_allclose(x, [[0.2, 0, -0.3, -0.1, -0.1]], atol=1e-12)
+    np.testing.assert_allclose(task.data(0).body("socket").xpos, (0.3, 0.5, 0.2))
+    np.testing.assert_allclose(task.data(0).body("goal of tip").xpos, (0.5, 0.1, 0.2))
