@@ -14,6 +14,7 @@ from agents.rollout import metrics_of, rollout, run
 from agents.tasks import make_task
 from agents.tasks.adapters.gymnasium_task import GymnasiumTask
 from agents.tasks.adapters.user_task import OwnTask
+from agents.tasks.capabilities import Named, capability, state_names
 from agents.tasks.costs.reward_cost import RewardCost
 from dynamics.storage.tree import load_tree, save_tree
 from gps import lqr_flm
@@ -386,3 +387,12 @@ def test_a_plain_function_is_a_cost_with_its_derivatives():
     np.testing.assert_allclose(task.cost(X, U), expected)
     C = task.cost.expand(X, U).C
     np.testing.assert_allclose(C[0, 0], np.diag([2.0, 2.0, 1.0]), atol=1e-4)
+
+
+def test_a_person_names_the_numbers_of_their_simulator_or_leaves_it():
+    names = ("level (m)", "inflow (m^3/s)")
+    task = tank(state_names=names, action_names=["valve"])
+    assert state_names(task) == list(capability(task, Named).state_names) == list(names)
+    assert state_names(tank()) == ["x[0]", "x[1]"]
+    with pytest.raises(InputError, match=r"state_names is \('level',\); expected 2 names"):
+        tank(state_names=("level",))
