@@ -37,7 +37,11 @@ def own_version() -> str:
 
 def dependencies() -> dict[str, str]:
     """Returns the version of every installed distribution."""
-    found = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"]}
+    found = {}
+    for distribution in metadata.distributions():
+        about = distribution.metadata  # parsed anew each time it is asked for
+        if name := about["Name"]:
+            found[name] = about["Version"]
     return {name: found[name] for name in sorted(found, key=str.lower)}
 
 

@@ -8,6 +8,8 @@ can be told to die, or to be refused by the system, at its n-th operation on the
 
 import contextlib
 import errno
+import gc
+import io
 import json
 import os
 import shutil
@@ -197,8 +199,13 @@ def _serve():
     from experiments.engine.guard import guarded
     from experiments.reports import figures
 
-    figures.draw, provenance.dependencies = _cheap_figures, lru_cache(provenance.dependencies)
-    provenance.dependencies(), provenance.sources()
+    figures.draw = _cheap_figures
+    provenance.dependencies = lru_cache(provenance.dependencies)
+    provenance._version = lru_cache(provenance._version)
+    with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.StringIO()):
+        code = guarded(import_module("experiments.run").main, ("toy", "--out", f"{place}/r"))
+    assert code == 0  # what a first run looks up, a child has from its parent
+    gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()
