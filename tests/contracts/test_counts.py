@@ -55,7 +55,7 @@ class Clocked:
     paid: list
 
     def reset(self, condition, rng):
-        self.x, self.t = np.zeros(1), 0
+        self.x, self.t = np.zeros(2), 0  # as many as the cart's, whose kernels are there
         self.paid.append(0.0)
         return self.x
 

@@ -378,8 +378,13 @@ def test_watch_asks_before_it_opens_a_port(tmp_path):
         "--iterations",
         "1",
     ]
+    unseen = {**os.environ, "MUJOCO_GL": "disable"}  # a moving picture is not looked at
     subprocess.run(
-        [*run, "--out", tmp_path / "r"], check=True, capture_output=True, timeout=PATIENCE
+        [*run, "--out", tmp_path / "r"],
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE,
+        env=unseen,
     )
     command = [sys.executable, ROOT / "experiments" / "watch.py", tmp_path / "r"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)

@@ -16,6 +16,15 @@ from agents import load_policy
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "experiments" / "run.py"
 SMALL = ["reacher_four", "--iterations", "4", "--samples", "2", "--seed", "1"]
+SMALL += ["--policy-steps", "100"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_moving_picture():
+    """The runs make none, which would take longer than all else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MUJOCO_GL", "disable")
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -300,7 +300,7 @@ def gone(tag, seconds):
     """
     end = time.monotonic() + seconds
     while (left := tagged(tag)) and time.monotonic() < end:
-        time.sleep(0.05)
+        time.sleep(0.1)
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
