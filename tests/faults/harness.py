@@ -50,12 +50,13 @@ class Parent:
         self.process.wait()
         self.process.stdout.close()
 
-    def start(self, folder, words, sabotage=None, command=None, said=None):
+    def start(self, folder, words, sabotage=None, command=None, said=None, real=False):
         """Starts a run, or another command of experiments/, in `folder`; returns its process id.
-        Its output goes to the files out and err there, or in the folder `said`.
+        Its output goes to the files out and err there, or in the folder `said`. A real run is one
+        of the repository's experiments, and draws its figures.
         """
         order = {"cwd": str(folder), "words": list(map(str, words)), "sabotage": sabotage}
-        order |= {"command": command, "said": str(said or folder)}
+        order |= {"command": command, "said": str(said or folder), "real": real}
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
@@ -131,6 +132,35 @@ def fresh(folder):
     folder.mkdir(parents=True)
 
 
+class Forked:
+    """A real run of an experiment, forked by a parent; it is asked and killed as a Popen is."""
+
+    def __init__(self, parent, folder, words):
+        self.parent, self.code = parent, None
+        self.pid = parent.start(folder, words, real=True)
+
+    def poll(self):
+        """Returns the exit code, or None while it runs."""
+        if self.code is None:
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                return self.wait()
+        return self.code
+
+    def kill(self):
+        """Kills it, if it still runs."""
+        if self.code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self):
+        """Waits for its end; returns the exit code, minus the signal that killed it."""
+        if self.code is None:
+            self.code = self.parent.wait()
+        return self.code
+
+
 class Sabotage:
     """Kills this process, or refuses, at the n-th operation that changes something under a
     folder.
@@ -183,6 +213,10 @@ def _serve():
     sys.path.insert(0, str(ROOT))
     spec = spec_from_file_location("toy", TOY)
     toy = module_from_spec(spec)
+    from experiments.engine import registry
+    from experiments.reports import figures
+
+    real = registry.FOLDER, figures.draw
     sys.modules["toy"] = toy
     spec.loader.exec_module(toy)
     toy.install()
@@ -197,7 +231,6 @@ def _serve():
     import experiments.run  # noqa: F401
     from experiments.engine import provenance
     from experiments.engine.guard import guarded
-    from experiments.reports import figures
 
     figures.draw = _cheap_figures
     provenance.dependencies = lru_cache(provenance.dependencies)
@@ -208,8 +241,12 @@ def _serve():
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
+        if order["real"]:
+            import matplotlib.pyplot  # noqa: F401
         pid = os.fork()
         if pid == 0:
+            if order["real"]:
+                registry.FOLDER, figures.draw = real
             os.chdir(order["cwd"])
             said = Path(order["said"])
             for number, name in ((0, os.devnull), (1, said / "out"), (2, said / "err")):

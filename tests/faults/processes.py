@@ -2,7 +2,8 @@
 then the next run.
 
 Where a kill falls is drawn: at any moment of the process's life, or of its work, which begins with
-the first change of the run's folder; or at one of these changes, or up to 2 ms after it. With
+the first change of the run's folder; or at one of these changes, or up to 2 ms after it. A process
+that is to die at its work is forked from one that has imported everything. With
 `--syscalls` strace kills at the entry of the first, second, ... call of each kind that changes the
 disk.
 """
@@ -21,7 +22,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from harness import ROOT, again, assert_same, check, fresh, printed_by, workplace
+from harness import ROOT, Forked, Parent, again, assert_same, check, fresh, printed_by, workplace
 
 RUN = ROOT / "experiments" / "run.py"
 EXPERIMENT = ("point_mass", "--iterations", "40")
@@ -98,14 +99,15 @@ def start(place, words, before=()):
         )
 
 
-def lived(place, words, moment, life, draw):
-    """Starts a process and kills it where it was drawn; returns its exit code, and what had
+def lived(parent, place, words, moment, life, draw):
+    """Starts a process, or forks one of the parent, and kills it where it was drawn; returns its exit code, and what had
     happened by then.
     """
     with Watch(place) as watch:
         begun = time.monotonic()
-        process = start(place, words)
-        end = begun + draw.uniform(0, life["whole"]) if moment == "any moment" else float("inf")
+        whole = moment == "any moment"
+        process = start(place, words) if whole else Forked(parent, place, words[1:])
+        end = begun + draw.uniform(0, life["whole"]) if whole else float("inf")
         changes, left = watch.changes(process), draw.randint(1, life["changes"])
         if moment == "any moment of its work" and next(changes, "ended") is None:
             end = time.monotonic() + draw.uniform(0, life["work"])
@@ -124,28 +126,32 @@ def lived(place, words, moment, life, draw):
 MOMENTS = ("any moment",) + 4 * ("any moment of its work",) + 5 * ("a change of its folder",)
 
 
-def whole_run(folder, words):
+def whole_run(folder, words, parent=None):
     """Makes the uninterrupted run in folder/whole/r; returns that path, and until when a process
     may be left alive.
 
     That is its whole life, a third of the seconds of its work, or a third of the changes: a run is
-    to be killed often.
+    to be killed often. A parent forks the run whose work is measured; the one that leaves the
+    reference is a process of its own, whose life is measured.
     """
-    place = folder / "whole"
-    for _ in range(2):  # the first one may compile
+    place, lives = folder / "whole", []
+    for forked in (True, False):  # the first one may compile
         fresh(place)
         with Watch(place) as watch:
             begun = first = time.monotonic()
-            process = start(place, words)
+            fork = forked and parent is not None
+            process = Forked(parent, place, words[1:]) if fork else start(place, words)
             count = 0
             for count, _ in enumerate(watch.changes(process), 1):
                 first = time.monotonic() if count == 1 else first
         assert process.wait() == 0, (place / "err").read_text()
-    end = time.monotonic()
-    return place / "r", {"whole": end - begun, "work": (end - first) / 3, "changes": count // 3}
+        end = time.monotonic()
+        lives.append({"whole": end - begun, "work": (end - first) / 3, "changes": count // 3})
+    work, whole = lives
+    return place / "r", {**whole, "work": min(work["work"], whole["work"])}
 
 
-def process_kills(folder, count, words=EXPERIMENT, seed=0, say=lambda line: None):
+def process_kills(parent, folder, count, words=EXPERIMENT, seed=0, say=lambda line: None):
     """Kills processes until `count` died; returns the kills by their kinds, and how many runs
     ended.
 
@@ -154,7 +160,7 @@ def process_kills(folder, count, words=EXPERIMENT, seed=0, say=lambda line: None
     """
     draw = random.Random(seed)
     plain = (str(RUN), *words, "--seed", "3", "--out", "r")
-    reference, life = whole_run(folder, plain)
+    reference, life = whole_run(folder, plain, parent)
     place, kills, ended, newest = folder / "killed", Counter(), 0, 0
     fresh(place)
     while True:
@@ -162,9 +168,10 @@ def process_kills(folder, count, words=EXPERIMENT, seed=0, say=lambda line: None
         resumed = again(place, plain)
         words_now = plain if resumed is plain else (str(RUN), words[0], *resumed)
         moment = draw.choice(MOMENTS)
-        code = (
-            start(place, words_now).wait() if last else lived(place, words_now, moment, life, draw)
-        )
+        if last:
+            code = start(place, words_now).wait()
+        else:
+            code = lived(parent, place, words_now, moment, life, draw)
         assert code in (0, -9), (place / "err").read_text()
         now = check(place / "r", printed_by(place))
         assert now >= newest, f"checkpoint {newest} was there before the kill, {now} after it"
@@ -236,7 +243,8 @@ def main(words):
             kills = syscall_kills(folder, what, CALLS, asked.stride, say)
             say(f"{sum(kills.values())} kills at the 1st, 2nd, ... call survived: {dict(kills)}")
         else:
-            kills, ended = process_kills(folder, asked.count, what, asked.seed, say)
+            with Parent() as parent:
+                kills, ended = process_kills(parent, folder, asked.count, what, asked.seed, say)
             say(
                 f"{sum(kills.values())} kills survived, at {dict(kills)}; {ended} runs ended with the same bits"
             )

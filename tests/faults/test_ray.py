@@ -26,8 +26,9 @@ pytestmark = pytest.mark.skipif(
 NODES = """
 import sys, time
 from ray.cluster_utils import Cluster
-cluster = Cluster(True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-second = cluster.add_node(num_cpus=1)
+lean = {"num_cpus": 1, "include_log_monitor": False}
+cluster = Cluster(True, head_node_args={**lean, "include_dashboard": False})
+second = cluster.add_node(**lean)
 pids = [[p.process.pid for p in node.all_processes["raylet"]] for node in (cluster.head_node, second)]
 print(cluster.address, pids[0][0], pids[1][0], flush=True)
 for line in sys.stdin:
@@ -44,6 +45,7 @@ def environment(tmp_path):
     tag = f"FAULTS_TAG={secrets.token_hex(8)}"
     ours = {**SETTINGS, **LOOPBACK, "RAY_AUTH_TOKEN": secrets.token_hex(32), "OMP_NUM_THREADS": "1"}
     ours |= {f"RAY_health_check_{key}": value for key, value in HEALTH.items()}
+    ours["RAY_prestart_worker_first_driver"] = "0"  # a worker is started for a run, and none besides
     yield {**os.environ, **ours, **dict([tag.split("=")])}
     assert gone(tag, 120)
 
