@@ -41,6 +41,7 @@ class Parent:
             "OPENBLAS_NUM_THREADS": "1",
         }
         environment |= {"MKL_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+        environment["TOY_FIGURES"] = "none"  # where a child starts the toy as a process
         command = [sys.executable, str(Path(__file__).resolve())]
         self.process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=environment)
         return self

@@ -100,8 +100,8 @@ def start(place, words, before=()):
 
 
 def lived(parent, place, words, moment, life, draw):
-    """Starts a process, or forks one of the parent, and kills it where it was drawn; returns its exit code, and what had
-    happened by then.
+    """Starts a process, or forks one of the parent, and kills it where it was drawn; returns its
+    exit code, and what had happened by then.
     """
     with Watch(place) as watch:
         begun = time.monotonic()

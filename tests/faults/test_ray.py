@@ -45,7 +45,9 @@ def environment(tmp_path):
     tag = f"FAULTS_TAG={secrets.token_hex(8)}"
     ours = {**SETTINGS, **LOOPBACK, "RAY_AUTH_TOKEN": secrets.token_hex(32), "OMP_NUM_THREADS": "1"}
     ours |= {f"RAY_health_check_{key}": value for key, value in HEALTH.items()}
-    ours["RAY_prestart_worker_first_driver"] = "0"  # a worker is started for a run, and none besides
+    ours["RAY_prestart_worker_first_driver"] = (
+        "0"  # a worker is started for a run, and none besides
+    )
     yield {**os.environ, **ours, **dict([tag.split("=")])}
     assert gone(tag, 120)
 

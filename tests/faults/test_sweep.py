@@ -33,10 +33,14 @@ def no_figures():
 
 
 @pytest.fixture(scope="module")
-def serial(tmp_path_factory):
-    """The table of the seeds, one after the other."""
-    folder = tmp_path_factory.mktemp("serial")
-    ended = sweep(COMMAND, SEEDS, folder, 1, Stop(), say=quiet)
+def serial(parent, tmp_path_factory):
+    """The table of the seeds, one after the other, each forked by the parent."""
+    folder, said = tmp_path_factory.mktemp("serial"), tmp_path_factory.mktemp("said")
+
+    def launch(words, log):
+        return Scripted([parent.run(folder, words[2:], said=said)], [])
+
+    ended = sweep(COMMAND, SEEDS, folder, 1, Stop(), launch, say=quiet)
     assert [(outcome.code, outcome.deaths) for outcome in ended] == [(0, 0)] * 3
     assert [row["seed"] for row in write_table(folder, SEEDS)] == list(SEEDS)
     return (folder / "sweep.csv").read_bytes()
@@ -138,41 +142,31 @@ def test_a_stop_is_passed_on_and_starts_no_more(tmp_path):
 
 
 def test_the_command_runs_shows_and_goes_on_where_it_was_and_leaves_nobody_when_it_is_killed(
-    toy_sweep, tmp_path, serial
+    parent, place, tmp_path, serial
 ):
-    done = toy_sweep(
-        "toy", "--seeds", "3", "--first", "2", "--jobs", "2", "--out", "s", "--iterations", "4"
-    )
-    assert done.returncode == 0, done.stderr
-    assert "standard deviation" in done.stdout
+    words = [
+        "toy",
+        "--seeds",
+        "3",
+        "--first",
+        "2",
+        "--jobs",
+        "2",
+        "--out",
+        "s",
+        "--iterations",
+        "4",
+    ]
+    assert parent.run(tmp_path, words, command="sweep", said=place) == 0, (
+        place / "err"
+    ).read_text()
+    assert "standard deviation" in (place / "out").read_text()
     assert (tmp_path / "s" / "sweep.csv").read_bytes() == serial
     os.remove(tmp_path / "s" / "sweep.csv")
-    again = toy_sweep(
-        "toy", "--seeds", "3", "--first", "2", "--jobs", "2", "--out", "s", "--iterations", "4"
-    )
-    assert (again.returncode, (tmp_path / "s" / "sweep.csv").read_bytes()) == (0, serial), (
-        again.stdout + again.stderr
-    )
-
-
-@pytest.fixture
-def toy_sweep(tmp_path):
-    import subprocess
-
-    def run(*words):
-        root = TOY.parents[2]
-        code = f"import sys; sys.path[:0] = [{str(root)!r}, {str(TOY.parent)!r}]; import toy; toy.install(); "
-        code += "from experiments.engine.guard import guarded; from experiments.sweep import main;"
-        code += f"sys.exit(guarded(lambda words: main(words, {str(TOY)!r}), sys.argv[1:]))"
-        return subprocess.run(
-            [sys.executable, "-c", code, *words],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-
-    return run
+    assert parent.run(tmp_path, words, command="sweep", said=place) == 0, (
+        place / "err"
+    ).read_text()
+    assert (tmp_path / "s" / "sweep.csv").read_bytes() == serial
 
 
 @pytest.mark.parametrize(
