@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynamics.networks.adam import CosineAdam
 from lqr import InputError, NumericalError
 
 from ..interfaces import Array
@@ -39,14 +40,12 @@ def minimise(
     P = [
         torch.as_tensor(p, dtype=getattr(torch, dtype)).clone().requires_grad_() for p in parameters
     ]
-    optimiser = torch.optim.Adam(P, lr=rate, weight_decay=decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    optimiser = CosineAdam(P, rate, steps, decay)
     for _ in range(steps):
         rows = torch.as_tensor(rng.integers(count, size=min(batch, count)))
         optimiser.zero_grad()
         loss_of(P, rows).backward()
         optimiser.step()
-        schedule.step()
     with torch.no_grad():
         if chunk is None or chunk >= count:
             final = float(loss_of(P, slice(None)))

@@ -20,6 +20,7 @@ from ..copies import first_of_copies
 from ..normaliser import FORM, Normaliser
 from ..numbers import above, count, counts, truth
 from ..threads import one_thread
+from .adam import CosineAdam
 from .fused_forward import advance_mean, fuse
 from .multistep_loss import multi_step_loss, run_lengths
 
@@ -282,8 +283,7 @@ class MLPEnsemble(ChangeModel, ABC):
             return multi_step_loss(partial(loss, params), Z, Y, at, runs[at], gain, self.unroll)
 
         params = {name: value.clone().requires_grad_() for name, value in self.params.items()}
-        optimiser = torch.optim.Adam(params.values(), lr=self.learning_rate, foreach=True)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        optimiser = CosineAdam(params.values(), self.learning_rate, steps, foreach=True)
         rows, members = torch.as_tensor(sets), torch.arange(self.members_)[:, None]
         least: Any = None
         for step in range(steps + 1):
@@ -307,7 +307,6 @@ class MLPEnsemble(ChangeModel, ABC):
                 if self.unroll > 1:  # a network that is unstable at first has huge slopes
                     torch.nn.utils.clip_grad_norm_(params.values(), 10.0)
                 optimiser.step()
-                schedule.step()
         if not torch.isfinite(least).all():
             raise NumericalError(
                 f"a network's held-out loss became {least.tolist()}; lower its learning rate"
