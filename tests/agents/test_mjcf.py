@@ -283,6 +283,10 @@ def test_starts_are_keyframes_positions_or_drawn():
     x = MjcfTask(ARM, start=draw, conditions=3).reset(np.arange(3), np.random.default_rng(0))
     np.testing.assert_allclose(x[:, 0], [0, 0.1, 0.2])
     assert (x[:, 7:14] >= 0.5).all()
+    target = MjcfTask(ARM, joint_target="home").joint_target
+    np.testing.assert_array_equal(target, home[:, :7])
+    with pytest.raises(InputError, match="positions of 1 or 1 conditions"):
+        MjcfTask(ARM, joint_target=np.zeros((2, 7)))
     noisy = MjcfTask(ARM, start_noise=0.05)
     q = noisy.reset(np.zeros(2000, int), np.random.default_rng(0))[:, :7] - home[0, :7]
     low, high = noisy.model.jnt_range.T

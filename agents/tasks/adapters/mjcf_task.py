@@ -53,6 +53,7 @@ class MjcfTask(ModelTask):
         goal: Any = None,
         start: Any = None,
         start_noise: float = 0.0,
+        joint_target: Any = None,
         sensors: Sequence[str] = (),
         observe: Callable[[Array], Array] | None = None,
         conditions: int | None = None,
@@ -72,7 +73,8 @@ class MjcfTask(ModelTask):
         <custom><text name="goal" data="tip:0.3,0,0.2"/></custom>.
         `start`: a keyframe's name, positions (nq,) or (C, nq), or a function of (condition, rng)
         that returns qpos, or qpos and qvel. `start_noise`: the standard deviation of the joints'
-        positions, a share of their ranges.
+        positions, a share of their ranges. `joint_target`: a keyframe's name or positions, as of
+        `start`, where the joints belong, for the initial controllers `pd` and `lqr`.
         `observe`: what a policy sees, a function of x (..., dx) to (..., do).
         `horizon` is in steps, or else `seconds`; 100 steps. `frame_skip` steps of the physics are
         one of the task; else as many as make 20 a second.
@@ -117,6 +119,7 @@ class MjcfTask(ModelTask):
         self.state_names, self.action_names = self._layout.state_names, self._layout.action_names
         self.manifold = self._layout.manifold
         self.joints = _joints(model)
+        self.joint_target = self._target(joint_target)
         self._tolerance, self._observe = tolerance, observe
         if not self._drawn_goals:
             self.held_out = None  # type: ignore[method-assign,assignment]
@@ -252,6 +255,19 @@ class MjcfTask(ModelTask):
                 "a start that is drawn, or a goal in a box, as SITE:LOW..HIGH,Y,Z"
             )
         return (DRAWN if self._drawn_goals else 1) if conditions is None else conditions
+
+    def _target(self, said: Any) -> Array | None:
+        """Returns where the driven joints belong, (C, du); None where it is not told."""
+        if said is None:
+            return None
+        targets = Starts(self.model, said, 0.0)
+        if self.joints is None or targets.count not in (1, self.conditions):
+            raise InputError(
+                f"got joint_target {said!r}; expected a keyframe, or positions of 1 or {self.conditions} "
+                "conditions, in a model whose motors push a joint each"
+            )
+        qpos, _ = targets(np.arange(self.conditions), np.random.default_rng(0))
+        return qpos[:, self.joints[0]]
 
     def _cost(self, cost: Any, first: Array) -> Cost:
         if cost is None:
