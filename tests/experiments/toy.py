@@ -24,6 +24,7 @@ class PointMass:
     """x = [position - target, velocity] (4) in the plane, pushed by u (2) for 20 steps."""
 
     name, horizon, conditions, plane, dt = "point", 20, 3, (0, 1), 1.0
+    dx, du, do = 4, 2, 4
     targets = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
 
     def run(self, gain, rng, noise=0.0):
