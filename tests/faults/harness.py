@@ -68,9 +68,9 @@ class Parent:
         """
         return int(self.process.stdout.readline())
 
-    def run(self, folder, words, sabotage=None, command=None, said=None):
+    def run(self, folder, words, sabotage=None, command=None, said=None, real=False):
         """Runs to the end; returns the exit code."""
-        self.start(folder, words, sabotage, command, said)
+        self.start(folder, words, sabotage, command, said, real)
         return self.wait()
 
 
