@@ -128,18 +128,10 @@ def test_evaluate_refuses_in_one_line(forked, tmp_path):
         assert done.stderr.startswith("error: ")
 
 
-def test_evaluate_writes_a_row_per_episode(tmp_path):
+def test_evaluate_writes_a_row_per_episode(parent, tmp_path, tmp_path_factory):
     """As a person runs it, on an experiment of the repository."""
-    run = [
-        sys.executable,
-        ROOT / "experiments" / "run.py",
-        "point_mass",
-        "--iterations",
-        "2",
-        "--out",
-        tmp_path / "r",
-    ]
-    subprocess.run(run, check=True, capture_output=True, timeout=PATIENCE)
+    run, said = "point_mass --iterations 2 --out r", tmp_path_factory.mktemp("said")
+    assert parent.run(tmp_path, run.split(), said=said, real=True) == 0
     command = [
         sys.executable,
         ROOT / "experiments" / "evaluate.py",
@@ -370,7 +362,7 @@ def test_the_buttons_answer_to_clicks_in_a_browser():
 
 
 @pytest.mark.slow
-def test_watch_asks_before_it_opens_a_port(tmp_path):
+def test_watch_asks_before_it_opens_a_port(parent, tmp_path, tmp_path_factory):
     run = [
         sys.executable,
         ROOT / "experiments" / "run.py",
@@ -386,11 +378,11 @@ def test_watch_asks_before_it_opens_a_port(tmp_path):
         timeout=PATIENCE,
         env=unseen,
     )
+    said = tmp_path_factory.mktemp("said")
+    assert parent.run(tmp_path, ["r"], command="watch", said=said, real=True) == 2
+    assert "open to the network" in (said / "err").read_text()
+    assert "--yes" in (said / "err").read_text()
     command = [sys.executable, ROOT / "experiments" / "watch.py", tmp_path / "r"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 2
-    assert "open to the network" in done.stderr
-    assert "--yes" in done.stderr
     done = subprocess.run(
         [*command, "--yes", "--seconds", "1"], capture_output=True, text=True, timeout=PATIENCE
     )
@@ -433,6 +425,7 @@ def test_the_table_has_colours_on_a_terminal(tmp_path):
 
     mine, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
+    environment["TOY_FIGURES"] = "none"
     environment.pop("NO_COLOR", None)
     command = [sys.executable, TOY, "toy", "--out", tmp_path / "r"]
     subprocess.run(command, stdout=theirs, stderr=theirs, env=environment, timeout=PATIENCE)

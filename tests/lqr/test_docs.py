@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "lqr.md"
 
 
+@pytest.mark.slow  # where its kernels are not compiled yet
 def test_the_code_of_the_page_on_lqr_runs():
     blocks = re.findall(
         r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
