@@ -254,7 +254,7 @@ def metrics_of(task: Task, shown: Trajectories) -> dict[str, Array]:
     """Returns the task's own numbers of these episodes, (N,) each, and the return where the world
     pays each step.
     """
-    found = _named(task, "metrics")(shown.x.copy(), shown.u.copy())
+    found = _named(f"{task.name}.metrics", task.metrics)(shown.x.copy(), shown.u.copy())
     if not isinstance(found, dict):
         raise InputError(
             f"the metrics of {task.name} gave a {type(found).__name__}; expected a dict of arrays, a number per episode"
@@ -275,7 +275,10 @@ def _episodes(
     u = np.zeros((N, T, task.du))
     o = np.empty((N, T + 1, task.do))
     length, alive, failed = np.full(N, T), np.ones(N, bool), np.zeros(N, bool)
-    reset, step, observe = (_named(task, name) for name in ("reset", "step", "observe"))
+    reset = _named(f"{task.name}.reset", task.reset)
+    step = _named(f"{task.name}.step", task.step)
+    observe = _named(f"{task.name}.observe", task.observe)
+    done = _named(f"{task.name}.done", task.done)
     x[:, 0] = _shaped(reset(where.copy(), rng), (N, task.dx), f"{task.name}.reset")
     o[:, 0] = _shaped(observe(), (N, task.do), f"{task.name}.observe")
     if not (np.isfinite(x[:, 0]).all() and np.isfinite(o[:, 0]).all()):
@@ -310,7 +313,7 @@ def _episodes(
         ) & alive  # what a simulation does after its episode does not count
         x[:, t + 1] = np.where((alive & ~broken)[:, None], after, x[:, t])
         o[:, t + 1] = np.where((alive & ~broken)[:, None], seen, o[:, t])
-        over = _yes(_named(task, "done")(), N, f"{task.name}.done")
+        over = _yes(done(), N, f"{task.name}.done")
         ended = (over | broken) & alive
         length[ended] = t + 1
         alive &= ~ended
@@ -381,9 +384,8 @@ def _shaped(value: Array, shape: tuple[int, ...], what: str) -> Array:
     return array
 
 
-def _named(task: Task, method: str) -> Callable[..., Any]:
-    """Returns a method of the task whose errors name the task."""
-    function = getattr(task, method)
+def _named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function with errors that name it."""
 
     def call(*given: Any) -> Any:
         try:
@@ -392,7 +394,7 @@ def _named(task: Task, method: str) -> Callable[..., Any]:
             raise
         except (Exception, SystemExit) as error:
             raise SimulationError(
-                f"{task.name}.{method} failed with {described(error)}; try that alone, in Python"
+                f"{name} failed with {described(error)}; try that alone, in Python"
             ) from error
 
     return call

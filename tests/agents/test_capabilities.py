@@ -15,9 +15,10 @@ from agents.tasks.costs.user_cost import WithCost
 from dynamics.capabilities import members
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = [
+PUBLIC = [
     kind for name in capabilities.__all__ if isinstance(kind := getattr(capabilities, name), type)
 ]
+KINDS = [kind for kind in PUBLIC if kind.__dict__.get("_is_protocol", False)]
 
 
 def tasks_asked(path):
@@ -45,6 +46,11 @@ def test_no_attribute_of_a_task_is_probed_outside_capabilities(package):
 def test_the_search_for_probes_finds_one(tmp_path):
     (tmp_path / "a.py").write_text('x = getattr(self._task, "image", None)\nhasattr(task, "dt")\n')
     assert list(tasks_asked(tmp_path / "a.py")) == [1, 2]
+
+
+def test_what_is_no_protocol_is_a_tuple_that_one_holds():
+    assert {kind.__name__ for kind in PUBLIC if kind not in KINDS} == {"StartMeasure"}
+    assert issubclass(capabilities.StartMeasure, tuple)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -44,7 +44,9 @@ class ModelFile:
         try:
             self.spec = mujoco.MjSpec.from_file(str(self.path))
         except ValueError as error:
-            raise InputError(f"MuJoCo refuses {self.path}: {error}") from None
+            raise InputError(
+                f"MuJoCo refuses {self.path}; expected MJCF or URDF: {error}"
+            ) from None
         self.is_urdf = _is_urdf(self.path)
         if self.is_urdf:
             self.spec.compiler.fusestatic = False  # a tool is a link, too, and has a name
@@ -83,7 +85,9 @@ class ModelFile:
         try:
             return self.spec.compile()
         except ValueError as error:
-            raise InputError(f"MuJoCo refuses {self.path}: {error}") from None
+            raise InputError(
+                f"MuJoCo refuses {self.path}; expected MJCF or URDF: {error}"
+            ) from None
 
     def _text(self) -> str:
         """Returns what the file says; where it includes others, as one text, by MuJoCo's hand."""

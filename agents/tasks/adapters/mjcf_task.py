@@ -218,7 +218,9 @@ class MjcfTask(ModelTask):
         try:
             seen = np.array(self._observe(x), dtype=float)
         except (TypeError, ValueError, IndexError) as error:
-            raise InputError(f"observe failed on x of shape {x.shape}: {error}") from error
+            raise InputError(
+                f"observe failed on x of shape {x.shape} with {error}; expected (..., do) of (..., dx)"
+            ) from error
         if seen.shape[:-1] != x.shape[:-1] or seen.ndim != x.ndim:
             raise InputError(
                 f"observe returned shape {seen.shape} for x of shape {x.shape}; expected (..., do) of (..., dx)"
