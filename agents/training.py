@@ -13,6 +13,7 @@ saved with every iteration. What is no such part is handed to `iteration` as it 
 in `saved`. A cost that the task learns from rewards is a part by itself.
 """
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +27,7 @@ from lqr import LinearGaussianController
 from .interfaces import Array, Iteration, Policy, State, Task
 from .rollout import Trajectories, metrics_of, rollout
 from .tasks.capabilities import LearnedCost, capability
+from .visible import cost_by_state, cost_variation
 
 COUNTS = ("number", "episodes", "steps", "evaluation_episodes")
 
@@ -54,6 +56,7 @@ class Training:
         self.evaluate_every = evaluate_every
         self.saved: State = state or {}
         self.warned = False
+        self.seen: Trajectories | None = None  # the episodes that were counted last
         self.number = self.episodes = self.steps = self.evaluation_episodes = 0
         if state:
             form: dict[str, Any] = dict.fromkeys(COUNTS, int) | dict.fromkeys(parts, dict)
@@ -75,6 +78,7 @@ class Training:
         if explored and not self.warned:
             self.warned = warn_if_still(self.task, trajectories)
         self.add(len(trajectories.length), int(trajectories.length.sum()))
+        self.seen = trajectories
         return trajectories
 
     def add(self, episodes: int, steps: int) -> None:
@@ -116,13 +120,17 @@ class Training:
         self, shown: Trajectories, cost: float | None = None, **more: float
     ) -> dict[str, float]:
         """Returns a row of the metrics: the counts, the task's own numbers of these episodes, their
-        mean cost if no other is told, and more.
+        mean cost if no other is told, what the cost of the episodes counted last looks like, and
+        more.
         """
+        seen, self.seen = self.seen, None
         return {
             **self.counts(),
             "cost": float(shown.valid.costs.mean() if cost is None else cost),
             **measured(self.task, shown),
             **{name: float(value) for name, value in more.items()},
+            "cost_variation": cost_variation(seen) if seen else math.nan,
+            "cost_by_state": cost_by_state(seen) if seen else math.nan,
         }
 
     def iteration(

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dynamics.storage.files import flush_folder, read_file
 from lqr import CheckpointError, InputError, StorageError
 
@@ -150,6 +152,23 @@ def read(path: Path) -> list[dict[str, float]]:
         raise CheckpointError(
             f"{path}: got no table of numbers ({error}); expected one; {CHANGED}"
         ) from None
+
+
+def by_iteration(rows: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
+    """Returns the columns of conditions.csv as (iterations, conditions), those that are NaN
+    throughout left out.
+    """
+    numbers = {number: n for n, number in enumerate(sorted({row["iteration"] for row in rows}))}
+    shape = len(numbers), 1 + int(max((row["condition"] for row in rows), default=0))
+    cube = {
+        key: np.full(shape, np.nan)
+        for key in (rows[0] if rows else {})
+        if key not in ("iteration", "condition")
+    }
+    for row in rows:
+        for key, values in cube.items():
+            values[numbers[row["iteration"]], int(row["condition"])] = row[key]
+    return {key: values for key, values in cube.items() if np.isfinite(values).any()}
 
 
 class Events:

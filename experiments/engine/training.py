@@ -26,6 +26,7 @@ from .registry import Experiment
 from .resume import check_owner, restore_generator, same_machine, unfit
 from .run_folder import RESULT, RunFolder, saved_config
 from .signals import Stop
+from .symptoms import Run, Watch, task_words
 from .tables import Events, actor, read
 
 JOURNAL = "journal"  # the folder of an unfinished iteration's episodes, where the task keeps them
@@ -136,6 +137,19 @@ def _train(
         return
     begin_iteration(task, done + 1, folder.path / JOURNAL)
     events = Events(folder.path, read(folder.metrics.path))
+    watch = Watch(
+        Run(
+            {},
+            {},
+            experiment.method.__name__,
+            task_words(experiment.name, experiment.chosen),
+            flat(config),
+            task.horizon,
+        ),
+        total,
+        read(folder.metrics.path),
+        read(folder.conditions.path),
+    )
     display = Display(f"{experiment.name}, seed {seed}, in {folder.path}", total, done)
     start = last = time.perf_counter()
     spent, episodes = time.process_time(), experiment.chosen.get("evaluation_episodes")
@@ -154,7 +168,7 @@ def _train(
                 row |= evaluation_row(own_task, iteration.policy, episodes)
             ready = time.perf_counter()
             folder.metrics.append(row)
-            folder.conditions.append(*by_condition(iteration, kept))
+            folder.conditions.append(*(each := by_condition(iteration, kept)))
             folder.timing.append(
                 {
                     "iteration": iteration.number,
@@ -189,6 +203,8 @@ def _train(
             pace = (last - start) / (iteration.number - done)
             left = None if total is None else pace * (total - iteration.number)
             display.iteration(iteration.number, iteration.scalars, before + last - start, left)
+            for symptom in watch.look(row, each):
+                display.say(f"        {symptom.word}: try {symptom.remedy}")
             if stop.asked:
                 break
     finally:

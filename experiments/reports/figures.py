@@ -17,7 +17,7 @@ from lqr import CheckpointError
 
 from ..engine import tables
 from ..engine.training import Kept
-from .figures_iterations import Columns, divergence, imitation, improvement, learning, multipliers
+from .figures_iterations import divergence, imitation, improvement, learning, multipliers
 from .figures_planning import open_loop, planner, predicted_cost
 from .figures_trajectories import model_error, plane, states
 from .style import STYLE
@@ -139,7 +139,10 @@ def draw(path: Path, task: Any, oracle: float | None = None, actor: Any = None) 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    rows, per = tables.read(path / "metrics.csv"), _cube(tables.read(path / "conditions.csv"))
+    rows, per = (
+        tables.read(path / "metrics.csv"),
+        tables.by_iteration(tables.read(path / "conditions.csv")),
+    )
     metrics = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     metrics |= {} if oracle is None else {"oracle": np.full(len(rows), oracle)}
     try:
@@ -174,20 +177,3 @@ def _save(plt: Any, figure: Any, path: Path) -> None:
     figure.savefig(picture, format="png", bbox_inches="tight")
     plt.close(figure)
     write_file(path, picture.getvalue())
-
-
-def _cube(rows: list[dict[str, float]]) -> Columns:
-    """Returns the columns of conditions.csv as (iterations, conditions), those that are NaN
-    throughout left out.
-    """
-    numbers = {number: n for n, number in enumerate(sorted({row["iteration"] for row in rows}))}
-    shape = len(numbers), 1 + int(max((row["condition"] for row in rows), default=0))
-    cube = {
-        key: np.full(shape, np.nan)
-        for key in (rows[0] if rows else {})
-        if key not in ("iteration", "condition")
-    }
-    for row in rows:
-        for key, values in cube.items():
-            values[numbers[row["iteration"]], int(row["condition"])] = row[key]
-    return {key: values for key, values in cube.items() if np.isfinite(values).any()}

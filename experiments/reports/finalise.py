@@ -18,6 +18,7 @@ from agents.tasks.capabilities import HeldOut, Named, capability, env_id_of
 from dynamics.storage.files import write_file
 from lqr import CheckpointError, GPSError
 
+from ..engine import symptoms
 from ..engine.cli import as_words, program
 from ..engine.evaluation import (
     evaluate_held_out,
@@ -103,6 +104,12 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
         except GPSError as error:
             skipped.append(f"no oracle: {error}")
     result["verdict"] = verdict(result)
+    returns = None
+    if "evaluation" in result:
+        returns = result["evaluation"]["mean_return"], result["idle"]["mean_return"]
+    result["symptoms"] = [
+        symptom._asdict() for symptom in symptoms.of_folder(path, about, task, returns)
+    ]
     top = result.get("oracle", {}).get("true")
     for make in (
         lambda: _draw(path, task, top, about.get("actor")),
@@ -164,6 +171,7 @@ def show(path: Path, about: Mapping[str, Any], result: dict[str, Any]) -> None:
     ]
     rows += [("skipped", reason) for reason in result["skipped"]]
     table(rows)
+    places([(found["word"], run_report.told(found)) for found in result["symptoms"]])
     places([("look at", f"{path / 'report.html'}"), *commands(path, about)])
 
 

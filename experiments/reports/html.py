@@ -5,6 +5,7 @@ narrow and in print.
 import base64
 import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,19 @@ def opening(title: str, verdict: str, good: bool, about: str) -> list[str]:
         f'<p class="verdict{" good" if good else ""}">{text(verdict)}</p>',
         f'<p class="dim">{text(about)}</p>',
     ]
+
+
+def points(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Returns a list of words with a sentence each, in which what stands between backticks is to
+    be typed; nothing without rows.
+    """
+    if not rows:
+        return []
+    typed = (re.sub("`(.*?)`", r"<code>\1</code>", text(sentence)) for _, sentence in rows)
+    items = [
+        f"<li><b>{text(word)}</b>: {one}</li>" for (word, _), one in zip(rows, typed, strict=True)
+    ]
+    return [f"<ul>{''.join(items)}</ul>"]
 
 
 def figure(content: bytes, kind: str, heading: str, caption: str) -> str:

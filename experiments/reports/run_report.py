@@ -46,6 +46,7 @@ def page(path: Path, about: Mapping[str, Any], result: Mapping[str, Any]) -> str
     title = f"{about['experiment']}, seed {about['seed']}"
     good = str(result["verdict"]).startswith("It learned:")
     parts = [*html.opening(title, result["verdict"], good, about["text"])]
+    parts += html.points([(found["word"], told(found)) for found in result.get("symptoms", [])])
     parts += ["<h2>Final figures</h2>", html.pairs(_final(result))]
     parts += [f'<p class="dim">{html.text(reason)}</p>' for reason in result["skipped"]]
     pictures = {path / "policy.gif": FILM} | {
@@ -77,6 +78,11 @@ def _names(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         for letter, key in (("x", "state_names"), ("u", "action_names"))
         for i, name in enumerate(result.get(key, ()))
     ]
+
+
+def told(symptom: Mapping[str, str]) -> str:
+    """Returns a symptom in words: what was seen, and what to try."""
+    return f"{symptom['line']}. Try {symptom['remedy']}"
 
 
 def _final(result: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ A method's `train` goes through `iterations()`. In each it calls `sample`, `fit_
 of its own paper, and `update`.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
 from agents.tasks.capabilities import manifold_of
 from agents.training import Training
+from agents.visible import action_effect, cost_spread
 from dynamics import Chart, Fit, chart_of, error_along, make_prior
 from dynamics.asking import update
 from dynamics.storage.tree import check_tree
@@ -141,6 +143,8 @@ class LocalPolicies:
         chart = fit.data.chart
         test = self.training.evaluate(self.controller, rng, chart=self.chart)
         x = test.x if chart is None else chart.to_tangent(test.x[:, None])[:, 0]
+        # on episodes that the models have not seen
+        error = np.where(test.mask, error_along(fit.dynamics, x, test.u), np.nan)
         scalars = self.training.row(
             test,
             sampled_cost=self.trajectories.valid.costs.mean(),
@@ -155,6 +159,9 @@ class LocalPolicies:
             evidence=fit.models.evidence,
             prior_strength=fit.models.strength,
             std=mean_std(step.controller),
+            one_step_error=root_mean_square(error),
+            cost_spread=cost_spread(self.trajectories, self.task.conditions),
+            action_effect=action_effect(self.trajectories, self.task.conditions),
         )
         mean, cov = (
             chart.state_distribution(step.mean, step.cov) if chart else (step.mean, step.cov)
@@ -164,8 +171,7 @@ class LocalPolicies:
             "cost": test.costs,
             "predicted": fit.predicted,
             "actual": fit.actual,
-            # on episodes that the models have not seen
-            "model_error": np.where(test.mask, error_along(fit.dynamics, x, test.u), np.nan),
+            "model_error": error,
             "kl": step.kl,
             "eta": step.eta,
             "epsilon": step.epsilon,
@@ -193,6 +199,12 @@ class LocalPolicies:
 def median_eta(step: TrajectoryStep) -> float:
     """Returns the median of eta where a step was found, else 0."""
     return float(np.median(step.eta[step.solved])) if step.solved.any() else 0.0
+
+
+def root_mean_square(a: Array) -> float:
+    """Returns the root mean square of what is not NaN; NaN where all is."""
+    known = a[~np.isnan(a)]
+    return float(np.sqrt((known**2).mean())) if known.size else math.nan
 
 
 def mean_std(controller: LinearGaussianController) -> float:
