@@ -13,7 +13,6 @@ saved with every iteration. What is no such part is handed to `iteration` as it 
 in `saved`. A cost that the task learns from rewards is a part by itself.
 """
 
-import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -120,17 +119,17 @@ class Training:
         self, shown: Trajectories, cost: float | None = None, **more: float
     ) -> dict[str, float]:
         """Returns a row of the metrics: the counts, the task's own numbers of these episodes, their
-        mean cost if no other is told, what the cost of the episodes counted last looks like, and
-        more.
+        mean cost if no other is told, more, and what the cost looks like in the episodes that
+        were counted for this row, or else in these.
         """
-        seen, self.seen = self.seen, None
+        seen, self.seen = self.seen or shown, None
         return {
             **self.counts(),
             "cost": float(shown.valid.costs.mean() if cost is None else cost),
             **measured(self.task, shown),
             **{name: float(value) for name, value in more.items()},
-            "cost_variation": cost_variation(seen) if seen else math.nan,
-            "cost_by_state": cost_by_state(seen) if seen else math.nan,
+            "cost_variation": cost_variation(seen),
+            "cost_by_state": cost_by_state(seen),
         }
 
     def iteration(

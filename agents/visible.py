@@ -30,7 +30,8 @@ def cost_by_state(found: Trajectories) -> float:
     steps were taken than that needs.
     """
     u, cost = found.u[found.mask], found.cost[:, :-1][found.mask]
-    if len(cost) < 4 * u.shape[-1] + 4:
+    free = len(cost) - 2 * u.shape[-1] - 2
+    if free < 1:
         return math.nan
     spread = cost.std()
     if spread <= ROUNDING * np.abs(cost).max():
@@ -38,7 +39,7 @@ def cost_by_state(found: Trajectories) -> float:
     u = u / np.maximum(np.abs(u).max(0), np.finfo(float).tiny)
     features = np.column_stack([np.ones(len(u)), u, u**2, np.linalg.norm(u, axis=1)])
     gap = cost - features @ np.linalg.lstsq(features, cost, rcond=None)[0]
-    return float(gap.std() / spread)
+    return float(np.sqrt((gap**2).sum() / free) / spread)
 
 
 def cost_spread(found: Trajectories, conditions: int) -> float:

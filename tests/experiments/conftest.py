@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path += [str(HERE), str(HERE.parent / "faults")]  # for browser.py and harness.py
+sys.path += [
+    str(HERE),
+    str(HERE.parent / "faults"),
+    str(HERE.parent / "gps"),
+]  # for browser, harness, worlds
 
 TOY = HERE / "toy.py"
 PATIENCE = 600  # s; the machine may be busy
