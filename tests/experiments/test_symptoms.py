@@ -219,7 +219,9 @@ def test_a_policy_no_better_than_no_action_has_not_gained():
 
 def test_a_trouble_is_told_once_and_when_it_was_seen_twice():
     run = run_of(SICK["no exploration seen"])
-    rows = [dict(zip(run.columns, row, strict=True)) for row in zip(*run.columns.values())]
+    rows = [
+        dict(zip(run.columns, row, strict=True)) for row in zip(*run.columns.values(), strict=True)
+    ]
     rows += [rows[-1] | {"iteration": 6.0}] * 3
     about = run._replace(columns={}, conditions={})
     watch = Watch(about, len(rows), [], [])
