@@ -81,7 +81,7 @@ def train(
             y = shift(dual, pi.cov, bound)
             extra = penalty(pi, dual, y)
             step = trajectory_step(fit.data, fit.dynamics, fit.cost, fit.epsilon, extra, dual.nu)
-            teacher = local.with_min_std(step)
+            teacher = local.explored(fit, step)
             gap, kl = compare(pi, teacher, step.distribution)
             dual = update_dual(dual, gap, kl, pi.cov + teacher.cov, config.dual_rate)
         loss = policy.distil(teacher, data, rng, dual.nu, shift(dual, teacher.cov, bound))

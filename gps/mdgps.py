@@ -27,7 +27,7 @@ from typing import Literal
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.settings import Count, Positive, Whole
+from agents.settings import Count, Positive, Share, Whole
 from agents.tasks.capabilities import Image, capability
 from lqr import (
     InputError,
@@ -60,6 +60,7 @@ class Config(PolicySettings, LocalSettings):
     max_kl_step: Positive = 4.0  # nats per trajectory, the largest step
     initial_std: Positive = 0.08  # exploration at the start, as a share of half the action range
     min_std: Positive = 0.08  # exploration never falls below this, same unit
+    std_share: Share = 0.0  # share of a larger or smaller step that exploration takes
     antithetic: bool = True  # episodes of a condition come in pairs whose noise has opposite signs
     policy_steps: Count = 1000  # minibatch steps of each regression
     replay: Count = 3  # iterations whose episodes the regression sees
@@ -101,7 +102,7 @@ def train(
         near = with_forecast(
             data, step.distribution, config.samples, config.forecasts, config.forecast_spread, rng
         )
-        loss = policy.distil(local.with_min_std(step), near, rng)
+        loss = policy.distil(local.explored(fit, step), near, rng)
         local.update(fit, step)
 
         after = policy.linearised(data, REACH, STRENGTH)

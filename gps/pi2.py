@@ -16,7 +16,7 @@ from typing import Annotated
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.settings import Count, NotNegative, Positive, or_object, word_of
+from agents.settings import Count, NotNegative, Positive, Share, or_object, word_of
 from dynamics import PRIORS
 
 from .steps.local_data import episode_costs
@@ -39,6 +39,7 @@ class Config(LocalSettings):
     # nats per trajectory that the weights of the episodes may differ from even ones
     kl_step: Positive = 40.0
     initial_std: Positive = 0.07  # exploration at the start, as a share of half the action range
+    std_share: Share = 0.0  # share of a larger or smaller step that exploration takes
     smoothing: NotNegative = 4.0  # steps over which the controllers' noise is smoothed; 0: white
 
 

@@ -78,7 +78,7 @@ def mirror_descent(
         fit = policy.lag.scaled(fit)
         step = controller_step(fit, local, policy.lag.step_scale)
         data = policy.within_trust_region(policy.all(fit.data.chart), fit)
-        loss = policy.distil(local.with_min_std(step), data, rng)
+        loss = policy.distil(local.explored(fit, step), data, rng)
         local.update(fit, step)
 
         gap, kl = compare(policy.linearised(data), local.controller, step.distribution)

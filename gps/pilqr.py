@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.settings import Count, NotNegative, Positive
+from agents.settings import Count, NotNegative, Positive, Share
 
 from .steps.local_data import episode_costs
 from .steps.local_policies import LocalFit, LocalPolicies
@@ -40,6 +40,7 @@ class Config(LocalSettings):
     max_kl_step: Positive = 5.0  # nats per trajectory, the largest LQR step
     initial_std: Positive = 0.2  # exploration at the start, as a share of half the action range
     min_std: Positive = 0.2  # exploration never falls below this, same unit
+    std_share: Share = 0.0  # share of a larger or smaller step that exploration takes
     smoothing: NotNegative = 4.0  # steps over which the controllers' noise is smoothed; 0: white
     # nats per trajectory that the weights of the episodes may differ from even ones
     residual_step: Positive = 40.0

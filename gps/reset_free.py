@@ -37,7 +37,7 @@ from lqr.expansion import make_convex
 
 from .steps.clusters import cluster
 from .steps.distillation import Targets, controller_targets, fit_student
-from .steps.exploration import action_scale, with_min_std
+from .steps.exploration import action_scale, with_std
 from .steps.local_data import LocalData, step_shares
 from .steps.local_models import fit_dynamics
 from .steps.local_policies import mean_std, median_eta
@@ -105,7 +105,7 @@ def train(
         models = fit_dynamics(data, prior, config.prior_strength)
         epsilon = np.full(len(data.x), policy.lag.step_scale * config.kl_step)
         step = trajectory_step(data, models.dynamics, expand_cost(task, data), epsilon)
-        teacher = with_min_std(step.controller, config.min_std, action_scale(task))
+        teacher = with_std(step.controller, action_scale(task), config.min_std)
         near = with_neighbours(states, config.neighbours, config.neighbour_spread, rng)
         loss = regress(policy, data.controller, teacher, near, config, rng)
         past = past._replace(predicted=predicted_improvement(data, step))
@@ -289,4 +289,5 @@ def by_cluster(past: Past, group: Array) -> LocalData:
         predicted=zero,
         baseline=zero,
         variation=zero,
+        error=zero,
     )

@@ -18,12 +18,13 @@ def action_scale(task: Task) -> Array:
         return np.where(bounded(low, high) & (low < high), 0.5 * (high - low), 1.0)
 
 
-def with_min_std(
-    controller: LinearGaussianController, std: float, scale: Array
+def with_std(
+    controller: LinearGaussianController, scale: Array, least: float, most: float = np.inf
 ) -> LinearGaussianController:
-    """Returns controllers whose covariance has no eigenvalue below std^2, in units of `scale`
-    (du,).
+    """Returns controllers whose covariance has no eigenvalue outside least^2 to most^2, in units of
+    `scale` (du,).
     """
     values, vectors = np.linalg.eigh(controller.cov / (scale[:, None] * scale))
-    raised = (vectors * np.maximum(values, std**2)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
-    return controller._replace(cov=raised * scale[:, None] * scale)
+    held = np.clip(values, least**2, most**2)
+    cov = (vectors * held[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    return controller._replace(cov=cov * scale[:, None] * scale)

@@ -30,6 +30,8 @@ class LocalData(NamedTuple):
     # (C,), the model's cost of what was evaluated minus that of `controller`; 0 where both are one
     baseline: Array
     variation: Array  # (C,), of the cost over the steps of the episodes; see `cost_variation`
+    # (C,), standard error of `cost`: by how much chance alone moves it; 0 for a single episode
+    error: Array
     chart: Chart | None = None  # None where states are plain vectors
 
 
@@ -44,17 +46,21 @@ def by_condition(
     x, u, o, cost, length, failed = (a.reshape(C, -1, *a.shape[1:]) for a in trajectories)
     used = (np.arange(u.shape[2]) < length[..., None]) & ~failed[..., None]
     valid = np.maximum((~failed).sum(1), 1)
+    total = np.where(failed, 0.0, cost.sum(-1))
+    mean = total.sum(1) / valid
+    gap = np.where(failed, 0.0, total - mean[:, None])
     return LocalData(
         controller=controller,
         x=x if chart is None else chart.to_tangent(x),
         u=u,
         o=o,
         used=used.astype(float),
-        cost=np.where(failed, 0.0, cost.sum(-1)).sum(1) / valid,
+        cost=mean,
         multiplier=multiplier,
         predicted=np.zeros(C),
         baseline=np.zeros(C),
         variation=cost_variation(cost, np.concatenate([used[..., :1], used], -1)),
+        error=np.sqrt((gap**2).sum(1) / (np.maximum(valid - 1, 1) * valid)),
         chart=chart,
     )
 

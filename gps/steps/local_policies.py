@@ -21,7 +21,7 @@ from dynamics.asking import update
 from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
-from .exploration import action_scale, with_min_std
+from .exploration import action_scale, with_std
 from .initial_controllers import initial_controllers, state_dim
 from .local_data import LocalData, by_condition, recentred, transitions
 from .local_models import expand_cost, fit_dynamics
@@ -43,6 +43,7 @@ class LocalFit(NamedTuple):
     models: Fit  # the models around the accepted episodes
     cost: QuadraticCost  # the expansion there
     epsilon: Array  # (C,) nats, bound of the next step
+    std_factor: Array  # (C,), on the exploration of the controllers to be tried next
 
     @property
     def dynamics(self) -> LinearGaussianDynamics:
@@ -110,10 +111,16 @@ class LocalPolicies:
         """Returns the outcome of the trust-region test of the new episodes, and the models around
         those that are accepted; see `trust_region_test`.
         """
+        config = self.config
         predicted = self.data.predicted if self.data else np.zeros(len(new.cost))
-        largest = self.config.max_kl_step / self.config.kl_step
-        data, accepted, actual = trust_region_test(self.data, new, largest, accept_all=accept_all)
-        data = recentred(data)
+        data, accepted, actual, growth = trust_region_test(self.data, new, accept_all=accept_all)
+        # a step's size, squared, is that of the noise times the KL
+        multiplier = np.clip(
+            data.multiplier * growth ** (1 - config.std_share),
+            0.01,
+            config.max_kl_step / config.kl_step,
+        )
+        data = recentred(data._replace(multiplier=multiplier))
         return LocalFit(
             data=data,
             accepted=accepted,
@@ -121,16 +128,21 @@ class LocalPolicies:
             actual=actual,
             models=fit_dynamics(data, self.prior, self.config.prior_strength),
             cost=expand_cost(self.task.cost, data),
-            epsilon=self.config.kl_step * data.multiplier,
+            epsilon=config.kl_step * multiplier,
+            std_factor=growth ** (0.5 * config.std_share),
         )
 
-    def with_min_std(self, step: TrajectoryStep) -> LinearGaussianController:
-        """Returns the controllers of a step with at least the exploration of `min_std`."""
-        return with_min_std(step.controller, self.config.min_std, self.scale)
+    def explored(self, fit: LocalFit, step: TrajectoryStep) -> LinearGaussianController:
+        """Returns the controllers of a step with their exploration scaled by `fit.std_factor`,
+        within `min_std` and `max_std`.
+        """
+        cov = step.controller.cov * fit.std_factor[:, None, None, None] ** 2
+        most = max(self.config.max_std, self.config.initial_std, self.config.min_std)
+        return with_std(step.controller._replace(cov=cov), self.scale, self.config.min_std, most)
 
     def update(self, fit: LocalFit, step: TrajectoryStep) -> None:
         """Takes the controllers of a step as those to be tried next."""
-        self.controller, self.chart = self.with_min_std(step), fit.data.chart
+        self.controller, self.chart = self.explored(fit, step), fit.data.chart
         self.data = fit.data._replace(predicted=step.predicted + fit.data.baseline)
 
     def report(self, fit: LocalFit, step: TrajectoryStep, rng: np.random.Generator) -> Report:
@@ -232,6 +244,7 @@ def check_state(state: State, task: Task) -> None:
         "predicted": (C,),
         "baseline": (C,),
         "variation": (C,),
+        "error": (C,),
     }
     form = {"controller": controller, "local": local}
     if manifold_of(task):

@@ -14,6 +14,7 @@ from agents.settings import (
     NotNegative,
     Positive,
     Settings,
+    Share,
     or_object,
     word_of,
 )
@@ -32,6 +33,9 @@ class EpisodeSettings(EvaluationSettings):
     max_kl_step: Positive = 200.0  # nats per trajectory, the largest step
     initial_std: Positive = 0.01  # exploration at the start, as a share of half the action range
     min_std: Positive = 0.01  # exploration never falls below this, same unit
+    max_std: Positive = 0.3  # exploration never grows beyond this, same unit
+    # share of a larger or smaller step that exploration takes, the rest is the KL bound's
+    std_share: Share = 0.5
     smoothing: NotNegative = 0.0  # steps over which the controllers' noise is smoothed; 0: white
     # the first controllers: zero, hold (the start), pd (to a target), lqr (a double integrator)
     initial: Literal["zero", "hold", "pd", "lqr"] = "zero"

@@ -7,7 +7,7 @@ import pytest
 from worlds import Exact, controllers, linear_world, local_of, mean_action_cost
 
 from gps.badmm import Dual, shift, update_dual
-from gps.steps.exploration import with_min_std
+from gps.steps.exploration import with_std
 from gps.steps.linearise import linearise
 from gps.steps.policy_data import PolicyData
 from gps.steps.policy_step import compare, distil
@@ -260,7 +260,7 @@ def alternate(features, steps, rate=1.0, nu=3.0, seed=12, even=False):
             student._replace(k=student.k + shift(dual, policy.cov, FREE)), dual.nu
         )
         step = trajectory_step(start, dynamics, cost, np.full(C, 1e9), extra, dual.nu)
-        teacher, mean = with_min_std(step.controller, 0.5, np.ones(DU)), step.mean
+        teacher, mean = with_std(step.controller, np.ones(DU), 0.5), step.mean
         gap, kl = compare(student, teacher, TrajectoryDistribution(step.mean, step.cov))
         dual = update_dual(
             dual, gap, kl if even else np.ones((C, T)), policy.cov + teacher.cov, rate

@@ -87,12 +87,12 @@ def test_each_step_rule_compares_its_own_costs(tried, judged):
     )
     l_predicted = 105 + total(step.controller, dynamics, cost, at)
     np.testing.assert_allclose(promised, l_old - l_predicted)
-    merged, accepted, actual = trust_region_test(old._replace(predicted=promised), new)
+    _, accepted, actual, found = trust_region_test(old._replace(predicted=promised), new)
     np.testing.assert_allclose(actual, l_old - l_new)
     growth = abs(l_old - l_predicted) / (
         2 * np.maximum(l_new - l_predicted, 1e-3 * abs(l_old - l_predicted))
     )
-    np.testing.assert_allclose(merged.multiplier, np.where(accepted, np.clip(growth, 0.3, 3), 0.3))
+    np.testing.assert_allclose(found, np.where(accepted, np.clip(growth, 0.3, 3), 0.3))
 
 
 def test_neighbours_of_a_linear_observation_are_what_would_be_observed_there():

@@ -204,6 +204,6 @@ def local_of(controller, x, u, cost=0.0, used=None, **fields):
     C, N, T = u.shape[:3]
     used = np.ones((C, N, T)) if used is None else used
     cost = np.broadcast_to(np.asarray(cost, dtype=float), (C,))
-    return LocalData(
-        controller, x, u, x, used, cost, np.ones(C), np.zeros(C), np.zeros(C), np.zeros(C)
-    )._replace(**fields)
+    return LocalData(controller, x, u, x, used, cost, np.ones(C), *np.zeros((4, C)))._replace(
+        **fields
+    )
