@@ -66,8 +66,8 @@ def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
-    local = LocalPolicies(task, config, state)
-    policy = GlobalPolicy(task, config, config.initial_std, rng, state)
+    local = LocalPolicies(task, config, rng, state)
+    policy = GlobalPolicy(task, config, local.std, rng, state)
     dual = initial_dual(local.controller, config.penalty, state)
     bound = config.dual_bound * local.scale
     for _ in local.iterations():

@@ -37,7 +37,7 @@ def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
-    local = LocalPolicies(task, config, state)
+    local = LocalPolicies(task, config, rng, state)
     if config.pretraining and not state:
         pretrain(train, local, rng)
     for _ in local.iterations():

@@ -85,10 +85,10 @@ def train(
     Raises InputError for forecasts of pictures, or for a policy with memory.
     """
     check_forecasts(task, config)
-    local = LocalPolicies(task, config, state)
-    policy = GlobalPolicy(task, config, config.initial_std, rng, state)
+    local = LocalPolicies(task, config, rng, state)
+    policy = GlobalPolicy(task, config, local.std, rng, state)
     for number in local.iterations():
-        given = number == 1 and config.initial != "zero"  # the first controllers act
+        given = number == 1 and local.initial != "zero"  # the first controllers act
         on_policy = config.sampling == "on" and not given
         new = local.sample(rng, policy.policy if on_policy else None)
         data = policy.add(new, new.chart)

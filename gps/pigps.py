@@ -69,8 +69,8 @@ def mirror_descent(
     """Yields the iterations of mirror descent with this C-step; `config` has the fields of
     Sampling, PolicySettings and LocalSettings.
     """
-    local = LocalPolicies(task, config, state)
-    policy = GlobalPolicy(task, config, config.initial_std, rng, state)
+    local = LocalPolicies(task, config, rng, state)
+    policy = GlobalPolicy(task, config, local.std, rng, state)
     for _ in local.iterations():
         new = local.sample(rng, policy.policy if config.sampling == "on" else None)
         anchor = policy.linearised(policy.add(new, new.chart), latest=config.samples)

@@ -50,7 +50,7 @@ def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
-    local = LocalPolicies(task, config, state)
+    local = LocalPolicies(task, config, rng, state)
     for _ in local.iterations():
         fit = local.fit_models(local.sample(rng), accept_all=True)
         step = pilqr_step(fit, local, config.residual_step)

@@ -29,17 +29,17 @@ from .settings import EpisodeSettings
 Array = np.ndarray
 
 
-def initial_controllers(task: Task, config: EpisodeSettings) -> LinearGaussianController:
-    """Returns the controllers (leading axis C) that `config.initial` names.
+def initial_controllers(task: Task, config: EpisodeSettings, word: str) -> LinearGaussianController:
+    """Returns the controllers (leading axis C) that a word names.
 
     Raises InputError where the task lacks what they need to know.
     """
     zero = zero_controllers(task, config.initial_std)
-    if config.initial == "zero":
+    if word == "zero":
         return zero
-    q, rate = _joints(task, config.initial)
-    target = _target(task, config.initial, q)
-    if config.initial == "lqr":
+    q, rate = _joints(task, word)
+    target = _target(task, word, q)
+    if word == "lqr":
         return _lqr(task, config, zero, q, rate, target)
     K, scale = zero.K.copy(), action_scale(task)
     own = np.arange(task.du)

@@ -25,6 +25,7 @@ from .exploration import action_scale, with_std
 from .initial_controllers import initial_controllers, state_dim
 from .local_data import LocalData, by_condition, recentred, transitions
 from .local_models import expand_cost, fit_dynamics
+from .probe import candidates, probe, probed_conditions
 from .settings import LocalSettings
 from .step_size import trust_region_test
 from .trajectory_step import TrajectoryStep
@@ -54,20 +55,27 @@ class LocalFit(NamedTuple):
 class LocalPolicies:
     """One controller per condition, their data, and the prior of their models."""
 
-    def __init__(self, task: Task, config: LocalSettings, state: State | None = None):
+    def __init__(
+        self,
+        task: Task,
+        config: LocalSettings,
+        rng: np.random.Generator,
+        state: State | None = None,
+    ):
         """Begins, or restores what an Iteration's state holds. Raises CheckpointError for another
         task's.
         """
         self.task, self.config, self.scale = task, config, action_scale(task)
         self.prior = make_prior(config.prior, task)
-        self.controller = initial_controllers(task, config)  # to be tried next
         self.chart = chart_of(task)  # of the states that they see; None for plain vectors
         self.data: LocalData | None = None  # of the accepted ones
-        if state:
-            self._restore(state)
         self.training = Training(
             task, config.iterations, state, config.evaluate_every, prior=self.prior
         )
+        if state:
+            self._restore(state)
+        else:
+            self._begin(rng)
 
     def _restore(self, state: State) -> None:
         check_state(state, self.task)
@@ -77,6 +85,41 @@ class LocalPolicies:
         data = LocalData(**state["local"])
         accepted = LinearGaussianController(**state["local"]["controller"])
         self.data = data._replace(controller=accepted, chart=self.chart)
+
+    def _begin(self, rng: np.random.Generator) -> None:
+        """Takes the first controllers, to be tried next, after the episodes of a probe."""
+        task, config = self.task, self.config
+        words = candidates(task) if config.initial == "best" else (config.initial,)
+        controllers = {word: initial_controllers(task, config, word) for word in words}
+        self.initial, self.std = words[0], config.initial_std
+        most = config.max_std if config.probe else 0.0
+        if len(words) > 1 or self.std < most:
+            at = probed_conditions(task)
+
+            def run(controller: LinearGaussianController, std: float, samples: int) -> Trajectories:
+                found = rollout(
+                    task,
+                    self.with_std(controller, std),
+                    at,
+                    samples,
+                    rng,
+                    noise=float(std > 0),
+                    smoothing=config.smoothing,
+                    chart=self.chart,
+                    antithetic=True,
+                )
+                return self.training.count(found, explored=std > 0)
+
+            found = probe(controllers, run, self.std, most, config.kl_step)
+            self.initial, self.std = found.initial, found.std
+        self.controller = self.with_std(controllers[self.initial], self.std)
+
+    def with_std(
+        self, controller: LinearGaussianController, std: float
+    ) -> LinearGaussianController:
+        """Returns controllers with the same noise in all actions, in shares of half their range."""
+        cov = np.diag((std * self.scale) ** 2)
+        return controller._replace(cov=np.broadcast_to(cov, controller.cov.shape))
 
     def iterations(self) -> range:
         """Returns the numbers of the iterations that are still to come."""

@@ -32,13 +32,16 @@ class EpisodeSettings(EvaluationSettings):
     kl_step: Positive = 10.0
     max_kl_step: Positive = 200.0  # nats per trajectory, the largest step
     initial_std: Positive = 0.01  # exploration at the start, as a share of half the action range
+    # a few episodes find how much larger than that it should be, up to max_std
+    probe: bool = True
     min_std: Positive = 0.01  # exploration never falls below this, same unit
     max_std: Positive = 0.3  # exploration never grows beyond this, same unit
     # share of a larger or smaller step that exploration takes, the rest is the KL bound's
     std_share: Share = 0.5
     smoothing: NotNegative = 0.0  # steps over which the controllers' noise is smoothed; 0: white
-    # the first controllers: zero, hold (the start), pd (to a target), lqr (a double integrator)
-    initial: Literal["zero", "hold", "pd", "lqr"] = "zero"
+    # the first controllers: zero, hold (the start), pd (to a target), lqr (a double integrator), or
+    # the best of the first three, by an episode of each
+    initial: Literal["best", "zero", "hold", "pd", "lqr"] = "best"
     # of hold and pd: half action ranges per unit of position; of lqr: cost, see there
     initial_stiffness: Positive = 0.5
     # of hold and pd: half action ranges per unit of velocity; of lqr: cost, see there

@@ -1,0 +1,86 @@
+"""The probe before learning: on a cost whose response to noise is known in closed form."""
+
+import numpy as np
+import pytest
+
+from agents.rollout import Trajectories
+from agents.tasks import make_task
+from gps.steps.probe import candidates, probe, probed_conditions
+from lqr import LinearGaussianController
+
+T = 4
+
+
+def controller(offset):
+    """Returns a controller whose first action says who it is."""
+    return LinearGaussianController(
+        np.zeros((1, T, 1, 1)), np.full((1, T, 1), float(offset)), np.zeros((1, T, 1, 1))
+    )
+
+
+def world(linear, quadratic, constant=5.0, diverges=np.inf):
+    """Returns a runner in which noise w costs linear w + quadratic w^2 per step, w = +-std in turn,
+    on top of the controller's own cost, constant + k; and the sizes that it was asked for.
+    """
+    asked = []
+
+    def run(given, std, samples):
+        asked.append(std)
+        w = std * np.array([1.0, -1.0][:samples])
+        cost = np.zeros((samples, T + 1))
+        cost[:, :T] = (constant + given.k[0, 0, 0] + linear * w + quadratic * w**2)[:, None]
+        x = np.zeros((samples, T + 1, 1))
+        failed = np.full(samples, std > diverges)
+        return Trajectories(x, x[:, 1:], x, cost, np.full(samples, T), failed)
+
+    return run, asked
+
+
+@pytest.mark.parametrize(
+    ("linear", "quadratic"), [(1.0, 3.0), (1.0, 30.0), (1.0, 300.0), (1.0, 1e-3)]
+)
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_the_noise_is_as_large_as_pays_for_a_step(linear, quadratic, unit):
+    sizes = [0.01, 0.01 * 10**0.5, 0.1, 0.1 * 10**0.5, 1.0]
+    gain = np.array([T * (np.sqrt(2 * 8.0) * linear * s - quadratic * s**2) for s in sizes]) * unit
+    run, asked = world(linear * unit, quadratic * unit, 5 * unit)
+    found = probe({"zero": controller(0)}, run, 0.01, 1.0, 8.0)
+    best = sizes[int(np.argmax(gain))]
+    assert found.std == pytest.approx(best)
+    np.testing.assert_allclose(found.gain, gain[: len(found.gain)], rtol=1e-9)
+    assert max(asked) <= best * 10**0.5 * 1.001  # no further than one size too much
+
+
+def test_noise_under_which_episodes_diverge_is_too_large():
+    run, _ = world(1.0, 0.0, diverges=0.05)
+    assert probe({"zero": controller(0)}, run, 0.01, 1.0, 8.0).std == pytest.approx(0.01 * 10**0.5)
+
+
+def test_the_best_start_is_taken_and_zero_where_the_others_are_no_better():
+    def run(given, std, samples):
+        cost = np.tile(np.r_[np.linspace(4.0, 6.0, T), 0.0], (samples, 1))
+        cost[:, :T] += given.k[0, :, 0]
+        x = np.zeros((samples, T + 1, 1))
+        return Trajectories(x, x[:, 1:], x, cost, np.full(samples, T), np.zeros(samples, bool))
+
+    def start(**offsets):
+        return probe({w: controller(o) for w, o in offsets.items()}, run, 0.1, 0.1, 8.0).initial
+
+    assert start(zero=0.0, hold=-1.0, pd=-0.5) == "hold"
+    assert start(zero=0.0, hold=-1.0, pd=-2.0) == "pd"
+    assert start(zero=0.0, hold=1.0, pd=2.0) == "zero"
+    assert start(zero=0.0, hold=-1e-3) == "zero"  # within a hundredth of how the cost varies
+
+
+def test_one_condition_in_ten_is_tried():
+    class Many:
+        conditions = 40
+
+    assert probed_conditions(Many()).tolist() == [0, 13, 26, 39]
+    Many.conditions = 1
+    assert probed_conditions(Many()).tolist() == [0]
+
+
+def test_only_a_task_that_knows_its_joints_is_held():
+    assert candidates(make_task("acrobot")) == ("zero",)
+    assert candidates(make_task("reacher_four"))[:2] == ("zero", "hold")
