@@ -5,4 +5,4 @@ integrals alone.
 from agents.tasks import Disc as task
 from gps import pi2 as method
 
-config = method.Config()
+config = method.Config(probe=False, initial="zero")

@@ -5,4 +5,4 @@ path integrals.
 from agents.tasks import Disc as task
 from gps import pilqr as method
 
-config = method.Config()
+config = method.Config(probe=False, initial="zero")

@@ -5,4 +5,4 @@ PILQR.
 from agents.tasks import Disc as task
 from gps import pilqr_gps as method
 
-config = method.Config()
+config = method.Config(probe=False, initial="zero")

@@ -5,4 +5,6 @@ of the tangent.
 from agents.tasks import FreeBody as task
 from gps import lqr_flm as method
 
-config = method.Config(iterations=10, samples=4, initial_std=0.1, min_std=0.03)
+config = method.Config(
+    iterations=10, samples=4, initial_std=0.1, min_std=0.03, probe=False, initial="zero"
+)

@@ -4,5 +4,12 @@ from agents.tasks import Peg as task
 from gps import badmm as method
 
 config = method.Config(
-    iterations=12, samples=5, kl_step=100.0, max_kl_step=2000.0, initial_std=0.05, min_std=0.02
+    iterations=12,
+    samples=5,
+    kl_step=100.0,
+    max_kl_step=2000.0,
+    initial_std=0.05,
+    min_std=0.02,
+    probe=False,
+    initial="zero",
 )

@@ -5,4 +5,6 @@ optimum they come.
 from agents.tasks import PointMass as task
 from gps import lqr_flm as method
 
-config = method.Config(iterations=12, samples=5, initial_std=0.1, max_kl_step=1000.0)
+config = method.Config(
+    iterations=12, samples=5, initial_std=0.1, max_kl_step=1000.0, probe=False, initial="zero"
+)

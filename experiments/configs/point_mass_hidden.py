@@ -6,5 +6,12 @@ from agents.tasks import PointMassHidden as task
 from gps import badmm as method
 
 config = method.Config(
-    policy="recurrent", hidden=(32, 32), policy_steps=200, iterations=10, samples=3, inner=1
+    policy="recurrent",
+    hidden=(32, 32),
+    policy_steps=200,
+    iterations=10,
+    samples=3,
+    inner=1,
+    probe=False,
+    initial="zero",
 )  # 10 iterations of 4 x 3 episodes

@@ -5,4 +5,4 @@ update.
 from agents.tasks import ReacherFour as task
 from gps import badmm as method
 
-config = method.Config()  # 25 iterations of 4 x 2 episodes
+config = method.Config(probe=False, initial="zero")  # 25 iterations of 4 x 2 episodes

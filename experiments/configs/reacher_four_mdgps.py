@@ -3,4 +3,4 @@
 from agents.tasks import ReacherFour as task
 from gps import mdgps as method
 
-config = method.Config()  # 25 iterations of 4 x 2 episodes
+config = method.Config(probe=False, initial="zero")  # 25 iterations of 4 x 2 episodes

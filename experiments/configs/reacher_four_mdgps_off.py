@@ -10,4 +10,6 @@ config = method.Config(  # 25 iterations of 4 x 2 episodes
     max_kl_step=8.0,
     initial_std=0.05,
     min_std=0.05,
+    probe=False,
+    initial="zero",
 )

@@ -13,4 +13,6 @@ config = method.Config(
     samples=2,
     inner=1,
     replay=3,
+    probe=False,
+    initial="zero",
 )  # 10 iterations of 8 x 2 episodes; the pictures make checkpoints of about 0.3 GB
