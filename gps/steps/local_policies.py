@@ -99,7 +99,7 @@ class LocalPolicies:
             def run(controller: LinearGaussianController, std: float, samples: int) -> Trajectories:
                 found = rollout(
                     task,
-                    self.with_std(controller, std),
+                    self.with_std(controller, std or config.initial_std),
                     at,
                     samples,
                     rng,
