@@ -95,17 +95,19 @@ class LocalPolicies:
         most = config.max_std if config.probe else 0.0
         if len(words) > 1 or self.std < most:
             at = probed_conditions(task)
+            chart = self.chart and Chart(self.chart.manifold, self.chart.origin[at])
 
             def run(controller: LinearGaussianController, std: float, samples: int) -> Trajectories:
+                noisy = self.with_std(controller, std or config.initial_std)
                 found = rollout(
                     task,
-                    self.with_std(controller, std or config.initial_std),
+                    LinearGaussianController(*(a[at] for a in noisy)),
                     at,
                     samples,
                     rng,
                     noise=float(std > 0),
                     smoothing=config.smoothing,
-                    chart=self.chart,
+                    chart=chart,
                     antithetic=True,
                 )
                 return self.training.count(found, explored=std > 0)
