@@ -77,10 +77,11 @@ def choose(
             raise InputError(
                 f"got --{key.replace('_', '-')} {given[key]}; expected 1 to {LIMIT}, or to leave it out"
             )
-    if saved is None and _needs_starts(given, experiment.config):
-        given["task_conditions"] = STARTS
+    starts = getattr(experiment.method, "STARTS", STARTS)
+    if saved is None and _needs_starts(given, experiment):
+        given["task_conditions"] = starts
         print(
-            f"{STARTS} starts, as the policy is to act from any; --task-conditions N says how many"
+            f"{starts} starts, as the policy is to act from any; --task-conditions N says how many"
         )
     if not set(given) - {"evaluation_episodes"}:
         return experiment._replace(chosen=given)
@@ -129,12 +130,13 @@ def _absolute(task: str) -> str:
     return f"{before}{prefix}{Path(file).absolute()}" if is_model(task) else task
 
 
-def _needs_starts(given: Mapping[str, Any], config: Any) -> bool:
+def _needs_starts(given: Mapping[str, Any], experiment: Experiment) -> bool:
     """Returns whether a method that trains a policy is to learn a task of one start, where a number
     of starts can be told and is not.
     """
     one = str(given.get("task", "")).startswith("gymnasium:") and "task_conditions" not in given
-    return one and "policy_steps" in flat(config)
+    policy = hasattr(experiment.method, "STARTS") or "policy_steps" in flat(experiment.config)
+    return one and policy
 
 
 def modules_of(chosen: Mapping[str, Any]) -> list[Any]:

@@ -82,7 +82,7 @@ def test_with_memory_a_policy_brakes_whose_velocity_is_hidden_and_without_it_doe
     config = badmm.Config(
         initial="lqr", initial_authority=10.0, initial_stiffness=0.3, initial_std=0.05
     )
-    teacher = initial_controllers(task, config)
+    teacher = initial_controllers(task, config, config.initial)
     trials = rollout(task, teacher, np.arange(4), 8, rng)
     x, o = (a.reshape(4, 8, *a.shape[1:])[:, :, :-1] for a in (trials.x, trials.o))
     for word in ("mlp", "recurrent"):

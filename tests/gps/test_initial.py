@@ -14,7 +14,7 @@ from lqr import InputError
 
 
 def made(task, word, **settings):
-    return initial_controllers(task, lqr_flm.Config(initial=word, **settings))
+    return initial_controllers(task, lqr_flm.Config(**settings), word)
 
 
 def test_zero_takes_no_action_and_explores_by_a_share_of_half_the_range():

@@ -18,13 +18,16 @@ def leaves(tree, path=""):
 
 
 def test_what_was_frozen_resumes_exactly():
-    config, rng = lqr_flm.Config(iterations=9, samples=3, initial_std=0.1), np.random.default_rng(0)
-    local_policies = LocalPolicies(Point(), config)
+    config, rng = (
+        lqr_flm.Config(iterations=9, samples=3, initial_std=0.1, probe=False),
+        np.random.default_rng(0),
+    )
+    local_policies = LocalPolicies(Point(), config, np.random.default_rng(9))
     known = local_policies.fit_models(local_policies.sample(rng))
     step = trajectory_step(known.data, known.dynamics, known.cost, known.epsilon)
     local_policies.update(known, step)
     state = local_policies.iteration(known, step, rng).state
-    again = LocalPolicies(Point(), config, state)
+    again = LocalPolicies(Point(), config, np.random.default_rng(9), state)
     assert list(again.iterations()) == list(range(2, 10))
     assert (again.training.episodes, again.training.steps) == (9, 9 * Point.horizon)
     a, b = dict(leaves(local_policies.state())), dict(leaves(again.state()))
@@ -35,7 +38,7 @@ def test_what_was_frozen_resumes_exactly():
 def test_the_prior_weighs_what_the_config_says_and_otherwise_what_the_data_say():
     def first(strength):
         config = lqr_flm.Config(iterations=1, samples=3, initial_std=0.1, prior_strength=strength)
-        local_policies = LocalPolicies(Point(), config)
+        local_policies = LocalPolicies(Point(), config, np.random.default_rng(9))
         return local_policies.fit_models(local_policies.sample(np.random.default_rng(0))).models
 
     asked, free = first(7.0), first(None)

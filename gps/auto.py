@@ -1,0 +1,185 @@
+"""Which method suits a task? Each candidate learns on a small share of the budget; the best goes on.
+
+    every candidate    learns until its share of the budget is used
+    the better half    goes on for another share
+    ...
+    the last one       uses what is left
+
+Karnin, Koren & Somekh, Almost optimal exploration in multi-armed bandits (2013), algorithm 1:
+sequential halving, each candidate judged by the best of its evaluations so far. What is handed out
+is the best policy of all that were evaluated, the one that does nothing included, so that it is no
+worse than that in the task's conditions.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.action_limits import bounded
+from agents.interfaces import Iteration, State, Task
+from agents.mpc import pets
+from agents.planners import PLANNERS
+from agents.policies.linear import LinearPolicy
+from agents.saving import build_policy, state_of
+from agents.settings import Count, Settings, Share
+from agents.tasks.capabilities import LearnedCost, capability, manifold_of
+from agents.training import Training
+
+from . import badmm
+
+ACTOR = "policy"  # whose the column cost is
+TABLE_ONLY = ("scores",)  # arrays that no figure draws
+
+STARTS = 4  # of an environment, where nobody says how many
+FOREVER = 10**6  # iterations of a candidate: the budget ends it
+EPISODES = 12  # rounds of episodes that a candidate's share of the budget should at least allow
+GROWTH = 700.0  # of badmm's penalty over the whole budget
+
+
+@dataclass(frozen=True)
+class Config(Settings):
+    """Settings of the choice of a method."""
+
+    budget: Count = 20_000  # environment steps of all candidates together
+    trial_share: Share = 0.15  # of the budget, for each candidate in the first round
+
+
+class Candidate(NamedTuple):
+    """A method with its settings."""
+
+    method: Any  # a module with `train`
+    config: Any
+    reason: str  # why it may suit the task
+
+
+def candidates(task: Task, budget: int) -> dict[str, Candidate]:
+    """Returns the methods that can learn the task, by a word each."""
+    episode = task.horizon * task.conditions
+    samples = int(np.clip(budget // (2 * EPISODES * episode), 1, 5))
+    rounds = max(budget // (2 * samples * episode), 2)
+    local = badmm.Config(
+        iterations=FOREVER, samples=samples, penalty_growth=float(GROWTH ** (1 / rounds))
+    )
+    wide = replace(local, probe=False, initial_std=local.max_std)
+    found = {
+        "badmm": Candidate(badmm, local, "the dynamics are smooth along an episode"),
+        "badmm_wide": Candidate(badmm, wide, "small noise shows nothing, as with contacts"),
+    }
+    if manifold_of(task) is None and bounded(task.action_low, task.action_high).all():
+        planner = PLANNERS["icem"]()
+        found["pets"] = Candidate(
+            pets,
+            pets.Config(iterations=FOREVER, planner=planner),
+            "the way leads through states that local controllers do not find",
+        )
+    return found
+
+
+class Race:
+    """The candidates, how far each of them is, and the best policy so far."""
+
+    def __init__(self, task: Task, config: Config, rng: np.random.Generator, state: State | None):
+        """Begins, or restores what an Iteration's state holds."""
+        self.task, self.config, self.rng = task, config, rng
+        self.all = candidates(task, config.budget)
+        self.states: dict[str, Any] = dict(state["states"]) if state else {}
+        self.steps = dict.fromkeys(self.all, 0) | (dict(state["steps"]) if state else {})
+        self.scores = dict.fromkeys(self.all, np.inf) | (dict(state["scores"]) if state else {})
+        self.left = [w for w in self.all if not state or w in state["left"]]
+        self.round = state["round"] if state else 1
+        self.running: dict[str, Iterator[Iteration]] = {}
+
+    @property
+    def total(self) -> int:
+        """Environment steps of all candidates."""
+        return sum(self.steps.values())
+
+    def turn(self) -> str:
+        """Returns the word of the candidate that learns next, after the worse half was left out
+        where all had their share.
+        """
+        share = self.config.trial_share * self.config.budget
+        while len(self.left) > 1:
+            behind = [w for w in self.left if self.steps[w] < self.round * share]
+            if behind:
+                return behind[0]
+            order = sorted(self.left, key=lambda word: self.scores[word])
+            self.left = [w for w in self.left if w in order[: -(-len(order) // 2)]]
+            self.round += 1
+        return self.left[0]
+
+    def advance(self, word: str, training: Training) -> Iteration:
+        """Returns the next iteration of a candidate, whose episodes are counted. Rewards that the
+        task learns are shared.
+        """
+        shared = capability(self.task, LearnedCost)
+        if word not in self.running:
+            kept = self.states.get(word)
+            if kept and shared:
+                kept = {**kept, "rewards": shared.learned.state()}
+            one = self.all[word]
+            self.running[word] = one.method.train(self.task, one.config, self.rng, kept)
+        found = next(self.running[word])
+        before = self.states.get(word, {})
+        episodes, steps, evaluation = (
+            found.state[name] - before.get(name, 0)
+            for name in ("episodes", "steps", "evaluation_episodes")
+        )
+        training.add(episodes, steps)
+        training.evaluation_episodes += evaluation
+        self.states[word] = {k: v for k, v in found.state.items() if k != "rewards"}
+        self.steps[word] += steps
+        self.scores[word] = min(self.scores[word], score(found.scalars))
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Returns what a new Race needs to go on."""
+        return {
+            "states": dict(self.states),
+            "steps": dict(self.steps),
+            "scores": dict(self.scores),
+            "left": dict.fromkeys(self.left, 1),
+            "round": self.round,
+        }
+
+
+def score(scalars: dict[str, float]) -> float:
+    """Returns the cost of an iteration's policy, infinite where it is no number."""
+    cost = scalars.get("policy_cost", scalars["cost"])
+    return float(cost) if np.isfinite(cost) else np.inf
+
+
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
+    """Yields one Iteration per iteration of a candidate; `state` continues from an earlier
+    Iteration's.
+    """
+    training = Training(task, FOREVER, state)
+    race = Race(task, config, rng, state["race"] if state else None)
+    best = dict(state["best"]) if state else at_rest(task, training, rng)
+    while race.total < config.budget:
+        word = race.turn()
+        found = race.advance(word, training)
+        cost = score(found.scalars)
+        if cost < best["cost"]:
+            best = {"policy": state_of(found.policy), "cost": cost}
+        scalars = {
+            **training.counts(),
+            "cost": cost,
+            "best_cost": best["cost"],
+            "candidate": float(list(race.all).index(word)),
+            "candidates_left": float(len(race.left)),
+        }
+        arrays = {"scores": np.array([race.scores[word] for word in race.all])}
+        policy = build_policy(best["policy"], "the best policy", task)
+        yield training.iteration(policy, scalars, arrays, {"race": race.state(), "best": best})
+
+
+def at_rest(task: Task, training: Training, rng: np.random.Generator) -> dict[str, Any]:
+    """Returns the policy that does nothing, as a state, and its cost in evaluation episodes."""
+    policy = LinearPolicy.zero(task)
+    cost = training.evaluate(policy, rng).costs.mean()
+    return {"policy": state_of(policy), "cost": float(cost) if np.isfinite(cost) else np.inf}
