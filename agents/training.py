@@ -28,7 +28,7 @@ from .rollout import Trajectories, metrics_of, rollout
 from .tasks.capabilities import LearnedCost, capability
 from .visible import cost_by_state, cost_variation
 
-COUNTS = ("number", "episodes", "steps", "evaluation_episodes")
+COUNTS = ("number", "episodes", "steps", "evaluation_episodes", "evaluation_steps")
 
 
 class Training:
@@ -56,13 +56,13 @@ class Training:
         self.saved: State = state or {}
         self.warned = False
         self.seen: Trajectories | None = None  # the episodes that were counted last
-        self.number = self.episodes = self.steps = self.evaluation_episodes = 0
+        self.number = self.episodes = self.steps = 0
+        self.evaluation_episodes = self.evaluation_steps = 0
         if state:
             form: dict[str, Any] = dict.fromkeys(COUNTS, int) | dict.fromkeys(parts, dict)
             check_tree({name: state.get(name) for name in form}, form, "state")
-            self.number, self.episodes, self.steps, self.evaluation_episodes = (
-                state[name] for name in COUNTS
-            )
+            for name in COUNTS:
+                setattr(self, name, state[name])
             for name, part in parts.items():
                 part.load_state(state[name])
 
@@ -104,8 +104,10 @@ class Training:
         every = np.arange(self.task.conditions)
         if not self.evaluates:
             return not_run(self.task, samples * len(every))
-        self.evaluation_episodes += samples * len(every)
-        return rollout(self.task, actor, every, samples, rng, noise=0.0, chart=chart)
+        found = rollout(self.task, actor, every, samples, rng, noise=0.0, chart=chart)
+        self.evaluation_episodes += len(found.length)
+        self.evaluation_steps += int(found.length.sum())
+        return found
 
     def counts(self) -> dict[str, float]:
         """Returns the columns that say what it took so far."""

@@ -22,10 +22,11 @@ from agents.interfaces import Iteration, State, Task
 from agents.mpc import pets
 from agents.planners import PLANNERS
 from agents.policies.linear import LinearPolicy
+from agents.rollout import rollout
 from agents.saving import build_policy, state_of
 from agents.settings import Count, Settings, Share
 from agents.tasks.capabilities import LearnedCost, capability, manifold_of
-from agents.training import Training
+from agents.training import COUNTS, Training
 
 from . import badmm
 
@@ -35,6 +36,7 @@ TABLE_ONLY = ("scores",)  # arrays that no figure draws
 STARTS = 4  # of an environment, where nobody says how many
 FOREVER = 10**6  # iterations of a candidate: the budget ends it
 EPISODES = 12  # rounds of episodes that a candidate's share of the budget should at least allow
+EVALUATED = 2  # rounds of badmm from one evaluation to the next
 GROWTH = 700.0  # of badmm's penalty over the whole budget
 
 
@@ -60,7 +62,10 @@ def candidates(task: Task, budget: int) -> dict[str, Candidate]:
     samples = int(np.clip(budget // (2 * EPISODES * episode), 1, 5))
     rounds = max(budget // (2 * samples * episode), 2)
     local = badmm.Config(
-        iterations=FOREVER, samples=samples, penalty_growth=float(GROWTH ** (1 / rounds))
+        iterations=FOREVER,
+        samples=samples,
+        penalty_growth=float(GROWTH ** (1 / rounds)),
+        evaluate_every=EVALUATED,
     )
     wide = replace(local, probe=False, initial_std=local.max_std)
     found = {
@@ -123,14 +128,10 @@ class Race:
             self.running[word] = one.method.train(self.task, one.config, self.rng, kept)
         found = next(self.running[word])
         before = self.states.get(word, {})
-        episodes, steps, evaluation = (
-            found.state[name] - before.get(name, 0)
-            for name in ("episodes", "steps", "evaluation_episodes")
-        )
-        training.add(episodes, steps)
-        training.evaluation_episodes += evaluation
+        episodes, steps, *tests = (found.state[n] - before.get(n, 0) for n in COUNTS[1:])
+        training.add(episodes + tests[0], steps + tests[1])  # the tests decide: they count
         self.states[word] = {k: v for k, v in found.state.items() if k != "rewards"}
-        self.steps[word] += steps
+        self.steps[word] += steps + tests[1]
         self.scores[word] = min(self.scores[word], score(found.scalars))
         return found
 
@@ -181,5 +182,7 @@ def train(
 def at_rest(task: Task, training: Training, rng: np.random.Generator) -> dict[str, Any]:
     """Returns the policy that does nothing, as a state, and its cost in evaluation episodes."""
     policy = LinearPolicy.zero(task)
-    cost = training.evaluate(policy, rng).costs.mean()
+    every = np.arange(task.conditions)
+    found = training.count(rollout(task, policy, every, 1, rng, noise=0.0), explored=False)
+    cost = found.costs.mean()
     return {"policy": state_of(policy), "cost": float(cost) if np.isfinite(cost) else np.inf}

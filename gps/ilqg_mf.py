@@ -125,6 +125,7 @@ def begin(task: Task, config: Config, state: State, rng: np.random.Generator) ->
         "episodes": taught["episodes"] + count,
         "steps": taught["steps"] + int(episodes.length.sum()),
         "evaluation_episodes": taught["evaluation_episodes"],
+        "evaluation_steps": taught["evaluation_steps"],
         "planned_cost": state["scalars"]["planned_cost"],
         "policy": state_of(policy),
         "tuned": tuned,

@@ -13,7 +13,7 @@ import numpy as np
 from agents.interfaces import Iteration, Policy, State, Task
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
-from agents.tasks.capabilities import manifold_of
+from agents.tasks.capabilities import Interruptible, capability, manifold_of
 from agents.training import Training
 from agents.visible import action_effect, cost_spread
 from dynamics import Chart, Fit, chart_of, error_along, make_prior
@@ -69,6 +69,7 @@ class LocalPolicies:
         self.prior = make_prior(config.prior, task)
         self.chart = chart_of(task)  # of the states that they see; None for plain vectors
         self.data: LocalData | None = None  # of the accepted ones
+        self.initial, self.std = "zero", config.initial_std  # the first controllers', until probed
         self.training = Training(
             task, config.iterations, state, config.evaluate_every, prior=self.prior
         )
@@ -87,12 +88,16 @@ class LocalPolicies:
         self.data = data._replace(controller=accepted, chart=self.chart)
 
     def _begin(self, rng: np.random.Generator) -> None:
-        """Takes the first controllers, to be tried next, after the episodes of a probe."""
+        """Takes the first controllers, to be tried next, after the episodes of a probe. What moves
+        in the real world is not probed: its noise is what its user says.
+        """
         task, config = self.task, self.config
+        moves = capability(task, Interruptible) is not None
         words = candidates(task) if config.initial == "best" else (config.initial,)
+        words = words[:1] if moves else words
         controllers = {word: initial_controllers(task, config, word) for word in words}
         self.initial, self.std = words[0], config.initial_std
-        most = config.max_std if config.probe else 0.0
+        most = config.max_std if config.probe and not moves else 0.0
         if len(words) > 1 or self.std < most:
             at = probed_conditions(task)
             chart = self.chart and Chart(self.chart.manifold, self.chart.origin[at])
