@@ -174,5 +174,5 @@ def test_what_is_held_out_are_whole_blocks_and_a_saved_model_learns_on_to_the_la
     for m in (model, again):
         m.fit(*data, np.random.default_rng(2))
     np.testing.assert_array_equal(model.predict(*data[:2]).mean, again.predict(*data[:2]).mean)
-    with pytest.raises(InputError, match="unroll 0"):
+    with pytest.raises(InputError, match="unroll is 0; expected"):
         Network(unroll=0)

@@ -135,6 +135,7 @@ def test_rare_coordinates_are_saved_and_those_that_x_has_not_are_refused(tmp_pat
     model.fit(x, u, xnext, np.random.default_rng(0))
     model.save(tmp_path / "model")
     assert Network.load(tmp_path / "model").rare == (2,)
-    for wrong in ((3,), (-1,)):
-        with pytest.raises(InputError, match=r"rare has the coordinates .* expected 0 to 2"):
-            Network((8,), 5, rare=wrong).fit(x, u, xnext, np.random.default_rng(0))
+    with pytest.raises(InputError, match=r"rare has the coordinates .* expected 0 to 2"):
+        Network((8,), 5, rare=(3,)).fit(x, u, xnext, np.random.default_rng(0))
+    with pytest.raises(InputError, match="rare is -1; expected a whole number from 0 on"):
+        Network((8,), 5, rare=(-1,))

@@ -86,7 +86,7 @@ def test_a_buffer_goes_on_from_its_state_to_the_same_bits():
 
 
 def test_a_buffer_of_no_size_and_a_damaged_one_are_refused():
-    with pytest.raises(InputError, match="1 or more"):
+    with pytest.raises(InputError, match="capacity is 0; expected a whole number from 1 on"):
         ReplayBuffer(0)
     buffer = ReplayBuffer(30)
     buffer.add(*next(rounds([10])))
