@@ -88,7 +88,7 @@ def train(
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's.
 
     Raises InputError for a task whose states lie on a manifold, and for settings without a meaning
-    where the policy alone acts: `initial`, `smoothing`, `replay_radius`.
+    where the policy alone acts: `initial`, `probe`, `smoothing`, `replay_radius`.
     """
     check(task, config)
     policy = GlobalPolicy(task, config, config.initial_std, rng, state, keeps_data=False)
@@ -125,7 +125,7 @@ def check(task: Task, config: Config) -> None:
         raise InputError(
             f"{task.name} has states on a manifold; expected a plain vector: choose another method"
         )
-    for name in ("initial", "smoothing", "replay_radius"):
+    for name in ("initial", "probe", "smoothing", "replay_radius"):
         if getattr(config, name) != getattr(Config(), name):
             raise InputError(
                 f"got {name} = {getattr(config, name)!r}, which means nothing here; expected it left out"

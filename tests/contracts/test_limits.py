@@ -37,6 +37,9 @@ UNLIMITED = {
 FIXED = {"one_actuator_that_cannot_move": ([0.0, -1.0], [0.0, 1.0])}
 LIMITS = BOUNDED | UNLIMITED | FIXED
 NEED_LIMITS = {"ilqg_mf", "mbmf", "mpc", "open_loop", "pddm", "pets"}
+# rounds of episodes without noise before the first that explore: of a probe, and at rest
+QUIET = dict.fromkeys(["badmm", "lqr_flm", "mdgps", "pi2", "pigps", "pilqr", "pilqr_gps"], 1)
+QUIET |= {"auto": 2}
 REMEDY = "expected finite|leave out an actuator"
 
 
@@ -68,7 +71,8 @@ def test_a_method_explores_within_the_limits_or_says_what_to_do(word, limits):
     rows = learned(word, task)
     assert all(np.isfinite(row.scalars["cost"]) for row in rows)
     free = task.action_low < task.action_high
-    first = task.taken[: task.horizon]  # of the first episodes
+    quiet = QUIET.get(word, 0) * task.horizon
+    first = task.taken[quiet : quiet + task.horizon]  # of the first episodes that explore
     for u in (np.concatenate(first), np.concatenate(task.taken)):
         assert ((u >= task.action_low) & (u <= task.action_high)).all()
         assert (u.std(0)[free] > 0).all()
