@@ -15,7 +15,7 @@ ROUNDING = 1e-12  # of a number's size; what differs by less does not differ
 
 
 def cost_variation(found: Trajectories) -> float:
-    """Returns by how much the costs of single steps differ, times the steps of an episode: the
+    """Returns by how much the costs of single steps differ, times the T + 1 of an episode: the
     size of a cost that knows no zero. NaN where no step was taken.
     """
     cost = found.cost[:, :-1][found.mask]

@@ -26,7 +26,8 @@ from .registry import Experiment
 from .resume import check_owner, restore_generator, same_machine, unfit
 from .run_folder import RESULT, RunFolder, saved_config
 from .signals import Stop
-from .symptoms import Run, Watch, task_words
+from .symptoms.looked_at import Run
+from .symptoms.watch import Watch, task_words
 from .tables import Events, actor, read
 
 JOURNAL = "journal"  # the folder of an unfinished iteration's episodes, where the task keeps them
@@ -204,7 +205,7 @@ def _train(
             left = None if total is None else pace * (total - iteration.number)
             display.iteration(iteration.number, iteration.scalars, before + last - start, left)
             for symptom in watch.look(row, each):
-                display.say(f"        {symptom.word}: try {symptom.remedy}")
+                display.say(f"        {symptom.word}: try {symptom.first}")
             if stop.asked:
                 break
     finally:

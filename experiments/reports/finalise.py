@@ -18,7 +18,6 @@ from agents.tasks.capabilities import HeldOut, Named, capability, env_id_of
 from dynamics.storage.files import write_file
 from lqr import CheckpointError, GPSError
 
-from ..engine import symptoms
 from ..engine.cli import as_words, program
 from ..engine.evaluation import (
     evaluate_held_out,
@@ -33,6 +32,7 @@ from ..engine.progress import clock, places, table
 from ..engine.run_folder import RESULT, RunFolder, saved_config
 from ..engine.signals import Stop
 from ..engine.summary import held_out_rows, oracle_rows, summarise, verdict
+from ..engine.symptoms import watch
 from ..engine.verification import sealed
 from ..viewer import video
 from . import figures, run_report
@@ -108,7 +108,7 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     if "evaluation" in result:
         returns = result["evaluation"]["mean_return"], result["idle"]["mean_return"]
     result["symptoms"] = [
-        symptom._asdict() for symptom in symptoms.of_folder(path, about, task, returns)
+        symptom._asdict() for symptom in watch.of_folder(path, about, task, returns)
     ]
     top = result.get("oracle", {}).get("true")
     for make in (
@@ -171,7 +171,7 @@ def show(path: Path, about: Mapping[str, Any], result: dict[str, Any]) -> None:
     ]
     rows += [("skipped", reason) for reason in result["skipped"]]
     table(rows)
-    places([(found["word"], run_report.told(found)) for found in result["symptoms"]])
+    places([(f"{found['word']}:", run_report.told(found)) for found in result["symptoms"]])
     places([("look at", f"{path / 'report.html'}"), *commands(path, about)])
 
 

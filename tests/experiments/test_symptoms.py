@@ -19,14 +19,9 @@ from experiments import run as program
 from experiments.engine import registry, tables
 from experiments.engine.cli import Options, as_words
 from experiments.engine.guard import guarded
-from experiments.engine.symptoms import (
-    TROUBLES,
-    Run,
-    Watch,
-    columns,
-    symptoms,
-    task_words,
-)
+from experiments.engine.symptoms.looked_at import Run, columns
+from experiments.engine.symptoms.troubles import TROUBLES, symptoms
+from experiments.engine.symptoms.watch import Watch, task_words
 from experiments.engine.training import by_condition
 from experiments.reports import figures, finalise
 from experiments.viewer import video
@@ -251,7 +246,7 @@ def test_a_run_prints_what_is_wrong_and_its_report_begins_with_it(tmp_path, monk
     assert guarded(program.main, [*sick, "--cost", "own.py:nothing", "--out", "r"]) == 0
     printed = capsys.readouterr().out
     before, _, after = printed.partition("result")
-    assert "flat cost: try" in before  # while it was in progress
+    assert "flat cost: try `--cost MODULE:FUNCTION`\n" in before  # while it was in progress
     assert "there is no slope to follow. Try a cost that falls towards the goal" in after
     (first, *_) = json.loads(Path("r/result.json").read_text())["symptoms"]
     assert first["word"] == "flat cost"
