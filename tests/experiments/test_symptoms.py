@@ -92,6 +92,7 @@ class Case:
 
 NOISE = {"samples": 4, "initial_std": 0.1, "min_std": 0.03}
 TINY = {"samples": 4, "initial_std": 1e-6, "min_std": 1e-6}
+BLIND = {"samples": 1, "prior": "flat", "initial_std": 0.1}  # a model of one episode
 SMALL_NET = {"policy_steps": 2, "hidden": (1,)}
 SICK = {
     "no exploration seen": Case(Deaf, "lqr_flm", 5, {"samples": 4}),
@@ -101,13 +102,13 @@ SICK = {
     'model no better than "nothing changes"': Case(
         Deaf, "lqr_flm", 5, {"samples": 4, "prior": "flat"}
     ),
-    "promises not kept": Case(Unpaid, "lqr_flm", 5, {"samples": 3}),
-    "KL step at its floor": Case(Point, "lqr_flm", 6, {"samples": 2, "prior": "flat"}),
+    "promises not kept": Case(Point, "lqr_flm", 10, BLIND),
+    "KL step at its floor": Case(Point, "lqr_flm", 10, BLIND),
     "KL step at its ceiling": Case(
-        lambda: make_task("point_mass"),
+        Point,
         "lqr_flm",
-        12,
-        {"samples": 5, "initial_std": 0.1, "kl_step": 0.3, "max_kl_step": 0.3},
+        7,
+        {"samples": 8, "initial_std": 0.03, "min_std": 0.03, "kl_step": 1.0, "max_kl_step": 1.0},
     ),
     "policy does not follow": Case(Point, "badmm", 6, NOISE | SMALL_NET),
     "condition stuck": Case(Held, "lqr_flm", 9, NOISE),

@@ -73,7 +73,7 @@ def priced_end(run: Run) -> str:
 def another_method(run: Run) -> str:
     """Returns what else to try."""
     noise = f"{more_noise(run)}; " if run.has("initial_std") else "twice the `--iterations`; "
-    return noise + _other(run, "pets", "ilqg_gps") + ", or " + _other(run, "ilqg_gps", "mbmf")
+    return f"{noise}{_other(run, 'auto', 'pets')}, which tries several, or {_other(run, 'ilqg_gps', 'pets')}"
 
 
 def _samples(run: Run) -> int:
