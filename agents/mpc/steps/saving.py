@@ -93,7 +93,8 @@ class TaskMPC(MPC):
         Raises CheckpointError for anything else, and where the task's cost is not the one that was
         planned for, such as a user's own, which no file brings along.
         """
-        state = {"reward": {}} | state  # saved before a reward could be learned: there was none
+        if "reward" not in state:  # saved before rewards could be learned
+            state = {**state, "reward": {}}
         form = {"task": str, "numbers": dict.fromkeys(NUMBERS, int), "propagation": str}
         check_tree(
             {k: v for k, v in state.items() if k not in ("planner", "model", "cost")},
