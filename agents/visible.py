@@ -18,8 +18,8 @@ def cost_variation(found: Trajectories) -> float:
     """Returns by how much the costs of single steps differ, times the T + 1 of an episode: the
     size of a cost that knows no zero. NaN where no step was taken.
     """
-    cost = found.cost[:, :-1][found.mask]
-    return float(cost.std() * found.cost.shape[1]) if len(cost) else math.nan
+    cost, size = _sized(found.cost[:, :-1][found.mask])
+    return float(cost.std() * found.cost.shape[1] * size) if len(cost) else math.nan
 
 
 def cost_by_state(found: Trajectories) -> float:
@@ -29,12 +29,12 @@ def cost_by_state(found: Trajectories) -> float:
     The actions explain what a regression on u, u^2 and |u| does, |u| together. NaN where fewer
     steps were taken than that needs.
     """
-    u, cost = found.u[found.mask], found.cost[:, :-1][found.mask]
+    u, (cost, _) = found.u[found.mask], _sized(found.cost[:, :-1][found.mask])
     free = len(cost) - 2 * u.shape[-1] - 2
     if free < 1:
         return math.nan
     spread = cost.std()
-    if spread <= ROUNDING * np.abs(cost).max():
+    if spread <= ROUNDING:
         return 0.0
     u = u / np.maximum(np.abs(u).max(0), np.finfo(float).tiny)
     features = np.column_stack([np.ones(len(u)), u, u**2, np.linalg.norm(u, axis=1)])
@@ -71,12 +71,19 @@ def action_effect(found: Trajectories, conditions: int) -> float:
     if free < 1:
         return math.nan
     size = np.abs(x[:, :, 1:][taken]).max(0)
+    after, size = after / np.where(size > 0, size, 1.0), size > 0
     left = _left_over(_scaled(before), after)
     both = _left_over(np.column_stack([_scaled(before), _scaled(moves)]), after)
     rounding = len(after) * (ROUNDING * size) ** 2 + np.finfo(float).tiny
     effect = (left - both) / moves.shape[1] / ((both + rounding) / free)
     seen = left > rounding
     return min(float(effect[seen].max()), CLEAR) if seen.any() else 0.0
+
+
+def _sized(a: Array) -> tuple[Array, float]:
+    """Returns numbers divided by their largest size, and that: squares of them are finite then."""
+    size = float(np.abs(a).max(initial=0.0))
+    return (a / size if size > 0 else a), size
 
 
 def _grouped(a: Array, conditions: int) -> Array:
@@ -91,7 +98,7 @@ def _deviations(a: Array, taken: Array) -> Array:
 
 
 def _scaled(a: Array) -> Array:
-    size = np.sqrt((a**2).mean(0))
+    size = np.abs(a).max(0)
     return a / np.where(size > 0, size, 1.0)
 
 

@@ -76,3 +76,15 @@ def test_spread_and_variation_of_the_cost_are_of_the_steps_taken():
     found = episodes(np.zeros((2, 4, 1)), np.zeros((2, 3, 1)), cost, np.array([2, 2]))
     assert cost_spread(found, 1) == pytest.approx(1.0)  # |1 - 2| in the first step, 0 in the second
     assert cost_variation(found) == pytest.approx(4 * np.std([1, 2, 3, 2]))
+
+
+def test_numbers_near_the_largest_there_are_overflow_nowhere():
+    rng = np.random.default_rng(0)
+    found = walk(rng, effect=1.0)
+    cost = rng.standard_normal(found.cost.shape)
+    huge = found._replace(x=1e290 * found.x, u=1e290 * found.u, cost=1e290 * cost)
+    with np.errstate(all="raise"):
+        assert action_effect(huge, 1) == pytest.approx(action_effect(found, 1))
+        known = found._replace(cost=cost)
+        assert cost_by_state(huge) == pytest.approx(cost_by_state(known))
+        assert cost_variation(huge) == pytest.approx(1e290 * cost_variation(known))
