@@ -1,9 +1,9 @@
 """Which method suits a task? Each candidate learns on a small share of the budget; the best goes on.
 
-    every candidate    learns until its share of the budget is used
-    the better half    goes on for another share
-    ...
-    the last one       uses what is left
+    S  <-  all candidates
+    share of the budget    each of S learns;   its score  <-  the lowest cost of its evaluations
+    S  <-  the better half of S, and again, until one is left
+    rest of the budget     the last one learns
 
 Karnin, Koren & Somekh, Almost optimal exploration in multi-armed bandits (2013), algorithm 1:
 sequential halving, each candidate judged by the best of its evaluations so far. What is handed out

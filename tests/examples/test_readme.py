@@ -24,7 +24,8 @@ def test_its_python_runs_from_top_to_bottom(tmp_path):
     config = lqr_flm.Config(iterations=6, samples=4, initial_std=0.02, min_std=0.001)
     rng = np.random.default_rng(0)
     costs = [i.scalars["cost"] for i in lqr_flm.train(names["cart"], config, rng)]
-    assert costs[-1] < 0.8 * costs[0]  # what is shown as a task can be learned
+    at_rest = 21.0  # it stays at 1 for 21 states, each of cost 0.5 * 2 * 1^2
+    assert costs[-1] < 0.3 * at_rest  # what is shown as a task can be learned
 
 
 def test_the_results_are_those_of_the_long_table():

@@ -70,7 +70,8 @@ def test_every_method_has_a_page_with_its_paper_its_command_and_its_settings():
         if site_pages.places()[name].startswith("gps"):
             assert re.search(r"\b(19|20)\d\d\b", page), f"{name} names no paper"
         assert re.search(r"^    \S.*(<-|~|=)", page, re.MULTILINE), f"{name} has no equations"
-        assert "| `iterations` |" in page
+        length = "budget" if name == "auto" else "iterations"
+        assert f"| `{length}` |" in page
     index = site_pages.methods_index()
     assert all(f"({name}.md)" in index for name in found)
 

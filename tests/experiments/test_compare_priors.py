@@ -162,7 +162,12 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
             "multiplier": nothing,
         }
         return LocalData(
-            controller=blank, **ran, predicted=nothing, baseline=nothing, variation=nothing
+            controller=blank,
+            **ran,
+            predicted=nothing,
+            baseline=nothing,
+            variation=nothing,
+            error=nothing,
         )
 
     seen, prior = trials(60), make_prior("flat")

@@ -272,6 +272,12 @@ class World:
         return {"distance": np.linalg.norm(x[:, -1], axis=-1)}
 
 
+def finite_where_told(scalars):
+    """Returns whether all is finite, but for NaN of what too few episodes cannot tell."""
+    few = {"action_effect", "cost_by_state", "cost_spread"}
+    return all(np.isfinite(v) or (name in few and np.isnan(v)) for name, v in scalars.items())
+
+
 @hard
 @given(
     st.tuples(
@@ -297,7 +303,8 @@ def test_two_iterations_of_learning_have_finite_metrics_or_end_with_a_named_erro
     config = method.Config(iterations=2, samples=N, prior=word, **more)
     try:
         for iteration in method.train(task, config, np.random.default_rng(seed)):
-            assert np.isfinite(list(iteration.scalars.values())).all(), iteration.scalars
+            assert finite_where_told(iteration.scalars), iteration.scalars
+            assert N > 1 or np.isnan(iteration.scalars["cost_spread"])
     except GPSError as error:
         assert "expected" in str(error) or "keeps" in str(error) or "?" in str(error)  # noqa: PT017
 
@@ -510,7 +517,7 @@ def test_the_policy_is_linearised_without_what_lies_past_an_episodes_end():
 @pytest.mark.parametrize("length", [1, 2, 6])
 def test_episodes_of_any_length_are_learned_from(length):
     task = World(2, 6, 2, 1, length=[length, 6])
-    config = badmm.Config(iterations=2, samples=2, policy_steps=3, hidden=(4,))
+    config = badmm.Config(iterations=2, samples=2, policy_steps=3, hidden=(4,), probe=False)
     for iteration in badmm.train(task, config, np.random.default_rng(0)):
         assert np.isfinite(list(iteration.scalars.values())).all()
         assert iteration.scalars["env_steps"] == iteration.number * 2 * (length + 6)
@@ -661,4 +668,4 @@ def test_controllers_with_one_sample_and_more_actions_than_states_are_improved()
         more = {"policy_steps": 3, "hidden": (4,)} if method is badmm else {}
         config = method.Config(iterations=3, samples=1, **more)
         last = list(method.train(World(1, 1, 1, 4), config, np.random.default_rng(0)))[-1]
-        assert np.isfinite(list(last.scalars.values())).all()
+        assert finite_where_told(last.scalars)
