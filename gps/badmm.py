@@ -32,6 +32,7 @@ from agents.settings import Count, NotNegative, Positive
 from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController, QuadraticCost, negative_log_density
 
+from .steps.local_data import LocalData
 from .steps.local_policies import LocalPolicies
 from .steps.policy_step import GlobalPolicy, compare, report
 from .steps.settings import LocalSettings, PolicySettings
@@ -48,7 +49,8 @@ class Config(PolicySettings, LocalSettings):
     """Settings of guided policy search by the dual update."""
 
     inner: Count = 2  # alternations of controllers, policy and multipliers per iteration
-    penalty: Positive = 1e-5  # nu at the start, cost per nat
+    # nu at the start, per nat: a share of the cost's variation along the first episodes
+    penalty: Positive = 6e-6
     penalty_growth: Positive = 1.3  # factor on nu per iteration
     dual_rate: NotNegative = 0.2  # step of the multipliers, as a share of nu; 0 switches them off
     # largest shift of the target action by the multipliers, as a share of half the action range
@@ -68,11 +70,12 @@ def train(
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
     local = LocalPolicies(task, config, rng, state)
     policy = GlobalPolicy(task, config, local.std, rng, state)
-    dual = initial_dual(local.controller, config.penalty, state)
+    dual = restored_dual(local.controller, state) if state else None
     bound = config.dual_bound * local.scale
     for _ in local.iterations():
         new = local.sample(rng)
         fit = policy.lag.scaled(local.fit_models(new))
+        dual = dual or initial_dual(fit.data, config.penalty)
         data = policy.within_trust_region(policy.add(new, fit.data.chart), fit)
         teacher = fit.data.controller
         for _ in range(config.inner):
@@ -96,14 +99,20 @@ def train(
         yield policy.iteration(local.training, scalars, arrays, saved)
 
 
-def initial_dual(
-    controller: LinearGaussianController, nu: float, state: State | None = None
-) -> Dual:
-    """Returns multipliers of 0 and even weights, or those of a state. Raises CheckpointError where
-    these do not fit the controllers.
+def initial_dual(data: LocalData, penalty: float) -> Dual:
+    """Returns multipliers of 0 and even weights nu, the same in all conditions: `penalty` times the
+    mean variation of the cost, so that neither its unit nor a constant in it matters.
     """
-    if not state:
-        return Dual(np.zeros_like(controller.k), np.full(controller.k.shape[:-1], nu))
+    variation = max(float(data.variation.mean()), np.finfo(float).tiny)
+    return Dual(
+        np.zeros_like(data.controller.k), np.full(data.controller.k.shape[:-1], penalty * variation)
+    )
+
+
+def restored_dual(controller: LinearGaussianController, state: State) -> Dual:
+    """Returns the dual variables of a state. Raises CheckpointError where these do not fit the
+    controllers.
+    """
     form = {"dual": {"lam": controller.k.shape, "nu": controller.k.shape[:-1]}}
     check_tree({"dual": state.get("dual")}, form, "state")
     return Dual(**state["dual"])

@@ -10,6 +10,7 @@ config = method.Config(
     max_kl_step=1000.0,
     initial_std=0.1,
     min_std=0.05,
+    penalty=3e-7,
     probe=False,
     initial="zero",
 )

@@ -10,6 +10,7 @@ config = method.Config(
     max_kl_step=2000.0,
     initial_std=0.05,
     min_std=0.02,
+    penalty=4.5e-8,
     probe=False,
     initial="zero",
 )

@@ -12,6 +12,7 @@ config = method.Config(
     iterations=10,
     samples=3,
     inner=1,
+    penalty=1.9e-6,
     probe=False,
     initial="zero",
 )  # 10 iterations of 4 x 3 episodes

@@ -2,15 +2,14 @@
 
 A constant paid at each step changes no decision. Actions agree to rounding, that of differences of
 numbers that are larger by the constant. In another unit all divergences and actions are the same,
-to the tolerance of the search for eta, which begins at another number. One setting is a number in
-the unit of the cost by its definition, `penalty` of badmm: it is scaled along.
+to the tolerance of the search for eta, which begins at another number.
 """
 
 from functools import cache
 
 import numpy as np
 import pytest
-from every_method import METHODS, Cart, Other, actions, learned, small
+from every_method import METHODS, Cart, Other, actions, learned
 
 from agents.planners import PLANNERS
 from agents.planners.models import SimulatorModel
@@ -25,19 +24,11 @@ PLANNED = {
 UNITS = [1e-6, 1e6]
 
 
-def in_unit(word, unit):
-    """Returns the settings of a method that are numbers in the unit of the cost."""
-    _, config = small(word)
-    if word == "badmm":
-        return {"penalty": config.penalty * unit}
-    return {}
-
-
 @cache
 def acts(word, unit=1.0, constant=0.0):
     """Returns the actions of each iteration's policy on the cart, whose cost is in that unit."""
     task = Cart(cost=Other(Cart().cost, unit, constant))
-    rows = learned(word, task, **in_unit(word, unit))
+    rows = learned(word, task)
     return [row.arrays["x"] if word in PLANNED else actions(task, row.policy) for row in rows]
 
 
