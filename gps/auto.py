@@ -24,7 +24,7 @@ from agents.planners import PLANNERS
 from agents.policies.linear import LinearPolicy
 from agents.rollout import rollout
 from agents.saving import build_policy, state_of
-from agents.settings import Count, Settings, Share
+from agents.settings import LARGEST, Count, Settings, Share
 from agents.tasks.capabilities import LearnedCost, capability, manifold_of
 from agents.training import COUNTS, Training
 
@@ -35,6 +35,7 @@ TABLE_ONLY = ("scores",)  # arrays that no figure draws
 
 STARTS = 4  # of an environment, where nobody says how many
 FOREVER = 10**6  # iterations of a candidate: the budget ends it
+LEAST = 3  # iterations of a candidate before it is judged
 EPISODES = 12  # rounds of episodes that a candidate's share of the budget should at least allow
 EVALUATED = 2  # rounds of badmm from one evaluation to the next
 GROWTH = 700.0  # of badmm's penalty over the whole budget
@@ -92,6 +93,7 @@ class Race:
         self.states: dict[str, Any] = dict(state["states"]) if state else {}
         self.steps = dict.fromkeys(self.all, 0) | (dict(state["steps"]) if state else {})
         self.scores = dict.fromkeys(self.all, np.inf) | (dict(state["scores"]) if state else {})
+        self.last = dict.fromkeys(self.all, 0) | (dict(state["last"]) if state else {})
         self.left = [w for w in self.all if not state or w in state["left"]]
         self.round = state["round"] if state else 1
         self.running: dict[str, Iterator[Iteration]] = {}
@@ -107,7 +109,12 @@ class Race:
         """
         share = self.config.trial_share * self.config.budget
         while len(self.left) > 1:
-            behind = [w for w in self.left if self.steps[w] < self.round * share]
+            behind = [
+                word
+                for word in self.left
+                if self.steps[word] < self.round * share
+                or self.states.get(word, {"number": 0})["number"] < LEAST
+            ]
             if behind:
                 return behind[0]
             order = sorted(self.left, key=lambda word: self.scores[word])
@@ -131,7 +138,8 @@ class Race:
         episodes, steps, *tests = (found.state[n] - before.get(n, 0) for n in COUNTS[1:])
         training.add(episodes + tests[0], steps + tests[1])  # the tests decide: they count
         self.states[word] = {k: v for k, v in found.state.items() if k != "rewards"}
-        self.steps[word] += steps + tests[1]
+        self.last[word] = steps + tests[1]
+        self.steps[word] += self.last[word]
         self.scores[word] = min(self.scores[word], score(found.scalars))
         return found
 
@@ -140,7 +148,8 @@ class Race:
         return {
             "states": dict(self.states),
             "steps": dict(self.steps),
-            "scores": dict(self.scores),
+            "scores": {word: cost for word, cost in self.scores.items() if np.isfinite(cost)},
+            "last": dict(self.last),
             "left": dict.fromkeys(self.left, 1),
             "round": self.round,
         }
@@ -161,8 +170,7 @@ def train(
     training = Training(task, FOREVER, state)
     race = Race(task, config, rng, state["race"] if state else None)
     best = dict(state["best"]) if state else at_rest(task, training, rng)
-    while race.total < config.budget:
-        word = race.turn()
+    while race.total + race.last[word := race.turn()] <= config.budget:
         found = race.advance(word, training)
         cost = score(found.scalars)
         if cost < best["cost"]:
@@ -179,10 +187,21 @@ def train(
         yield training.iteration(policy, scalars, arrays, {"race": race.state(), "best": best})
 
 
+def told(state: State) -> str:
+    """Returns in words which candidate went on, and why, from an Iteration's state."""
+    race = state["race"]
+    costs = ", ".join(
+        f"{word} {cost:.4g} after {race['steps'][word]} steps"
+        for word, cost in race["scores"].items()
+    )
+    chosen = " and ".join(race["left"])
+    return f"{chosen} went on; lowest cost of each: {costs}"
+
+
 def at_rest(task: Task, training: Training, rng: np.random.Generator) -> dict[str, Any]:
     """Returns the policy that does nothing, as a state, and its cost in evaluation episodes."""
     policy = LinearPolicy.zero(task)
     every = np.arange(task.conditions)
     found = training.count(rollout(task, policy, every, 1, rng, noise=0.0), explored=False)
     cost = found.costs.mean()
-    return {"policy": state_of(policy), "cost": float(cost) if np.isfinite(cost) else np.inf}
+    return {"policy": state_of(policy), "cost": float(cost) if np.isfinite(cost) else LARGEST}

@@ -29,6 +29,7 @@ from ..engine.evaluation import (
 )
 from ..engine.overrides import imports
 from ..engine.progress import clock, places, table
+from ..engine.registry import load
 from ..engine.run_folder import RESULT, RunFolder, saved_config
 from ..engine.signals import Stop
 from ..engine.summary import held_out_rows, oracle_rows, summarise, verdict
@@ -107,6 +108,8 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     returns = None
     if "evaluation" in result:
         returns = result["evaluation"]["mean_return"], result["idle"]["mean_return"]
+    if told := getattr(load(about["experiment"]).method, "told", None):
+        result["told"] = told(checkpoint.tree["state"])
     result["symptoms"] = [
         symptom._asdict() for symptom in watch.of_folder(path, about, task, returns)
     ]
@@ -171,6 +174,8 @@ def show(path: Path, about: Mapping[str, Any], result: dict[str, Any]) -> None:
     ]
     rows += [("skipped", reason) for reason in result["skipped"]]
     table(rows)
+    if "told" in result:
+        places([("method:", result["told"])])
     places([(f"{found['word']}:", run_report.told(found)) for found in result["symptoms"]])
     places([("look at", f"{path / 'report.html'}"), *commands(path, about)])
 

@@ -46,6 +46,8 @@ def page(path: Path, about: Mapping[str, Any], result: Mapping[str, Any]) -> str
     title = f"{about['experiment']}, seed {about['seed']}"
     good = str(result["verdict"]).startswith("It learned:")
     parts = [*html.opening(title, result["verdict"], good, about["text"])]
+    if "told" in result:
+        parts += html.points([("method", result["told"])])
     parts += html.points([(found["word"], told(found)) for found in result.get("symptoms", [])])
     parts += ["<h2>Final figures</h2>", html.pairs(_final(result))]
     parts += [f'<p class="dim">{html.text(reason)}</p>' for reason in result["skipped"]]
