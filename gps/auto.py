@@ -33,10 +33,10 @@ from . import badmm
 ACTOR = "policy"  # whose the column cost is
 TABLE_ONLY = ("scores",)  # arrays that no figure draws
 
-STARTS = 4  # of an environment, where nobody says how many
+STARTS = 2  # of an environment, where nobody says how many
 FOREVER = 10**6  # iterations of a candidate: the budget ends it
 LEAST = 3  # iterations of a candidate before it is judged
-EPISODES = 12  # rounds of episodes that a candidate's share of the budget should at least allow
+EPISODES = 12  # rounds of episodes that half the budget should allow, with 3 to 5 episodes each
 EVALUATED = 2  # rounds of badmm from one evaluation to the next
 GROWTH = 700.0  # of badmm's penalty over the whole budget
 
@@ -60,7 +60,7 @@ class Candidate(NamedTuple):
 def candidates(task: Task, budget: int) -> dict[str, Candidate]:
     """Returns the methods that can learn the task, by a word each."""
     episode = task.horizon * task.conditions
-    samples = int(np.clip(budget // (2 * EPISODES * episode), 1, 5))
+    samples = int(np.clip(budget // (2 * EPISODES * episode), 3, 5))
     rounds = max(budget // (2 * samples * episode), 2)
     local = badmm.Config(
         iterations=FOREVER,

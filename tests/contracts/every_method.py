@@ -24,7 +24,7 @@ TEACHING |= {"fit_steps": 20, "model_hidden": (4,)}
 TUNING = {"tune_steps": 12}
 SMALL: dict[str, dict[str, Any]] = {
     "ars": {"iterations": 2, "directions": 2, "elites": 1},
-    "auto": {"budget": 60},
+    "auto": {"budget": 250},
     "badmm": LOCAL | POLICY,
     "ilqg_gps": TEACHING,
     "ilqg_ld": {"iterations": 2, "samples": 3, "plan_iterations": 3, "guesses": 0},
