@@ -177,7 +177,7 @@ def train(
             best = {"policy": state_of(found.policy), "cost": cost}
         scalars = {
             **training.counts(),
-            "cost": cost,
+            "cost": cost if np.isfinite(cost) else race.scores[word],  # not evaluated: as before
             "best_cost": best["cost"],
             "candidate": float(list(race.all).index(word)),
             "candidates_left": float(len(race.left)),
