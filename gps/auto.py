@@ -48,6 +48,10 @@ class Config(Settings):
     budget: Count = 20_000  # environment steps of all candidates together
     trial_share: Share = 0.15  # of the budget, for each candidate in the first round
 
+    def candidates(self, task: Task) -> dict[str, "Candidate"]:
+        """Returns the methods that are tried, by a word each."""
+        return candidates(task, self.budget)
+
 
 class Candidate(NamedTuple):
     """A method with its settings."""
@@ -89,7 +93,7 @@ class Race:
     def __init__(self, task: Task, config: Config, rng: np.random.Generator, state: State | None):
         """Begins, or restores what an Iteration's state holds."""
         self.task, self.config, self.rng = task, config, rng
-        self.all = candidates(task, config.budget)
+        self.all = config.candidates(task)
         self.states: dict[str, Any] = dict(state["states"]) if state else {}
         self.steps = dict.fromkeys(self.all, 0) | (dict(state["steps"]) if state else {})
         self.scores = dict.fromkeys(self.all, np.inf) | (dict(state["scores"]) if state else {})

@@ -12,6 +12,7 @@ from agents.planners import CEM, PLANNERS, RandomShooting
 from agents.rollout import rollout
 from agents.tasks.base.ode_task import MapTask
 from experiments.engine import registry
+from gps import auto
 from lqr import Action, QuadraticCost, WeightedNorm
 
 LOCAL = {"iterations": 2, "samples": 3, "prior": "flat"}
@@ -54,9 +55,24 @@ def module(word):
     return registry.load(word).method if word not in registry.names() else import_module(word)
 
 
+class SmallRace(auto.Config):
+    """Its candidates with small settings; two of three would be alike."""
+
+    def candidates(self, task):
+        words = super().candidates(task).keys() & SMALL.keys()
+        return {word: auto.Candidate(*endless(word), "") for word in sorted(words)}
+
+
+def endless(word):
+    """Returns the small settings of a method that nothing but a budget ends."""
+    return small(word, iterations=auto.FOREVER)
+
+
 def small(word, **more):
     """Returns the small settings of a method."""
     method = module(word)
+    if word == "auto":
+        return method, SmallRace(**{**SMALL[word], **more})
     return method, replace(method.Config(), **{**SMALL.get(word, {}), **more})
 
 

@@ -36,7 +36,7 @@ class Counts:
 
 def race(monkeypatch, budget, state=None, **learners):
     table = {word: Candidate(Learner(*how), None, "") for word, how in learners.items()}
-    monkeypatch.setattr(auto, "candidates", lambda task, budget: table)
+    monkeypatch.setattr(Config, "candidates", lambda self, task: table)
     return Race(object(), Config(budget=budget, trial_share=0.1), np.random.default_rng(0), state)
 
 
