@@ -230,6 +230,7 @@ def test_the_words_of_the_task_are_those_of_the_run_or_of_the_table():
     chosen = {"task": "gymnasium:Pusher-v5", "task_horizon": 50, "evaluation_episodes": 3}
     assert task_words("lqr_flm", chosen) == "--task gymnasium:Pusher-v5 --task-horizon 50"
     assert task_words("reacher_wrong_masses", {}) == "--task TASK"
+    assert task_words("made_in_python", {}) == "--task TASK"
 
 
 def test_the_page_of_troubles_has_the_same_words():

@@ -73,7 +73,8 @@ def task_words(experiment: str, chosen: Mapping[str, Any]) -> str:
     words = {k: v for k, v in chosen_words(chosen).items() if k != "evaluation_episodes"}
     if "task" in words:
         return as_words(words)
-    task = registry.load(experiment).task
+    listed = experiment in (*registry.names(), *registry.methods())  # or made in Python
+    task = registry.load(experiment).task if listed else None
     place = f"{task.__module__}:{task.__qualname__}" if isinstance(task, type) else ""
     name = next((name for name, known in TASKS.items() if known == place), "TASK")
     return as_words({"task": name, **words})
