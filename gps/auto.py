@@ -77,7 +77,8 @@ def candidates(task: Task, budget: int) -> dict[str, Candidate]:
         "badmm": Candidate(badmm, local, "the dynamics are smooth along an episode"),
         "badmm_wide": Candidate(badmm, wide, "small noise shows nothing, as with contacts"),
     }
-    if manifold_of(task) is None and bounded(task.action_low, task.action_high).all():
+    low, high = task.action_low, task.action_high
+    if manifold_of(task) is None and (bounded(low, high) & (low < high)).all():
         planner = PLANNERS["icem"]()
         found["pets"] = Candidate(
             pets,
