@@ -32,6 +32,7 @@ TINY = {  # of the settings that a method has; the values that make it quick
     "imitation": 1,
     "teaching": 2,
     "tune_steps": 12,
+    "budget": 200,
     "planner": CEM(4, 2, 1),
     "policy_episodes": 1,
 }
