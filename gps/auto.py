@@ -8,7 +8,8 @@
 Karnin, Koren & Somekh, Almost optimal exploration in multi-armed bandits (2013), algorithm 1:
 sequential halving, each candidate judged by the best of its evaluations so far. What is handed out
 is the best policy of all that were evaluated, the one that does nothing included, so that it is no
-worse than that in the task's conditions.
+worse than that in the task's conditions. Who learns from the episodes that it is judged by is handed
+out as it was in them.
 """
 
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ GROWTH = 700.0  # of badmm's penalty over the whole budget
 class Config(Settings):
     """Settings of the choice of a method."""
 
-    budget: Count = 20_000  # environment steps of all candidates together
+    budget: Count = 20_000  # environment steps in all, evaluations included
     trial_share: Share = 0.15  # of the budget, for each candidate in the first round
 
     def candidates(self, task: Task) -> dict[str, "Candidate"]:
@@ -59,6 +60,7 @@ class Candidate(NamedTuple):
     method: Any  # a module with `train`
     config: Any
     reason: str  # why it may suit the task
+    late: bool = False  # the cost that it tells is that of the policy that it had before
 
 
 def candidates(task: Task, budget: int) -> dict[str, Candidate]:
@@ -84,8 +86,16 @@ def candidates(task: Task, budget: int) -> dict[str, Candidate]:
             pets,
             pets.Config(iterations=FOREVER, planner=planner),
             "the way leads through states that local controllers do not find",
+            late=True,
         )
     return found
+
+
+class Judged(NamedTuple):
+    """What an iteration of a candidate says."""
+
+    cost: float  # infinite where it is no number
+    policy: Any  # whose cost it is: a policy, or the state of one; None where there is none
 
 
 class Race:
@@ -99,6 +109,8 @@ class Race:
         self.steps = dict.fromkeys(self.all, 0) | (dict(state["steps"]) if state else {})
         self.scores = dict.fromkeys(self.all, np.inf) | (dict(state["scores"]) if state else {})
         self.last = dict.fromkeys(self.all, 0) | (dict(state["last"]) if state else {})
+        self.previous = dict.fromkeys(self.all, 0) | (dict(state["previous"]) if state else {})
+        self.before: dict[str, State] = dict(state["before"]) if state else {}  # policies
         self.left = [w for w in self.all if not state or w in state["left"]]
         self.round = state["round"] if state else 1
         self.running: dict[str, Iterator[Iteration]] = {}
@@ -107,6 +119,12 @@ class Race:
     def total(self) -> int:
         """Environment steps of all candidates."""
         return sum(self.steps.values())
+
+    def needed(self, word: str) -> int:
+        """Returns how many steps the next iteration of a candidate is to take: as many as the
+        longer one of its last two, as not all have evaluations; of the first one, those of others.
+        """
+        return max(self.last[word], self.previous[word]) or max(self.last.values())
 
     def turn(self) -> str:
         """Returns the word of the candidate that learns next, after the worse half was left out
@@ -127,26 +145,31 @@ class Race:
             self.round += 1
         return self.left[0]
 
-    def advance(self, word: str, training: Training) -> Iteration:
-        """Returns the next iteration of a candidate, whose episodes are counted. Rewards that the
-        task learns are shared.
+    def advance(self, word: str, training: Training) -> Judged:
+        """Returns what the next iteration of a candidate says, whose episodes are counted. Rewards
+        that the task learns are shared.
         """
         shared = capability(self.task, LearnedCost)
+        one = self.all[word]
         if word not in self.running:
             kept = self.states.get(word)
             if kept and shared:
                 kept = {**kept, "rewards": shared.learned.state()}
-            one = self.all[word]
             self.running[word] = one.method.train(self.task, one.config, self.rng, kept)
         found = next(self.running[word])
         before = self.states.get(word, {})
         episodes, steps, *tests = (found.state[n] - before.get(n, 0) for n in COUNTS[1:])
         training.add(episodes + tests[0], steps + tests[1])  # the tests decide: they count
         self.states[word] = {k: v for k, v in found.state.items() if k != "rewards"}
-        self.last[word] = steps + tests[1]
+        self.previous[word], self.last[word] = self.last[word], steps + tests[1]
         self.steps[word] += self.last[word]
-        self.scores[word] = min(self.scores[word], score(found.scalars))
-        return found
+        judged = Judged(score(found.scalars), found.policy)
+        if one.late:
+            acted = self.before.get(word)
+            judged = Judged(judged.cost if acted else np.inf, acted)
+            self.before[word] = state_of(found.policy)
+        self.scores[word] = min(self.scores[word], judged.cost)
+        return judged
 
     def state(self) -> dict[str, Any]:
         """Returns what a new Race needs to go on."""
@@ -155,15 +178,20 @@ class Race:
             "steps": dict(self.steps),
             "scores": {word: cost for word, cost in self.scores.items() if np.isfinite(cost)},
             "last": dict(self.last),
+            "previous": dict(self.previous),
+            "before": dict(self.before),
             "left": dict.fromkeys(self.left, 1),
             "round": self.round,
         }
 
 
 def score(scalars: dict[str, float]) -> float:
-    """Returns the cost of an iteration's policy, infinite where it is no number."""
+    """Returns the cost of an iteration's policy, infinite where it is no number, or is that of the
+    episodes that did not diverge.
+    """
     cost = scalars.get("policy_cost", scalars["cost"])
-    return float(cost) if np.isfinite(cost) else np.inf
+    diverged = scalars.get("policy_diverged", scalars.get("diverged", 0.0))
+    return float(cost) if np.isfinite(cost) and not diverged else np.inf
 
 
 def train(
@@ -175,14 +203,15 @@ def train(
     training = Training(task, FOREVER, state)
     race = Race(task, config, rng, state["race"] if state else None)
     best = dict(state["best"]) if state else at_rest(task, training, rng)
-    while race.total + race.last[word := race.turn()] <= config.budget:
-        found = race.advance(word, training)
-        cost = score(found.scalars)
+    while training.steps + race.needed(word := race.turn()) <= config.budget:
+        cost, policy = race.advance(word, training)
         if cost < best["cost"]:
-            best = {"policy": state_of(found.policy), "cost": cost}
+            kept = policy if isinstance(policy, dict) else state_of(policy)
+            best = {"policy": kept, "cost": cost}
+        known = (cost, race.scores[word], best["cost"])  # not evaluated: as before
         scalars = {
             **training.counts(),
-            "cost": cost if np.isfinite(cost) else race.scores[word],  # not evaluated: as before
+            "cost": next(c for c in known if np.isfinite(c)),
             "best_cost": best["cost"],
             "candidate": float(list(race.all).index(word)),
             "candidates_left": float(len(race.left)),

@@ -59,8 +59,12 @@ class SmallRace(auto.Config):
     """Its candidates with small settings; two of three would be alike."""
 
     def candidates(self, task):
-        words = super().candidates(task).keys() & SMALL.keys()
-        return {word: auto.Candidate(*endless(word), "") for word in sorted(words)}
+        found = super().candidates(task)
+        words = sorted(found.keys() & SMALL.keys())
+        smaller = {
+            word: dict(zip(("method", "config"), endless(word), strict=True)) for word in words
+        }
+        return {word: found[word]._replace(**smaller[word]) for word in words}
 
 
 def endless(word):

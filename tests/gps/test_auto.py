@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from agents.interfaces import Iteration
+from agents.policies.linear import LinearPolicy
+from agents.tasks import make_task
 from gps import auto
 from gps.auto import Candidate, Config, Race, told
 
@@ -90,3 +92,61 @@ def test_it_says_who_went_on_and_why(monkeypatch):
 def test_a_cost_that_is_no_number_is_the_worst(cost):
     assert auto.score({"cost": cost}) == np.inf
     assert auto.score({"cost": 1.0, "policy_cost": 2.0}) == 2.0
+
+
+def test_a_policy_of_which_an_episode_diverged_is_the_worst():
+    assert auto.score({"cost": 1.0, "diverged": 1.0}) == np.inf
+    assert auto.score({"cost": 1.0, "policy_cost": 2.0, "policy_diverged": 1.0}) == np.inf
+    # the controllers' noisy episodes are not those that it is judged by
+    assert (
+        auto.score({"cost": 1.0, "policy_cost": 2.0, "diverged": 1.0, "policy_diverged": 0.0}) == 2
+    )
+
+
+class Planner:
+    """A method that tells, as planners do, the cost of the policy that it had before it learned:
+    random actions at first, in `steps` steps of learning and `tests` of evaluation, in turn.
+    """
+
+    costs = (-1e9, 1e9, -5e8, 2e9)
+
+    def __init__(self, steps=10, tests=(0,)):
+        self.steps, self.tests = steps, tests
+
+    def train(self, task, config, rng, state=None):
+        counts = dict(state) if state else dict.fromkeys(auto.COUNTS, 0)
+        while True:
+            number = counts["number"]
+            tests = self.tests[number % len(self.tests)]
+            counts = {**counts, "number": number + 1, "steps": counts["steps"] + self.steps}
+            counts["evaluation_steps"] += tests
+            policy = LinearPolicy.zero(task)
+            policy.gain = policy.gain + number + 1.0
+            cost = self.costs[number % len(self.costs)]
+            yield Iteration(number + 1, policy, {"cost": cost}, {}, counts)
+
+
+def train(monkeypatch, budget, state=None, **learners):
+    table = {word: Candidate(method, None, "", late=True) for word, method in learners.items()}
+    monkeypatch.setattr(Config, "candidates", lambda self, task: table)
+    config = Config(budget=budget, trial_share=0.1)
+    return auto.train(make_task("pendulum"), config, np.random.default_rng(0), state)
+
+
+def test_what_acted_is_handed_out_with_the_cost_that_it_had(monkeypatch):
+    rows = [next(run := train(monkeypatch, 10_000, a=Planner()))]
+    rows += [next(run) for _ in range(3)]
+    assert rows[0].scalars["best_cost"] > 0  # random actions are nobody's
+    assert rows[2].scalars["best_cost"] == -5e8
+    assert rows[2].policy.gain[0, 0] == 2.0  # the third cost is that of the second policy
+    for row in (0, 1, 2):
+        again = next(train(monkeypatch, 10_000, rows[row].state, a=Planner()))
+        np.testing.assert_array_equal(again.policy.gain, rows[row + 1].policy.gain)
+        assert again.scalars == rows[row + 1].scalars
+
+
+@pytest.mark.parametrize("budget", [500, 777, 1001])
+def test_no_more_steps_than_the_budget_are_taken(monkeypatch, budget):
+    evaluated = Planner(steps=30, tests=(60, 0))  # each second iteration has no evaluation
+    *_, last = train(monkeypatch, budget, a=evaluated, b=evaluated)
+    assert budget - 2 * 90 < last.scalars["env_steps"] <= budget
