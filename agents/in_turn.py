@@ -3,14 +3,18 @@ turn in every step, any numbers in any way: planners do, and uniformly random ac
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
 from .interfaces import Array
 
-DRAWS = ["standard_normal", "normal", "uniform", "random", "integers", "choice"]
-DRAWS += ["permutation", "permuted", "standard_exponential", "exponential"]
+DRAWS = [  # all methods of a generator that draw
+    name
+    for name in dir(np.random.Generator)
+    if name[0] != "_" and name not in ("bit_generator", "spawn")
+]
 State = Any  # of a bit generator
 Draw = Callable[[Array, Array, int, np.random.Generator], Array]  # x, o, t, rng -> u
 
@@ -35,8 +39,8 @@ class InTurn(np.random.Generator):
 
     def repeat(self, count: int) -> None:
         """Draws the same so many times more."""
-        for name, args, kwargs in self._asked * count:
-            getattr(self._rng, name)(*args, **kwargs)
+        for name, args, kwargs in self._asked * count:  # what they write to is the caller's
+            getattr(self._rng, name)(*deepcopy(args), **deepcopy(kwargs))
 
 
 def _drawn(name: str) -> Any:
