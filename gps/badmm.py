@@ -103,7 +103,9 @@ def initial_dual(data: LocalData, penalty: float) -> Dual:
     """Returns multipliers of 0 and even weights nu, the same in all conditions: `penalty` times the
     mean variation of the cost, so that neither its unit nor a constant in it matters.
     """
-    variation = max(float(data.variation.mean()), np.finfo(float).tiny)
+    variation = float(data.variation.mean())
+    if variation <= np.finfo(float).tiny ** 0.5:  # a flat cost has no size
+        variation = 1.0
     return Dual(
         np.zeros_like(data.controller.k), np.full(data.controller.k.shape[:-1], penalty * variation)
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from worlds import Exact, controllers, linear_world, local_of, mean_action_cost
 
-from gps.badmm import Dual, shift, update_dual
+from gps.badmm import Dual, initial_dual, shift, update_dual
 from gps.steps.exploration import with_std
 from gps.steps.linearise import linearise
 from gps.steps.policy_data import PolicyData
@@ -219,6 +219,16 @@ def test_the_multipliers_move_along_the_gap_in_units_of_the_covariance():
             np.testing.assert_allclose(after.lam[c, t] - dual.lam[c, t], moved, atol=1e-12)
     still = update_dual(dual, gap, np.ones((C, T)), cov, 0.0)
     np.testing.assert_allclose(still.lam, dual.lam, atol=1e-12)
+
+
+def test_a_flat_cost_leaves_weights_that_can_be_gone_on_with():
+    rng = np.random.default_rng(0)
+    data = local_of(controllers(rng), np.zeros((C, 2, T + 1, DX)), np.zeros((C, 2, T, DU)), 0.0)
+    dual = initial_dual(data._replace(variation=np.zeros(C)), 6e-6)
+    cov = np.broadcast_to(np.eye(DU), (C, T, DU, DU))
+    moved = update_dual(dual, np.full((C, T, DU), 0.1), np.ones((C, T)), cov, 0.2)
+    np.testing.assert_allclose(moved.nu, dual.nu)
+    np.testing.assert_allclose(shift(moved, cov, FREE), 0.02)  # rate times the gap
 
 
 def test_nu_rises_where_the_two_disagree_more_keeps_its_mean_and_stays_bounded():
