@@ -105,6 +105,13 @@ def test_of_equal_controllers_one_in_twenty_is_taken_for_worse_by_chance():
     assert np.mean(~accepted) == pytest.approx(0.05, abs=0.012)
 
 
+@pytest.mark.parametrize("error", [0.0, 10.0])
+def test_where_nothing_was_promised_nothing_is_known_of_the_step(error):
+    *_, accepted, _, growth = judged([0.0], [0.0], error=error)  # as of a flat cost
+    assert accepted.all()
+    assert growth.tolist() == [1.0]
+
+
 def test_a_condition_whose_trials_all_diverged_is_refused_and_so_is_its_step():
     old, new, *_ = judged([10, 10], [8, 8])
     used = new.used.copy()
