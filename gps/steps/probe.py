@@ -63,21 +63,22 @@ def probe(
     """Returns the best of the initial controllers, by their words, and the size of the noise from
     `least` to `most` that pays most for a step of epsilon nats.
 
-    The noise grows until the next size pays less, or most episodes diverge.
+    The noise grows until the next size pays less, or an episode diverges.
     """
     quiet = {word: run(controller, 0.0, 1) for word, controller in controllers.items()}
     zero, *others = quiet
     word, best, variation = zero, mean_cost(quiet[zero]), cost_spread(quiet[zero])
     for other in others:
         cost = mean_cost(quiet[other])
-        if cost < best - (ADVANTAGE * variation if word == zero else 0.0):
+        needed = ADVANTAGE * variation if word == zero and np.isfinite(best) else 0.0
+        if cost < best - needed:
             word, best = other, cost
     base = quiet[word].cost.mean(0).sum()
     sizes, gains = [least], []
     while True:
         noisy = run(controllers[word], sizes[-1], 2)
         gains.append(gain(noisy, base, epsilon))
-        if gains[-1] < max(gains) or sizes[-1] >= most:
+        if gains[-1] < max(gains) or gains[-1] == -np.inf or sizes[-1] >= most:
             break
         sizes.append(min(sizes[-1] * FACTOR, most))
     return Probe(word, sizes[int(np.argmax(gains))], np.array(gains))
@@ -100,5 +101,11 @@ def mean_cost(quiet: Trajectories) -> float:
 
 
 def cost_spread(quiet: Trajectories) -> float:
-    """Returns by how much the cost differs along the episodes: see `cost_variation`."""
-    return float(quiet.cost.shape[-1] * quiet.cost.std(-1).mean())
+    """Returns by how much the cost differs along the episodes, after whose ends nothing counts: see
+    `cost_variation`.
+    """
+    steps = quiet.mask
+    cost = quiet.cost[:, :-1]
+    count = np.maximum(steps.sum(1), 1)
+    gap = np.where(steps, cost - (np.where(steps, cost, 0.0).sum(1) / count)[:, None], 0.0)
+    return float(quiet.cost.shape[1] * np.sqrt((gap**2).sum(1) / count).mean())

@@ -5,7 +5,7 @@ import pytest
 
 from agents.rollout import Trajectories
 from agents.tasks import make_task
-from gps.steps.probe import candidates, probe, probed_conditions
+from gps.steps.probe import candidates, cost_spread, probe, probed_conditions
 from lqr import LinearGaussianController
 
 T = 4
@@ -70,6 +70,29 @@ def test_the_best_start_is_taken_and_zero_where_the_others_are_no_better():
     assert start(zero=0.0, hold=-1.0, pd=-2.0) == "pd"
     assert start(zero=0.0, hold=1.0, pd=2.0) == "zero"
     assert start(zero=0.0, hold=-1e-3) == "zero"  # within a hundredth of how the cost varies
+
+
+def test_another_start_is_taken_where_zero_diverges():
+    def run(given, std, samples):
+        x, cost = np.zeros((samples, T + 1, 1)), np.full((samples, T + 1), given.k[0, 0, 0])
+        failed = np.full(samples, given.k[0, 0, 0] == 0)
+        return Trajectories(x, x[:, 1:], x, cost, np.full(samples, T), failed)
+
+    found = probe({"zero": controller(0), "hold": controller(9)}, run, 0.1, 0.1, 8.0)
+    assert found.initial == "hold"
+
+
+def test_what_comes_after_an_end_is_no_variation_of_the_cost():
+    cost = np.r_[5.0, 7.0, np.zeros(T - 1)][None]  # it ended after two steps
+    x = np.zeros((1, T + 1, 1))
+    ended = Trajectories(x, x[:, 1:], x, cost, np.array([2]), np.zeros(1, bool))
+    assert cost_spread(ended) == (T + 1) * 1.0
+
+
+def test_noise_does_not_grow_once_episodes_diverge():
+    run, asked = world(1.0, 0.0, diverges=1e-3)
+    assert probe({"zero": controller(0)}, run, 0.01, 1.0, 8.0).std == 0.01
+    assert asked == [0.0, 0.01]
 
 
 def test_one_condition_in_ten_is_tried():
