@@ -255,6 +255,21 @@ def test_goals_are_drawn_once_and_others_are_held_out():
     assert capability(MjcfTask(ARM), HeldOut) is None
 
 
+def test_other_goals_cost_as_those_of_training_and_keep_the_starts_of_conditions():
+    starts = [[0.1 * i] * 7 for i in range(3)]
+    task = MjcfTask(ARM, goal="tip:0.2..0.4,-0.3..0.3,0.5", start=starts)
+    others = task.held_out()
+    assert others.conditions == task.conditions == 3
+    rng = np.random.default_rng(0)
+    X, U = rng.normal(size=(2, task.horizon + 1, task.dx)), np.zeros((2, task.horizon, task.du))
+    np.testing.assert_array_equal(others.cost(X, U), task.cost(X, U))
+
+
+def test_two_motors_of_one_joint_are_no_joints_of_their_own(tmp_path):
+    text = cart().replace("</actuator>", '<motor joint="rail" ctrlrange="-1 1"/></actuator>')
+    assert capability(MjcfTask(file(tmp_path, text), goal={"nose": (1, 0, 0)}), Joints) is None
+
+
 def test_goals_of_conditions_and_the_words_for_them_agree():
     places = np.array([[0.3, 0.0, 0.2], [0.2, 0.1, 0.3]])
     said = MjcfTask(ARM, goal="tip:0.3,0,0.2/0.2,0.1,0.3;link5:0,0,0.5")

@@ -149,8 +149,14 @@ class MjcfTask(ModelTask):
         return self._physics.advance(s, u)
 
     def held_out(self) -> "MjcfTask":
-        """Returns the task with goals that are drawn anew; offered where goals are drawn."""
-        other = {"conditions": HELD_OUT, "layout_seed": self._settings["layout_seed"] + 1}
+        """Returns the task with goals that are drawn anew, and the same cost; offered where goals
+        are drawn.
+        """
+        other = {
+            "cost": self.cost,
+            "conditions": self.conditions if self._listed else HELD_OUT,
+            "layout_seed": self._settings["layout_seed"] + 1,
+        }
         return MjcfTask(**(self._settings | other))
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> tuple[Array, ...]:
@@ -241,6 +247,7 @@ class MjcfTask(ModelTask):
             },
         }
         several = {name: count for name, count in told.items() if count > 1}
+        self._listed = bool(several)  # starts, goals or fields one by one: there are no others
         if len(set(several.values())) > 1 or (
             several and conditions not in (None, *several.values())
         ):
@@ -337,4 +344,6 @@ def _joints(model: Any) -> tuple[Array, Array] | None:
             return None
         positions.append(int(model.jnt_qposadr[joint]))
         rates.append(int(model.nq + model.jnt_dofadr[joint]))
+    if len(set(positions)) < len(positions):
+        return None
     return np.array(positions), np.array(rates)
