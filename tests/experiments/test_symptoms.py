@@ -19,6 +19,7 @@ from experiments import run as program
 from experiments.engine import registry, tables
 from experiments.engine.cli import Options, as_words
 from experiments.engine.guard import guarded
+from experiments.engine.symptoms import remedies
 from experiments.engine.symptoms.looked_at import Run, columns
 from experiments.engine.symptoms.troubles import TROUBLES, symptoms
 from experiments.engine.symptoms.watch import Watch, task_words
@@ -211,6 +212,12 @@ def test_a_policy_no_better_than_no_action_has_not_gained():
     run = run_of(HEALTHY["controllers"])
     assert words(run._replace(returns=(-10.0, -9.0))) == ["no gain"]
     assert words(run._replace(returns=(-9.0, -10.0))) == []
+
+
+def test_auto_is_not_told_that_another_method_tries_several():
+    about = Run({}, {}, "auto", "--task pendulum", {"budget": 1000}, 50)
+    assert "tries several" not in remedies.another_method(about)
+    assert "tries several" in remedies.another_method(about._replace(method="pets"))
 
 
 def test_a_trouble_is_told_once_and_when_it_was_seen_twice():

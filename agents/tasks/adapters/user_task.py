@@ -7,8 +7,9 @@ enough.
             return self.x
 
         def step(self, u):
-            self.x = self.x + 0.1 * np.array([self.x[1] - 0.5 * np.sqrt(self.x[0]), u[0] -
-            self.x[1]]) return self.x
+            level, inflow = self.x
+            self.x = self.x + 0.1 * np.array([inflow - 0.5 * np.sqrt(level), u[0] - inflow])
+            return self.x
 
     task = OwnTask(Tank, cost, action_low=[0], action_high=[2], horizon=50, dt=0.1)
 

@@ -73,7 +73,8 @@ def priced_end(run: Run) -> str:
 def another_method(run: Run) -> str:
     """Returns what else to try."""
     noise = f"{more_noise(run)}; " if run.has("initial_std") else "twice the `--iterations`; "
-    return f"{noise}{_other(run, 'auto', 'pets')}, which tries several, or {_other(run, 'ilqg_gps', 'pets')}"
+    several = f"{_other(run, 'auto')}, which tries several, or " if run.method != "auto" else ""
+    return f"{noise}{several}{_other(run, 'ilqg_gps', 'pets')}"
 
 
 def _samples(run: Run) -> int:
