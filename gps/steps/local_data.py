@@ -59,10 +59,22 @@ def by_condition(
         multiplier=multiplier,
         predicted=np.zeros(C),
         baseline=np.zeros(C),
-        variation=cost_variation(cost, np.concatenate([used[..., :1], used], -1)),
+        variation=cost_variation(cost, _costly(cost, used, length)),
         error=np.sqrt((gap**2).sum(1) / (np.maximum(valid - 1, 1) * valid)),
         chart=chart,
     )
+
+
+def _costly(cost: Array, used: Array, length: Array) -> Array:
+    """Returns which of the states of episodes have a cost, (C, N, T+1) bool: those of the steps that
+    took place, and the last one, where that costs anything in any episode. It does not where each
+    step is paid for: a 0 there is no cost, and lies no nearer to those of the steps than a constant
+    in them does.
+    """
+    last = np.take_along_axis(cost, length[..., None], -1)[..., 0]
+    if (last[used.any(-1)] != 0).any():
+        return np.concatenate([used[..., :1], used], -1)
+    return np.concatenate([used, np.zeros_like(used[..., :1])], -1)
 
 
 def cost_variation(cost: Array, used: Array) -> Array:

@@ -202,6 +202,22 @@ def test_the_cost_of_a_condition_is_the_mean_over_the_episodes_that_did_not_fail
     np.testing.assert_array_equal(u[4:7], data.u[2, :3])
 
 
+@pytest.mark.parametrize("length", [3, 2])
+def test_a_constant_in_what_is_paid_does_not_change_the_size_of_the_cost(length):
+    paid = np.array([1.0, 3.0, 2.0])[:length]
+    data = trials([False, False], [length, length], [0.0, 0.0])
+
+    def size(constant, last):
+        cost = np.zeros((2, T + 1))
+        cost[:, :length], cost[:, length] = paid + constant, last
+        teacher = controllers(np.random.default_rng(0), C=1)
+        return by_condition(data._replace(cost=cost), teacher, np.ones(1)).variation
+
+    expected = (T + 1) * paid.std()
+    np.testing.assert_allclose([size(c, 0.0)[0] for c in (0.0, 5.0, -9.0)], expected)
+    np.testing.assert_allclose(size(5.0, 7.0), (T + 1) * np.std([*(paid + 5), 7.0]))
+
+
 def value_at(cost, x, u):
     """The quadratic cost of each step of one trajectory, (T+1,)."""
     xu = np.concatenate([x, np.vstack([u, np.zeros(DU)])], 1)
