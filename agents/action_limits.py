@@ -21,3 +21,14 @@ def resting(low: Array, high: Array) -> Array:
         inside = np.where(np.isfinite(high), 0.5 * (low + high), low + 1.0)
     inside = np.where(np.isfinite(low), inside, high - 1.0)
     return np.where((low <= 0) & (high >= 0), 0.0, inside)
+
+
+def action_unit(low: Array, high: Array, seen: Array | None = None) -> Array:
+    """Returns the unit of each action, (du,): half its range; where it has no limits, or none to
+    choose, the size of the actions that were seen (..., du), or 1.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        half = 0.5 * (high - low)
+    size = np.zeros(len(low)) if seen is None else np.sqrt((seen**2).reshape(-1, len(low)).mean(0))
+    size = np.where(size > 0, size, 1.0)
+    return np.where(bounded(low, high) & (low < high), half, size)

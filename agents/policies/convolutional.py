@@ -17,7 +17,7 @@ import numpy as np
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 
-from ..action_limits import resting
+from ..action_limits import action_unit, resting
 from ..interfaces import Array, State
 from .base import Memoryless
 from .checks import limits, sizes, spread
@@ -28,6 +28,7 @@ from .layers import (
     layers_tree,
     named,
     random_layers,
+    scaled_outputs,
     torch_forward,
     units,
 )
@@ -103,8 +104,9 @@ class ConvolutionalPolicy(Memoryless):
             }
             channels = maps
         rest = do - int(np.prod(image))
-        about = resting(*limits(low, high, du))
-        layers = random_layers((2 * maps + rest, *hidden, du), rng, about)
+        ends = limits(low, high, du)
+        widths = (2 * maps + rest, *hidden, du)
+        layers = random_layers(widths, rng, resting(*ends), action_unit(*ends))
         cov = np.diag(spread(std, du) ** 2)
         shape = int(image[0]), int(image[1]), int(image[2])
         return cls(filters, *layers, shape, np.zeros(rest), np.ones(rest), cov, low, high)
@@ -172,7 +174,11 @@ class ConvolutionalPolicy(Memoryless):
         new = units(o[:, self.pixels :])
         W, b = in_units(self.weights[0][:, points:], self.biases[0], (self.centre, self.scale), new)
         first = np.concatenate([self.weights[0][:, :points], W], 1)
-        start = [*self.filters.values(), first, *self.weights[1:], b, *self.biases[1:]]
+        unit = action_unit(self.low, self.high, target)
+        weights, biases = [first, *self.weights[1:]], [b, *self.biases[1:]]
+        weights, biases = scaled_outputs(weights, biases, 1 / unit)
+        start = [*self.filters.values(), *weights, *biases]
+        target, precision = target / unit, precision * unit * unit[:, None]
         rest = (o[:, self.pixels :] - new[0]) / new[1]
         loss = self._loss(picture, rest, target, weight[:, None, None] * precision)
         found, final = minimise(
@@ -180,7 +186,8 @@ class ConvolutionalPolicy(Memoryless):
         )
         layers = found[len(self.filters) :]
         self.filters = dict(zip(self.filters, found, strict=False))
-        self.weights, self.biases = layers[: len(layers) // 2], layers[len(layers) // 2 :]
+        half = len(layers) // 2
+        self.weights, self.biases = scaled_outputs(layers[:half], layers[half:], unit)
         self.centre, self.scale = new
         return final
 

@@ -14,13 +14,14 @@ Layers = Sequence[Array]
 
 
 def random_layers(
-    sizes: Sequence[int], rng: np.random.Generator, about: Array
+    sizes: Sequence[int], rng: np.random.Generator, about: Array, unit: Array
 ) -> tuple[list[Array], list[Array]]:
     """Returns random weights (LeCun), of the last layer a hundredth, and biases of 0, but that the
-    first outputs are near `about`.
+    first outputs are near `about`, in their unit.
     """
     weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in pairwise(sizes)]
     weights[-1] *= 0.01
+    weights[-1][: len(unit)] *= unit[:, None]
     biases = [np.zeros(b) for b in sizes[1:]]
     biases[-1][: len(about)] = about
     return weights, biases
@@ -56,9 +57,22 @@ def torch_forward(weights: Sequence[Any], biases: Sequence[Any], h: Any) -> Any:
 
 def units(o: Array) -> tuple[Array, Array]:
     """Returns the mean and the spread of observations (M, do), the units that a network sees them
-    in.
+    in. What hardly varies beside its size is not blown up.
     """
-    return o.mean(0), np.maximum(o.std(0), 1e-3)
+    least = 1e-3 * np.abs(o).max(0)
+    return o.mean(0), np.maximum(o.std(0), np.where(least > 0, least, 1.0))
+
+
+def scaled_outputs(
+    weights: Layers, biases: Layers, factor: Array
+) -> tuple[list[Array], list[Array]]:
+    """Returns layers whose first outputs are multiplied by the factors (du,): those of another
+    unit.
+    """
+    W, b = weights[-1].copy(), biases[-1].copy()
+    W[: len(factor)] *= factor[:, None]
+    b[: len(factor)] *= factor
+    return [*weights[:-1], W], [*biases[:-1], b]
 
 
 def in_units(

@@ -9,7 +9,7 @@ import numpy as np
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, NumericalError
 
-from ..action_limits import resting
+from ..action_limits import action_unit, resting
 from ..interfaces import Array, State
 from .base import Memoryless
 from .checks import limits, sizes, spread
@@ -22,6 +22,7 @@ from .layers import (
     layers_tree,
     named,
     random_layers,
+    scaled_outputs,
     torch_named,
     units,
 )
@@ -68,8 +69,9 @@ class NeuralPolicy(Memoryless):
         hands out. The mean begins near 0, or within them; see `resting`.
         """
         do, du, hidden = sizes(do, du, hidden)
+        ends = limits(low, high, du)
         return cls(
-            *random_layers((do, *hidden, du), rng, resting(*limits(low, high, du))),
+            *random_layers((do, *hidden, du), rng, resting(*ends), action_unit(*ends)),
             np.zeros(do),
             np.ones(do),
             np.diag(spread(std, du) ** 2),
@@ -112,18 +114,21 @@ class NeuralPolicy(Memoryless):
 
         `weight` (...) multiplies these; what weighs 0 is not looked at. The loss is
         1/2 (net(o) - target)' precision (net(o) - target), the Gaussian KL divergence in the mean,
-        with precisions scaled to a mean trace of du. Adam, from the present weights, with a rate
-        that falls to 0 along a cosine. Raises NumericalError, and keeps the old weights, where the
-        loss is not finite.
+        in units of half the actions' range, with precisions scaled to a mean trace of du. Adam,
+        from the present weights, with a rate that falls to 0 along a cosine. Raises NumericalError,
+        and keeps the old weights, where the loss is not finite.
         """
         o, target, precision, weight = used(weight, o, target, precision)
         precision = weight[:, None, None] * precision
         before = self.weights, self.biases, self.centre, self.scale
         self._renormalise(o)
+        unit = action_unit(self.low, self.high, target)
+        target, precision = target / unit, precision * unit * unit[:, None]
         precision = precision / np.trace(precision, axis1=1, axis2=2).mean() * precision.shape[-1]
         x, L = (o - self.centre) / self.scale, len(self.weights)
-        shapes = [a.shape for a in (*self.weights, *self.biases)]
-        parameters = np.concatenate([a.ravel() for a in (*self.weights, *self.biases)])
+        weights, biases = scaled_outputs(self.weights, self.biases, 1 / unit)
+        shapes = [a.shape for a in (*weights, *biases)]
+        parameters = np.concatenate([a.ravel() for a in (*weights, *biases)])
         slope = np.empty_like(parameters)
         now, into = views(parameters, shapes), views(slope, shapes)
 
@@ -140,7 +145,7 @@ class NeuralPolicy(Memoryless):
             raise NumericalError(
                 f"the policy's loss became {final} in training; lower the learning rate"
             )
-        self.weights, self.biases = now[:L], now[L:]
+        self.weights, self.biases = scaled_outputs(now[:L], now[L:], unit)
         return final
 
     def state(self) -> State:

@@ -9,7 +9,7 @@ import numpy as np
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 
-from ..action_limits import resting
+from ..action_limits import action_unit, resting
 from ..interfaces import Array, State
 from .base import Memoryless
 from .checks import limits, sizes, spread
@@ -22,6 +22,7 @@ from .layers import (
     layers_tree,
     named,
     random_layers,
+    scaled_outputs,
     torch_forward,
     torch_named,
     units,
@@ -74,7 +75,8 @@ class StdPolicy(Memoryless):
         """
         do, du, hidden = sizes(do, du, hidden)
         std = spread(std, du)
-        layers = random_layers((do, *hidden, 2 * du), rng, resting(*limits(low, high, du)))
+        ends = limits(low, high, du)
+        layers = random_layers((do, *hidden, 2 * du), rng, resting(*ends), action_unit(*ends))
         return cls(*layers, np.zeros(do), np.ones(do), std, low, high)
 
     def mean(self, o: Array) -> Array:
@@ -131,18 +133,24 @@ class StdPolicy(Memoryless):
             )
         new = units(o)
         first = in_units(self.weights[0], self.biases[0], (self.centre, self.scale), new)
-        start = [first[0], *self.weights[1:], first[1], *self.biases[1:]]
-        loss = self._loss((o - new[0]) / new[1], target, precision, weight / weight.mean())
+        unit = action_unit(self.low, self.high, target)
+        weights, biases = [first[0], *self.weights[1:]], [first[1], *self.biases[1:]]
+        weights, biases = scaled_outputs(weights, biases, 1 / unit)
+        start = [*weights, *biases]
+        target, precision = target / unit, precision * unit * unit[:, None]
+        std, weight = self.std / unit, weight / weight.mean()
+        loss = self._loss((o - new[0]) / new[1], target, precision, weight, std)
         found, final = minimise(loss, start, len(o), rng, steps, batch, rate, decay)
         half = len(found) // 2
-        self.weights, self.biases, (self.centre, self.scale) = found[:half], found[half:], new
+        self.weights, self.biases = scaled_outputs(found[:half], found[half:], unit)
+        self.centre, self.scale = new
         return final
 
-    def _loss(self, X: Array, target: Array, precision: Array, weight: Array) -> Any:
+    def _loss(self, X: Array, target: Array, precision: Array, weight: Array, std: Array) -> Any:
         import torch
 
         x, y, P, w = (torch.as_tensor(a) for a in (X, target, precision, weight))
-        log_s0, log_det = torch.as_tensor(np.log(self.std)), torch.logdet(P)
+        log_s0, log_det = torch.as_tensor(np.log(std)), torch.logdet(P)
 
         def loss_of(parameters: Any, rows: Any) -> Any:
             half = len(parameters) // 2

@@ -12,7 +12,7 @@ import numpy as np
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 
-from ..action_limits import resting
+from ..action_limits import action_unit, resting
 from ..interfaces import Array, State
 from .base import GaussianPolicy
 from .checks import limits, sizes, spread
@@ -24,6 +24,7 @@ from .layers import (
     layers_tree,
     named,
     random_layers,
+    scaled_outputs,
     torch_forward,
     torch_named,
     units,
@@ -83,8 +84,9 @@ class RecurrentPolicy(GaussianPolicy):
         H = hidden[0]
         shapes = {"Wi": (3 * H, do), "Wh": (3 * H, H), "bi": (3 * H,), "bh": (3 * H,)}
         gru = {name: rng.uniform(-1, 1, size=shape) / np.sqrt(H) for name, shape in shapes.items()}
-        about = resting(*limits(low, high, du))
-        layers = random_layers((H + do, *hidden[1:], du), rng, about)
+        ends = limits(low, high, du)
+        widths = (H + do, *hidden[1:], du)
+        layers = random_layers(widths, rng, resting(*ends), action_unit(*ends))
         return cls(
             gru, *layers, np.zeros(do), np.ones(do), np.diag(spread(std, du) ** 2), low, high
         )
@@ -223,22 +225,18 @@ class RecurrentPolicy(GaussianPolicy):
         Wi, bi = in_units(self.gru["Wi"], self.gru["bi"], old, new)
         above, b0 = in_units(self.weights[0][:, self.size :], self.biases[0], old, new)
         W0 = np.concatenate([self.weights[0][:, : self.size], above], 1)
-        start = [
-            Wi,
-            self.gru["Wh"],
-            bi,
-            self.gru["bh"],
-            W0,
-            *self.weights[1:],
-            b0,
-            *self.biases[1:],
-        ]
+        unit = action_unit(self.low, self.high, target)
+        weights, biases = [W0, *self.weights[1:]], [b0, *self.biases[1:]]
+        weights, biases = scaled_outputs(weights, biases, 1 / unit)
+        start = [Wi, self.gru["Wh"], bi, self.gru["bh"], *weights, *biases]
+        target, precision = target / unit, precision * unit * unit[:, None]
         loss = self._loss((o - new[0]) / new[1], target, weight[..., None, None] * precision)
         many = max(4, batch // o.shape[1])
         found, final = minimise(loss, start, len(o), rng, steps, many, rate, decay)
         layers = found[4:]
         self.gru = dict(zip(GRU, found[:4], strict=True))
-        self.weights, self.biases = layers[: len(layers) // 2], layers[len(layers) // 2 :]
+        half = len(layers) // 2
+        self.weights, self.biases = scaled_outputs(layers[:half], layers[half:], unit)
         self.centre, self.scale = new
         return final
 
