@@ -22,14 +22,16 @@ from agents.action_limits import bounded
 from agents.interfaces import Iteration, State, Task
 from agents.mpc import pets
 from agents.planners import PLANNERS
-from agents.policies.linear import LinearPolicy
+from agents.policies import make_policy
 from agents.rollout import rollout
 from agents.saving import build_policy, state_of
 from agents.settings import LARGEST, Count, Settings, Share
 from agents.tasks.capabilities import LearnedCost, capability, manifold_of
 from agents.training import COUNTS, Training
+from lqr import NumericalError, SimulationError
 
 from . import badmm
+from .steps.exploration import action_scale
 
 ACTOR = "policy"  # whose the column cost is
 TABLE_ONLY = ("scores",)  # arrays that no figure draws
@@ -112,6 +114,7 @@ class Race:
         self.previous = dict.fromkeys(self.all, 0) | (dict(state["previous"]) if state else {})
         self.before: dict[str, State] = dict(state["before"]) if state else {}  # policies
         self.left = [w for w in self.all if not state or w in state["left"]]
+        self.failed = [w for w in self.all if state and w in state["failed"]]
         self.round = state["round"] if state else 1
         self.running: dict[str, Iterator[Iteration]] = {}
 
@@ -145,9 +148,9 @@ class Race:
             self.round += 1
         return self.left[0]
 
-    def advance(self, word: str, training: Training) -> Judged:
-        """Returns what the next iteration of a candidate says, whose episodes are counted. Rewards
-        that the task learns are shared.
+    def advance(self, word: str, training: Training) -> Judged | None:
+        """Returns what the next iteration of a candidate says, whose episodes are counted; None
+        where it failed, and is left out. Rewards that the task learns are shared.
         """
         shared = capability(self.task, LearnedCost)
         one = self.all[word]
@@ -156,7 +159,14 @@ class Race:
             if kept and shared:
                 kept = {**kept, "rewards": shared.learned.state()}
             self.running[word] = one.method.train(self.task, one.config, self.rng, kept)
-        found = next(self.running[word])
+        try:
+            found = next(self.running[word])
+        except (NumericalError, SimulationError):  # all its episodes diverged, for one
+            if len(self.left) == 1:
+                raise
+            self.left.remove(word)
+            self.failed.append(word)
+            return None
         before = self.states.get(word, {})
         episodes, steps, *tests = (found.state[n] - before.get(n, 0) for n in COUNTS[1:])
         training.add(episodes + tests[0], steps + tests[1])  # the tests decide: they count
@@ -181,6 +191,7 @@ class Race:
             "previous": dict(self.previous),
             "before": dict(self.before),
             "left": dict.fromkeys(self.left, 1),
+            "failed": dict.fromkeys(self.failed, 1),
             "round": self.round,
         }
 
@@ -204,7 +215,10 @@ def train(
     race = Race(task, config, rng, state["race"] if state else None)
     best = dict(state["best"]) if state else at_rest(task, training, rng)
     while training.steps + race.needed(word := race.turn()) <= config.budget:
-        cost, policy = race.advance(word, training)
+        judged = race.advance(word, training)
+        if judged is None:
+            continue
+        cost, policy = judged
         if cost < best["cost"]:
             kept = policy if isinstance(policy, dict) else state_of(policy)
             best = {"policy": kept, "cost": cost}
@@ -229,12 +243,14 @@ def told(state: State) -> str:
         for word, cost in race["scores"].items()
     )
     chosen = " and ".join(race["left"])
-    return f"{chosen} went on; lowest cost of each: {costs}"
+    failed = f"; {' and '.join(race['failed'])} failed" if race["failed"] else ""
+    return f"{chosen} went on; lowest cost of each: {costs}{failed}"
 
 
 def at_rest(task: Task, training: Training, rng: np.random.Generator) -> dict[str, Any]:
     """Returns the policy that does nothing, as a state, and its cost in evaluation episodes."""
-    policy = LinearPolicy.zero(task)
+    policy = make_policy("mlp", task, (1,), action_scale(task), np.random.default_rng(0))
+    policy.weights = [0.0 * W for W in policy.weights]  # its bias alone: the action to begin with
     every = np.arange(task.conditions)
     found = training.count(rollout(task, policy, every, 1, rng, noise=0.0), explored=False)
     cost = found.costs.mean()

@@ -30,6 +30,8 @@ from .settings import LocalSettings
 from .step_size import trust_region_test
 from .trajectory_step import TrajectoryStep
 
+NO_NOISE = 1e-9  # deviations of the noise, so that the draws are those of an episode with noise
+
 Array = np.ndarray
 Report = tuple[dict[str, float], dict[str, Array]]  # scalars, arrays
 
@@ -102,20 +104,21 @@ class LocalPolicies:
             at = probed_conditions(task)
             chart = self.chart and Chart(self.chart.manifold, self.chart.origin[at])
 
-            def run(controller: LinearGaussianController, std: float, samples: int) -> Trajectories:
-                noisy = self.with_std(controller, std or config.initial_std)
+            seed = int(rng.integers(2**32))  # one for all: they differ in the noise alone
+
+            def run(controller: LinearGaussianController, std: float, sign: int) -> Trajectories:
+                noisy = self.with_std(controller, std)
                 found = rollout(
                     task,
                     LinearGaussianController(*(a[at] for a in noisy)),
                     at,
-                    samples,
-                    rng,
-                    noise=float(std > 0),
+                    samples=1,
+                    rng=np.random.default_rng(seed),
+                    noise=sign or NO_NOISE,
                     smoothing=config.smoothing,
                     chart=chart,
-                    antithetic=True,
                 )
-                return self.training.count(found, explored=std > 0)
+                return self.training.count(found, explored=False)
 
             found = probe(controllers, run, self.std, most, config.kl_step)
             self.initial, self.std = found.initial, found.std

@@ -27,8 +27,9 @@ Array = np.ndarray
 FACTOR = 10**0.5  # from one size of the noise to the next
 ADVANTAGE = 0.02  # of the cost's variation, by which another start than zero must be better
 
-# a controller, its noise as a share of half the action range, and how many episodes of each of the
-# probed conditions -> these
+# a controller, its noise as a share of half the action range, and the sign of the noise, 0 for none
+# -> an episode of each probed condition. All have the same starts and, but for its size, the same
+# noise: what differs is what the noise does.
 Run = Callable[[LinearGaussianController, float, int], Trajectories]
 
 
@@ -65,7 +66,7 @@ def probe(
 
     The noise grows until the next size pays less, or an episode diverges.
     """
-    quiet = {word: run(controller, 0.0, 1) for word, controller in controllers.items()}
+    quiet = {word: run(controller, least, 0) for word, controller in controllers.items()}
     zero, *others = quiet
     word, best, variation = zero, mean_cost(quiet[zero]), cost_spread(quiet[zero])
     for other in others:
@@ -73,26 +74,26 @@ def probe(
         needed = ADVANTAGE * variation if word == zero and np.isfinite(best) else 0.0
         if cost < best - needed:
             word, best = other, cost
-    base = quiet[word].cost.mean(0).sum()
+    base = quiet[word].cost
     sizes, gains = [least], []
     while True:
-        noisy = run(controllers[word], sizes[-1], 2)
-        gains.append(gain(noisy, base, epsilon))
+        plus, minus = (run(controllers[word], sizes[-1], sign) for sign in (1, -1))
+        gains.append(gain(plus, minus, base, epsilon))
         if gains[-1] < max(gains) or gains[-1] == -np.inf or sizes[-1] >= most:
             break
         sizes.append(min(sizes[-1] * FACTOR, most))
     return Probe(word, sizes[int(np.argmax(gains))], np.array(gains))
 
 
-def gain(noisy: Trajectories, base: float, epsilon: float) -> float:
-    """Returns sqrt(2 epsilon) L - Q of pairs of episodes with opposite noise, mean over the pairs;
-    minus infinity where one diverged.
+def gain(plus: Trajectories, minus: Trajectories, base: Array, epsilon: float) -> float:
+    """Returns sqrt(2 epsilon) L - Q of episodes with opposite noise, mean over the conditions, with
+    the costs `base` (C, T+1) of those without; minus infinity where one diverged.
     """
-    if noisy.failed.any():
+    if (plus.failed | minus.failed).any():
         return -np.inf
-    pairs = noisy.cost.reshape(-1, 2, noisy.cost.shape[-1])
-    L = 0.5 * np.abs(pairs[:, 0] - pairs[:, 1]).sum(-1)
-    return float(np.sqrt(2 * epsilon) * L.mean() - (pairs.sum(-1).mean() - base))
+    L = 0.5 * np.abs(plus.cost - minus.cost).sum(-1)
+    Q = (0.5 * (plus.cost + minus.cost) - base).sum(-1)
+    return float((np.sqrt(2 * epsilon) * L - Q).mean())
 
 
 def mean_cost(quiet: Trajectories) -> float:

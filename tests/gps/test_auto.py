@@ -1,5 +1,7 @@
 """The race of methods: who goes on, what it costs, and what is handed out."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from agents.policies.linear import LinearPolicy
 from agents.tasks import make_task
 from gps import auto
 from gps.auto import Candidate, Config, Race, told
+from lqr import SimulationError
 
 
 class Learner:
@@ -141,7 +144,8 @@ def test_what_acted_is_handed_out_with_the_cost_that_it_had(monkeypatch):
     assert rows[2].policy.gain[0, 0] == 2.0  # the third cost is that of the second policy
     for row in (0, 1, 2):
         again = next(train(monkeypatch, 10_000, rows[row].state, a=Planner()))
-        np.testing.assert_array_equal(again.policy.gain, rows[row + 1].policy.gain)
+        seen = np.random.default_rng(1).normal(size=(5, again.policy.do))
+        np.testing.assert_array_equal(again.policy.act(seen), rows[row + 1].policy.act(seen))
         assert again.scalars == rows[row + 1].scalars
 
 
@@ -150,3 +154,27 @@ def test_no_more_steps_than_the_budget_are_taken(monkeypatch, budget):
     evaluated = Planner(steps=30, tests=(60, 0))  # each second iteration has no evaluation
     *_, last = train(monkeypatch, budget, a=evaluated, b=evaluated)
     assert budget - 2 * 90 < last.scalars["env_steps"] <= budget
+
+
+class Failing(Learner):
+    """A method all of whose episodes diverge in its second iteration."""
+
+    def train(self, task, config, rng, state=None):
+        yield from itertools.islice(super().train(task, config, rng, state), 1)
+        raise SimulationError("every episode diverged")
+
+
+def test_a_candidate_that_fails_is_left_out_and_named(monkeypatch):
+    table = {"bad": Candidate(Failing(1, 0), None, ""), "good": Candidate(Learner(5, 0), None, "")}
+    monkeypatch.setattr(Config, "candidates", lambda self, task: table)
+    found = Race(object(), Config(budget=300, trial_share=0.1), np.random.default_rng(0), None)
+    while found.total < 300:
+        found.advance(found.turn(), Counts())
+    assert found.left == ["good"]
+    assert told({"race": found.state()}).endswith("; bad failed")
+    last = {"bad": Candidate(Failing(1, 0), None, "")}
+    monkeypatch.setattr(Config, "candidates", lambda self, task: last)
+    alone = Race(object(), Config(budget=300), np.random.default_rng(0), None)
+    alone.advance("bad", Counts())
+    with pytest.raises(SimulationError):
+        alone.advance("bad", Counts())

@@ -5,8 +5,11 @@ import pytest
 
 from agents.rollout import Trajectories
 from agents.tasks import make_task
+from agents.tasks.adapters.user_task import OwnTask
+from gps import lqr_flm
+from gps.steps.local_policies import LocalPolicies
 from gps.steps.probe import candidates, cost_spread, probe, probed_conditions
-from lqr import LinearGaussianController
+from lqr import LinearGaussianController, Quadratic
 
 T = 4
 
@@ -24,13 +27,13 @@ def world(linear, quadratic, constant=5.0, diverges=np.inf):
     """
     asked = []
 
-    def run(given, std, samples):
+    def run(given, std, sign):
         asked.append(std)
-        w = std * np.array([1.0, -1.0][:samples])
+        samples, w = 1, std * np.array([float(sign)])
         cost = np.zeros((samples, T + 1))
         cost[:, :T] = (constant + given.k[0, 0, 0] + linear * w + quadratic * w**2)[:, None]
         x = np.zeros((samples, T + 1, 1))
-        failed = np.full(samples, std > diverges)
+        failed = np.full(samples, std * abs(sign) > diverges)
         return Trajectories(x, x[:, 1:], x, cost, np.full(samples, T), failed)
 
     return run, asked
@@ -57,7 +60,7 @@ def test_noise_under_which_episodes_diverge_is_too_large():
 
 
 def test_the_best_start_is_taken_and_zero_where_the_others_are_no_better():
-    def run(given, std, samples):
+    def run(given, std, sign, samples=1):
         cost = np.tile(np.r_[np.linspace(4.0, 6.0, T), 0.0], (samples, 1))
         cost[:, :T] += given.k[0, :, 0]
         x = np.zeros((samples, T + 1, 1))
@@ -73,7 +76,7 @@ def test_the_best_start_is_taken_and_zero_where_the_others_are_no_better():
 
 
 def test_another_start_is_taken_where_zero_diverges():
-    def run(given, std, samples):
+    def run(given, std, sign, samples=1):
         x, cost = np.zeros((samples, T + 1, 1)), np.full((samples, T + 1), given.k[0, 0, 0])
         failed = np.full(samples, given.k[0, 0, 0] == 0)
         return Trajectories(x, x[:, 1:], x, cost, np.full(samples, T), failed)
@@ -92,7 +95,7 @@ def test_what_comes_after_an_end_is_no_variation_of_the_cost():
 def test_noise_does_not_grow_once_episodes_diverge():
     run, asked = world(1.0, 0.0, diverges=1e-3)
     assert probe({"zero": controller(0)}, run, 0.01, 1.0, 8.0).std == 0.01
-    assert asked == [0.0, 0.01]
+    assert asked == [0.01, 0.01, 0.01]  # quiet, and a pair
 
 
 def test_one_condition_in_ten_is_tried():
@@ -107,3 +110,34 @@ def test_one_condition_in_ten_is_tried():
 def test_only_a_task_that_knows_its_joints_is_held():
     assert candidates(make_task("acrobot")) == ("zero",)
     assert candidates(make_task("reacher_four"))[:2] == ("zero", "hold")
+
+
+class Jittery(OwnTask):
+    """A cart with random starts, which are told."""
+
+    def __init__(self):
+        starts = self.starts = []
+
+        class Cart:
+            independent = True
+
+            def reset(self, condition, rng):
+                self.x = rng.standard_normal(1)
+                starts.append(float(self.x[0]))
+                return self.x
+
+            def step(self, u):
+                self.x = self.x + 0.1 * u
+                return self.x
+
+        super().__init__(Cart, Quadratic(np.eye(2)), action_low=[-1], action_high=[1], horizon=8)
+
+
+def test_all_episodes_of_a_probe_start_alike_where_starts_are_random():
+    task = Jittery()
+    task.starts.clear()
+    local = LocalPolicies(task, lqr_flm.Config(), np.random.default_rng(3))
+    assert len(task.starts) == local.training.episodes >= 3
+    assert len(set(task.starts)) == 1
+    local.sample(np.random.default_rng(4))
+    assert len(set(task.starts)) > 1  # and those to learn from do not
