@@ -14,5 +14,6 @@ config = method.Config(
     inner=1,
     replay=3,
     probe=False,
+    std_share=0.0,
     initial="zero",
 )  # 10 iterations of 8 x 2 episodes; the pictures make checkpoints of about 0.3 GB

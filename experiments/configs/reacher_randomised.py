@@ -13,5 +13,11 @@ def task() -> Randomised:
 
 
 config = method.Config(
-    iterations=15, samples=1, max_kl_step=1000.0, penalty_growth=1.45, probe=False, initial="zero"
+    iterations=15,
+    samples=1,
+    max_kl_step=1000.0,
+    penalty_growth=1.45,
+    probe=False,
+    std_share=0.0,
+    initial="zero",
 )  # 40 targets, 600 episodes
