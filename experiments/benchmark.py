@@ -2,7 +2,8 @@
 --seeds 5 --jobs 2`.
 
 Each contestant is a sweep over the seeds in a folder of its own; what was stopped goes on, what is
-finished stays. Leaves benchmark.csv (a row per contestant and seed), benchmark.md (the table) and a
+finished stays. `any_task` has options of its own (`any_task --help`): other tasks, one set of
+settings. Leaves benchmark.csv (a row per contestant and seed), benchmark.md (the table) and a
 picture per task. The peers of `sample_efficiency` need the extra `peers`: pip install -c
 constraints.txt -e ".[peers]".
 """
@@ -11,11 +12,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+ANY_TASK = "any_task"
+
 
 def main(words: Sequence[str]) -> int:
     """Runs the suite that the words ask for; returns 0, 128 + a signal, or the code of the first
     run that failed.
     """
+    from experiments.benchmarking.any_task import command as any_task
     from experiments.benchmarking.page import gather
     from experiments.benchmarking.running import leave, run
     from experiments.benchmarking.suites import SUITES
@@ -23,8 +27,11 @@ def main(words: Sequence[str]) -> int:
     from experiments.engine.registry import nearest
     from lqr import InputError
 
+    if words and words[0] == ANY_TASK:
+        return any_task.main(words[1:])
+    every = [*SUITES, ANY_TASK]
     parser = Parser("python experiments/benchmark.py", __doc__)
-    parser.add_argument("suite", help=", ".join(SUITES))
+    parser.add_argument("suite", help=", ".join(every))
     parser.add_argument("--seeds", type=int, default=5, help="how many, from --first on")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument(
@@ -42,7 +49,7 @@ def main(words: Sequence[str]) -> int:
     )
     asked = parser.parse_args(list(words))
     if asked.suite not in SUITES:
-        raise InputError(f"unknown suite {asked.suite!r}; {nearest(asked.suite, SUITES)}")
+        raise InputError(f"unknown suite {asked.suite!r}; {nearest(asked.suite, every)}")
     if min(asked.seeds, asked.jobs) < 1 or asked.first < 0:
         raise InputError(
             f"got --seeds {asked.seeds}, --jobs {asked.jobs}, --first {asked.first}; expected 1, 1 and 0 up"

@@ -1,0 +1,71 @@
+"""Learns a row with a seed, and keeps what its policy then does in fresh episodes."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gps import badmm, lqr_flm
+
+from ...engine import tables
+from ...engine.load_run import open_run
+from ...engine.run_folder import RESULT
+from ...engine.signals import Stop
+from ...sweeps.seeds import sweep
+from .episodes import evaluate, fresh_task, keep, task_word
+from .rows import Row
+
+COMMANDS = Path(__file__).resolve().parents[2]
+EVALUATED = "evaluated.json"
+METHODS: dict[str, Any] = {"lqr_flm": lqr_flm, "badmm": badmm}
+
+
+def command(row: Row, folder: Path, budget: int) -> list[str]:
+    """Returns the words of the run of a row, without its seed and its folder."""
+    words = [row.method, "--task", task_word(row, folder), "--budget", str(budget)]
+    if row.kind == "gymnasium" and row.steps:
+        words += ["--task-horizon", str(row.steps)]
+    return words
+
+
+def learn(row: Row, seeds: Sequence[int], folder: Path, budget: int, jobs: int, stop: Stop) -> int:
+    """Runs the seeds that are not finished; returns the code of the first that failed, or 0."""
+    if row.local:
+        for seed in seeds:
+            place = folder / f"seed_{seed}"
+            if not stop.asked and not (place / EVALUATED).exists():
+                learn_here(row, seed, place)
+        return 0
+    left = [s for s in seeds if not (folder / f"seed_{s}" / EVALUATED).exists()]
+    words = [sys.executable, str(COMMANDS / "run.py"), *command(row, folder, budget)]
+    ended = sweep(words, left, folder, jobs, stop) if left else []
+    for seed in left:
+        place = folder / f"seed_{seed}"
+        if (place / RESULT).exists() and not stop.asked:
+            evaluate_run(row, folder, place)
+    return next((abs(outcome.code) for outcome in ended if outcome.code), 0)
+
+
+def evaluate_run(row: Row, folder: Path, place: Path) -> None:
+    """Keeps how the policy of a finished run does in the row's fresh episodes."""
+    run = open_run(place, task=task_word(row, folder))
+    found = evaluate(fresh_task(row, folder), run.policy)
+    last = tables.read(place / "metrics.csv")[-1]
+    spent = sum(line.get("cpu", 0.0) for line in tables.read(place / "timing.csv"))
+    keep(place / EVALUATED, found | {"env_steps": last["env_steps"], "cpu_seconds": spent})
+
+
+def learn_here(row: Row, seed: int, place: Path, **changes: int) -> None:
+    """Learns a row in this process, by its method's default settings, but for `changes`."""
+    task, method = fresh_task(row, place), METHODS[row.method]
+    config = replace(method.Config(), **changes)
+    start = time.process_time()
+    *_, last = method.train(task, config, np.random.default_rng(seed))
+    spent = time.process_time() - start
+    found = evaluate(task, last.policy)
+    numbers = {"env_steps": last.scalars["env_steps"], "cpu_seconds": spent}
+    keep(place / EVALUATED, found | numbers)
