@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dynamics.storage.files import make_folder, write_file
+from dynamics.storage.files import discard, make_folder, write_file
 from gps.auto import Config
 from lqr import GPSError, InputError
 
@@ -27,12 +27,13 @@ from ...sweeps.ownership import claim
 from ...sweeps.seeds import sweep
 from ..priors import write_rows
 from . import references, table
-from .episodes import BASELINES, baselines, kept_in
+from .episodes import BASELINES, baselines, keep, kept_in
 from .learning import COMMANDS, EVALUATED, learn
 from .peers import PREFIX
 from .rows import ROWS, Row
 
 PROGRAM = "python experiments/benchmark.py any_task"
+ERROR = "error.json"  # what went wrong with a row
 ILQR_KINDS = ("arm", "cart", "layout")  # whose simulator is known
 
 
@@ -97,6 +98,7 @@ def _run(row: Row, seeds: Sequence[int], asked: Namespace, words: Sequence[str],
         return 0
     folder = asked.out / row.name
     claim(folder, {"row": row.name, "budget": asked.budget}, ("seed_*",))
+    discard(folder / ERROR)
     try:
         baselines(row, folder)
         if asked.record:
@@ -110,6 +112,7 @@ def _run(row: Row, seeds: Sequence[int], asked: Namespace, words: Sequence[str],
         return failed
     except GPSError as error:
         print(f"error: {row.name}: {error}", flush=True)
+        keep(folder / ERROR, {"error": str(error)})
         return 1
 
 
@@ -157,6 +160,7 @@ def gather(
             kept_in(folder / row.name / BASELINES) or {},
             _evaluated(folder / row.name / "SAC", seeds),
             known.get(row.name),
+            str((kept_in(folder / row.name / ERROR) or {}).get("error", "")),
         )
         for row in rows
     ]

@@ -22,7 +22,7 @@ from .rows import Row
 
 FILE = Path(__file__).with_name("references.json")
 STEPS = 100_000  # of SAC
-STARTS, ITERATIONS = 8, 200  # of iLQR, from each of the task's starts
+STARTS, ITERATIONS = 8, 100  # of iLQR, from each of the task's starts
 
 
 class Known(SimulatorModel):

@@ -27,6 +27,13 @@ class Found(NamedTuple):
     baselines: Mapping[str, Any]  # of random actions and none
     peers: Mapping[int, Mapping[str, Any]]  # evaluations of SAC at the same steps
     reference: dict[str, Any] | None
+    error: str = ""  # what went wrong
+
+    @property
+    def state(self) -> str:
+        """Why there is nothing of ours."""
+        failed = "failed: " + self.error.replace("|", "/").replace("\n", " ")
+        return self.row.missing or (failed if self.error else "none finished")
 
     @property
     def returns(self) -> list[float]:
@@ -116,9 +123,8 @@ def _line(one: Found) -> str:
     best = value(one.reference)
     peers = [float(found["mean_return"]) for found in one.peers.values()]
     if row.missing or not one.returns:
-        state = row.missing or "none finished"
         rest = [NOBODY] * (len(COLUMNS) - 5) if not one.baselines else _rest(one, peers, best)
-        return f"| {' | '.join([*words, state, '', *rest])} |"
+        return f"| {' | '.join([*words, one.state, '', *rest])} |"
     numbers = list(one.seeds.values())
     shared = np.sqrt(np.mean([found["standard_error"] ** 2 for found in numbers]))
     told = [

@@ -1,0 +1,255 @@
+"""The suite any_task: what it runs, what it keeps, what it says of a row, and that a task of it is
+the one that a user would bring.
+"""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from agents.rollout import rollout
+from experiments import benchmark
+from experiments.benchmarking.any_task import command, episodes, learning, references, rows, table
+from experiments.benchmarking.any_task import peers as any_peers
+from experiments.benchmarking.any_task.local_tasks import CartTask
+from experiments.engine.cli import parse
+from experiments.engine.evaluation import FIRST_SEED, evaluate_idle
+from lqr import CheckpointError, InputError
+
+ROWS = {row.name: row for row in rows.ROWS}
+TUNED = {
+    "HalfCheetah-v5", "Walker2d-v5", "Hopper-v5", "Swimmer-v5", "Pusher-v5", "Reacher-v5", "Pendulum-v1",
+}  # fmt: skip
+
+
+def numbers(mean, error=0.5):
+    return {
+        "mean_return": mean,
+        "standard_error": error,
+        "episodes": 20,
+        "env_steps": 300.0,
+        "cpu_seconds": 2.0,
+    }
+
+
+def found(name="Pendulum-v1", returns=(), random=-10.0, idle=-20.0, best=None, peers=()):
+    """Returns a row of the table with these returns by seed."""
+    entry = {"what": "a book", "command": "read", "seeds": [7], "returns": [best]}
+    return table.Found(
+        ROWS[name],
+        {seed: numbers(value) for seed, value in enumerate(returns)},
+        {"random": numbers(random), "idle": numbers(idle)},
+        {seed: numbers(value) for seed, value in enumerate(peers)},
+        None if best is None else entry,
+    )
+
+
+def test_no_setting_differs_from_task_to_task(tmp_path):
+    """Beside the task and its steps all rows of `auto` have the same words."""
+    said = set()
+    for row in rows.ROWS:
+        if not row.local:
+            words = learning.command(row, tmp_path, 300)
+            for option in ("--task", "--task-horizon"):
+                if option in words:
+                    at = words.index(option)
+                    del words[at : at + 2]
+            said.add(tuple(words))
+    assert said == {("auto", "--budget", "300")}
+
+
+def test_the_half_that_settings_were_chosen_on_is_named():
+    assert {row.name for row in rows.ROWS if row.settings == rows.CHOSEN} == TUNED
+    assert len({row.name for row in rows.ROWS}) == len(rows.ROWS)
+    assert sum(row.group == rows.GYMNASIUM for row in rows.ROWS) == 12
+    assert sum(row.kind == "layout" for row in rows.ROWS) == 10
+
+
+@pytest.mark.parametrize("name", ["Reacher-v5", "arm-1", "fish-swim"])
+def test_a_row_of_each_kind_is_understood_by_run_py(tmp_path, name):
+    words = learning.command(ROWS[name], tmp_path, 300)
+    request = parse(words, lambda path, experiment: (None, 0), lambda path: "")
+    assert request.config.budget == 300
+    assert request.options.task == episodes.task_word(ROWS[name], tmp_path)
+
+
+def test_half_way_from_the_better_baseline_to_the_reference_is_learned():
+    assert found(best=0.0).least == -5.0  # random actions are the better ones
+    assert found(idle=-4.0, best=0.0).least == -2.0
+    assert found(best=None).least is None
+    assert found(best=-30.0).least is None  # a reference that is worse than random actions
+    assert found("layout-0", best=-2.0).least == pytest.approx(-2.3)  # 15 % more cost
+
+
+def test_the_page_and_the_rows_have_every_seed_and_invent_nothing(tmp_path):
+    some = [
+        found("Reacher-v5", [-4.0, -7.0], best=0.0, peers=[-3.0]),
+        found("Pendulum-v1", [-25.0]),
+        found("Swimmer-v5"),
+    ]
+    text = table.page(some)
+    assert "**Gymnasium, unmodified**: 0 learned of 1 with a reference, 1 below no action" in text
+    mean = (
+        "**-5.5** | 2.1 | 0.5 | -4, -7 | -10 | -20 | -3 (1 seeds) | 0 | no (1 of 2) | yes (2 of 2)"
+    )
+    assert f"| Reacher-v5 | chosen on | auto | 2 | 300 | {mean} | 2 |" in text
+    assert "| **-25** | unknown | 0.5 | -25 | -10 | -20 | - | - | - | no (0 of 1) | 2 |" in text
+    assert "| Swimmer-v5 | chosen on | auto | none finished |" in text
+    assert "- Reacher-v5: a book, seeds 7; `read`" in text
+    assert len({line.count("|") for line in text.splitlines() if line.startswith("|")}) == 1
+    command.leave(some, tmp_path)
+    with open(tmp_path / "benchmark.csv") as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["task"], line["seed"], line["learned"]) for line in lines] == [
+        ("Reacher-v5", "0", "1"),
+        ("Reacher-v5", "1", "0"),
+        ("Pendulum-v1", "0", ""),
+    ]
+    assert [line["sac"] for line in lines] == ["-3.0", "", ""]
+
+
+def test_a_cart_costs_and_moves_the_same_in_any_unit():
+    one, other = CartTask(1.0), CartTask(1e3)
+    X, U = np.random.default_rng(0).normal(size=(21, 2)), np.zeros((20, 1)) + 3.0
+    np.testing.assert_allclose(one.cost(X, U), other.cost(X / 1e3, U / 1e3), rtol=1e-12)
+    np.testing.assert_allclose(
+        one.simulator(X[:20], U, None), 1e3 * other.simulator(X[:20] / 1e3, U / 1e3, None)
+    )
+
+
+def test_ilqr_finds_the_optimum_of_the_cart_whose_cost_is_quadratic():
+    """Against the optimum by dense least squares; no limit of the force is met."""
+    A, B = np.array([[1.0, 0.1], [0.0, 0.95]]), np.array([0.0, 0.1])
+    total = []
+    for x0 in ([1.0, 0.0], [-0.5, 0.0]):
+        rows_, target = [0.1 * np.eye(20) / np.sqrt(2)], [np.zeros(20)]  # 0.01 / 2 u^2
+        free, forced = np.array(x0), np.zeros((2, 20))
+        weight = np.diag([1.0, np.sqrt(0.1)])  # weights of the squares
+        first = np.sum((weight @ free) ** 2)
+        for t in range(20):
+            free, forced = A @ free, A @ forced
+            forced[:, t] += B
+            rows_.append(weight @ forced)
+            target.append(-weight @ free)
+        M, y = np.concatenate(rows_), np.concatenate(target)
+        u = np.linalg.lstsq(M, y)[0]
+        assert np.abs(u).max() < 20
+        total.append(first + np.sum((M @ u - y) ** 2))
+    got = references.by_ilqr(CartTask(1e3), starts=2, iterations=20)
+    np.testing.assert_allclose(got, -np.array(total), rtol=1e-6)
+
+
+def test_the_arm_with_small_controls_is_the_same_arm(tmp_path):
+    big, small = (episodes.fresh_task(ROWS[name], tmp_path) for name in ("arm-100", "arm-1"))
+    np.testing.assert_array_equal(small.action_high, np.ones(7))
+    u = 0.1 * np.ones((1, 7))
+    for task, act in ((big, u * big.action_high), (small, u)):
+        task.reset(np.zeros(1, int), np.random.default_rng(0))
+        for _ in range(3):
+            x = task.step(act)
+        task.last = x
+    np.testing.assert_allclose(big.last, small.last, atol=1e-12)
+
+
+def test_episodes_are_those_of_unmodified_gymnasium():
+    row = ROWS["Reacher-v5"]
+    task = episodes.fresh_task(row, None)
+    found_ = episodes.evaluate(task, episodes.Acting(task, None))
+    known = evaluate_idle("Reacher-v5", episodes.EPISODES)
+    np.testing.assert_allclose(found_["returns"], known.returns)
+    assert task.horizon == 50
+    assert task._pattern.layout_seed == FIRST_SEED
+
+
+def test_a_layout_is_learned_here_and_kept(tmp_path):
+    learning.learn_here(ROWS["layout-3"], 0, tmp_path / "seed_0", iterations=2)
+    kept = json.loads((tmp_path / "seed_0" / learning.EVALUATED).read_text())
+    assert kept["env_steps"] >= 2 * 2 * 4 * 50
+    task = episodes.fresh_task(ROWS["layout-3"], tmp_path)
+    idle = rollout(
+        task, episodes.Acting(task, None), np.arange(4), 1, np.random.default_rng(0), noise=0.0
+    )
+    assert kept["mean_return"] > -idle.cost.sum(-1).mean()
+    assert not np.allclose(task.targets, episodes.fresh_task(ROWS["layout-4"], tmp_path).targets)
+
+
+@pytest.mark.slow
+def test_a_small_suite_runs_and_what_is_finished_is_not_run_again(tmp_path, capsys):
+    words = ["any_task", "--tasks", "Reacher-v5", "--budget", "300", "--seeds", "1", "--jobs", "1"]
+    words += ["--out", str(tmp_path / "all"), "--references", str(tmp_path / "known.json")]
+    assert benchmark.main(words) == 0
+    kept = tmp_path / "all" / "Reacher-v5" / "seed_0" / learning.EVALUATED
+    ours = json.loads(kept.read_text())
+    said = capsys.readouterr().out
+    assert f"**{ours['mean_return']:.4g}**" in said
+    before = kept.stat().st_mtime_ns
+    assert benchmark.main([*words]) == 0
+    assert kept.stat().st_mtime_ns == before
+    with pytest.raises(CheckpointError, match="got budget 400 where it has 300"):
+        benchmark.main([*words, "--budget", "400"])
+
+
+def test_a_row_whose_library_is_missing_says_so_and_the_suite_goes_on(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(rows, "find_spec", lambda name: None)
+    monkeypatch.setattr(command, "baselines", lambda row, folder: {})
+    monkeypatch.setattr(command, "learn", lambda *_: 0)
+    words = ["any_task", "--tasks", "Lunar", "Swimmer", "--out", str(tmp_path), "--seeds", "1"]
+    assert benchmark.main(words) == 0
+    said = capsys.readouterr().out
+    assert 'needs Box2D: pip install "gymnasium[box2d]" |' in said
+    assert "Swimmer-v5, auto" in said
+
+
+def test_what_went_wrong_with_a_row_is_in_the_table_and_the_suite_goes_on(
+    tmp_path, monkeypatch, capsys
+):
+    def broken(row, folder):
+        if row.name == "Swimmer-v5":
+            raise InputError("got | nothing; expected something")
+
+    monkeypatch.setattr(command, "baselines", broken)
+    monkeypatch.setattr(command, "learn", lambda *_: 0)
+    words = ["any_task", "--tasks", "Swimmer", "Walker2d", "--out", str(tmp_path), "--seeds", "1"]
+    assert benchmark.main(words) == 1
+    said = capsys.readouterr().out
+    assert "| Swimmer-v5 | chosen on | auto | failed: got / nothing; expected something |" in said
+    assert "| Walker2d-v5 | chosen on | auto | none finished |" in said
+    monkeypatch.setattr(command, "baselines", lambda row, folder: {})
+    assert benchmark.main(words) == 0
+    assert "failed" not in capsys.readouterr().out
+
+
+def test_sac_is_run_on_a_row_and_recorded_as_its_reference(tmp_path):
+    pytest.importorskip("stable_baselines3")
+    place = tmp_path / "row" / "seed_3"
+    assert any_peers.run("SAC", "any_task:Reacher-v5", 110, 3, place) == 0
+    kept = json.loads((place / learning.EVALUATED).read_text())
+    file = tmp_path / "known.json"
+    references.record("Reacher-v5", references.of_sac({3: kept}, 110, ["a", "b c"]), file)
+    entry = references.read(file)["Reacher-v5"]
+    assert entry["command"] == "a 'b c'"
+    assert entry["seeds"] == [3]
+    assert references.value(entry) == kept["mean_return"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tasks", "xyz"], "got --tasks xyz; expected words in Pendulum-v1"),
+        (["--seeds", "0"], "got --seeds 0"),
+        (["--budget", "0"], "--budget 0"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(words, message):
+    with pytest.raises(InputError, match=message):
+        benchmark.main(["any_task", *words])
+
+
+def test_recorded_references_name_rows_and_say_how_they_were_found():
+    for name, entry in references.read().items():
+        assert name in ROWS
+        assert entry["command"].startswith("python experiments/benchmark.py any_task")
+        assert len(entry["seeds"]) == len(entry["returns"]) > 0
