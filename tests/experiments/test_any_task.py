@@ -140,6 +140,17 @@ def test_ilqr_finds_the_optimum_of_the_cart_whose_cost_is_quadratic():
     np.testing.assert_allclose(got, -np.array(total), rtol=1e-6)
 
 
+def test_a_recorded_reference_says_how_it_is_found_again_wherever_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(references, "by_ilqr", lambda task: [-3.0, -5.0])
+    file = tmp_path / "known.json"
+    words = ["any_task", "--record", "--tasks", "cart-1000-l", "--seeds", "1", "--first", "4"]
+    assert benchmark.main([*words, "--references", str(file), "--out", str(tmp_path / "a")]) == 0
+    entry = references.read(file)["cart-1000-lqr_flm"]
+    assert references.value(entry) == -4.0
+    said = "--record --tasks cart-1000-lqr_flm --seeds 1 --first 4 --reference-steps 100000"
+    assert entry["command"] == f"python experiments/benchmark.py any_task {said}"
+
+
 def test_the_arm_with_small_controls_is_the_same_arm(tmp_path):
     big, small = (episodes.fresh_task(ROWS[name], tmp_path) for name in ("arm-100", "arm-1"))
     np.testing.assert_array_equal(small.action_high, np.ones(7))

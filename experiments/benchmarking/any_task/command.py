@@ -53,7 +53,7 @@ def main(words: Sequence[str]) -> int:
             for row in rows:
                 if stop.asked:
                     break
-                failed = _run(row, seeds, asked, words, stop) or failed
+                failed = _run(row, seeds, asked, stop) or failed
         if stop.asked:
             again = shlex.quote(str(asked.out))
             print(f"stopped and saved; go on with the same words and --out {again}", flush=True)
@@ -91,7 +91,7 @@ def _parsed(words: Sequence[str]) -> Namespace:
     return asked
 
 
-def _run(row: Row, seeds: Sequence[int], asked: Namespace, words: Sequence[str], stop: Stop) -> int:
+def _run(row: Row, seeds: Sequence[int], asked: Namespace, stop: Stop) -> int:
     """Runs a row, as far as it can be; an error is told, and the suite goes on. Returns a code."""
     print(f"{row.name}, {row.missing or row.method}", flush=True)
     if row.missing:
@@ -102,7 +102,7 @@ def _run(row: Row, seeds: Sequence[int], asked: Namespace, words: Sequence[str],
     try:
         baselines(row, folder)
         if asked.record:
-            return _record(row, seeds, asked, words, stop)
+            return _record(row, seeds, asked, stop)
         failed = learn(row, seeds, folder, asked.budget, asked.jobs, stop)
         if asked.peers and not stop.asked:
             done = _evaluated(folder, seeds)
@@ -127,14 +127,15 @@ def sac(row: Row, seeds: Sequence[int], folder: Path, steps: int, jobs: int, sto
     return next((abs(outcome.code) for outcome in ended if outcome.code), 0)
 
 
-def _record(
-    row: Row, seeds: Sequence[int], asked: Namespace, words: Sequence[str], stop: Stop
-) -> int:
+def _record(row: Row, seeds: Sequence[int], asked: Namespace, stop: Stop) -> int:
     """Measures the reference of a row that has none, and records it."""
     if row.name in references.read(asked.references):
         print(f"{row.name}: recorded already in {asked.references}", flush=True)
         return 0
-    command = [*PROGRAM.split(), *words]
+    command = (
+        f"{PROGRAM} --record --tasks {row.name} --seeds {asked.seeds} --first {asked.first}".split()
+    )
+    command += ["--reference-steps", str(asked.reference_steps)]
     folder, failed = asked.out / row.name, 0
     if row.kind in ILQR_KINDS:
         entry = references.of_ilqr(row, folder, command)
