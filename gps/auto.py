@@ -36,7 +36,7 @@ from .steps.exploration import action_scale
 ACTOR = "policy"  # whose the column cost is
 TABLE_ONLY = ("scores",)  # arrays that no figure draws
 
-STARTS = 2  # of an environment, where nobody says how many
+STARTS = 3  # of an environment, where nobody says how many
 FOREVER = 10**6  # iterations of a candidate: the budget ends it
 LEAST = 3  # iterations of a candidate before it is judged
 EPISODES = 12  # rounds of episodes that half the budget should allow, with 3 to 5 episodes each
@@ -53,7 +53,7 @@ class Config(Settings):
 
     def candidates(self, task: Task) -> dict[str, "Candidate"]:
         """Returns the methods that are tried, by a word each."""
-        return candidates(task, self.budget)
+        return candidates(task, self.budget, self.trial_share * self.budget)
 
 
 class Candidate(NamedTuple):
@@ -65,8 +65,10 @@ class Candidate(NamedTuple):
     late: bool = False  # the cost that it tells is that of the policy that it had before
 
 
-def candidates(task: Task, budget: int) -> dict[str, Candidate]:
-    """Returns the methods that can learn the task, by a word each."""
+def candidates(task: Task, budget: int, share: float) -> dict[str, Candidate]:
+    """Returns the methods that can learn the task, by a word each; the second size of the noise only
+    where it can be tried within its share of the budget.
+    """
     episode = task.horizon * task.conditions
     samples = int(np.clip(budget // (2 * EPISODES * episode), 3, 5))
     rounds = max(budget // (2 * samples * episode), 2)
@@ -76,11 +78,10 @@ def candidates(task: Task, budget: int) -> dict[str, Candidate]:
         penalty_growth=float(GROWTH ** (1 / rounds)),
         evaluate_every=EVALUATED,
     )
-    wide = replace(local, probe=False, initial_std=local.max_std)
-    found = {
-        "badmm": Candidate(badmm, local, "the dynamics are smooth along an episode"),
-        "badmm_wide": Candidate(badmm, wide, "small noise shows nothing, as with contacts"),
-    }
+    found = {"badmm": Candidate(badmm, local, "the dynamics are smooth along an episode")}
+    if LEAST * (samples + 1) * episode <= share:
+        wide = replace(local, probe=False, initial_std=local.max_std)
+        found["badmm_wide"] = Candidate(badmm, wide, "small noise shows nothing, as with contacts")
     low, high = task.action_low, task.action_high
     if manifold_of(task) is None and (bounded(low, high) & (low < high)).all():
         planner = PLANNERS["icem"]()
