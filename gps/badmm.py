@@ -35,7 +35,7 @@ from lqr import LinearGaussianController, QuadraticCost, negative_log_density
 from .steps.local_data import LocalData
 from .steps.local_policies import LocalPolicies
 from .steps.policy_step import GlobalPolicy, compare, report
-from .steps.settings import LocalSettings, PolicySettings
+from .steps.settings import LocalSettings, PolicySettings, RestartSettings
 from .steps.trajectory_step import trajectory_step
 
 ACTOR = "controllers"  # whose the column cost is
@@ -45,7 +45,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Config(PolicySettings, LocalSettings):
+class Config(PolicySettings, RestartSettings, LocalSettings):
     """Settings of guided policy search by the dual update."""
 
     inner: Count = 2  # alternations of controllers, policy and multipliers per iteration

@@ -18,7 +18,7 @@ from agents.interfaces import Iteration, State, Task
 from agents.settings import Whole
 
 from .steps.local_policies import LocalPolicies
-from .steps.settings import LocalSettings
+from .steps.settings import LocalSettings, RestartSettings
 from .steps.simulated_pretraining import pretrain
 from .steps.trajectory_step import trajectory_step
 
@@ -26,7 +26,7 @@ ACTOR = "controllers"  # whose the column cost is
 
 
 @dataclass(frozen=True)
-class Config(LocalSettings):
+class Config(RestartSettings, LocalSettings):
     """Settings of the trajectory-centric method."""
 
     # iterations in the prior's simulator, at first and when that is found to be wrong; 0: none

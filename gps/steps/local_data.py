@@ -1,6 +1,7 @@
 """The data of the local controllers: their episodes, condition by condition."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +34,19 @@ class LocalData(NamedTuple):
     # (C,), standard error of `cost`: by how much chance alone moves it; 0 for a single episode
     error: Array
     chart: Chart | None = None  # None where states are plain vectors
+
+
+def tree_of(data: LocalData) -> dict[str, Any]:
+    """Returns data as a tree, without their chart."""
+    tree = data._asdict() | {"controller": data.controller._asdict()}
+    del tree["chart"]
+    return tree
+
+
+def data_of(tree: Mapping[str, Any], chart: Chart | None = None) -> LocalData:
+    """Returns the data of a tree."""
+    data = LocalData(**tree)
+    return data._replace(controller=LinearGaussianController(**tree["controller"]), chart=chart)
 
 
 def by_condition(

@@ -23,11 +23,12 @@ from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
 from .exploration import action_scale, with_std
 from .initial_controllers import initial_controllers, state_dim
-from .local_data import LocalData, by_condition, recentred, transitions
+from .local_data import LocalData, by_condition, data_of, recentred, transitions, tree_of
 from .local_models import expand_cost, fit_dynamics
 from .probe import candidates, probe, probed_conditions
-from .settings import LocalSettings
-from .step_size import trust_region_test
+from .restarts import COUNTED, Start, Trials, begun, restarted, tree_of_trials, trials_of
+from .settings import LocalSettings, RestartSettings
+from .step_size import select_controllers, trust_region_test
 from .trajectory_step import TrajectoryStep
 
 NO_NOISE = 1e-9  # deviations of the noise, so that the draws are those of an episode with noise
@@ -72,6 +73,9 @@ class LocalPolicies:
         self.chart = chart_of(task)  # of the states that they see; None for plain vectors
         self.data: LocalData | None = None  # of the accepted ones
         self.initial, self.std = "zero", config.initial_std  # the first controllers', until probed
+        self.restarts = config.restarts if isinstance(config, RestartSettings) else 0
+        self.restarts = 0 if self.chart or task.conditions == 1 else self.restarts
+        self.trials: Trials | None = None
         self.training = Training(
             task, config.iterations, state, config.evaluate_every, prior=self.prior
         )
@@ -81,13 +85,13 @@ class LocalPolicies:
             self._begin(rng)
 
     def _restore(self, state: State) -> None:
-        check_state(state, self.task)
+        check_state(state, self.task, self.restarts > 0)
         if self.chart:
             self.chart = Chart(self.chart.manifold, state["origin"])
         self.controller = LinearGaussianController(**state["controller"])
-        data = LocalData(**state["local"])
-        accepted = LinearGaussianController(**state["local"]["controller"])
-        self.data = data._replace(controller=accepted, chart=self.chart)
+        self.data = data_of(state["local"], self.chart)
+        if self.restarts:
+            self.trials = trials_of(state["trials"])
 
     def _begin(self, rng: np.random.Generator) -> None:
         """Takes the first controllers, to be tried next, after the episodes of a probe. What moves
@@ -197,6 +201,23 @@ class LocalPolicies:
         """Takes the controllers of a step as those to be tried next."""
         self.controller, self.chart = self.explored(fit, step), fit.data.chart
         self.data = fit.data._replace(predicted=step.predicted + fit.data.baseline)
+        if self.restarts:
+            now = Start(self.data, self.controller)
+            trials, now = restarted(
+                self.trials or begun(now),
+                now,
+                self.task.cost,
+                self.with_std(initial_controllers(self.task, self.config, self.initial), self.std),
+                self.restarts,
+            )
+            self.trials, self.data, self.controller = trials, now.data, now.controller
+
+    @property
+    def best(self) -> LinearGaussianController:
+        """The controllers to try next; where a restart is on trial, what was kept aside."""
+        if self.trials is None:
+            return self.controller
+        return select_controllers(self.trials.on, self.trials.controller, self.controller)
 
     def report(self, fit: LocalFit, step: TrajectoryStep, rng: np.random.Generator) -> Report:
         """Returns the metrics row and the arrays for figures, after noise-free episodes of the
@@ -206,7 +227,7 @@ class LocalPolicies:
         "mean" and "cov", what their models predict, are NaN past the end of the longest episode.
         """
         chart = fit.data.chart
-        test = self.training.evaluate(self.controller, rng, chart=self.chart)
+        test = self.training.evaluate(self.best, rng, chart=self.chart)
         x = test.x if chart is None else chart.to_tangent(test.x[:, None])[:, 0]
         # on episodes that the models have not seen
         error = np.where(test.mask, error_along(fit.dynamics, x, test.u), np.nan)
@@ -228,6 +249,8 @@ class LocalPolicies:
             cost_spread=cost_spread(self.trajectories, self.task.conditions),
             action_effect=action_effect(self.trajectories, self.task.conditions),
         )
+        if self.trials is not None:
+            scalars["restarted"] = float(self.trials.on.sum())
         mean, cov = (
             chart.state_distribution(step.mean, step.cov) if chart else (step.mean, step.cov)
         )
@@ -249,16 +272,16 @@ class LocalPolicies:
     def iteration(self, fit: LocalFit, step: TrajectoryStep, rng: np.random.Generator) -> Iteration:
         """Returns what a method without a global policy yields."""
         scalars, arrays = self.report(fit, step, rng)
-        policy = ControllerPolicy(self.controller, self.chart)
+        policy = ControllerPolicy(self.best, self.chart)
         return self.training.iteration(policy, scalars, arrays, self.state())
 
     def state(self) -> dict[str, Any]:
         """Returns, as a tree, what new `LocalPolicies` need to go on, beside counts and prior."""
         assert self.data is not None
-        local = self.data._asdict() | {"controller": self.data.controller._asdict()}
-        chart = local.pop("chart")
-        origin = {"origin": chart.origin} if chart else {}
-        return origin | {"controller": self.controller._asdict(), "local": local}
+        local = tree_of(self.data)
+        origin = {"origin": self.data.chart.origin} if self.data.chart else {}
+        trials = {} if self.trials is None else {"trials": tree_of_trials(self.trials)}
+        return origin | trials | {"controller": self.controller._asdict(), "local": local}
 
 
 def median_eta(step: TrajectoryStep) -> float:
@@ -282,8 +305,10 @@ def states_by_condition(x: Array, task: Task) -> Array:
     return x.reshape(task.conditions, -1, *x.shape[1:])
 
 
-def check_state(state: State, task: Task) -> None:
-    """Raises CheckpointError where a state of `LocalPolicies` does not fit the task."""
+def check_state(state: State, task: Task, restarts: bool = False) -> None:
+    """Raises CheckpointError where a state of `LocalPolicies`, with `restarts` or without, does not
+    fit the task.
+    """
     C, T, dx, du = task.conditions, task.horizon, state_dim(task), task.du
     controller = {"K": (C, T, du, dx), "k": (C, T, du), "cov": (C, T, du, du)}
     local = {
@@ -299,7 +324,9 @@ def check_state(state: State, task: Task) -> None:
         "variation": (C,),
         "error": (C,),
     }
-    form = {"controller": controller, "local": local}
+    form: dict[str, Any] = {"controller": controller, "local": local}
+    if restarts:
+        form["trials"] = dict.fromkeys(COUNTED, (C,)) | {"data": local, "controller": controller}
     if manifold_of(task):
         form["origin"] = (C, T + 1, task.dx)
     check_tree({key: state.get(key) for key in form}, form, "state")

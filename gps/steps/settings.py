@@ -15,6 +15,7 @@ from agents.settings import (
     Positive,
     Settings,
     Share,
+    Whole,
     or_object,
     word_of,
 )
@@ -66,6 +67,15 @@ class LocalSettings(EpisodeSettings):
     prior: Annotated[str, word_of(PRIORS), or_object] = "gmm"
     # pseudo-samples behind the prior; None lets the data choose
     prior_strength: Positive | None = None
+
+
+@dataclass(frozen=True)
+class RestartSettings(Settings):
+    """Settings of conditions that are stuck."""
+
+    # times that a condition which stands still tries the controller of another, where that would
+    # cost less by the cost of its episodes; 0: never
+    restarts: Whole = 0
 
 
 @dataclass(frozen=True)
