@@ -17,7 +17,7 @@ NUMBERS = [
 ]
 
 ZERO = ("dual_rate", "dual_bound", "forecasts", "neighbours", "pretraining", "smoothing")
-ZERO += ("std_share", "evaluate_every")
+ZERO += ("std_share", "evaluate_every", "restarts")
 
 
 @pytest.mark.parametrize(("method", "field"), NUMBERS, ids=lambda v: getattr(v, "__name__", v))
