@@ -38,7 +38,7 @@ class Trials(NamedTuple):
 
     on: Array  # (C,) bool
     age: Array  # (C,), iterations since the restart
-    count: Array  # (C,), restarts so far
+    tries: Array  # (C,), restarts so far
     first: Array  # (C,), cost at the start of the run
     best: Array  # (C,), lowest cost from which progress is counted
     still: Array  # (C,), iterations since the last progress
@@ -46,7 +46,7 @@ class Trials(NamedTuple):
     controller: LinearGaussianController  # that would have been tried next
 
 
-COUNTED = ("on", "age", "count", "first", "best", "still")  # one number per condition
+COUNTED = ("on", "age", "tries", "first", "best", "still")  # one number per condition
 
 
 def tree_of_trials(trials: Trials) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def tree_of_trials(trials: Trials) -> dict[str, Any]:
 
 def trials_of(tree: Mapping[str, Any]) -> Trials:
     """Returns the trials of a tree."""
-    whole = {name: tree[name].astype(int) for name in ("age", "count", "still")}
+    whole = {name: tree[name].astype(int) for name in ("age", "tries", "still")}
     controller = LinearGaussianController(**tree["controller"])
     trials = Trials(**{**tree, **whole})
     return trials._replace(on=tree["on"] > 0, data=data_of(tree["data"]), controller=controller)
@@ -86,7 +86,7 @@ def restarted(
     """
     trials, now = ended(trials, now)
     trials = watched(trials, now.data)
-    stuck = is_stuck(trials, now.data, cost) & (trials.count < limit)
+    stuck = is_stuck(trials, now.data, cost) & (trials.tries < limit)
     return begin(trials, now, stuck, cost, initial) if stuck.any() else (trials, now)
 
 
@@ -139,17 +139,17 @@ def begin(
     data = now.data
     K, k = initial.K.copy(), initial.k.copy()
     donors = can_give(trials, data) & ~stuck
-    for c in np.flatnonzero(stuck):
+    for c in map(int, np.flatnonzero(stuck)):
         found = np.argsort(moved_costs(c, data, donors, cost), kind="stable")
-        if trials.count[c] < donors.sum():
-            d = found[trials.count[c]]
+        if trials.tries[c] < donors.sum():
+            d = int(found[trials.tries[c]])
             own = data.controller
             K[c], k[c] = own.K[d], own.k[d] - own.K[d] @ (start_of(data, c) - start_of(data, d))
     newcomer = LinearGaussianController(K, k, initial.cov)
     trials = trials._replace(
         on=trials.on | stuck,
         age=np.where(stuck, 0, trials.age),
-        count=trials.count + stuck,
+        tries=trials.tries + stuck,
         still=np.where(stuck, 0, trials.still),
     )
     kept = chosen(stuck, now, Start(trials.data, trials.controller))
@@ -187,7 +187,7 @@ def start_of(data: LocalData, c: int) -> Array:
 def chosen(at: Array, new: Start, old: Start) -> Start:
     """Returns `new` for the conditions where `at` (C,) is True, and `old` for the others."""
     a, b = new.data, old.data
-    parts = {
+    parts: dict[str, Any] = {
         name: select(at, getattr(a, name), getattr(b, name))
         for name in a._fields
         if name not in ("controller", "chart")
