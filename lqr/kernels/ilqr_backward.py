@@ -6,11 +6,11 @@ programme in the box, and quadratic costs along a trajectory. The signatures are
 that `iterate` is given.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-from numba import types
+from numba import config, types
 
 from .jit import kernel, part, pointer
 
@@ -39,20 +39,38 @@ def compiled_parts(dx: int, du: int) -> tuple[Any, ...]:
     """Returns pointers to expand, evaluate, backward pass and report, for a quadratic cost and no
     callback.
     """
-    ilqr_backward = compiled_ilqr_backward(dx, du)
-    pairs = (
-        (expand_quadratic, EXPAND),
-        (evaluate_quadratic, EVALUATE),
-        (ilqr_backward, BACKWARD),
-        (_silent, REPORT),
+    expand, evaluate, report = (
+        pointer(function.py_func, signature)
+        for function, signature in (
+            (expand_quadratic, EXPAND),
+            (evaluate_quadratic, EVALUATE),
+            (_silent, REPORT),
+        )
     )
-    return tuple(pointer(function.py_func, signature) for function, signature in pairs)
+    return expand, evaluate, _backward_pointer(dx, du), report
 
 
 @lru_cache
 def compiled_ilqr_backward(dx: int, du: int) -> Any:
-    """Returns the backward pass for these sizes as a function."""
-    return kernel(ilqr_backward_for(*((dx, du) if dx + du <= LARGEST else (0, 0))))
+    """Returns the backward pass for these sizes as a function; it is compiled once for both uses."""
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return ilqr_backward_for(dx, du)
+    return partial(_call, _backward_pointer(dx, du))
+
+
+@lru_cache
+def _backward_pointer(dx: int, du: int) -> Any:
+    small = dx + du <= LARGEST
+    return pointer(ilqr_backward_for(*((dx, du) if small else (0, 0))), BACKWARD)
+
+
+@kernel
+def _call(ilqr_backward, active, curved, F, H, S, C, c, low, high, U, mu, K, k, definite, linear,
+          quadratic):  # fmt: skip
+    """Calls a compiled backward pass."""
+    ilqr_backward(
+        active, curved, F, H, S, C, c, low, high, U, mu, K, k, definite, linear, quadratic
+    )
 
 
 @kernel
