@@ -101,7 +101,7 @@ def test_in_a_linear_world_the_closed_loop_costs_what_lqr_does():
         np.array([-10.0]),
         np.array([10.0]),
     )  # the optimum touches no limit
-    for planner in (CEM(200, 20, 10), ILQR(1, 5)):
+    for planner in (CEM(100, 10, 8), ILQR(1, 5)):
         x = rollout(task, mpc(task, planner), np.zeros(1, int), 1, np.random.default_rng(0))
         T = task.horizon
         V, A, B = 2.0 * np.diag([1.0, 0.1]), np.array([[1, 0.2], [0, 1]]), np.array([[0.0], [0.2]])

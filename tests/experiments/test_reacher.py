@@ -88,22 +88,17 @@ def test_a_saved_policy_is_the_same_after_it_is_loaded(finished):
     assert np.array_equal(first.sample(observations, 0, None), second.sample(observations, 0, None))
 
 
-def test_another_task_cannot_take_over_a_run(finished):
-    done = subprocess.run(
-        [sys.executable, RUN, "reacher", "--resume", finished], capture_output=True, text=True
-    )
-    assert done.returncode == 3
-    assert "experiment 'reacher_four'" in done.stderr
+def test_another_task_cannot_take_over_a_run(parent, finished, tmp_path):
+    assert parent.run(tmp_path, ["reacher", "--resume", finished], real=True) == 3
+    assert "experiment 'reacher_four'" in (tmp_path / "err").read_text()
 
 
-def test_a_prior_that_is_not_there_is_refused_with_those_that_are(tmp_path):
-    done = subprocess.run(
-        [sys.executable, RUN, "reacher", "--prior", "gm"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
-    assert "gmm" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_a_prior_that_is_not_there_is_refused_with_those_that_are(
+    parent, tmp_path, tmp_path_factory
+):
+    said = tmp_path_factory.mktemp("said")
+    assert parent.run(tmp_path, ["reacher", "--prior", "gm"], said=said, real=True) == 2
+    line = (said / "err").read_text()
+    assert "gmm" in line
+    assert len(line.splitlines()) == 1
     assert os.listdir(tmp_path) == []

@@ -148,6 +148,7 @@ def test_what_the_environment_holds_is_not_written_down(tmp_path):
         "API_TOKEN": secret,
         "AWS_SECRET_ACCESS_KEY": secret,
         "PYTHONPATH": str(ROOT),
+        "TOY_FIGURES": "none",
     }
     command = [sys.executable, str(TOY), "toy", "--iterations", "2", "--out", "r"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -172,6 +173,8 @@ def test_the_folder_of_a_run_and_where_one_stands_are_not_imported_from(tmp_path
 )
 def test_it_runs_in_poor_surroundings(tmp_path, setting):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if setting != "unwritable caches":  # of which matplotlib would have one
+        environment["TOY_FIGURES"] = "none"
     before = ""
     if setting.startswith("umask"):
         before = "umask 077; ulimit -n 40;"
@@ -221,7 +224,7 @@ sys.exit(guarded(main, ["toy", "--iterations", "301", "--tries", "1", "--out", "
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TOY_FIGURES": "none"},
     )
     assert done.returncode == 0, done.stderr
     early, late = map(int, done.stderr.strip().splitlines()[-1].split())

@@ -8,7 +8,7 @@ from agents.policies import POLICIES
 
 def test_damaged_and_hostile_checkpoints_give_the_documented_error_and_nothing_else():
     assert set(FUZZED) == set(POLICIES)
-    outcomes = run_all({**dict.fromkeys(POLICIES, 60), "run": 120, "state": 30}, seed=1)
+    outcomes = run_all({**dict.fromkeys(POLICIES, 30), "run": 60, "state": 20}, seed=1)
     for target, found in outcomes.items():
         assert set(found) <= {
             "CheckpointError",

@@ -19,6 +19,6 @@ def test_killed_at_any_operation_on_its_folder_it_goes_on_to_the_same_bits(paren
 
 @pytest.mark.slow
 def test_real_runs_killed_as_processes_of_their_own_go_on_to_the_same_bits(parent, place):
-    kills, ended = process_kills(parent, place, 12)
-    assert Counter(kills).total() == 12
+    kills, ended = process_kills(parent, place, 8)
+    assert Counter(kills).total() == 8
     assert ended >= 1

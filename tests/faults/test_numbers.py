@@ -289,6 +289,7 @@ def finite_where_told(scalars):
     return all(np.isfinite(v) or (name in few and np.isnan(v)) for name, v in scalars.items())
 
 
+@pytest.mark.filterwarnings("ignore:no action varied")  # as where all are at a limit
 @hard
 @given(
     sized(2, 3, 5),
