@@ -95,7 +95,7 @@ class Fixed:
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_a_known_linear_system_is_recovered_from_many_samples(word):
+def test_a_known_linear_system_is_recovered_from_many_samples(word, brief):
     rng = np.random.default_rng(0)
     F, f = system(rng)
     x, u = simulate(rng, F, f, 2000, noise=0.05)
@@ -275,7 +275,7 @@ def test_the_order_of_the_samples_does_not_matter(word):
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_millimetres_instead_of_metres_do_not_change_the_prediction(word):
+def test_millimetres_instead_of_metres_do_not_change_the_prediction(word, brief):
     rng = np.random.default_rng(8)
     x, u = simulate(rng, *system(rng), 5, noise=0.05)
     unit = np.array([1000.0, 1.0, 1e-3])
