@@ -480,7 +480,7 @@ def test_pets_learns_the_pendulum():
     """
     from experiments.configs.pets_pendulum import config, method, task
 
-    settings = dataclasses.replace(config, iterations=2)
+    settings = dataclasses.replace(config, iterations=2, fit_steps=400)
     rows = list(method.train(task(), settings, np.random.default_rng(0)))
     assert rows[-1].scalars["cost"] < 400
 

@@ -1,4 +1,4 @@
-"""A run six times as long holds no more: what every method carries along is bounded, and the
+"""A run ten times as long holds no more: what every method carries along is bounded, and the
 checkpoint with it.
 """
 
@@ -22,7 +22,7 @@ from dynamics import (
 )
 from dynamics.storage.tree import save_tree
 
-EARLY, LATE = 5, 30
+EARLY, LATE = 5, 50
 NEURAL = {"policy_steps": 1, "hidden": (4,), "policy_kl_limit": 1e9}
 MODEL = {
     "model": "ensemble",
@@ -74,7 +74,7 @@ def in_arrays():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_run_six_times_as_long_holds_no_more_memory_and_saves_no_more(
+def test_a_run_ten_times_as_long_holds_no_more_memory_and_saves_no_more(
     case, monkeypatch, tmp_path
 ):
     monkeypatch.setitem(MODELS, "small", lambda: Ensemble(2, (4,), 1))
@@ -95,6 +95,6 @@ def test_a_run_six_times_as_long_holds_no_more_memory_and_saves_no_more(
     finally:
         tracemalloc.stop()
     (few, all_few), (many, all_many) = held[EARLY], held[LATE]
-    assert many < 1.1 * few + 1_000, held
-    assert all_many < all_few + 55_000, held
-    assert saved[LATE] < 1.05 * saved[EARLY] + 550, saved
+    assert many < 1.2 * few + 2_000, held
+    assert all_many < all_few + 100_000, held
+    assert saved[LATE] < 1.1 * saved[EARLY] + 1_000, saved
