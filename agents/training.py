@@ -121,17 +121,17 @@ class Training:
         self, shown: Trajectories, cost: float | None = None, **more: float
     ) -> dict[str, float]:
         """Returns a row of the metrics: the counts, the task's own numbers of these episodes, their
-        mean cost if no other is told, more, and what the cost looks like in the episodes that
-        were counted for this row, or else in these.
+        mean cost if no other is told, what the cost looks like in the episodes that were counted
+        for this row, or else in these, and more.
         """
         seen, self.seen = self.seen or shown, None
         return {
             **self.counts(),
             "cost": float(shown.valid.costs.mean() if cost is None else cost),
             **measured(self.task, shown),
-            **{name: float(value) for name, value in more.items()},
             "cost_variation": cost_variation(seen),
             "cost_by_state": cost_by_state(seen),
+            **{name: float(value) for name, value in more.items()},
         }
 
     def iteration(

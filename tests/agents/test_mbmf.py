@@ -246,7 +246,14 @@ def test_episodes_that_diverge_are_none_of_the_cheap_ones():
     task, rng = Breaking(2), np.random.default_rng(0)
     rests = NeuralPolicy.create(2, 1, (8,), np.ones(1), rng, task.action_low, task.action_high)
     rests.weights[-1] = np.zeros((1, 8))
-    state = {"number": 3, "best": np.inf, "episodes": 4, "steps": 60, "evaluation_episodes": 0}
+    state = {
+        "number": 3,
+        "best": np.inf,
+        "episodes": 4,
+        "steps": 60,
+        "evaluation_episodes": 0,
+        "evaluation_steps": 0,
+    }
     training = Training(task, 9, state)
     training.add(3, 45)
     told = dict.fromkeys(("model_calls", "policy_loss", "phase"), 0.0)
@@ -329,7 +336,13 @@ def test_the_expert_is_not_asked_about_trials_that_diverged():
     tasks = Cart(2), Lost(2)
     config = replace(config, planner=RandomShooting(samples=20))
     experts = [mbmf.mpc(task, config, {}) for task in tasks]
-    counts = {"number": 1, "episodes": 2, "steps": 30, "evaluation_episodes": 0}
+    counts = {
+        "number": 1,
+        "episodes": 2,
+        "steps": 30,
+        "evaluation_episodes": 0,
+        "evaluation_steps": 0,
+    }
     state = mbmf.begin(tasks[0], config, {**counts, "best": 1.0}, rng)
     first = mbmf.imitate(Training(tasks[0], 9, state), config, experts[0], rng)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -354,7 +367,7 @@ def test_the_policy_is_as_good_as_its_teacher_and_fine_tuning_makes_it_better():
         V = Q + A.T @ V @ (A - B @ K)
     best = 0.5 * (V[0, 0] + 0.0025 * np.trace(V))  # expected over the starts
     config = mbmf.Config(
-        iterations=9,
+        iterations=11,
         planning=2,
         imitation=3,
         samples=10,
