@@ -25,6 +25,7 @@ from lqr import LinearGaussianController
 
 Array = np.ndarray
 FACTOR = 10**0.5  # from one size of the noise to the next
+BENT = 0.5  # of L, the most that Q may be
 ADVANTAGE = 0.02  # of the cost's variation, by which another start than zero must be better
 
 # a controller, its noise as a share of half the action range, and the sign of the noise, 0 for none
@@ -64,7 +65,7 @@ def probe(
     """Returns the best of the initial controllers, by their words, and the size of the noise from
     `least` to `most` that pays most for a step of epsilon nats.
 
-    The noise grows until the next size pays less, or an episode diverges.
+    The noise grows until the next size pays less, bends the cost, or lets an episode diverge.
     """
     quiet = {word: run(controller, least, 0) for word, controller in controllers.items()}
     zero, *others = quiet
@@ -87,12 +88,15 @@ def probe(
 
 def gain(plus: Trajectories, minus: Trajectories, base: Array, epsilon: float) -> float:
     """Returns sqrt(2 epsilon) L - Q of episodes with opposite noise, mean over the conditions, with
-    the costs `base` (C, T+1) of those without; minus infinity where one diverged.
+    the costs `base` (C, T+1) of those without; minus infinity where one diverged, and where Q is
+    more than `BENT` L: the cost then bends more than a linear step could follow.
     """
     if (plus.failed | minus.failed).any():
         return -np.inf
     L = 0.5 * np.abs(plus.cost - minus.cost).sum(-1)
     Q = (0.5 * (plus.cost + minus.cost) - base).sum(-1)
+    if Q.mean() > BENT * L.mean():
+        return -np.inf
     return float((np.sqrt(2 * epsilon) * L - Q).mean())
 
 
