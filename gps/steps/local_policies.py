@@ -95,10 +95,11 @@ class LocalPolicies:
 
     def _begin(self, rng: np.random.Generator) -> None:
         """Takes the first controllers, to be tried next, after the episodes of a probe. What moves
-        in the real world is not probed: its noise is what its user says.
+        in the real world is not probed, nor what is improved in a simulator first: its noise is
+        what its user says.
         """
         task, config = self.task, self.config
-        moves = capability(task, Interruptible) is not None
+        moves = capability(task, Interruptible) is not None or getattr(config, "pretraining", 0) > 0
         words = candidates(task) if config.initial == "best" else (config.initial,)
         words = words[:1] if moves else words
         controllers = {word: initial_controllers(task, config, word) for word in words}

@@ -74,7 +74,7 @@ def test_nothing_is_said_while_the_policy_costs_no_more_than_its_controllers():
 )
 def test_while_it_lags_the_regression_is_longer_or_the_step_shorter(word, steps, share):
     rng = np.random.default_rng(0)
-    known = LocalFit(None, None, None, None, None, None, rng.uniform(1, 5, C))
+    known = LocalFit(None, None, None, None, None, None, rng.uniform(1, 5, C), np.ones(C))
     imitation = PolicyLag(badmm.Config(lag_response=word, policy_steps=100))
     assert imitation.policy_steps == 100
     assert imitation.scaled(known) is known
@@ -129,7 +129,7 @@ def known_world(rng, N=40):
     x, u = sampled(rng, controller, dynamics, x0, N)
     local = local_of(controller, x, u)
     fit = type("Fit", (), {"dynamics": dynamics})()
-    return LocalFit(local, None, None, None, fit, cost, np.ones(C)), x
+    return LocalFit(local, None, None, None, fit, cost, *np.ones((2, C))), x
 
 
 def test_the_trust_region_is_that_of_the_forecast_distribution():
