@@ -134,7 +134,7 @@ class LocalPolicies:
     ) -> LinearGaussianController:
         """Returns controllers with the same noise in all actions, in shares of half their range."""
         cov = np.diag((std * self.scale) ** 2)
-        return controller._replace(cov=np.broadcast_to(cov, controller.cov.shape))
+        return controller._replace(cov=np.broadcast_to(cov, controller.cov.shape).copy())
 
     def iterations(self) -> range:
         """Returns the numbers of the iterations that are still to come."""

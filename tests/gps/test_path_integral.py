@@ -112,7 +112,9 @@ def world(seed=3):
     )
     local = local_of(old, x, u)
     fit = SimpleNamespace(dynamics=dynamics._replace(cov=1e-9 * np.tile(np.eye(DX), (C, T, 1, 1))))
-    return LocalFit(local, None, None, None, fit, cost, *np.ones((2, C))), paid + cost.const[:, None]
+    return LocalFit(local, None, None, None, fit, cost, *np.ones((2, C))), paid + cost.const[
+        :, None
+    ]
 
 
 def test_what_the_model_forecasts_of_a_linear_world_is_what_was_paid():

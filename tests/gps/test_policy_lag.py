@@ -93,7 +93,8 @@ def test_a_policy_that_cannot_imitate_lags_and_one_that_can_does_not(method):
     """
     lags = {}
     for steps in (1, 300):
-        config = method.Config(iterations=5, samples=4, policy_steps=steps, hidden=(16,))
+        alike = {"iterations": 5, "samples": 4, "hidden": (16,), "probe": False, "initial": "zero"}
+        config = method.Config(policy_steps=steps, std_share=0.0, **alike)
         lags[steps] = [
             i.scalars["policy_kl_above_limit"]
             for i in method.train(Point(), config, np.random.default_rng(0))
