@@ -81,6 +81,8 @@ def pretrain(train: Callable[..., Any], local: LocalPolicies, rng: np.random.Gen
         prior=SimulatorPrior(identify=False),  # it is this task's dynamics
         prior_strength=None,
         pretraining=0,
+        probe=False,
+        initial=local.initial,
     )
     *_, last = train(simulated, alone, rng)
     found, chart = last.policy.controller, last.policy.chart
