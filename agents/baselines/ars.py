@@ -15,7 +15,7 @@ import numpy as np
 
 from ..interfaces import Iteration, State, Task
 from ..policies.linear import LinearPolicy
-from ..rollout import rollout, run_rows
+from ..rollout import run_rows
 from ..settings import Count, EvaluationSettings, Positive
 from ..training import Training
 
@@ -38,7 +38,7 @@ def train(
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
     training = Training(task, config.iterations, state, config.evaluate_every)
-    policy = LinearPolicy.from_state(state["policy"]) if state else at_rest(task, training, rng)
+    policy = LinearPolicy.from_state(state["policy"]) if state else LinearPolicy.zero(task)
     for _ in training.iterations():
         d = rng.standard_normal((config.directions, *policy.gain.shape))
         gains = policy.gain + np.repeat(config.noise * np.concatenate([d, -d]), task.conditions, 0)
@@ -54,12 +54,3 @@ def train(
         scalars = training.row(shown, sampled_cost=-r.mean(), diverged=episodes.failed.sum())
         arrays = {"policy_cost": shown.costs, "policy_x": shown.states}
         yield training.iteration(policy, scalars, arrays, {"policy": policy.state()})
-
-
-def at_rest(task: Task, training: Training, rng: np.random.Generator) -> LinearPolicy:
-    """Returns the policy of no gain, which has seen an episode of each condition: the units of the
-    observations are then known before the first directions are tried.
-    """
-    policy, every = LinearPolicy.zero(task), np.arange(task.conditions)
-    quiet = training.count(rollout(task, policy, every, 1, rng, noise=0.0), explored=False)
-    return policy.moved(np.zeros_like(policy.gain), quiet.pairs[0])

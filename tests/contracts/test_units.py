@@ -53,6 +53,6 @@ def acts(word, units=None):
 @pytest.mark.parametrize("word", METHODS)
 def test_the_units_of_states_and_actions_change_nothing(word, units):
     if word in APART and units == "small_actions_other_states":
-        pytest.xfail("plans in a network's model still depend on the state's units")
+        pytest.xfail("it still depends on the units of states")
     for now, before in zip(acts(word, units), acts(word), strict=True):
         np.testing.assert_allclose(now, before, atol=2e-2)

@@ -35,7 +35,7 @@ class SuiteEnv(gymnasium.Env):
         """Starts an episode, of the seed's start where one is told; returns what is seen (do,)."""
         super().reset(seed=seed)
         if seed is not None:
-            self.env.task.random.seed(seed)
+            self.env.task._random = np.random.RandomState(seed)  # no other way to give one
         return _flat(self.env.reset().observation), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
