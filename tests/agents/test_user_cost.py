@@ -186,7 +186,12 @@ def test_a_cost_that_jumps_has_values_and_no_derivatives(function):
     ids=["a hinge", "a narrow bump", "a kink and a bonus", "fast"],
 )
 def test_a_cost_with_kinks_bumps_or_waves_is_none_that_jumps(function):
-    UserCost(function, DX, DU).expand(*trajectory())
+    X, U = trajectory()
+    cost = UserCost(function, DX, DU)
+    C, c, const = cost.expand(X, U)  # it is not refused, and at the trajectory it is the cost
+    xu = np.concatenate([X, np.pad(U, [(0, 0)] * (U.ndim - 2) + [(0, 1), (0, 0)])], -1)
+    there = 0.5 * np.einsum("...i,...ij,...j", xu, C, xu) + (c * xu).sum(-1) + const
+    np.testing.assert_allclose(there, cost(X, U), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("what", ["None", "a word", "NaN", "exits"])

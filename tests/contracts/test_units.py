@@ -49,10 +49,17 @@ def acts(word, units=None):
     return [actions(task, row.policy) / action for row in rows]
 
 
-@pytest.mark.parametrize("units", UNITS)
-@pytest.mark.parametrize("word", METHODS)
+def cases():
+    """Yields each method with each set of units; what fails is expected to until it is mended."""
+    for word in METHODS:
+        for units in UNITS:
+            known = word in APART and units == "small_actions_other_states"
+            reason = "it depends on the units of states: ars in its first directions, plans in a network's model"
+            marks = pytest.mark.xfail(reason=reason, strict=True) if known else ()
+            yield pytest.param(word, units, marks=marks, id=f"{word}-{units}")
+
+
+@pytest.mark.parametrize(("word", "units"), list(cases()))
 def test_the_units_of_states_and_actions_change_nothing(word, units):
-    if word in APART and units == "small_actions_other_states":
-        pytest.xfail("it still depends on the units of states")
     for now, before in zip(acts(word, units), acts(word), strict=True):
         np.testing.assert_allclose(now, before, atol=2e-2)
