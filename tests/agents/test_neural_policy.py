@@ -79,12 +79,14 @@ def test_fitting_a_network_without_hidden_layers_is_weighted_least_squares():
     error = np.sqrt(((policy.mean(o) - best) ** 2).mean())
     assert error < 0.25 * np.sqrt(((unweighted - best) ** 2).mean())  # the weights count
 
+    unit = np.sqrt((target**2).mean(0))  # of actions without limits: the size of those to learn
+
     def closed(mean):
         gap = mean - target
         return (
             0.5
             * np.einsum("mi,mij,mj->m", gap, precision, gap).mean()
-            / np.trace(precision, axis1=1, axis2=2).mean()
+            / np.einsum("mii,i->m", precision, unit**2).mean()
             * DU
         )
 
