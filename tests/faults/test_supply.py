@@ -16,6 +16,7 @@ SOLD_AS = {
     "llvmlite": "numba",
     "stable_baselines3": "stable-baselines3",
     "sb3_contrib": "sb3-contrib",
+    "dm_control": "dm-control",
 }  # numba pins its llvmlite
 
 
@@ -56,6 +57,7 @@ def test_every_import_has_its_dependency_and_the_optional_ones_are_extras():
                         "stable_baselines3",
                         "onnx",
                         "onnxscript",
+                        "dm_control",
                     )
                     allowed = DEPENDENCIES | EXTRAS if optional else DEPENDENCIES
                     assert SOLD_AS.get(name, name) in allowed, f"{path}: {name}"
