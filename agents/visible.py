@@ -18,7 +18,7 @@ def cost_variation(found: Trajectories) -> float:
     """Returns by how much the costs of single steps differ, times the T + 1 of an episode: the
     size of a cost that knows no zero. NaN where no step was taken.
     """
-    cost, size = _sized(found.cost[:, :-1][found.mask])
+    cost, size = _sized(_paid(found)[1])
     return float(cost.std() * found.cost.shape[1] * size) if len(cost) else math.nan
 
 
@@ -29,7 +29,8 @@ def cost_by_state(found: Trajectories) -> float:
     The actions explain what a regression on u, u^2 and |u| does, |u| together. NaN where fewer
     steps were taken than that needs.
     """
-    u, (cost, _) = found.u[found.mask], _sized(found.cost[:, :-1][found.mask])
+    u, paid = _paid(found)
+    cost, _ = _sized(paid)
     free = len(cost) - 2 * u.shape[-1] - 2
     if free < 1:
         return math.nan
@@ -78,6 +79,17 @@ def action_effect(found: Trajectories, conditions: int) -> float:
     effect = (left - both) / moves.shape[1] / ((both + rounding) / free)
     seen = left > rounding
     return min(float(effect[seen].max()), CLEAR) if seen.any() else 0.0
+
+
+def _paid(found: Trajectories) -> tuple[Array, Array]:
+    """Returns the actions (M, du) and the costs (M,) of the steps that were taken; where all cost the
+    same, those of the last states too, in which no action is taken: a cost may be paid there alone.
+    """
+    u, cost = found.u[found.mask], found.cost[:, :-1][found.mask]
+    last = np.take_along_axis(found.cost, found.length[:, None], 1)[:, 0][found.mask.any(1)]
+    if len(cost) and np.ptp(cost) <= ROUNDING * np.abs(cost).max() and (last != 0).any():
+        return np.concatenate([u, np.zeros((len(last), u.shape[1]))]), np.concatenate([cost, last])
+    return u, cost
 
 
 def _sized(a: Array) -> tuple[Array, float]:

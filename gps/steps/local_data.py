@@ -30,7 +30,7 @@ class LocalData(NamedTuple):
     predicted: Array  # (C,), improvement that the model predicts for the controller tried next
     # (C,), the model's cost of what was evaluated minus that of `controller`; 0 where both are one
     baseline: Array
-    variation: Array  # (C,), of the cost over the steps of the episodes; see `cost_variation`
+    variation: Array  # (C,), of the cost over the steps of the episodes; see `cost_scale`
     # (C,), standard error of `cost`: by how much chance alone moves it; 0 for a single episode
     error: Array
     chart: Chart | None = None  # None where states are plain vectors
@@ -73,7 +73,7 @@ def by_condition(
         multiplier=multiplier,
         predicted=np.zeros(C),
         baseline=np.zeros(C),
-        variation=cost_variation(cost, _costly(cost, used, length)),
+        variation=cost_scale(cost, _costly(cost, used, length)),
         error=np.sqrt((gap**2).sum(1) / (np.maximum(valid - 1, 1) * valid)),
         chart=chart,
     )
@@ -91,7 +91,7 @@ def _costly(cost: Array, used: Array, length: Array) -> Array:
     return np.concatenate([used, np.zeros_like(used[..., :1])], -1)
 
 
-def cost_variation(cost: Array, used: Array) -> Array:
+def cost_scale(cost: Array, used: Array) -> Array:
     """Returns by how much the costs (C, N, T+1) of the steps that took place, `used` (C, N, T+1),
     differ along an episode, (C,): their standard deviation times the number of steps.
 

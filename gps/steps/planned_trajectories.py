@@ -17,7 +17,7 @@ from agents.planners.models import PlanningModel
 from agents.rollout import Act, smoothed
 from lqr import LinearGaussianController, NumericalError, ilqr, window
 
-from .local_data import cost_variation
+from .local_data import cost_scale
 
 Array = np.ndarray
 
@@ -39,7 +39,7 @@ def plan(
     U (C, S, T, du).
 
     The plan from the first guess, the warm start, is taken unless another costs less by at least
-    the share `warm_start_bias` of its cost's variation along the episode, see `cost_variation`.
+    the share `warm_start_bias` of its cost's variation along the episode, see `cost_scale`.
     """
     C, S, T, _ = U.shape
     found = ilqr(
@@ -57,7 +57,7 @@ def plan(
     )
     biased = found.cost.copy()
     steps = plan_cost(task, T)(found.X[:, :1], found.U[:, :1])
-    biased[:, 0] -= warm_start_bias * cost_variation(steps, np.ones(steps.shape, bool))
+    biased[:, 0] -= warm_start_bias * cost_scale(steps, np.ones(steps.shape, bool))
     pick = np.arange(C), np.argmin(biased, axis=1)
     controller = LinearGaussianController(*(a[pick] for a in found.controller))
     return PlannedTrajectories(

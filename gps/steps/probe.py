@@ -23,6 +23,8 @@ from agents.rollout import Trajectories
 from agents.tasks.capabilities import Joints, JointTarget, capability, manifold_of
 from lqr import LinearGaussianController
 
+from .local_data import cost_scale
+
 Array = np.ndarray
 FACTOR = 10**0.5  # from one size of the noise to the next
 BENT = 0.5  # of L, the most that Q may be
@@ -69,7 +71,7 @@ def probe(
     """
     quiet = {word: run(controller, least, 0) for word, controller in controllers.items()}
     zero, *others = quiet
-    word, best, variation = zero, mean_cost(quiet[zero]), cost_spread(quiet[zero])
+    word, best, variation = zero, mean_cost(quiet[zero]), scale_of(quiet[zero])
     for other in others:
         cost = mean_cost(quiet[other])
         needed = ADVANTAGE * variation if word == zero and np.isfinite(best) else 0.0
@@ -105,12 +107,7 @@ def mean_cost(quiet: Trajectories) -> float:
     return float(np.where(quiet.failed, np.inf, quiet.cost.sum(-1)).mean())
 
 
-def cost_spread(quiet: Trajectories) -> float:
-    """Returns by how much the cost differs along the episodes, after whose ends nothing counts: see
-    `cost_variation`.
-    """
-    steps = quiet.mask
-    cost = quiet.cost[:, :-1]
-    count = np.maximum(steps.sum(1), 1)
-    gap = np.where(steps, cost - (np.where(steps, cost, 0.0).sum(1) / count)[:, None], 0.0)
-    return float(quiet.cost.shape[1] * np.sqrt((gap**2).sum(1) / count).mean())
+def scale_of(quiet: Trajectories) -> float:
+    """Returns the size of the costs of episodes of the same length or shorter, see `cost_scale`."""
+    taken = np.pad(quiet.mask, ((0, 0), (0, 1)))
+    return float(cost_scale(quiet.cost[None], taken[None])[0])

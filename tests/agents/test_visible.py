@@ -88,3 +88,16 @@ def test_numbers_near_the_largest_there_are_overflow_nowhere():
         known = found._replace(cost=cost)
         assert cost_by_state(huge) == pytest.approx(cost_by_state(known))
         assert cost_variation(huge) == pytest.approx(1e290 * cost_variation(known))
+
+
+def test_a_cost_that_is_paid_in_the_last_state_alone_is_seen():
+    rng, N, T = np.random.default_rng(0), 8, 5
+    x, u = rng.normal(size=(N, T + 1, 2)), rng.normal(size=(N, T, 1))
+    cost = np.zeros((N, T + 1))
+    cost[:, -1] = (x[:, -1] ** 2).sum(-1)
+    found = Trajectories(x, u, x, cost, np.full(N, T), np.zeros(N, bool))
+    expected = (T + 1) * np.concatenate([np.zeros(N * T), cost[:, -1]]).std()
+    assert cost_variation(found) == pytest.approx(expected)
+    assert cost_by_state(found) > 0.5
+    assert cost_variation(found._replace(cost=0 * cost)) == 0.0
+    assert cost_by_state(found._replace(cost=0 * cost)) == 0.0

@@ -8,7 +8,7 @@ from agents.tasks import make_task
 from agents.tasks.adapters.user_task import OwnTask
 from gps import lqr_flm
 from gps.steps.local_policies import LocalPolicies
-from gps.steps.probe import candidates, cost_spread, probe, probed_conditions
+from gps.steps.probe import candidates, probe, probed_conditions, scale_of
 from lqr import LinearGaussianController, Quadratic
 
 T = 4
@@ -91,7 +91,7 @@ def test_what_comes_after_an_end_is_no_variation_of_the_cost():
     cost = np.r_[5.0, 7.0, np.zeros(T - 1)][None]  # it ended after two steps
     x = np.zeros((1, T + 1, 1))
     ended = Trajectories(x, x[:, 1:], x, cost, np.array([2]), np.zeros(1, bool))
-    assert cost_spread(ended) == (T + 1) * 1.0
+    assert scale_of(ended) == (T + 1) * 1.0
 
 
 def test_noise_does_not_grow_once_episodes_diverge():
