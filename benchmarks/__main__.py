@@ -134,7 +134,7 @@ for dx, du, T in ((4, 2, 50), (26, 7, 100)):
     anchor = LinearGaussianController(np.zeros((T, du, dx)), np.zeros((T, du)), np.tile(np.eye(du), (T, 1, 1)))
     for what, call in (
         ("backward", lambda: backward(model, cost)),
-        ("KL-constrained solve", lambda: minimise_cost_within_kl(anchor, model, cost, x0, 10.0)),
+        ("KL-constrained solve", lambda: minimise_cost_within_kl(model, cost, anchor, x0, 10.0)),
     ):
         start = time.process_time()
         call()

@@ -134,7 +134,7 @@ def imitate(
 ) -> None:
     """Trains the policy on the first controllers, so that it starts as these."""
     dynamics, _ = local.dynamics_and_cost(new)
-    ahead = forward(local.controller, dynamics, initial_states(new))
+    ahead = forward(dynamics, local.controller, initial_states(new))
     near = with_forecast(data, ahead, config.samples, config.forecasts, config.forecast_spread, rng)
     policy.distil(local.controller, near, rng)
 

@@ -23,9 +23,9 @@ TYPICAL_SLOPE = 1.6  # log KL falls with log eta by 1 (far from the anchor) to 2
 
 
 def minimise_cost_within_kl(
-    anchor: LinearGaussianController,
     dynamics: LinearGaussianDynamics,
     cost: QuadraticCost,
+    anchor: LinearGaussianController,
     x0: Gaussian,
     epsilon: float | Array,
     temperature: float | Array = 0.0,
@@ -41,7 +41,7 @@ def minimise_cost_within_kl(
     of epsilon where the constraint binds. Raises InputError for epsilon <= 0, NumericalError where
     no eta in range gives a positive definite problem.
     """
-    p = prepare(anchor, dynamics, cost, x0, temperature)
+    p = prepare(dynamics, cost, anchor, x0, temperature)
     B = len(p.tau)
     bound, guess = positive("epsilon", epsilon, p.lead), positive("eta", eta, p.lead)
     searches = [Search(float(guess[b]), float(bound[b]), tolerance) for b in range(B)]

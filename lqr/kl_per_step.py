@@ -20,9 +20,9 @@ FAINT = 1e-13  # nats; a smaller divergence is rounding, from which no slope is 
 
 
 def minimise_cost_within_kl_per_step(
-    anchor: LinearGaussianController,
     dynamics: LinearGaussianDynamics,
     cost: QuadraticCost,
+    anchor: LinearGaussianController,
     x0: Gaussian,
     epsilon: float | Array,
     temperature: float | Array = 0.0,
@@ -38,7 +38,7 @@ def minimise_cost_within_kl_per_step(
     within `tolerance`, or does not bind. Raises InputError for epsilon <= 0 or eta <= 0,
     NumericalError where no multipliers tried keep the bounds.
     """
-    p = prepare(anchor, dynamics, cost, x0, temperature)
+    p = prepare(dynamics, cost, anchor, x0, temperature)
     B, T = p.tau.shape
     bound = positive("epsilon", epsilon, p.lead, (T,))
     guess = positive("eta", eta, p.lead, (T,))

@@ -79,15 +79,15 @@ class Problem:
 
 
 def prepare(
-    anchor: LinearGaussianController,
     dynamics: LinearGaussianDynamics,
     cost: QuadraticCost,
+    anchor: LinearGaussianController,
     x0: Gaussian,
     temperature: float | Array,
 ) -> Problem:
     """Returns the problem in flat form, after checking it."""
-    lead, (old, model, costs, start) = flatten(
-        ("anchor", "dynamics", "cost", "x0"), anchor, dynamics, cost, x0
+    lead, (model, costs, old, start) = flatten(
+        ("dynamics", "cost", "anchor", "x0"), dynamics, cost, anchor, x0
     )
     tau = temperatures(temperature, lead, old[1].shape[1])
     return Problem(

@@ -58,13 +58,13 @@ def backward(
 
 
 def forward(
-    controller: LinearGaussianController, dynamics: LinearGaussianDynamics, x0: Gaussian
+    dynamics: LinearGaussianDynamics, controller: LinearGaussianController, x0: Gaussian
 ) -> TrajectoryDistribution:
     """Returns the marginals of [x; u] under the controller, from x0 on.
 
     Raises NumericalError, with the step, where they grow beyond all numbers.
     """
-    lead, (ours, model, start) = flatten(("controller", "dynamics", "x0"), controller, dynamics, x0)
+    lead, (model, ours, start) = flatten(("dynamics", "controller", "x0"), dynamics, controller, x0)
     return TrajectoryDistribution(*restore(lead, *forward_flat(*ours, *model, *start)))
 
 

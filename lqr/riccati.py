@@ -42,10 +42,10 @@ def backward(
 
 
 def forward(
-    controller: LinearGaussianController, dynamics: LinearGaussianDynamics, x0: Gaussian
+    dynamics: LinearGaussianDynamics, controller: LinearGaussianController, x0: Gaussian
 ) -> TrajectoryDistribution:
     """Returns the marginals of [x; u] under the controller, from x0 on."""
-    (K, k, S), (F, f, W), (m, P) = controller, dynamics, x0
+    (F, f, W), (K, k, S), (m, P) = dynamics, controller, x0
     T, dx, n = F.shape
     mean, cov = np.zeros((T + 1, n)), np.zeros((T + 1, n, n))
     for t in range(T):

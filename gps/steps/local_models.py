@@ -62,4 +62,4 @@ def model_cost(
     x0: Gaussian,
 ) -> Array:
     """Returns the expected cost of controllers under a model, (C,)."""
-    return expected_cost(forward(controller, dynamics, x0), cost).sum(-1)
+    return expected_cost(forward(dynamics, controller, x0), cost).sum(-1)

@@ -34,7 +34,7 @@ def within_trust_region(x: Array, fit: LocalFit, radius: float) -> Array:
     coordinates. Far from there the present controllers, which are linear, are not meant to act.
     """
     dx = x.shape[-1]
-    ahead = forward(fit.data.controller, fit.dynamics, initial_states(fit.data))
+    ahead = forward(fit.dynamics, fit.data.controller, initial_states(fit.data))
     mean, cov = ahead.mean[:, :-1, :dx], ahead.cov[:, :-1, :dx, :dx]
     cov = cov + np.diag(1e-6 * np.maximum(x.var((0, 1, 2)), 1e-12))
     gap = np.swapaxes(x - mean[:, None], 1, 2)  # (C, T, N, dx)

@@ -65,9 +65,9 @@ def trajectory_step(
 
     def solve(at: slice) -> Any:
         return minimise_cost_within_kl(
-            _part(data.controller, at),
             _part(dynamics, at),
             _part(objective, at),
+            _part(data.controller, at),
             _part(x0, at),
             epsilon[at],
             temperature[at],
@@ -82,7 +82,7 @@ def trajectory_step(
                 parts.append((slice(c, c + 1), solve(slice(c, c + 1))))
             except NumericalError:  # this condition's model is unusable: its controller stays
                 continue
-    before = forward(data.controller, dynamics, x0)
+    before = forward(dynamics, data.controller, x0)
     K, k, cov = (a.copy() for a in data.controller)
     mean, spread = before.mean.copy(), before.cov.copy()
     kl, eta, predicted, solved = np.zeros(C), np.zeros(C), np.zeros(C), np.zeros(C, bool)
@@ -117,7 +117,7 @@ def model_free_step(
     them.
     """
     x0 = initial_states(data)
-    under = forward(controller, dynamics, x0)
+    under = forward(dynamics, controller, x0)
     old = model_cost(data.controller, dynamics, cost, x0)
     new = model_cost(controller, dynamics, cost, x0)
     return TrajectoryStep(

@@ -25,8 +25,8 @@ def backward(todo, F, f, W, C, c, const, tau, K, k, cov, V, v, s, failed) -> Non
 def forward(K, k, S, F, f, W, m0, P0, mean, cov) -> None:
     for b in range(len(F)):
         mean[b], cov[b] = riccati.forward(
-            LinearGaussianController(K[b], k[b], S[b]),
             LinearGaussianDynamics(F[b], f[b], W[b]),
+            LinearGaussianController(K[b], k[b], S[b]),
             Gaussian(m0[b], P0[b]),
         )
 
@@ -34,8 +34,8 @@ def forward(K, k, S, F, f, W, m0, P0, mean, cov) -> None:
 def divergence(todo, K, k, S, Kq, kq, precision, logdet, F, f, W, m0, P0, kl) -> None:
     for b in todo:
         mean, cov = riccati.forward(
-            LinearGaussianController(K[b], k[b], S[b]),
             LinearGaussianDynamics(F[b], f[b], W[b]),
+            LinearGaussianController(K[b], k[b], S[b]),
             Gaussian(m0[b], P0[b]),
         )
         for t in range(F.shape[1]):

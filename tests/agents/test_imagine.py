@@ -35,7 +35,7 @@ def test_linear_controllers_in_a_linear_model_follow_the_mean_of_the_forward_pas
         dynamics = LinearGaussianDynamics(
             F, np.tile(f, (T, 1)), np.tile(1e-9 * np.eye(3), (T, 1, 1))
         )
-        mean = forward(own, dynamics, Gaussian(x0[row], 1e-9 * np.eye(3))).mean
+        mean = forward(dynamics, own, Gaussian(x0[row], 1e-9 * np.eye(3))).mean
         np.testing.assert_allclose(found.x[row], mean[:, :3], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(found.u[row], mean[:-1, 3:], rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(found.length, T)

@@ -121,7 +121,7 @@ def test_a_positive_multiplier_lifts_the_controllers_and_lowers_the_policy():
     rng = np.random.default_rng(6)
     dynamics, cost, x0 = linear_world(rng)
     old = controllers(rng)
-    x = np.tile(forward(old, dynamics, x0).mean[:, None, :, :DX], (1, 2, 1, 1))
+    x = np.tile(forward(dynamics, old, x0).mean[:, None, :, :DX], (1, 2, 1, 1))
     local = local_of(old, x, np.zeros((C, 2, T, DU)))
     student = LinearGaussianController(
         np.zeros((C, T, DU, DX)), np.zeros((C, T, DU)), np.tile(np.eye(DU), (C, T, 1, 1))
@@ -175,7 +175,7 @@ def test_the_lean_is_bounded_in_each_action():
 def test_the_gap_is_the_policys_mean_action_less_the_controllers_under_its_states():
     rng = np.random.default_rng(8)
     student, teacher, (dynamics, _, x0) = controllers(rng), controllers(rng), linear_world(rng)
-    under = forward(teacher, dynamics, x0)
+    under = forward(dynamics, teacher, x0)
     gap, kl = compare(student, teacher, under)
     x = rng.multivariate_normal(under.mean[1, 2, :DX], under.cov[1, 2, :DX, :DX], size=200_000)
     u = (
@@ -201,7 +201,7 @@ def test_where_policy_and_controllers_agree_the_multipliers_stay():
     rng = np.random.default_rng(9)
     both, (dynamics, _, x0) = controllers(rng), linear_world(rng)
     dual = Dual(rng.normal(size=(C, T, DU)), rng.uniform(0.5, 2, size=(C, T)))
-    gap, kl = compare(both, both, forward(both, dynamics, x0))
+    gap, kl = compare(both, both, forward(dynamics, both, x0))
     after = update_dual(dual, gap, kl, 2 * both.cov, 0.5)
     np.testing.assert_allclose(after.lam, dual.lam, atol=1e-9)
     np.testing.assert_allclose(after.nu, dual.nu, atol=1e-9)
@@ -261,7 +261,7 @@ def alternate(features, steps, rate=1.0, nu=3.0, seed=12, even=False):
     start = local_of(
         teacher, np.tile(x0.mean[:, None, None], (1, 1, T + 1, 1)), np.zeros((C, 1, T, DU))
     )
-    mean = forward(teacher, dynamics, x0).mean
+    mean = forward(dynamics, teacher, x0).mean
     for _ in range(steps):
         x = mean[:, None, :-1, :DX]
         regress(policy, teacher, dual, FREE, (x, o, w), rng)

@@ -309,7 +309,7 @@ def test_the_initial_state_has_the_trials_mean_and_spread():
 def test_an_improvement_keeps_its_bound_and_uses_it(epsilon):
     dynamics, cost, local = world()
     step = trajectory_step(local, dynamics, cost, np.array([epsilon, 2 * epsilon]))
-    under = forward(step.controller, dynamics, initial_states(local))
+    under = forward(dynamics, step.controller, initial_states(local))
     kl = kl_divergence(step.controller, local.controller, under).sum(-1)
     np.testing.assert_allclose(step.kl, kl, rtol=1e-8)
     assert (kl <= step.epsilon * (1 + 1e-9)).all()
@@ -369,7 +369,7 @@ def test_a_condition_without_a_usable_model_stays_and_the_others_go_on():
         assert np.array_equal(mine[1], old[1])
         np.testing.assert_allclose(mine[0], other[0], atol=1e-9)
     np.testing.assert_allclose(
-        step.mean[1], forward(local.controller, dynamics, initial_states(local)).mean[1], atol=1e-12
+        step.mean[1], forward(dynamics, local.controller, initial_states(local)).mean[1], atol=1e-12
     )
 
 

@@ -44,7 +44,7 @@ def test_with_a_policy_that_can_be_any_controller_it_is_constrained_lqr():
             seen.x, policy.mean(seen.o), policy.cov, seen.used, reach=0, strength=1e-13
         )
         expected = minimise_cost_within_kl(
-            expected, dynamics, cost, initial_states(local), np.full(C, 2.0)
+            dynamics, cost, expected, initial_states(local), np.full(C, 2.0)
         ).controller
         shared = np.linalg.inv(
             np.linalg.inv(expected.cov).mean((0, 1))
@@ -56,7 +56,7 @@ def test_with_a_policy_that_can_be_any_controller_it_is_constrained_lqr():
 
 
 def total(controller, dynamics, cost, x0):
-    return expected_cost(forward(controller, dynamics, x0), cost).sum(-1)
+    return expected_cost(forward(dynamics, controller, x0), cost).sum(-1)
 
 
 @pytest.mark.parametrize(("tried", "judged"), [("pi", "pi"), ("pi", "p"), ("p", "pi"), ("p", "p")])

@@ -135,7 +135,7 @@ def known_world(rng, N=40):
 
 def test_the_trust_region_is_that_of_the_forecast_distribution():
     known, x = known_world(np.random.default_rng(1))
-    under = forward(known.data.controller, known.dynamics, initial_states(known.data))
+    under = forward(known.dynamics, known.data.controller, initial_states(known.data))
     c, t = 1, 2
     root = np.linalg.cholesky(under.cov[c, t, :DX, :DX])
     for distance, inside in ((1.9, 1.0), (2.1, 0.0)):

@@ -20,7 +20,7 @@ X = np.zeros((T + 1, DX))
 observation = LinearGaussianObservation(
     np.ones((T + 1, 1, DX)), np.zeros((T + 1, 1)), np.ones((T + 1, 1, 1))
 )
-under = lqr.forward(controller, dynamics, x0)
+under = lqr.forward(dynamics, controller, x0)
 filtered = lqr.kalman_filter(dynamics, observation, x0, U, np.zeros((T + 1, 1)))
 
 
@@ -103,7 +103,7 @@ def test_large_problems_with_swapped_arguments_never_reach_a_kernel():
     d, c, start = random_problem(rng, 14, 3, 100)
     k = random_controller(rng, 14, 3, 100)
     with pytest.raises(InputError, match="controller is a LinearGaussianDynamics; expected Linear"):
-        lqr.forward(d, k, start)
+        lqr.forward(k, d, start)
     with pytest.raises(InputError, match="dynamics is a QuadraticCost"):
         lqr.backward(c, d)
 

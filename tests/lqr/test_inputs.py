@@ -47,9 +47,9 @@ KINDS = {
 def solve(anchor, dynamics, cost, x0):
     """Returns all numbers that the passes and both solvers give."""
     controller, value = backward(dynamics, cost, 0.2)
-    marginals = forward(anchor, dynamics, x0)
+    marginals = forward(dynamics, anchor, x0)
     both = [
-        s(anchor, dynamics, cost, x0, 0.5)
+        s(dynamics, cost, anchor, x0, 0.5)
         for s in (minimise_cost_within_kl, minimise_cost_within_kl_per_step)
     ]
     spent = (

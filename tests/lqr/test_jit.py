@@ -12,7 +12,7 @@ from lqr import LinearGaussianController, LinearGaussianDynamics, Gaussian, forw
 T = 2
 d = LinearGaussianDynamics(np.ones((T, 1, 2)), np.zeros((T, 1)), np.zeros((T, 1, 1)))
 k = LinearGaussianController(np.zeros((T, 1, 1)), np.ones((T, 1)), np.zeros((T, 1, 1)))
-print(forward(k, d, Gaussian(np.zeros(1), np.eye(1))).mean[:, 0].tolist())
+print(forward(d, k, Gaussian(np.zeros(1), np.eye(1))).mean[:, 0].tolist())
 """
 
 

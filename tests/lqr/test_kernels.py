@@ -106,7 +106,7 @@ def test_the_divergence_kernels_equal_the_numpy_function_for_the_problems_named(
     divergence_flat(
         np.array([0, 2]), new, (anchor.K, anchor.k, precision, logdet), (*dynamics, *x0), kl
     )
-    expected = kl_divergence(new, anchor, forward(new, dynamics, x0))
+    expected = kl_divergence(new, anchor, forward(dynamics, new, x0))
     np.testing.assert_allclose(kl[[0, 2]], expected[[0, 2]], rtol=1e-10)
     assert (kl[1] == -1).all()
 

@@ -31,7 +31,7 @@ def gaussian_kl(m0, S0, m1, S1):
 
 def objective(controller, dynamics, cost, x0, tau=0.0):
     return (
-        expected_cost(forward(controller, dynamics, x0), cost).sum()
+        expected_cost(forward(dynamics, controller, x0), cost).sum()
         - tau * entropy(controller).sum()
     )
 
@@ -41,7 +41,7 @@ def test_the_divergence_is_that_of_the_joint_gaussians():
     dynamics, _, x0 = random_problem(rng)
     p, q = random_controller(rng), random_controller(rng)
     expected = gaussian_kl(*joint(p, dynamics, x0), *joint(q, dynamics, x0))
-    assert kl_divergence(p, q, forward(p, dynamics, x0)).sum() == pytest.approx(expected, rel=1e-8)
+    assert kl_divergence(p, q, forward(dynamics, p, x0)).sum() == pytest.approx(expected, rel=1e-8)
 
 
 def test_the_entropy_and_the_negative_log_density_agree_with_each_other_and_the_formula():
@@ -50,7 +50,7 @@ def test_the_entropy_and_the_negative_log_density_agree_with_each_other_and_the_
     p = random_controller(rng)
     formula = 0.5 * np.linalg.slogdet(2 * np.pi * np.e * p.cov)[1]
     np.testing.assert_allclose(entropy(p), formula)
-    mean_log = expected_cost(forward(p, dynamics, x0), negative_log_density(p))[:-1]
+    mean_log = expected_cost(forward(dynamics, p, x0), negative_log_density(p))[:-1]
     np.testing.assert_allclose(mean_log, formula, rtol=1e-9)
 
 
@@ -61,8 +61,8 @@ def test_the_bound_is_met_from_inside_within_the_tolerance_and_few_passes(epsilo
     dynamics, cost, x0 = random_problem(rng)
     anchor = random_controller(rng)
     for tolerance, most in ((1e-3, 20), (1e-6, 20)):
-        r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, tolerance=tolerance)
-        measured = kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0)).sum()
+        r = minimise_cost_within_kl(dynamics, cost, anchor, x0, epsilon, tolerance=tolerance)
+        measured = kl_divergence(r.controller, anchor, forward(dynamics, r.controller, x0)).sum()
         assert epsilon * (1 - tolerance) - 1e-10 <= measured <= epsilon + 1e-10
         assert r.converged
         assert r.active
@@ -83,14 +83,14 @@ def test_the_optimum_is_that_of_a_general_constrained_optimiser(tau):
 
     def slack(z):
         p = controller(z)
-        return epsilon - kl_divergence(p, anchor, forward(p, dynamics, x0)).sum()
+        return epsilon - kl_divergence(p, anchor, forward(dynamics, p, x0)).sum()
 
     start = np.concatenate([anchor.K.ravel(), anchor.k.ravel(), np.log(anchor.cov.ravel())])
     found = minimize(
         lambda z: objective(controller(z), dynamics, cost, x0, tau), start, method="SLSQP",
         constraints={"type": "ineq", "fun": slack}, options={"ftol": 1e-13, "maxiter": 500},
     )  # fmt: skip
-    r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, tau, tolerance=1e-8)
+    r = minimise_cost_within_kl(dynamics, cost, anchor, x0, epsilon, tau, tolerance=1e-8)
     assert objective(r.controller, dynamics, cost, x0, tau) == pytest.approx(found.fun, rel=1e-5)
     ours = np.concatenate(
         [r.controller.K.ravel(), r.controller.k.ravel(), np.log(r.controller.cov.ravel())]
@@ -103,7 +103,7 @@ def test_the_optimum_is_that_of_a_general_constrained_optimiser(tau):
 def test_an_inactive_bound_is_recognised_in_one_pass():
     rng = np.random.default_rng(4)
     dynamics, cost, x0 = random_problem(rng)
-    r = minimise_cost_within_kl(random_controller(rng), dynamics, cost, x0, 1e6, temperature=1.0)
+    r = minimise_cost_within_kl(dynamics, cost, random_controller(rng), x0, 1e6, temperature=1.0)
     assert (bool(r.active), bool(r.converged), int(r.passes), float(r.eta)) == (False, True, 1, 0.0)
 
 
@@ -112,7 +112,7 @@ def test_a_cost_without_a_minimum_is_solved_near_the_anchor_and_stays_within_the
     dynamics, cost, x0 = random_problem(rng)
     hollow = cost._replace(C=cost.C - 3 * np.eye(5))
     anchor = random_controller(rng)
-    r = minimise_cost_within_kl(anchor, dynamics, hollow, x0, 2.0)
+    r = minimise_cost_within_kl(dynamics, hollow, anchor, x0, 2.0)
     assert 2 * (1 - 1e-3) <= r.kl <= 2
     assert r.passes <= 20
     assert objective(r.controller, dynamics, hollow, x0) < objective(anchor, dynamics, hollow, x0)
@@ -122,8 +122,8 @@ def test_a_batch_gives_the_answers_of_single_problems():
     rng = np.random.default_rng(6)
     dynamics, cost, x0 = random_problem(rng, lead=(2, 5))
     anchor, epsilon = random_controller(rng, lead=(2, 5)), rng.uniform(0.1, 3, (2, 5))
-    r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, tolerance=1e-7)
-    one = [type(t)(*(field[1, 3] for field in t)) for t in (anchor, dynamics, cost, x0)]
+    r = minimise_cost_within_kl(dynamics, cost, anchor, x0, epsilon, tolerance=1e-7)
+    one = [type(t)(*(field[1, 3] for field in t)) for t in (dynamics, cost, anchor, x0)]
     alone = minimise_cost_within_kl(*one, epsilon[1, 3], tolerance=1e-7)
     np.testing.assert_allclose(r.controller.K[1, 3], alone.controller.K, rtol=1e-5, atol=1e-6)
     assert r.kl.shape == (2, 5)
@@ -135,8 +135,8 @@ def test_each_step_keeps_its_own_bound_and_is_stationary(tau, seed):
     rng = np.random.default_rng(seed)
     dynamics, cost, x0 = random_problem(rng)
     anchor, epsilon = random_controller(rng), rng.uniform(0.1, 2, 5)
-    r = minimise_cost_within_kl_per_step(anchor, dynamics, cost, x0, epsilon, tau)
-    kl = kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0))
+    r = minimise_cost_within_kl_per_step(dynamics, cost, anchor, x0, epsilon, tau)
+    kl = kl_divergence(r.controller, anchor, forward(dynamics, r.controller, x0))
     assert r.converged
     assert (kl <= epsilon + 1e-9).all()
     slack = epsilon - kl
@@ -146,7 +146,7 @@ def test_each_step_keeps_its_own_bound_and_is_stationary(tau, seed):
         p = LinearGaussianController(
             z[:30].reshape(5, 2, 3), z[30:].reshape(5, 2), r.controller.cov
         )
-        divergence = kl_divergence(p, anchor, forward(p, dynamics, x0))
+        divergence = kl_divergence(p, anchor, forward(dynamics, p, x0))
         return objective(p, dynamics, cost, x0, tau) + (r.eta * divergence).sum()
 
     z = np.concatenate([r.controller.K.ravel(), r.controller.k.ravel()])
@@ -167,8 +167,8 @@ def test_the_bounds_per_step_are_all_met_in_hard_random_problems(tau):
             cost = type(cost)(*(10 ** rng.uniform(-4, 4) * field for field in cost))
         anchor = random_controller(rng, dx, du, T, std=10 ** rng.uniform(-1, 1))
         epsilon = 10 ** rng.uniform(-2, 1.5, T)
-        r = minimise_cost_within_kl_per_step(anchor, dynamics, cost, x0, epsilon, tau)
-        kl = kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0))
+        r = minimise_cost_within_kl_per_step(dynamics, cost, anchor, x0, epsilon, tau)
+        kl = kl_divergence(r.controller, anchor, forward(dynamics, r.controller, x0))
         assert r.converged, seed
         assert (kl <= epsilon * (1 + 1e-7)).all(), seed
         assert ((kl >= epsilon * (1 - 1.001e-3)) | (r.eta < 1e-5 * tau)).all(), (
@@ -183,7 +183,7 @@ def test_a_search_that_starts_far_away_where_the_divergence_is_flat_arrives_in_f
         dynamics, cost, x0 = random_problem(rng, *size)
         anchor, epsilon = random_controller(rng, *size), 10 ** rng.uniform(-3, 2.5)
         for eta in (1e-14, 1.0, 1e14):
-            r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, eta=eta)
+            r = minimise_cost_within_kl(dynamics, cost, anchor, x0, epsilon, eta=eta)
             assert r.converged, (seed, eta)
             assert r.passes <= 20, (seed, eta)
 
@@ -195,7 +195,7 @@ def test_bounds_per_step_are_met_from_a_first_guess_where_the_divergence_is_all_
         dynamics, cost, x0 = random_problem(rng, *size)
         anchor, epsilon = random_controller(rng, *size), 10 ** rng.uniform(-2, 1.5, size[2])
         for eta in (1e-14, 1e14):
-            r = minimise_cost_within_kl_per_step(anchor, dynamics, cost, x0, epsilon, eta=eta)
+            r = minimise_cost_within_kl_per_step(dynamics, cost, anchor, x0, epsilon, eta=eta)
             kl = kl_divergence(r.controller, anchor, r.distribution)
             assert r.converged, (seed, eta)
             assert r.passes <= 100, (seed, eta)
@@ -208,10 +208,10 @@ def test_a_search_cut_short_says_so_and_keeps_its_bounds():
     dynamics, cost, x0 = random_problem(rng)
     anchor = random_controller(rng)
     for solve in (minimise_cost_within_kl, minimise_cost_within_kl_per_step):
-        r = solve(anchor, dynamics, cost, x0, 0.1, eta=1e4, max_passes=2)
+        r = solve(dynamics, cost, anchor, x0, 0.1, eta=1e4, max_passes=2)
         assert not r.converged
         assert (
-            kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0)) <= 0.1
+            kl_divergence(r.controller, anchor, forward(dynamics, r.controller, x0)) <= 0.1
         ).all()
 
 
@@ -229,14 +229,14 @@ def test_the_optimum_of_a_larger_problem_is_that_of_trust_constr():
 
     def divergence(z):
         p = controller(z)
-        return kl_divergence(p, anchor, forward(p, dynamics, x0)).sum()
+        return kl_divergence(p, anchor, forward(dynamics, p, x0)).sum()
 
     start = np.concatenate([anchor.K.ravel(), anchor.k.ravel(), np.log(anchor.cov.ravel())])
     found = minimize(
         lambda z: objective(controller(z), dynamics, cost, x0), start, method="trust-constr",
         constraints=NonlinearConstraint(divergence, -np.inf, epsilon), options={"gtol": 1e-6, "xtol": 1e-8},
     )  # fmt: skip
-    r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, tolerance=1e-8)
+    r = minimise_cost_within_kl(dynamics, cost, anchor, x0, epsilon, tolerance=1e-8)
     assert objective(r.controller, dynamics, cost, x0) == pytest.approx(found.fun, rel=1e-5)
     assert float(r.eta) == pytest.approx(float(found.v[0][0]), rel=1e-2)  # the multiplier too
 
@@ -245,10 +245,10 @@ def test_an_active_bound_with_entropy_is_told_from_an_inactive_one():
     rng = np.random.default_rng(12)
     dynamics, cost, x0 = random_problem(rng)
     anchor = random_controller(rng)
-    free = minimise_cost_within_kl(anchor, dynamics, cost, x0, 1e6, temperature=1.0)
+    free = minimise_cost_within_kl(dynamics, cost, anchor, x0, 1e6, temperature=1.0)
     for factor, active in ((0.999, True), (1.001, False)):
         r = minimise_cost_within_kl(
-            anchor, dynamics, cost, x0, factor * float(free.kl), temperature=1.0
+            dynamics, cost, anchor, x0, factor * float(free.kl), temperature=1.0
         )
         assert bool(r.active) is active
         assert (r.eta > 0) == active
@@ -271,7 +271,7 @@ def test_fields_that_do_not_fit_are_named_with_their_place(solve, size):
         (
             "anchor",
             anchor._replace(K=anchor.K[:, :, :-1]),
-            r"expected .* as in anchor\.K",
+            r"anchor\.K has shape .* as in dynamics\.F",
         ),
         (
             "anchor",
@@ -320,7 +320,7 @@ def test_a_bound_that_is_not_positive_is_refused(epsilon):
     rng = np.random.default_rng(7)
     dynamics, cost, x0 = random_problem(rng)
     with pytest.raises(InputError, match="epsilon is"):
-        minimise_cost_within_kl(random_controller(rng), dynamics, cost, x0, epsilon)
+        minimise_cost_within_kl(dynamics, cost, random_controller(rng), x0, epsilon)
 
 
 def test_a_singular_anchor_is_named():
@@ -328,4 +328,4 @@ def test_a_singular_anchor_is_named():
     dynamics, cost, x0 = random_problem(rng)
     anchor = random_controller(rng)
     with pytest.raises(NumericalError, match="singular"):
-        minimise_cost_within_kl(anchor._replace(cov=0 * anchor.cov), dynamics, cost, x0, 1.0)
+        minimise_cost_within_kl(dynamics, cost, anchor._replace(cov=0 * anchor.cov), x0, 1.0)

@@ -126,7 +126,7 @@ def test_the_infinite_horizon_is_the_limit_of_the_backward_pass_and_its_average_
     limit = infinite_horizon(F, C, W)
     np.testing.assert_allclose(limit.K, controller.K[0], rtol=1e-9)
     np.testing.assert_allclose(limit.V, value.V[0], rtol=1e-9)
-    steady = expected_cost(forward(controller, dynamics, Gaussian(np.zeros(2), W)), cost)[S // 2]
+    steady = expected_cost(forward(dynamics, controller, Gaussian(np.zeros(2), W)), cost)[S // 2]
     assert limit.average_cost == pytest.approx(steady, rel=1e-9)
 
 
@@ -165,11 +165,11 @@ def test_tracking_costs_the_distance_and_a_reachable_reference_is_followed_exact
     dynamics = dynamics._replace(cov=0 * dynamics.cov)
     x0 = Gaussian(x0.mean, 0 * x0.cov)
     reference = forward(
-        random_controller(rng, DX, DU, T)._replace(cov=np.zeros((T, DU, DU))), dynamics, x0
+        dynamics, random_controller(rng, DX, DU, T)._replace(cov=np.zeros((T, DU, DU))), x0
     ).mean
     X, U = reference[:, :DX], reference[:-1, DX:]
     cost = tracking_cost(X, U, np.eye(DX), 0.1 * np.eye(DU), 10 * np.eye(DX))
-    found = forward(backward(dynamics, cost)[0], dynamics, x0)
+    found = forward(dynamics, backward(dynamics, cost)[0], x0)
     np.testing.assert_allclose(found.mean[:, :DX], X, atol=1e-9)
     np.testing.assert_allclose(expected_cost(found, cost), 0.0, atol=1e-9)
     away = found._replace(mean=found.mean + 1.0)

@@ -52,7 +52,7 @@ def test_a_large_entry_hides_no_asymmetry_and_no_negative_variance(large, size):
     cov[:] = np.diag([large, *np.full(size[0] - 1, -1e-3)])
     controller, _ = lqr.backward(dynamics, cost)
     with pytest.raises(InputError, match=r"x0\.cov.*not positive semi-definite"):
-        lqr.forward(controller, dynamics, x0._replace(cov=cov))
+        lqr.forward(dynamics, controller, x0._replace(cov=cov))
 
 
 @pytest.mark.parametrize("rho", 10.0 ** np.arange(-2, 8))
@@ -166,7 +166,7 @@ k, v = backward(d, c, 0.1)
 F, f = d.F[0, 0], d.f[0, 0]
 one = c._replace(C=c.C[0], c=c.c[0], const=c.const[0])
 r = ilqr(lambda x, u: F @ np.r_[x, u] + f, one, x0.mean[0], np.zeros((5, 2)))
-out = [v.V.sum(), forward(k, d, x0).cov.sum(), *minimise_cost_within_kl(a, d, c, x0, 0.5).kl, r.cost]
+out = [v.V.sum(), forward(d, k, x0).cov.sum(), *minimise_cost_within_kl(d, c, a, x0, 0.5).kl, r.cost]
 print(*out, *solve_box_qp(np.eye(2), np.ones(2), np.zeros(2), np.ones(2))[0])
 """
     here = Path(__file__).resolve()

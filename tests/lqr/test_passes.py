@@ -30,7 +30,7 @@ def test_the_plan_and_its_value_are_those_of_one_dense_solve(size, seed):
     quiet = dynamics._replace(cov=np.zeros_like(dynamics.cov))
     controller, value = backward(quiet, cost)
     U, least = dense_optimum(quiet, cost, x0.mean)
-    found = forward(controller, quiet, x0._replace(cov=0 * x0.cov)).mean
+    found = forward(quiet, controller, x0._replace(cov=0 * x0.cov)).mean
     np.testing.assert_allclose(found[:-1, size[0] :], U, rtol=1e-7, atol=1e-7)
     at_start = 0.5 * x0.mean @ value.V[0] @ x0.mean + value.v[0] @ x0.mean + value.const[0]
     assert at_start == pytest.approx(least, rel=1e-8)
@@ -64,7 +64,7 @@ def test_an_ill_conditioned_plan_is_stationary_in_the_dense_problem(size):
         controller, _ = backward(dynamics, cost)
         quiet = dynamics._replace(cov=0 * dynamics.cov)
         xu = forward(
-            controller._replace(cov=0 * controller.cov), quiet, x0._replace(cov=0 * x0.cov)
+            quiet, controller._replace(cov=0 * controller.cov), x0._replace(cov=0 * x0.cov)
         ).mean
         slope = np.einsum("tij,tj->ti", cost.C, xu) + cost.c
         size_of = np.einsum("tij,tj->ti", abs(cost.C), abs(xu)) + abs(cost.c)
@@ -114,7 +114,7 @@ def test_marginals_are_those_of_the_dense_joint_gaussian(size):
     controller = random_controller(rng, *size)
     dx, du, T = size
     mean, cov = joint(controller, dynamics, x0)
-    found = forward(controller, dynamics, x0)
+    found = forward(dynamics, controller, x0)
     for t in range(T + 1):
         at = slice(t * (dx + du), t * (dx + du) + (dx + du if t < T else dx))
         d = at.stop - at.start
@@ -150,7 +150,7 @@ def test_marginals_and_expected_cost_are_those_of_200_000_samples():
                 + dynamics.f[t]
                 + rng.multivariate_normal(np.zeros(3), dynamics.cov[t], N)
             )
-    found = forward(controller, dynamics, x0)
+    found = forward(dynamics, controller, x0)
     for t, xu in enumerate(samples):
         spread = np.sqrt(np.diag(found.cov[t])) + 1e-12
         np.testing.assert_array_less(
@@ -192,7 +192,7 @@ def test_the_value_is_the_exact_expected_cost_less_the_entropy(tau):
     moment = x0.cov + np.outer(x0.mean, x0.mean)
     expected = 0.5 * np.trace(value.V[0] @ moment) + value.v[0] @ x0.mean + value.const[0]
     entropies = np.linalg.slogdet(2 * np.pi * np.e * controller.cov)[1].sum() / 2 if tau else 0.0
-    total = expected_cost(forward(controller, dynamics, x0), cost).sum()
+    total = expected_cost(forward(dynamics, controller, x0), cost).sum()
     assert total - tau * entropies == pytest.approx(expected, rel=1e-10)
 
 
@@ -211,7 +211,7 @@ def test_any_leading_axes_give_the_answers_of_single_problems():
     assert controller.K.shape == (2, 3, 5, 2, 3)
     alone, _ = backward(shared, QuadraticCost(*(field[1, 2] for field in cost)))
     np.testing.assert_allclose(controller.K[1, 2], alone.K, rtol=1e-10)
-    assert forward(controller, shared, x0).mean.shape == (2, 3, 6, 5)
+    assert forward(shared, controller, x0).mean.shape == (2, 3, 6, 5)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_costs_divergences_and_entropies_name_what_does_not_fit():
     rng = np.random.default_rng(15)
     dynamics, cost, x0 = random_problem(rng)
     p = random_controller(rng)
-    marginals = forward(p, dynamics, x0)
+    marginals = forward(dynamics, p, x0)
     with pytest.raises(
         InputError,
         match=r"cost\.C has shape .* expected 6 as in distribution\.mean",
@@ -290,10 +290,10 @@ def test_marginals_that_overflow_are_named_with_the_step(size):
     with pytest.raises(
         NumericalError, match=r"overflows at step \d+ of problem 1; the closed loop is unstable"
     ):
-        forward(controller, dynamics, x0)
+        forward(dynamics, controller, x0)
 
 
 def test_forward_refuses_a_covariance_that_is_none():
     dynamics, _, x0 = random_problem(np.random.default_rng(9))
     with pytest.raises(InputError, match=r"x0\.cov"):
-        forward(random_controller(np.random.default_rng(9)), dynamics, Gaussian(x0.mean, -x0.cov))
+        forward(dynamics, random_controller(np.random.default_rng(9)), Gaussian(x0.mean, -x0.cov))

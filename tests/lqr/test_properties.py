@@ -59,7 +59,7 @@ def test_the_backward_pass_is_right_or_says_why_not(size, seed, scale, spread):
         assert "step" in str(error)  # noqa: PT017
         return
     assert all(np.isfinite(field).all() for field in (*controller, *value))
-    marginals = forward(controller, dynamics, x0)
+    marginals = forward(dynamics, controller, x0)
     moment = x0.cov + np.outer(x0.mean, x0.mean)
     promised = 0.5 * np.trace(value.V[0] @ moment) + value.v[0] @ x0.mean + value.const[0]
     parts = (
@@ -84,7 +84,7 @@ def test_marginals_are_finite_symmetric_and_no_covariance_is_negative(
     vectors = np.linalg.eigh(x0.cov)[1]
     P = 10**scale * (vectors * values) @ vectors.T
     x0 = x0._replace(mean=10 ** (scale / 2) * x0.mean, cov=0.5 * (P + P.T))
-    mean, cov = forward(random_controller(rng, *size, std=10 ** (noise / 2)), dynamics, x0)
+    mean, cov = forward(dynamics, random_controller(rng, *size, std=10 ** (noise / 2)), x0)
     assert np.isfinite(mean).all()
     np.testing.assert_allclose(cov, cov.swapaxes(-1, -2), atol=1e-14 * abs(cov).max())
     assert (np.linalg.eigvalsh(cov)[:, 0] >= -1e-9 * np.linalg.eigvalsh(cov)[:, -1]).all()
@@ -100,7 +100,7 @@ def test_a_divergence_is_positive_and_none_from_itself(size, seed, std, spread):
     cov = (
         vectors * 10.0 ** (std + rng.uniform(-spread / 2, spread / 2, q.k.shape))[:, None, :]
     ) @ vectors.swapaxes(-1, -2)
-    q, under = q._replace(cov=0.5 * (cov + cov.swapaxes(-1, -2))), forward(p, dynamics, x0)
+    q, under = q._replace(cov=0.5 * (cov + cov.swapaxes(-1, -2))), forward(dynamics, p, x0)
     assert (kl_divergence(p, q, under) > 0).all()
     np.testing.assert_allclose(kl_divergence(q, q, under), 0.0, atol=1e-8)
 
@@ -128,15 +128,15 @@ def test_the_kl_constrained_controller_keeps_its_bound_or_says_why_not(
     anchor = random_controller(rng, *size, std=10 ** (std / 4))
     tau = 10 ** (scale - 1) if seed % 3 == 0 else 0.0
     try:
-        r = minimise_cost_within_kl(anchor, dynamics, cost, x0, epsilon, tau)
+        r = minimise_cost_within_kl(dynamics, cost, anchor, x0, epsilon, tau)
     except GPSError as error:
         assert "epsilon" in str(error) or "anchor" in str(error)  # noqa: PT017
         return
     assert all(np.isfinite(field).all() for field in (*r.controller, *r.distribution, r.eta, r.kl))
-    measured = kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0)).sum()
+    measured = kl_divergence(r.controller, anchor, forward(dynamics, r.controller, x0)).sum()
     assert measured <= epsilon * (1 + 1e-5) + 1e-6
     mine = expected_cost(r.distribution, cost).sum() - tau * entropy(r.controller).sum()
-    before = expected_cost(forward(anchor, dynamics, x0), cost)
+    before = expected_cost(forward(dynamics, anchor, x0), cost)
     before[-1] -= tau * entropy(anchor).sum()
     assert mine <= before.sum() + 1e-6 * abs(before).max()
     assert r.passes <= 60
@@ -165,14 +165,14 @@ def test_the_bounds_per_step_are_kept_or_the_error_says_why_not(
     anchor, tau = random_controller(rng, *size), 10 ** (scale - 1) if warm else 0.0
     try:
         r = minimise_cost_within_kl_per_step(
-            anchor, dynamics, cost, x0, epsilon, tau, eta=10**scale
+            dynamics, cost, anchor, x0, epsilon, tau, eta=10**scale
         )
     except GPSError as error:
         assert "epsilon" in str(error)  # noqa: PT017
         return
     assert all(np.isfinite(field).all() for field in (*r.controller, *r.distribution, r.eta, r.kl))
     assert r.passes <= 205
-    measured = kl_divergence(r.controller, anchor, forward(r.controller, dynamics, x0))
+    measured = kl_divergence(r.controller, anchor, forward(dynamics, r.controller, x0))
     assert (measured <= epsilon * (1 + 1e-5) + 1e-6).all()
 
 

@@ -68,9 +68,9 @@ def test_forward_equals_the_page(size, noise, lead):
     dynamics, _, x0 = random_problem(rng, *size, lead=lead)
     dynamics, x0 = stabilised(dynamics), x0._replace(cov=noise * x0.cov)
     controller = random_controller(rng, *size, lead=lead)
-    found = forward(controller, dynamics, x0)
+    found = forward(dynamics, controller, x0)
     for b in np.ndindex(lead):
-        page = riccati.forward(one(controller, b), one(dynamics, b), one(x0, b))
+        page = riccati.forward(one(dynamics, b), one(controller, b), one(x0, b))
         assert_close(one(found, b), page)
 
 
@@ -81,7 +81,7 @@ def test_the_page_gives_the_actions_and_the_cost_of_one_dense_solve(size):
     calm = dynamics._replace(cov=np.zeros_like(dynamics.cov))
     U, total = dense_optimum(calm, cost, x0.mean)
     controller, value = riccati.backward(calm, cost)
-    plan = riccati.forward(controller, calm, Gaussian(x0.mean, np.zeros_like(x0.cov)))
+    plan = riccati.forward(calm, controller, Gaussian(x0.mean, np.zeros_like(x0.cov)))
     np.testing.assert_allclose(plan.mean[:-1, size[0] :], U, rtol=1e-9, atol=1e-9)
     x = x0.mean
     promised = 0.5 * x @ value.V[0] @ x + value.v[0] @ x + value.const[0]
