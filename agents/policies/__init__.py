@@ -21,6 +21,7 @@ POLICIES: dict[str, str | type] = {
     "mlp_std": "agents.policies.mlp_std:StdPolicy",
     "recurrent": "agents.policies.recurrent:RecurrentPolicy",
     "convolutional": "agents.policies.convolutional:ConvolutionalPolicy",
+    "rbf": "agents.policies.rbf:RBFPolicy",
     "linear": "agents.policies.linear:LinearPolicy",
     "linear_gaussian": "agents.policies.linear_gaussian:ControllerPolicy",
     "mpc": "agents.mpc.steps.saving:TaskMPC",

@@ -145,6 +145,24 @@ class LearnedCost(Protocol):
     learned: Any  # an `agents.tasks.costs.reward_cost.RewardCost`
 
 
+class Angles(Protocol):
+    """Coordinates of x that are angles in radians, and go beyond full turns: the same place again.
+
+    Used by Bayesian policy search, whose models and policies see cosines and sines.
+    """
+
+    angles: tuple[int, ...]  # indices in x
+
+
+class PaysNear(Protocol):
+    """The task is known for a saturating reward, in which only closeness to a goal counts.
+
+    Used by Bayesian policy search in place of the cost, and told by `metrics` as "reward".
+    """
+
+    saturating: Any  # an `agents.tasks.costs.saturating.Saturating`
+
+
 class PlanningCost(Protocol):
     """MPC plans by another cost than `cost`, by which all are judged."""
 
@@ -298,7 +316,14 @@ def env_id_of(task: Any) -> str | None:
     return None if twin is None else twin.env_id
 
 
+def angles_of(task: Any) -> tuple[int, ...]:
+    """Returns which coordinates of x are angles; none where the task does not say."""
+    told = capability(task, Angles)
+    return () if told is None else told.angles
+
+
 __all__ = [
+    "Angles",
     "AppliedAction",
     "Camera",
     "Divergence",
@@ -316,6 +341,7 @@ __all__ = [
     "MujocoState",
     "Named",
     "ObservationOf",
+    "PaysNear",
     "PhysicalState",
     "Plane",
     "PlanningCost",
@@ -328,6 +354,7 @@ __all__ = [
     "StartMeasures",
     "Targets",
     "TuningCost",
+    "angles_of",
     "applied",
     "begin_iteration",
     "capability",

@@ -31,6 +31,7 @@ def policies():
     from agents.policies.linear_gaussian import ControllerPolicy
     from agents.policies.mlp import NeuralPolicy
     from agents.policies.mlp_std import StdPolicy
+    from agents.policies.rbf import RBFPolicy
     from agents.policies.recurrent import RecurrentPolicy
     from lqr import LinearGaussianController
 
@@ -56,6 +57,9 @@ def policies():
     moments = np.array([[9.0] * 3, [0.1, 0.2, 0.3], [4.0, 5.0, 6.0]])
     linear = LinearPolicy(np.arange(6.0).reshape(2, 3) / 9, low, high, moments)
     found["linear"] = linear, (np.array([0.4, -0.2, 0.7]),)
+    own = np.random.default_rng(1)  # others are drawn as before
+    bumps = own.normal(size=(5, 4)), own.normal(size=(5, 2)), np.array([1.0, 0.7, 0.7, 2.0])
+    found["rbf"] = RBFPolicy(*bumps, low, high, (1,)), (own.normal(size=3),)
     found["linear_gaussian"] = ControllerPolicy(controller), (rng.normal(size=3), 3, 1)
     return {**found, "mpc": (planner(rng), (np.array([0.3, -0.2]), 0))}
 

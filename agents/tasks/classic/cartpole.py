@@ -14,6 +14,7 @@ from lqr.costs import Action, WeightedNorm
 
 from ...settings import Count
 from ..base.ode_task import EquationTask
+from ..costs.saturating import Saturating
 from .pendulum import free_at_first, tip_metrics
 
 Array = np.ndarray
@@ -36,12 +37,19 @@ class CartPole(EquationTask):
     start_std = 0.1  # m, m/s, rad and rad/s
     action_low, action_high = np.array([-10.0]), np.array([10.0])  # N
     width = 0.25  # m, of the published reward
+    angles = (2,)  # of x
 
     def __init__(self, conditions: Count = 1):
         super().__init__(conditions)
         upright = np.array([0.0, 0.0, np.pi, 0.0])
         late = free_at_first(self.horizon, 0.85, 0.04)
         self.cost = WeightedNorm([1.0, 0.2, 1.0, 0.03], target=upright, ramp=late) + Action(0.003)
+
+    @property
+    def saturating(self) -> Saturating:
+        """The published reward, of the tip's place relative to its target."""
+        rows = np.array([[1.0, 0.0, 0.0, LENGTH, 0.0], [0.0, 0.0, -LENGTH, 0.0, 0.0]])
+        return Saturating(rows, np.array([0.0, -LENGTH]), self.width)
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Returns states about rest, normal, (B, 4)."""

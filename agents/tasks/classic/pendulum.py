@@ -13,6 +13,7 @@ from lqr.costs import Action, WeightedNorm
 
 from ...settings import Count
 from ..base.ode_task import EquationTask
+from ..costs.saturating import Saturating
 
 Array = np.ndarray
 
@@ -34,11 +35,18 @@ class Pendulum(EquationTask):
     start_std = 0.1  # rad and rad/s
     action_low, action_high = np.array([-2.5]), np.array([2.5])  # Nm
     width = 0.5  # m, of the published reward
+    angles = (0,)  # of x
 
     def __init__(self, conditions: Count = 1):
         super().__init__(conditions)
         late = free_at_first(self.horizon, 0.6)
         self.cost = WeightedNorm([1.0, 0.05], target=[np.pi, 0.0], ramp=late) + Action(0.1)
+
+    @property
+    def saturating(self) -> Saturating:
+        """The published reward, of the tip's place relative to its target."""
+        rows = np.array([[0.0, LENGTH, 0.0], [-LENGTH, 0.0, 0.0]])
+        return Saturating(rows, np.array([0.0, -LENGTH]), self.width)
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Returns states about rest, normal, (B, 2)."""
