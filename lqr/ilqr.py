@@ -55,7 +55,7 @@ class Progress(NamedTuple):
     iteration: int
     cost: Array  # (...)
     step: Array  # (...), alpha of the line search, 0 if no step was taken
-    mu: Array  # (...), regularisation
+    mu: Array  # (...), regularisation, in units of the cost per squared action
     X: Array  # (..., T+1, dx)
     U: Array  # (..., T, du)
 
@@ -110,7 +110,9 @@ def ilqr(
     is a `hessian`), False is iLQR, None is iLQR that learns the curvature of the dynamics on its
     way. `low` and `high` limit the actions: numbers, (du,), (T, du) or (..., T, du). `solve_qp`
     replaces the box-QP solver. A callback that returns True, or such an array (...), ends the
-    problems. Where `active` (...) is False, actions are kept as they are. A problem ends when its
+    problems. Where `active` (...) is False, actions are kept as they are. `mu` is the regularisation
+    to begin with, in the cost's unit per squared action; its schedule goes by the cost's curvature,
+    so that the unit of the cost scales nothing but the costs. A problem ends when its
     expected improvement falls below `tolerance`, relative to its cost; or, where that is a constant
     for the most part, to what of it changes: its variation along the trajectory, and what was
     gained. Functions get copies, which they may write to.

@@ -10,7 +10,8 @@ import numpy as np
 
 from .jit import kernel
 
-MU_MIN, MU_MAX, GROWTH = 1e-6, 1e10, 1.6
+MU_MIN, MU_MAX, GROWTH = 1e-6, 1e10, 1.6  # mu, as shares of the cost's curvature, see `_curvature`
+MU_SMALL = 1e-3  # another: up to here the improvement that a step promises is told in full
 PAUSE = 7  # steps at most without the curvature of the dynamics, after it made a step fail
 FLAT = 30.0  # a cost so many times as large as what of it changes is a constant for the most part
 SLOW = 0.3  # learned curvature is tried where a step gains more than this part of what the last one gained
@@ -79,6 +80,28 @@ def _variation(b, X, U, C, c):
 
 
 @kernel
+def _curvature(b, F, C):
+    """Returns the curvature of the cost along one action, a mean over steps and actions: that of
+    the action and of the state after it, without signs. It has the unit of mu.
+
+    Where actions reach none within a step, the mean curvature along the states; 1 where the cost
+    is not curved at all.
+    """
+    T, dx, n = F.shape[1:]
+    total, along_states = 0.0, 0.0
+    for t in range(T):
+        for i in range(dx):
+            along_states += abs(C[b, t + 1, i, i])
+        for i in range(dx, n):
+            total += abs(C[b, t, i, i])
+            for j in range(dx):
+                total += F[b, t, j, i] * F[b, t, j, i] * abs(C[b, t + 1, j, j])
+    if total > 0.0:
+        return total / (T * (n - dx))
+    return along_states / (T * dx) if along_states > 0.0 else 1.0
+
+
+@kernel
 def _take(b, new, out):
     """Copies problem b of three axes. (Numba's own copies of slices take seconds to compile, for
     their messages.)
@@ -120,9 +143,9 @@ def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0
     X_old = np.zeros(X.shape)
     Un = np.zeros(U.shape)
     U_old = np.zeros(U.shape)
-    w, yes, exact = np.zeros((8, B)), np.zeros((8, B), np.bool_), H.shape[1] > 0
+    w, yes, exact = np.zeros((9, B)), np.zeros((8, B), np.bool_), H.shape[1] > 0
     alpha, mu, factor, linear, quadratic, trial, gain = w[0], w[1], w[2], w[3], w[4], w[5], w[6]
-    first = w[7]
+    first, unit = w[7], w[8]  # unit: of mu, the largest curvature found so far where it counts
     definite = yes[0]
     fresh = yes[1]
     searching = yes[2]
@@ -156,6 +179,8 @@ def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0
         differentiate(fresh, X, U, F, H)
         expand(fresh, C0, c0, X, U, C, c)
         for b in range(B):
+            if active[b] and mu[b] > 0.0:
+                unit[b] = max(unit[b], _curvature(b, F, C))
             if secant and fresh[b] and known[b]:
                 _learn(b, X, U, F, X_old, U_old, F_old, c, S)
             curved[b] = (exact or (secant and slow[b])) and rest[b] == 0
@@ -174,7 +199,7 @@ def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0
                 changing = _variation(b, X, U, C, c) + first[b] - J[b]
                 changing = total if total < FLAT * changing else changing
                 least = max(tolerance * changing, 1e-16 * total)
-                if -linear[b] <= least and mu[b] <= 1e-3:
+                if -linear[b] <= least and mu[b] <= MU_SMALL * unit[b]:
                     status[b] = STATIONARY
                 else:
                     searching[b], alpha[b], going = True, 1.0, True
@@ -213,7 +238,7 @@ def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0
             fresh[b] = alpha[b] > 0
             if fresh[b]:
                 factor[b] = min(1 / GROWTH, factor[b] / GROWTH)
-                mu[b] = mu[b] * factor[b] if mu[b] * factor[b] >= MU_MIN else 0.0
+                mu[b] = mu[b] * factor[b] if mu[b] * factor[b] >= MU_MIN * unit[b] else 0.0
                 rest[b] = max(rest[b] - 1, 0)
                 pause[b] = 0 if curved[b] else pause[b]
             elif (
@@ -223,8 +248,9 @@ def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0
                 rest[b] = pause[b]
             elif status[b] == RUNNING:
                 factor[b] = max(GROWTH, factor[b] * GROWTH)
-                mu[b] = max(MU_MIN, mu[b] * factor[b])
-                if mu[b] > MU_MAX:
+                unit[b] = max(unit[b], _curvature(b, F, C))
+                mu[b] = max(MU_MIN * unit[b], mu[b] * factor[b])
+                if mu[b] > MU_MAX * unit[b]:
                     total = abs(J[b] + offset[b])
                     changing = _variation(b, X, U, C, c) + first[b] - J[b]
                     changing = total if total < FLAT * changing else changing
