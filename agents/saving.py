@@ -7,6 +7,7 @@ from dynamics.storage.files import folders_by_number, within
 from dynamics.storage.tree import load_tree, save_tree
 from lqr import CheckpointError, InputError
 
+from .action_form import ActionForm, HandsOut
 from .interfaces import Policy, State
 from .policies import POLICIES, policy_class, word_of_policy
 
@@ -16,7 +17,7 @@ def save_policy(folder: str | Path, policy: Policy, **about: Any) -> None:
 
     Raises InputError where the policy is of no known kind, and StorageError where the disk refuses.
     """
-    save_tree(folder, state_of(policy), {"what": "policy", **about})
+    save_tree(folder, whole_state_of(policy), {"what": "policy", **about})
 
 
 def state_of(policy: Any) -> State:
@@ -42,13 +43,20 @@ def state_of(policy: Any) -> State:
     )
 
 
+def whole_state_of(policy: Any) -> State:
+    """Returns the same, with the form in which its environment takes actions, as `form`."""
+    form = policy.form if isinstance(policy, HandsOut) else None
+    return {**state_of(policy), **({"form": form.state()} if form else {})}
+
+
 def load_policy(folder: str | Path, task: Any = None) -> Any:
     """Builds the policy out of a run's folder or of a policy's own.
 
     A run that was stopped before its end has no policy folder yet: its newest valid checkpoint is
     taken. A neural policy has act(observation) and predict(observation, state=None,
     episode_start=None, deterministic=True); the local controllers of a run without a network have
-    act(x, t, condition). A planner is built in a task of the name that it was made in, or in the
+    act(x, t, condition). Of a run in an environment of Gymnasium they return what its `step` takes,
+    in shape, type and limits. A planner is built in a task of the name that it was made in, or in the
     one that is given. Raises CheckpointError where there is none, or where a file is not as it was
     written.
     """
@@ -85,14 +93,17 @@ def build_policy(state: Any, folder: str | Path, task: Any = None) -> Any:
         )
     try:
         made = policy_class(kind)
-        parts = {name: value for name, value in state.items() if name != "kind"}
+        own = (
+            {"kind", "form"} if isinstance(made, type) and issubclass(made, HandsOut) else {"kind"}
+        )
+        parts = {name: value for name, value in state.items() if name not in own}
         if not hasattr(made, "from_state"):
             return made(**parts)
-        return (
-            made.from_state(parts, task)
-            if getattr(made, "needs_task", False)
-            else made.from_state(parts)
-        )
+        needs = [parts, task] if getattr(made, "needs_task", False) else [parts]
+        policy = made.from_state(*needs)
+        if "form" in own & state.keys():
+            policy.form = ActionForm.from_state(state["form"])
+        return policy
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from None
     except (

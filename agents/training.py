@@ -23,9 +23,10 @@ from dynamics import Chart
 from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController
 
+from .action_form import HandsOut
 from .interfaces import Array, Iteration, Policy, State, Task
 from .rollout import Trajectories, metrics_of, rollout
-from .tasks.capabilities import LearnedCost, capability
+from .tasks.capabilities import LearnedCost, action_form_of, capability
 from .visible import cost_by_state, cost_variation
 
 COUNTS = ("number", "episodes", "steps", "evaluation_episodes", "evaluation_steps")
@@ -142,8 +143,10 @@ class Training:
         saved: Mapping[str, Any] | None = None,
     ) -> Iteration:
         """Returns what `train` yields at the end of an iteration, with all parts and what else is
-        `saved`.
+        `saved`. The policy hands out actions as the task's environment takes them.
         """
+        if isinstance(policy, HandsOut):
+            policy.form = action_form_of(self.task)
         self.number += 1
         counts = {name: getattr(self, name) for name in COUNTS}
         parts = {name: part.state() for name, part in self.parts.items()}

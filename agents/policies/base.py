@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from ..action_form import HandsOut
 from ..interfaces import Array
 from .checks import checked
 
 
-class GaussianPolicy(ABC):
+class GaussianPolicy(HandsOut, ABC):
     """u ~ N(mean(o), cov). A subclass has `mean`, and its own `covariance` where this depends on
     the observation.
 
-    Actions that are handed out by `act` and `predict` keep the limits; the mean and the samples for
-    training do not.
+    Actions that are handed out by `act` and `predict` keep the limits, and have the shape and the
+    type of the environment's, where there is one; the mean and the samples for training have not.
     """
 
     low: Array  # (du,)
@@ -47,9 +48,9 @@ class GaussianPolicy(ABC):
         """Returns the mean action (du,), within the limits, for one observation (do,), or of the
         environment's own shape; or (B, du) for (B, do).
         """
-        return np.clip(self.mean(self.checked(observation)), self.low, self.high)
+        return self.handed_out(np.clip(self.mean(self.checked(observation)), self.low, self.high))
 
-    def reset(self) -> None:  # noqa: B027  (to be overridden by a policy that remembers, and by no other)
+    def reset(self) -> None:
         """Begins an episode, for `act`; a policy without memory has nothing to forget."""
 
     def predict(
@@ -66,7 +67,7 @@ class GaussianPolicy(ABC):
         action = self.mean(o)
         if not deterministic:
             action = action + self.deviations(o, np.random.default_rng())
-        return np.clip(action, self.low, self.high).astype(np.float32), state
+        return self.handed_out(np.clip(action, self.low, self.high), np.float32), state
 
     def checked(self, observation: Array) -> Array:
         """Returns an observation (..., do) as an array. Raises InputError for another size, and for

@@ -10,11 +10,12 @@ from dynamics import Chart, Manifold
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError, LinearGaussianController
 
+from ..action_form import HandsOut
 from ..interfaces import Array, State
 from .checks import checked, checked_rows
 
 
-class ControllerPolicy:
+class ControllerPolicy(HandsOut):
     """Time-varying linear-Gaussian controllers, one per condition; they need the state and the
     step, not o.
     """
@@ -42,7 +43,7 @@ class ControllerPolicy:
         clock = (self._clock if t is None else t) % T
         action = self._action(checked(x, self._size, "state x"), clock, condition)
         self._clock = clock + 1
-        return action
+        return self.handed_out(action)
 
     def predict(
         self,
@@ -78,8 +79,7 @@ class ControllerPolicy:
             cov = self.controller.cov[np.arange(len(x)), t]
             noise = np.random.default_rng().standard_normal(u.shape)
             u = u + (np.linalg.cholesky(cov) @ noise[..., None])[..., 0]
-        u = u.astype(np.float32)
-        return u if np.ndim(observation) > 1 else u[0], (t + 1,)
+        return self.handed_out(u if np.ndim(observation) > 1 else u[0], np.float32), (t + 1,)
 
     @property
     def _size(self) -> int | None:

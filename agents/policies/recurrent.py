@@ -127,7 +127,7 @@ class RecurrentPolicy(GaussianPolicy):
         """
         o = self.checked(observation)
         mean = self._next(np.atleast_2d(o), start=self.memory is None)
-        return np.clip(mean.reshape(*o.shape[:-1], -1), self.low, self.high)
+        return self.handed_out(np.clip(mean.reshape(*o.shape[:-1], -1), self.low, self.high))
 
     def reset(self) -> None:
         """Begins an episode, for `act`: forgets."""
@@ -162,7 +162,7 @@ class RecurrentPolicy(GaussianPolicy):
         if not deterministic:
             mean = mean + self.deviations(many, np.random.default_rng())
         action = np.clip(mean.reshape(*o.shape[:-1], -1), self.low, self.high)
-        return action.astype(np.float32), (h[None],)
+        return self.handed_out(action, np.float32), (h[None],)
 
     def parameters(self) -> dict[str, Array]:
         """Returns all arrays that the mean depends on, by name."""

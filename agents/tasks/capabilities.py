@@ -106,6 +106,14 @@ class AppliedAction(Protocol):
     applied: Array  # (B, du), in the last step
 
 
+class FormedActions(Protocol):
+    """There is an environment that takes actions of a shape and type of its own. Policies that were
+    trained here hand out such actions.
+    """
+
+    action_form: Any  # an `agents.action_form.ActionForm`
+
+
 class Interruptible(Protocol):
     """An episode can be stopped in its middle: there is something that moves.
 
@@ -296,6 +304,12 @@ def applied(task: Any, u: Array) -> Array:
     return u if told is None else told.applied
 
 
+def action_form_of(task: Any) -> Any:
+    """Returns the form in which a task's environment takes actions; None where it has none."""
+    told = capability(task, FormedActions)
+    return None if told is None else told.action_form
+
+
 def begin_iteration(task: Any, number: int, folder: Path | None = None) -> None:
     """Tells a task with a journal that an iteration begins."""
     if told := capability(task, Journaled):
@@ -327,6 +341,7 @@ __all__ = [
     "AppliedAction",
     "Camera",
     "Divergence",
+    "FormedActions",
     "GymnasiumTwin",
     "HasManifold",
     "HasSimulator",
@@ -354,6 +369,7 @@ __all__ = [
     "StartMeasures",
     "Targets",
     "TuningCost",
+    "action_form_of",
     "angles_of",
     "applied",
     "begin_iteration",

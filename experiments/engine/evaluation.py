@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agents.action_form import ActionForm
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, metrics_of, rollout
 from agents.tasks.capabilities import env_id_of
@@ -45,7 +46,7 @@ def evaluate_random(env_id: str, episodes: int = 20) -> Evaluation:
     rng = np.random.default_rng(FIRST_SEED)
     return _evaluate_in(
         env_id,
-        lambda env, observation: _fitted(
+        lambda env, observation: _taken(
             random_actions(env.action_space.low, env.action_space.high, rng), env.action_space
         ),
         episodes,
@@ -58,9 +59,14 @@ def evaluate_idle(env_id: str, episodes: int = 20) -> Evaluation:
     """
     return _evaluate_in(
         env_id,
-        lambda env, observation: _fitted(np.zeros(env.action_space.shape), env.action_space),
+        lambda env, observation: _taken(np.zeros(env.action_space.shape), env.action_space),
         episodes,
     )
+
+
+def _taken(action: np.ndarray, space: Any) -> np.ndarray:
+    """Returns an action in the shape, the type and the limits of a space."""
+    return ActionForm.of(space).fitted(np.ravel(action))
 
 
 def random_actions(low: Any, high: Any, rng: np.random.Generator) -> np.ndarray:
@@ -342,14 +348,9 @@ def _acting(policy: Any) -> Callable[[Any, Any], np.ndarray]:
 
     def act(env: Any, observation: Any) -> np.ndarray:
         action = np.asarray(policy.act(np.ravel(observation)))
-        return _fitted(action, env.action_space) if np.isfinite(action).all() else action
+        return _taken(action, env.action_space) if np.isfinite(action).all() else action
 
     return act
-
-
-def _fitted(action: np.ndarray, space: Any) -> np.ndarray:
-    """Returns an action in the shape, the type and the limits of a space."""
-    return np.clip(action.reshape(space.shape).astype(space.dtype), space.low, space.high)
 
 
 def _digests(shown: Trajectories) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.interfaces import Iteration, StoppedByUser
-from agents.saving import state_of
+from agents.saving import whole_state_of
 from agents.tasks.capabilities import ModelSource, begin_iteration, capability
 from dynamics.storage.tree import save_tree
 from lqr import CheckpointError, InputError
@@ -195,7 +195,7 @@ def _train(
             }
             folder.save(
                 iteration.number,
-                {"state": iteration.state, "policy": state_of(iteration.policy)},
+                {"state": iteration.state, "policy": whole_state_of(iteration.policy)},
                 meta,
             )
             begin_iteration(task, iteration.number + 1, folder.path / JOURNAL)

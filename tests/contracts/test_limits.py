@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from every_method import METHODS, Cart, actions, learned
 
+from agents import load_policy, save_policy
 from agents.planners import PLANNERS
 from agents.planners.models import SimulatorModel
 from agents.planners.objective import Objective
@@ -133,6 +134,7 @@ class Room(gymnasium.Env):
 
     def step(self, u):
         assert isinstance(u, np.ndarray)
+        assert u.dtype == self.action_space.dtype
         assert self.action_space.contains(u)
         self.x = self.x + 0.1 * u.sum()
         return self.x, float(-((self.x**2).sum())), False, False, {}
@@ -141,14 +143,49 @@ class Room(gymnasium.Env):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(), (1,), (2, 2)])
 def test_an_action_space_of_any_shape_gets_its_own(shape, dtype):
-    task = GymnasiumTask(
-        lambda: Room(0.1, 1 / 3, shape, dtype), WeightedNorm([1.0]), horizon=4, conditions=1
-    )
+    task = room(shape, dtype)
     assert task.du == int(np.prod(shape))
     rows = learned("lqr_flm", task)
     u = actions(task, rows[-1].policy)
     assert u.shape == (1, 4, task.du)
     assert ((u >= task.action_low) & (u <= task.action_high)).all()
+
+
+def room(shape, dtype, low=0.1, high=1 / 3):
+    return GymnasiumTask(
+        lambda: Room(low, high, shape, dtype), WeightedNorm([1.0]), horizon=4, conditions=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "shape"), [*((word, (2, 2)) for word in METHODS), ("lqr_flm", ()), ("badmm", (1,))]
+)
+def test_what_a_trained_policy_hands_out_is_what_the_environment_takes(word, shape, tmp_path):
+    """As it is, and saved and loaded again; for one observation and for several."""
+    task = room(shape, np.float64)
+    trained = learned(word, task)[-1].policy
+    save_policy(tmp_path / "policy", trained)
+    for policy in (trained, load_policy(tmp_path / "policy", task)):
+        env = Room(0.1, 1 / 3, shape, np.float64)
+        seen, _ = env.reset(seed=0)
+        policy.reset()
+        state = None
+        for i in range(4):
+            many, _ = policy.predict(seen[None])
+            assert many.shape == (1, *shape)
+            u, state = policy.predict(seen, state=state)
+            seen = env.step(u if i % 2 else policy.act(seen))[0]
+        task.reset(np.array([0]), np.random.default_rng(0))
+        policy.reset()
+        assert task.step(policy.predict(task.observe())[0]).shape == (1, 1)
+
+
+def test_limits_in_single_precision_are_kept_in_single_precision():
+    form = room((2, 2), np.float32, -1 / 3, 0.1).action_form
+    u = form.fitted(np.array([-1.0, 1.0, np.nextafter(np.float32(0.1), 1), 0.0]))
+    assert u.shape == (2, 2)
+    assert u.dtype == np.float32
+    assert gymnasium.spaces.Box(-1 / 3, 0.1, (2, 2), np.float32).contains(u)
 
 
 def test_a_run_in_which_no_action_varies_says_so():

@@ -11,6 +11,7 @@ import numpy as np
 
 from lqr import InputError
 
+from ...action_form import HandsOut
 from ...interfaces import Array, Cost
 from ...planners import Objective, Plan, Planner, Value
 from ...planners.models import PlanningModel
@@ -26,7 +27,7 @@ class Episode(NamedTuple):
     rng: np.random.Generator
 
 
-class MPC:
+class MPC(HandsOut):
     """Plans `horizon` steps ahead from the state x in every `replan_every`-th step; never beyond
     the episode's end.
     """
@@ -146,7 +147,7 @@ class MPC:
         clock = self._clock % self.steps
         u = self.sample(checked_rows(x, self.dx, "state x")[:1], clock, None)[0]
         self._clock = clock + 1
-        return u
+        return self.handed_out(u)
 
     def predict(
         self,
@@ -174,8 +175,9 @@ class MPC:
             self._step(row, None if anew else episode, deterministic)
             for row, episode, anew in zip(x, before, starts, strict=True)
         ]
-        u = np.stack([action for action, _ in rows]).astype(np.float32)
-        return u if np.ndim(observation) > 1 else u[0], tuple(after for _, after in rows)
+        u = np.stack([action for action, _ in rows])
+        u = self.handed_out(u if np.ndim(observation) > 1 else u[0], np.float32)
+        return u, tuple(after for _, after in rows)
 
     def _step(
         self, x: Array, episode: Episode | None, deterministic: bool

@@ -18,6 +18,7 @@ import numpy as np
 
 from lqr import InputError
 
+from ...action_form import ActionForm
 from ...interfaces import Cost
 from ...settings import Count, Whole, checked
 from ..base.mujoco_batch import silence
@@ -63,9 +64,7 @@ class Environment:
 
     def command(self, u: Array) -> Array:
         """Returns actions (..., du) as the environment takes them."""
-        space = self.env.action_space
-        inside = u.astype(space.dtype).reshape((*u.shape[:-1], *space.shape))
-        return np.asarray(np.clip(inside, space.low, space.high))  # rounding may have left the box
+        return ActionForm.of(self.env.action_space).fitted(u)
 
     def _read(self, observation: Any) -> Array:
         return observed(observation, self.env.observation_space, self.name).reshape(-1)
@@ -138,6 +137,7 @@ class GymnasiumTask(OwnTask):
         name = f"gymnasium:{self.env_id or getattr(first.spec, 'id', None) or type(first.unwrapped).__name__}"
         check(first, name)
         space: Any = first.action_space
+        self.action_form = ActionForm.of(space)
         if horizon is None:
             raise InputError(f"{name} has no time limit of its own; expected horizon=, in steps")
         self._processes = Processes(make, name) if processes else None

@@ -148,15 +148,15 @@ class OwnTask:
         return after, np.array(rewards or np.zeros(len(sims))), np.array(ends, dtype=bool)
 
     def step(self, u: Array) -> Array:
-        """Applies u (B, du); returns x (B, dx). Whoever is at its end stays there and is not asked
-        again.
+        """Applies u (B, du), or of the environment's own shape; returns x (B, dx). Whoever is at its
+        end stays there and is not asked again.
         """
         if self.serial and len(u) > 1:
             raise InputError(
                 f"{self.name}: got {len(u)} episodes at once of one robot; expected one after the other "
                 "(agents.rollout does that), or a class that says `independent = True`"
             )
-        before, u = self._x.copy(), np.array(u, dtype=float)
+        before, u = self._x.copy(), np.array(u, dtype=float).reshape(len(u), -1)
         reward = np.zeros(len(u))
         self.diverged = self.diverged | ~np.isfinite(u).all(-1)
         active = ~self.done()
