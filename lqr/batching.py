@@ -38,6 +38,7 @@ KINDS: dict[str, Any] = {  # what the arguments of this package are, by their na
     "observation": LinearGaussianObservation,
     "cost": QuadraticCost,
     "x0": Gaussian,
+    "value": QuadraticValue,
     "filtered": Gaussian,
     "filtered.predicted": Gaussian,
     "distribution": TrajectoryDistribution,

@@ -79,9 +79,20 @@ def stack(X: Array, U: Array) -> Array:
 
 
 def absolute(value: Array, g: Array, H: Array, xu: Array) -> QuadraticCost:
-    """Returns the expansion in xu itself, from value (..., T+1), gradient (..., T+1, n) and Hessian
-    at xu.
+    """Returns the expansion in xu itself, from value (..., T+1), gradient g and Hessian H at xu
+    (..., T+1, n): what `expand` of a cost of your own returns.
+
+    Raises InputError for shapes that do not fit. Numbers are not looked at: a cost may be infinite.
     """
+    value, g, H, xu = (
+        numbers(name, a) for name, a in (("value", value), ("g", g), ("H", H), ("xu", xu))
+    )
+    n = xu.shape[-1:]
+    if g.shape[-1:] != n or H.shape[-2:] != n * 2 or value.shape != np.shape(xu)[:-1]:
+        raise InputError(
+            f"value has shape {value.shape}, g {g.shape}, H {H.shape}, xu {xu.shape}; expected (..., T+1), "
+            "(..., T+1, n), (..., T+1, n, n) and (..., T+1, n)"
+        )
     c = g - (H @ xu[..., None])[..., 0]
     return QuadraticCost(H, c, value - 0.5 * np.einsum("...i,...i->...", g + c, xu))
 

@@ -12,7 +12,17 @@ import numpy as np
 
 from .batching import finite, flatten, numbers, of_kind, restore
 from .errors import InputError, NotPositiveDefinite
-from .types import Array, Gaussian, LinearGaussianDynamics, LinearGaussianObservation
+from .evaluation import action_value
+from .kalman import predict, predict_root, root, symmetrised, update, update_root
+from .passes import backward
+from .types import (
+    Array,
+    Gaussian,
+    LinearGaussianController,
+    LinearGaussianDynamics,
+    LinearGaussianObservation,
+    QuadraticCost,
+)
 
 
 class Filtered(NamedTuple):
@@ -24,21 +34,75 @@ class Filtered(NamedTuple):
     log_likelihood: Array  # (...,), of all observations
 
 
+class Smoothed(NamedTuple):
+    """Beliefs over the states 0..T given all observations."""
+
+    mean: Array  # (..., T+1, dx)
+    cov: Array  # (..., T+1, dx, dx)
+    cross: Array  # (..., T, dx, dx), the covariance of x_{t+1} (rows) and x_t (columns)
+
+
+class LQG(NamedTuple):
+    """The optimal controller of what is observed: u = K m + k for the filtered mean m."""
+
+    controller: LinearGaussianController
+    gain: Array  # (..., T+1, dx, do), of the filter: m = predicted + gain (o - H predicted - h)
+    cov: Array  # (..., T+1, dx, dx), of the state given the observations so far
+    expected_cost: Array  # (...)
+
+
+def lqg(
+    dynamics: LinearGaussianDynamics,
+    cost: QuadraticCost,
+    observation: LinearGaussianObservation,
+    x0: Gaussian,
+) -> LQG:
+    """Returns the optimal controller under partial observation, and what it costs.
+
+    Gains of the filter do not depend on what is observed, and the controller not on the noise
+    (certainty equivalence); the uncertainty of step t costs 1/2 tr(K'Quu K cov) more than full
+    observation does. Raises what `backward` and `kalman_filter` raise.
+    """
+    controller, value = backward(dynamics, cost)
+    Q = action_value(dynamics, cost, value).Q
+    du, dx = controller.K.shape[-2:]
+    steps = controller.k.shape[-2]
+    axes, (_, sensor, start, _) = flatten(
+        ("dynamics", "observation", "x0", "cost"), dynamics, observation, x0, cost
+    )
+    quiet = np.zeros((*axes, steps, du)), np.zeros((*axes, steps + 1, sensor[1].shape[-1]))
+    filtered = kalman_filter(dynamics, observation, x0, *quiet)
+    H, R = restore(axes, sensor[0], sensor[2])
+    P = filtered.predicted.cov
+    S = symmetrised(H @ P @ _T(H) + R)
+    gain = _T(np.linalg.solve(S, H @ P))
+    K = controller.K
+    lost = _T(K) @ Q[..., dx:, dx:] @ K @ filtered.cov[..., :-1, :, :]
+    m, P0 = restore(axes, *start)
+    V, v = value.V[..., 0, :, :], value.v[..., 0, :]
+    total = np.einsum("...i,...ij,...j->...", m, V, m) + np.einsum("...ij,...ji->...", V, P0)
+    total = 0.5 * total + np.einsum("...i,...i->...", v, m) + value.const[..., 0]
+    total = total + 0.5 * np.trace(lost, axis1=-2, axis2=-1).sum(-1)
+    return LQG(controller, gain, filtered.cov, total[()])
+
+
 def kalman_filter(
     dynamics: LinearGaussianDynamics,
     observation: LinearGaussianObservation,
     x0: Gaussian,
     U: Array,
     O: Array,
+    square_root: bool = False,
 ) -> Filtered:
     """Returns the beliefs p(x_t | o_0..o_t, u), for actions U (..., T, du) and observations O (...,
     T+1, do).
 
-    A row of O with a NaN is a missing observation. Updates are in Joseph's form, which keeps
-    covariances positive. Raises InputError, with name and index, for shapes that do not fit,
-    entries that are not finite numbers, and covariances that are not symmetric and positive
-    semi-definite; NotPositiveDefinite, with the step, where the covariance of an observation is
-    singular.
+    An entry of O that is NaN is missing. Updates are in Joseph's form, which keeps covariances
+    positive; with `square_root` their square roots are carried along by orthogonal matrices, which
+    keeps twice the digits where a sensor is far better than the belief. Raises InputError, with
+    name and index, for shapes that do not fit, entries that are not finite numbers, and covariances
+    that are not symmetric and positive semi-definite; NotPositiveDefinite, with the step, where the
+    covariance of an observation is singular.
     """
     axes, (model, sensor, start) = flatten(
         ("dynamics", "observation", "x0"), dynamics, observation, x0
@@ -67,54 +131,41 @@ def kalman_filter(
             f"leading axes do not broadcast: dynamics {got}; make them equal or 1"
         ) from error
     m, P = np.broadcast_to(m, (*lead, dx)), np.broadcast_to(P, (*lead, dx, dx))
-    before: tuple[list[Array], list[Array]] = ([], [])
-    after: tuple[list[Array], list[Array]] = ([], [])
-    total, eye = np.zeros(lead), np.eye(dx)
+    U, O = np.broadcast_to(U, (*lead, T, n - dx)), np.broadcast_to(O, (*lead, T + 1, do))
+    before, after = [], []
+    total, L = np.zeros(lead), root(P) if square_root else P
     for t in range(T + 1):
         if t:
-            xu = np.concatenate([m, np.broadcast_to(U[..., t - 1, :], (*lead, n - dx))], -1)
-            A = F[..., t - 1, :, :dx]
-            m = (F[..., t - 1, :, :] @ xu[..., None])[..., 0] + f[..., t - 1, :]
-            P = _symmetric(A @ P @ _T(A) + W[..., t - 1, :, :])
-        before[0].append(m)
-        before[1].append(P)
-        Ht, seen = H[..., t, :, :], np.broadcast_to(np.isfinite(O[..., t, :]).all(-1), lead)
-        S = _symmetric(Ht @ P @ _T(Ht) + R[..., t, :, :])
-        S = np.where(
-            seen[..., None, None], S, np.eye(do)
-        )  # what is missing may have any covariance
+            step = F[..., t - 1, :, :], f[..., t - 1, :], W[..., t - 1, :, :], U[..., t - 1, :]
+            m, L = predict_root(m, L, *step) if square_root else predict(m, L, *step)
+        before.append((m, L))
+        sensed = H[..., t, :, :], h[..., t, :], R[..., t, :, :], O[..., t, :]
         try:
-            L = np.linalg.cholesky(S)
-        except np.linalg.LinAlgError as error:
-            b = int(np.argmax(np.linalg.eigvalsh(S).min(-1) <= 0))
+            if square_root:
+                m, L, log = update_root(m, L, *sensed)
+            else:
+                (m, L), _, log, _ = update(m, L, *sensed)
+        except NotPositiveDefinite as error:
             raise NotPositiveDefinite(
-                f"the observation at step {t} of problem {b} has a singular covariance; raise observation.cov",
-                b,
+                f"the observation at step {t} of problem {error.batch} has a singular covariance; "
+                "raise observation.cov",
+                error.batch,
                 t,
             ) from error
-        gain = _T(np.linalg.solve(S, Ht @ P)) * seen[..., None, None]
-        surprise = np.where(
-            seen[..., None], O[..., t, :] - (Ht @ m[..., None])[..., 0] - h[..., t, :], 0.0
-        )
-        white = np.linalg.solve(L, surprise[..., None])[..., 0]
-        logdet = 2 * np.log(np.diagonal(L, axis1=-2, axis2=-1)).sum(-1)
-        total = total - 0.5 * np.where(
-            seen, (white**2).sum(-1) + logdet + do * np.log(2 * np.pi), 0.0
-        )
-        m = m + (gain @ surprise[..., None])[..., 0]
-        rest = eye - gain @ Ht
-        P = _symmetric(rest @ P @ _T(rest) + gain @ R[..., t, :, :] @ _T(gain))
-        after[0].append(m)
-        after[1].append(P)
-    pairs = [
-        np.stack(field, axis=-1 - rank)
-        for field, rank in ((after[0], 1), (after[1], 2), (before[0], 1), (before[1], 2))
-    ]
-    return Filtered(pairs[0], pairs[1], Gaussian(pairs[2], pairs[3]), total)
+        after.append((m, L))
+        total = total + log
+    mean, cov, ahead, spread = (
+        np.stack([pair[i] for pair in pairs], axis=-2 - i)
+        for pairs in (after, before)
+        for i in (0, 1)
+    )
+    if square_root:
+        cov, spread = cov @ _T(cov), spread @ _T(spread)
+    return Filtered(mean, cov, Gaussian(ahead, spread), total)
 
 
-def rts_smoother(dynamics: LinearGaussianDynamics, filtered: Filtered) -> Gaussian:
-    """Returns the beliefs p(x_t | all observations): mean (..., T+1, dx), cov (..., T+1, dx, dx).
+def rts_smoother(dynamics: LinearGaussianDynamics, filtered: Filtered) -> Smoothed:
+    """Returns the beliefs p(x_t | all observations), and the covariances of neighbouring states.
 
     Uses pseudo-inverses, so noise-free dynamics are allowed. Raises InputError, with name and
     index, for shapes that do not fit, entries that are not finite numbers, and covariances that are
@@ -132,15 +183,16 @@ def rts_smoother(dynamics: LinearGaussianDynamics, filtered: Filtered) -> Gaussi
             f"filtered.mean has shape {np.shape(filtered.mean)}; expected {(*lead, T + 1, dx)}, as dynamics have "
             f"T = {T}, dx = {dx}"
         )
-    mean, cov = mean.copy(), cov.copy()
+    mean, cov, cross = mean.copy(), cov.copy(), np.empty_like(cov[..., 1:, :, :])
     for t in range(T - 1, -1, -1):
         ahead, P, A = ahead_cov[..., t + 1, :, :], cov[..., t, :, :], F[..., t, :, :dx]
         G = P @ _T(A) @ _inverse(ahead)
         mean[..., t, :] += (G @ (mean[..., t + 1, :] - ahead_mean[..., t + 1, :])[..., None])[
             ..., 0
         ]
-        cov[..., t, :, :] = _symmetric(P + G @ (cov[..., t + 1, :, :] - ahead) @ _T(G))
-    return Gaussian(mean, cov)
+        cross[..., t, :, :] = cov[..., t + 1, :, :] @ _T(G)
+        cov[..., t, :, :] = symmetrised(P + G @ (cov[..., t + 1, :, :] - ahead) @ _T(G))
+    return Smoothed(mean, cov, cross)
 
 
 def _inverse(P: Array) -> Array:
@@ -155,7 +207,3 @@ def _inverse(P: Array) -> Array:
 
 def _T(A: Array) -> Array:
     return np.swapaxes(A, -1, -2)
-
-
-def _symmetric(A: Array) -> Array:
-    return 0.5 * (A + _T(A))

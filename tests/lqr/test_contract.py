@@ -20,6 +20,8 @@ X = np.zeros((T + 1, DX))
 observation = LinearGaussianObservation(
     np.ones((T + 1, 1, DX)), np.zeros((T + 1, 1)), np.ones((T + 1, 1, 1))
 )
+MODEL = {"dynamics": dynamics, "x0": x0}
+worth = lqr.backward(dynamics, quadratic)[1]
 under = lqr.forward(dynamics, controller, x0)
 filtered = lqr.kalman_filter(dynamics, observation, x0, U, np.zeros((T + 1, 1)))
 
@@ -42,6 +44,54 @@ EXACT = {"dynamics": dynamics, "cost": quadratic, "x0": x0}
 SOLVE = {"dynamics": step, "cost": quadratic, "x0": np.ones(DX), "U": U}
 KL = {**EXACT, "anchor": controller, "epsilon": 1.0}
 CALLS = {  # every public function, with good arguments by name
+    "absolute": {
+        "value": np.zeros(T + 1),
+        "g": np.zeros((T + 1, DX + DU)),
+        "H": quadratic.C,
+        "xu": np.zeros((T + 1, DX + DU)),
+    },
+    "action_value": {"dynamics": dynamics, "cost": quadratic, "value": worth},
+    "backward_each": {"dynamics": dynamics, "cost": quadratic},
+    "backward_regularised": {"dynamics": dynamics, "cost": quadratic, "mu_x": 0.1, "mu_u": 0.1},
+    "controller_value": {"dynamics": dynamics, "cost": quadratic, "controller": controller},
+    "costate": {"value": worth, "X": X},
+    "equality_constrained": {
+        "dynamics": dynamics,
+        "cost": quadratic,
+        "constraints": [None] * (T + 1),
+        "x0": np.ones(DX),
+    },
+    "kalman_predict": {
+        "belief": x0,
+        "F": dynamics.F[0],
+        "f": np.zeros(DX),
+        "cov": np.eye(DX),
+        "u": np.zeros(DU),
+    },
+    "kalman_update": {
+        "belief": x0,
+        "H": np.ones((1, DX)),
+        "h": np.zeros(1),
+        "R": np.eye(1),
+        "o": np.zeros(1),
+    },
+    "linear": {"A": np.eye(DX), "B": np.ones((DX, DU)), "T": T},
+    "lqg": {"dynamics": dynamics, "cost": quadratic, "observation": observation, "x0": x0},
+    "quadratic": {"Q": np.eye(DX), "R": np.eye(DU), "T": T},
+    "sample_trajectories": {**MODEL, "controller": controller, "rng": rng, "samples": 2},
+    "solve_lqr": {"dynamics": dynamics, "cost": quadratic, "x0": np.ones(DX)},
+    "solve_lqr_vjp": {
+        "dynamics": dynamics,
+        "cost": quadratic,
+        "x0": np.ones(DX),
+        "gradient": {"V": np.zeros((T + 1, DX, DX))},
+    },
+    "stationary_filter": {
+        "A": 0.5 * np.eye(DX),
+        "H": np.ones((1, DX)),
+        "cov": np.eye(DX),
+        "R": np.eye(1),
+    },
     "backward": {"dynamics": dynamics, "cost": quadratic},
     "constrained_ilqr": {**SOLVE, "constraint": below_nine},
     "entropy": {"controller": controller},
@@ -102,7 +152,7 @@ def test_an_argument_of_another_kind_is_refused_by_name(name, place):
 def test_large_problems_with_swapped_arguments_never_reach_a_kernel():
     d, c, start = random_problem(rng, 14, 3, 100)
     k = random_controller(rng, 14, 3, 100)
-    with pytest.raises(InputError, match="controller is a LinearGaussianDynamics; expected Linear"):
+    with pytest.raises(InputError, match="dynamics is a LinearGaussianController; expected Linear"):
         lqr.forward(k, d, start)
     with pytest.raises(InputError, match="dynamics is a QuadraticCost"):
         lqr.backward(c, d)

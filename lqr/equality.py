@@ -1,0 +1,178 @@
+"""LQR with linear equality constraints, exactly, by constraints-to-go (Laine & Tomlin 2019).
+
+    minimise  sum_t 1/2 xu' C xu + c' xu + const
+    subject to   x' = F xu + f,    D_t xu_t + d_t = 0  (t < T),    D_T x_T + d_T = 0
+
+Each step may have another number of constraints, or none. What actions can meet they meet; what they
+cannot is a constraint on the state, met by earlier ones. A step's actions are split by a singular
+value decomposition: one part meets constraints, the other minimises the cost-to-go.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .batching import finite, flatten
+from .errors import InputError, NotPositiveDefinite, NumericalError
+from .types import Array, LinearGaussianController, LinearGaussianDynamics, QuadraticCost
+
+RANK = 1e-9  # singular values below this share of the largest count as zero
+
+
+class ConstrainedLQR(NamedTuple):
+    """The optimum under equality constraints."""
+
+    controller: LinearGaussianController  # meets later constraints from every state that can
+    X: Array  # (T+1, dx), from x0 without noise
+    U: Array  # (T, du)
+    cost: float  # of X and U
+    multipliers: list[Array]  # one (m_t,) for each step 0..T: d cost / d d_t
+    costates: Array  # (T+1, dx), d cost / d x_t: the multipliers of the dynamics, and of x0
+
+
+def equality_constrained(
+    dynamics: LinearGaussianDynamics,
+    cost: QuadraticCost,
+    constraints: Sequence[tuple[Any, Any] | None],
+    x0: Any,
+) -> ConstrainedLQR:
+    """Returns the optimum of one problem (no batch axes) from x0 (dx,), with its multipliers.
+
+    `constraints` has an entry for each step 0..T: None, or D (m_t, n) and d (m_t,); at step T D is
+    (m_T, dx). At the optimum the gradient of cost + sum_t multipliers_t'(D_t xu_t + d_t) along the
+    dynamics is zero. Raises InputError for shapes that do not fit; NumericalError if no trajectory
+    from x0 meets the constraints; NotPositiveDefinite, with the step, where what is left of Quu is
+    not.
+    """
+    lead, ((F, f, _), (C, c, const)) = flatten(("dynamics", "cost"), dynamics, cost)
+    if lead:
+        raise InputError(f"dynamics and cost have leading axes {lead}; expected one problem")
+    (F, f, C, c, const), (T, dx, n) = (a[0] for a in (F, f, C, c, const)), dynamics.F.shape
+    C, x0 = 0.5 * (C + np.swapaxes(C, -1, -2)), finite("x0", x0)
+    if x0.shape != (dx,):
+        raise InputError(f"x0 has shape {x0.shape}; expected {(dx,)}")
+    rows = _checked(constraints, T, dx, n)
+    K, k = np.zeros((T, n - dx, dx)), np.zeros((T, n - dx))
+    V, v = C[T, :dx, :dx], c[T, :dx]
+    H, h, last = _reduced(*rows[T], np.eye(len(rows[T][1])))
+    steps: list[Any] = [None] * T
+    for t in range(T - 1, -1, -1):
+        Q = C[t] + F[t].T @ V @ F[t]
+        q = c[t] + F[t].T @ (V @ f[t] + v)
+        D, d = rows[t]
+        G, g = np.vstack([D, H @ F[t]]), np.concatenate([d, H @ f[t] + h])
+        K[t], k[t], idle = _gains(Q, q, G, g, dx, t)
+        M = np.vstack([np.eye(dx), K[t]])
+        m = np.concatenate([np.zeros(dx), k[t]])
+        V, v = M.T @ Q @ M, M.T @ (q + Q @ m)
+        H, h, reduce = _reduced(idle @ G[:, :dx], idle @ g, idle)
+        steps[t] = Q, q, G, len(d), reduce
+    left = H @ x0 + h
+    size = 1.0 + abs(h).max(initial=0.0) + abs(x0).max()
+    if abs(left).max(initial=0.0) > 1e-6 * size:
+        raise NumericalError(
+            f"no trajectory from x0 meets the constraints: they ask of x0 what is off by {abs(left).max():.3g}; "
+            "drop a constraint, or give actions more time"
+        )
+    return _solution(F, f, C, c, const, x0, K, k, rows, steps, last)
+
+
+def _gains(Q: Array, q: Array, G: Array, g: Array, dx: int, t: int) -> tuple[Array, Array, Array]:
+    """Returns K, k, and the rows that turn constraints into those that no action changes."""
+    left, values, right = np.linalg.svd(G[:, dx:])
+    scale = abs(G).max(initial=0.0)
+    rank = int((values > RANK * max(scale, 1e-300)).sum())
+    meet = right[:rank].T @ (left[:, :rank] / values[:rank]).T  # the pseudo-inverse of Gu
+    free, idle = right[rank:].T, left[:, rank:].T
+    K, k = -meet @ G[:, :dx], -meet @ g
+    if free.shape[1]:
+        R = free.T @ Q[dx:, dx:] @ free
+        least = np.linalg.eigvalsh(R)
+        if not least[0] > 1e-14 * abs(least[-1]):
+            raise NotPositiveDefinite(
+                f"Quu at step {t}, where constraints leave actions free, is not positive definite; raise the cost of "
+                "actions",
+                batch=0,
+                t=t,
+            )
+        K += -free @ np.linalg.solve(R, free.T @ (Q[dx:, :dx] + Q[dx:, dx:] @ K))
+        k += -free @ np.linalg.solve(R, free.T @ (q[dx:] + Q[dx:, dx:] @ k))
+    return K, k, idle
+
+
+def _reduced(H: Array, h: Array, rows: Array) -> tuple[Array, Array, Array]:
+    """Returns the constraints H x + h = 0 without repetitions, and what made them of `rows`."""
+    left, values, _ = np.linalg.svd(H, full_matrices=False)
+    keep = values > RANK * max(abs(H).max(initial=0.0), 1e-300)
+    made = left[:, keep].T
+    gone = h - left[:, keep] @ (made @ h)
+    if abs(gone).max(initial=0.0) > 1e-6 * (1.0 + abs(h).max(initial=0.0)):
+        raise NumericalError(
+            f"the constraints contradict each other by {abs(gone).max():.3g}; drop one, or give actions more time"
+        )
+    return made @ H, made @ h, made @ rows
+
+
+def _solution(
+    F: Array,
+    f: Array,
+    C: Array,
+    c: Array,
+    const: Array,
+    x0: Array,
+    K: Array,
+    k: Array,
+    rows: list[tuple[Array, Array]],
+    steps: list[Any],
+    last: Array,
+) -> ConstrainedLQR:
+    """Rolls out, and finds the multipliers, forward in time."""
+    T, dx, n = F.shape
+    X, U = np.zeros((T + 1, dx)), np.zeros((T, n - dx))
+    X[0], total, multipliers = x0, 0.0, []
+    passed = np.zeros(len(steps[0][4]))  # the multiplier of the constraints on this step's state
+    for t, (Q, q, G, own, reduce) in enumerate(steps):
+        U[t] = K[t] @ X[t] + k[t]
+        xu = np.concatenate([X[t], U[t]])
+        X[t + 1] = F[t] @ xu + f[t]
+        total += 0.5 * xu @ C[t] @ xu + c[t] @ xu + const[t]
+        here = reduce.T @ passed  # along rows that no action changes
+        right = -(Q[dx:] @ xu + q[dx:])
+        here = here + np.linalg.lstsq(G[:, dx:].T, right, rcond=RANK)[0]
+        multipliers.append(here[:own])
+        passed = here[own:]
+    multipliers.append(last.T @ passed)
+    end, costates = X[T], np.zeros((T + 1, dx))
+    total += 0.5 * end @ C[T, :dx, :dx] @ end + c[T, :dx] @ end + const[T]
+    costates[T] = C[T, :dx, :dx] @ end + c[T, :dx] + rows[T][0].T @ multipliers[T]
+    for t in range(T - 1, -1, -1):
+        xu = np.concatenate([X[t], U[t]])
+        slope = C[t] @ xu + c[t] + F[t].T @ costates[t + 1] + rows[t][0].T @ multipliers[t]
+        costates[t] = slope[:dx]
+    controller = LinearGaussianController(K, k, np.zeros((T, n - dx, n - dx)))
+    return ConstrainedLQR(controller, X, U, float(total), multipliers, costates)
+
+
+def _checked(constraints: Any, T: int, dx: int, n: int) -> list[tuple[Array, Array]]:
+    """Returns D and d for each step. Raises InputError where they do not fit."""
+    if not isinstance(constraints, Sequence) or len(constraints) != T + 1:
+        got = len(constraints) if hasattr(constraints, "__len__") else type(constraints).__name__
+        raise InputError(
+            f"constraints has {got} entries; expected {T + 1}, one for each step 0..T: None, or (D, d)"
+        )
+    rows = []
+    for t, entry in enumerate(constraints):
+        width = n if t < T else dx
+        if entry is None:
+            rows.append((np.zeros((0, width)), np.zeros(0)))
+            continue
+        if not isinstance(entry, tuple | list) or len(entry) != 2:
+            raise InputError(f"constraints[{t}] is a {type(entry).__name__}; expected (D, d)")
+        D, d = finite(f"constraints[{t}]: D", entry[0]), finite(f"constraints[{t}]: d", entry[1])
+        if D.ndim != 2 or D.shape[1] != width or d.shape != D.shape[:1]:
+            raise InputError(
+                f"constraints[{t}]: D has shape {D.shape}, d {d.shape}; expected (m, {width}) and (m,)"
+            )
+        rows.append((D, d))
+    return rows
