@@ -96,18 +96,22 @@ class Acting:
 
 def evaluate_in_task(task: Any, policy: Any, least: int = 20) -> dict[str, Evaluation]:
     """Returns how the policy's mean action does in the task, from each condition once, beside
-    random actions and none from the same conditions; random ones at least so many times.
+    random actions and none from the same starts; random ones again and again, at least so many
+    times.
     """
     local = isinstance(policy, ControllerPolicy)
     actor, chart = (policy.controller, policy.chart) if local else (policy, None)
     every, again = np.arange(task.conditions), -(-least // task.conditions)
     random = Acting(task, np.random.default_rng(FIRST_SEED))
 
-    def run(actor: Any, samples: int, chart: Any = None) -> Evaluation:
-        rng = np.random.default_rng(FIRST_SEED)
-        done = rollout(task, actor, every, samples, rng, noise=0.0, chart=chart)
-        total = metrics_of(task, done).get("return", -done.cost.sum(-1))
-        return _summary(np.asarray(total, float), None, _digests(done))
+    def run(actor: Any, rounds: int, chart: Any = None) -> Evaluation:
+        totals, digests = [], []
+        for _ in range(rounds):
+            rng = np.random.default_rng(FIRST_SEED)  # the same starts each time
+            done = rollout(task, actor, every, 1, rng, noise=0.0, chart=chart)
+            totals.append(metrics_of(task, done).get("return", -done.cost.sum(-1)))
+            digests += _digests(done)
+        return _summary(np.concatenate(totals).astype(float), None, digests)
 
     return {
         "evaluation": run(actor, 1, chart),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import tables
+from .gains import BASES, Gain, least
 
 COUNTED = ("episodes", "env_steps", "evaluation_episodes")
 SETTLED = 4  # iterations after which a spike counts
@@ -131,24 +132,18 @@ def _succeeded(success: float, held_out: dict[str, float] | None) -> str:
 
 def _evaluated(result: Mapping[str, Any]) -> str:
     got, random, idle = (result[name] for name in ("evaluation", "random", "idle"))
-    base = max(random, idle, key=lambda found: found["mean_return"])  # what needs no learning
-    gain = got["mean_return"] - base["mean_return"]
-    doubt = 2 * math.hypot(got["standard_error"], base["standard_error"])
-    own = (
-        result.get("input", "o") == "x"
-    )  # from the run's own starts: what these differ in is no doubt
-    doubt, spread = (0.0, random["spread"]) if own else (doubt, base["spread"])
-    word = (
-        "It learned"
-        if gain > spread
-        else "It learned a little"
-        if gain > doubt
-        else "It did not learn"
-    )
+    base = least(result)
+    gain, error, pairs = (result["gains"][base][key] for key in Gain._fields)
+    own = result.get("input", "o") == "x"  # their starts differ by more than luck
+    spread = random["spread"] if own else result[base]["spread"]
+    learned, doubtful = gain > max(spread, 2 * error), gain <= 2 * error
+    word = "It learned" if learned else "It did not learn" if doubtful else "It learned a little"
     which = "episodes from its own starts in" if own else "fresh episodes of"
     text = f"{word}: over {got['episodes']} {which} {result['env_id']} the policy's mean return is "
     text += f"{got['mean_return']:.2f}, where random actions get {random['mean_return']:.1f}"
     text += f" and no action {idle['mean_return']:.1f}"
+    text += f"; in the same {pairs} episodes it gets {abs(gain):.3g} ± {error:.2g} "
+    text += f"{'more' if gain >= 0 else 'less'} than {BASES[base]}"
     if got["final_distance"] is not None:
         text += (
             f"; an episode ends {1000 * got['final_distance']:.0f} mm from the target on average"

@@ -27,6 +27,7 @@ from ..engine.evaluation import (
     evaluate_random,
     evaluation_count,
 )
+from ..engine.gains import gains
 from ..engine.overrides import imports
 from ..engine.progress import clock, places, table
 from ..engine.registry import load
@@ -104,6 +105,8 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
             )._asdict()
         except GPSError as error:
             skipped.append(f"no oracle: {error}")
+    if "evaluation" in result:
+        result["gains"] = gains(result)
     result["verdict"] = verdict(result)
     returns = None
     if "evaluation" in result:

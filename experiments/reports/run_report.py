@@ -6,6 +6,7 @@ from typing import Any
 
 from ..engine import tables
 from ..engine.cli import command
+from ..engine.gains import BASES
 from ..engine.overrides import imports
 from ..engine.progress import clock
 from ..engine.summary import held_out_rows, oracle_rows
@@ -100,6 +101,13 @@ def _final(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("worst and best return", f"{got['worst_return']:.2f}, {got['best_return']:.2f}"),
             ("random actions", f"{random['mean_return']:.2f}"),
             ("no action", f"{result['idle']['mean_return']:.2f}"),
+        ]
+        rows += [
+            (
+                f"gain over {BASES[name]}, paired",
+                f"{found['mean']:.2f} ± {found['error']:.2f} (standard error, {found['pairs']} episodes)",
+            )
+            for name, found in result["gains"].items()
         ]
         rows += (
             [("final distance", f"{got['final_distance']:.4f} m")]
