@@ -30,6 +30,9 @@ def imagine(
     observation_of: Callable[[Array], Array] | None = None,
     cost: Callable[[Array, Array], Array] | None = None,
     ended: Callable[[Array], Array] | None = None,
+    disagreement: Step | None = None,
+    until: Callable[[Array], Array] | None = None,
+    bonus: float = 0.0,
 ) -> Trajectories:
     """Returns the trajectories of `horizon` steps from states x0 (..., dx), one per row.
 
@@ -38,6 +41,10 @@ def imagine(
     where it is left out. A row is over once `ended(x)` (...,) says so of its next state: from there
     on its state is repeated, with zero actions and cost, as in a rollout. A row whose state is no
     longer finite has `failed`; what it meets before that stands.
+
+    `disagreement(x, u)` (...) tells how little the model knows of a step. A row goes on only while
+    `until(disagreement)` (...) is True: a step to which it says no is not taken. With a `bonus`,
+    each step costs that much less per unit of disagreement.
     """
     x0 = np.asarray(x0, dtype=float)
     batch, see = x0.shape[:-1], observation_of or _itself
@@ -47,9 +54,15 @@ def imagine(
     O = [_asked("observation_of", see, x, shape=(*batch, None))]
     lead = (*batch, len(low))
     length, alive = np.full(batch, horizon), np.ones(batch, bool)
+    doubts = np.zeros((*batch, horizon))
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(horizon):
             u = np.clip(_asked("the actor", act, x, O[-1], t, shape=lead), low, high)
+            if disagreement is not None:
+                doubt = _asked("disagreement", disagreement, x, u, shape=batch)
+                over = alive & ~until(doubt) if until else ~alive & alive
+                length[over], alive = t, alive & ~over
+                doubts[..., t] = np.where(alive, doubt, 0.0)
             after = _asked("step", step, x, u, shape=x.shape)
             if not alive.all():
                 u = np.where(alive[..., None], u, 0.0)
@@ -63,6 +76,7 @@ def imagine(
         price = np.zeros(X.shape[:-1])
         if cost is not None:
             price = _asked("cost(X, U)", cost, X, U, shape=price.shape)
+    price[..., :-1] -= bonus * doubts
     price[np.arange(horizon + 1) > length[..., None]] = 0.0
     failed = np.asarray(~np.isfinite(X).all((-2, -1)))
     return Trajectories(X, U, np.stack(O, axis=-2), price, length, failed)

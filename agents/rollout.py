@@ -199,7 +199,7 @@ def run(
     Where a task runs its episodes one after the other, `act` may be one for each of them; one that
     the task discards is run again, with the random numbers that it had. What the
     world pays is what an episode costs; else it is the task's cost. `watch` is shown, before each
-    step but the first, what has happened so far, with costs of 0.
+    step but the first, what has happened so far, with minus what the world paid as costs.
 
     Raises SimulationError where the task or the actor gives other shapes than promised, an action
     that is not finite, or a start that is not, and where every episode diverged; InputError for a
@@ -288,7 +288,7 @@ def _episodes(
             "expected finite numbers: check how the task starts"
         )
     cost = np.zeros((N, T + 1))
-    record = Trajectories(x, u, o, np.zeros((N, T + 1)), length, failed)
+    record = Trajectories(x, u, o, cost, length, failed)
     for t in range(T):
         if watch and t:
             watch(record.between(0, t))

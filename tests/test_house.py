@@ -8,7 +8,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("lqr", "dynamics", "agents", "gps", "experiments")
-METHODS = ("gps", "agents/mpc", "agents/baselines")  # folders that hold methods, and `steps`
+METHODS = (
+    "gps",
+    "agents/mpc",
+    "agents/baselines",
+    "agents/imagination",
+)  # folders that hold methods, and `steps`
 LONGEST = 40  # lines of a `train`
 
 FIELD = {  # package -> words that were the library's own, and are no longer names

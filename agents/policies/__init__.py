@@ -22,6 +22,7 @@ POLICIES: dict[str, str | type] = {
     "recurrent": "agents.policies.recurrent:RecurrentPolicy",
     "convolutional": "agents.policies.convolutional:ConvolutionalPolicy",
     "rbf": "agents.policies.rbf:RBFPolicy",
+    "squashed": "agents.policies.squashed:SquashedPolicy",
     "linear": "agents.policies.linear:LinearPolicy",
     "linear_gaussian": "agents.policies.linear_gaussian:ControllerPolicy",
     "mpc": "agents.mpc.steps.saving:TaskMPC",

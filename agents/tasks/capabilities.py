@@ -143,6 +143,16 @@ class Journaled(Protocol):
         ...
 
 
+class Ends(Protocol):
+    """Whether an episode ends in a state is a function of the state, which holds for imagined ones
+    as well. Used by methods that learn from imagined data; without it the ends are learned.
+    """
+
+    def ended(self, x: Array) -> Array:
+        """Returns in which states x (..., dx) an episode terminates, (...) bool."""
+        ...
+
+
 class LearnedCost(Protocol):
     """The cost is learned from rewards, and is part of a run's state.
 
@@ -342,6 +352,7 @@ __all__ = [
     "Camera",
     "Divergence",
     "FormedActions",
+    "Ends",
     "GymnasiumTwin",
     "HasManifold",
     "HasSimulator",

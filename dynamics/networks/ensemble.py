@@ -13,6 +13,7 @@ import numpy as np
 from ..base import Array
 from ..threads import one_thread
 from .base import MLPEnsemble, Params
+from .fused_forward import change_each, fuse
 
 
 class Ensemble(MLPEnsemble):
@@ -53,10 +54,34 @@ class Ensemble(MLPEnsemble):
 
     def sample(self, x: Array, u: Array, rng: np.random.Generator) -> Array:
         """Returns a draw of x' (..., dx): of a member chosen at random, then of its Gaussian."""
-        mean, var = self.members(x, u)
-        which = rng.integers(len(mean), size=(1, *mean.shape[1:-1], 1))
-        mean, var = (np.take_along_axis(a, which, 0)[0] for a in (mean, var))
-        return mean + np.sqrt(var) * rng.standard_normal(mean.shape)
+        return self.sample_members(x, u, rng.integers(self.members_, size=np.shape(x)[:-1]), rng)
+
+    def sample_members(self, x: Array, u: Array, member: Array, rng: np.random.Generator) -> Array:
+        """Returns a draw of x' (..., dx), each row's from the Gaussian of its `member` (...).
+
+        Each row meets a noise of its own. No other member is asked: 10 million rows in a CPU second
+        for five networks of 2 x 64.
+        """
+        self.known(x, u)
+        x, u = np.asarray(x, dtype=float), np.asarray(u, dtype=float)
+        net, which = fuse(self), np.ravel(member)
+        order = np.argsort(which, kind="stable")
+        begins = np.searchsorted(which[order], np.arange(self.members_ + 1))
+        X, U = x.reshape(-1, x.shape[-1])[order], u.reshape(-1, u.shape[-1])[order]
+        noise = rng.standard_normal(X.shape, dtype=np.float32)
+        change = np.empty(X.shape)
+        change_each(X, U, begins, noise, change, *net)
+        after = np.empty(X.shape)
+        after[order] = X + change
+        return after.reshape(x.shape)
+
+    def disagreement(self, x: Array, u: Array) -> Array:
+        """Returns how far apart the members' means are, (...): root mean square over the
+        coordinates of their deviation, in units of the changes' spread. It is small where the
+        members have seen data, whatever the noise.
+        """
+        mean = self._moments(self._ask(x, u)[0])[0]
+        return np.sqrt(mean.var(0).mean(-1)).reshape(np.shape(x)[:-1])
 
     def _extra(self, dx: int) -> dict[str, Array]:
         E = self.members_

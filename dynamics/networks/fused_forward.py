@@ -228,5 +228,28 @@ def advance_mean(X, U, W, b, A, centre, sizes):
                     X[start + c, 0, t + 1, d] = X[start + c, 0, t, d] + mean[d, c]
 
 
+@kernel
+def change_each(X, U, begins, noise, change, W, b, A, centre, sizes, least, inverse_max):
+    """Draws the changes of state (M, dx) of rows X (M, dx) under U (M, du), each with its own
+    noise (M, dx), standard normal.
+
+    Rows begins[e] to begins[e+1] go through member e.
+    """
+    dx, du = X.shape[1], U.shape[1]
+    z, here, there = _scratch(dx + du, W.shape[2])
+    for e in range(len(begins) - 1):
+        for start in range(begins[e], begins[e + 1], COLUMNS):
+            count = min(COLUMNS, begins[e + 1] - start)
+            _read(X[start:], centre, z, 0, count)
+            _read(U[start:], centre, z, dx, count)
+            y = _outputs(e, z, here, there, W, b, A, sizes)
+            for d in range(dx):
+                low, high = least[e, d], inverse_max[e, d]
+                for c in range(count):
+                    var = np.divide(np.float32(1), _exp(y[dx + d, c]) + high) + low
+                    change[start + c, d] = y[d, c] + np.sqrt(var) * noise[start + c, d]
+
+
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
     advance, advance_mean = fused_page.advance, fused_page.advance_mean
+    change_each = fused_page.change_each

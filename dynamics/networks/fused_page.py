@@ -46,3 +46,17 @@ def advance_mean(
         z = (np.concatenate([X[:, 0, t], U[:, t]], 1) - centre).astype(np.float32)
         said = [outputs(e, z, W, b, A, sizes)[:, :dx] for e in range(W.shape[1])]
         X[:, 0, t + 1] = X[:, 0, t] + np.mean(said, 0, dtype=np.float32)
+
+
+def change_each(
+    X: Array, U: Array, begins: Array, noise: Array, change: Array,
+    W: Array, b: Array, A: Array, centre: Array, sizes: Array, least: Array, inverse_max: Array,
+) -> None:  # fmt: skip
+    """Draws the changes of state (M, dx) of rows X (M, dx) under U (M, du), as the kernel does."""
+    dx = X.shape[1]
+    z = (np.concatenate([X, U], 1) - centre).astype(np.float32)
+    for e in range(len(begins) - 1):
+        rows = slice(begins[e], begins[e + 1])
+        y = outputs(e, z[rows], W, b, A, sizes)
+        var = 1 / (np.exp(np.clip(y[:, dx : 2 * dx], -80, 80)) + inverse_max[e]) + least[e]
+        change[rows] = y[:, :dx] + np.sqrt(var) * noise[rows]

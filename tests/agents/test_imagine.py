@@ -139,3 +139,18 @@ class _Still:
 
     def sample(self, o, t, rng):
         return np.zeros((len(o), self.du))
+
+
+def test_a_row_goes_on_only_while_the_model_is_trusted():
+    """x' = 2 x from 1, 3 and 9; members disagree by |x|, and are trusted up to 10."""
+    x0 = np.array([[1.0], [3.0], [9.0]])
+    found = imagine(
+        lambda x, u: 2 * x + 0 * u, lambda x, o, t: 0 * x, x0, 3, *(a[:1] for a in WIDE),
+        cost=lambda X, U: np.ones(X.shape[:-1]),
+        disagreement=lambda x, u: np.abs(x[:, 0]), until=lambda d: d <= 10.0, bonus=0.5,
+    )  # fmt: skip
+    np.testing.assert_array_equal(found.length, [3, 2, 1])
+    assert found.mask.sum() == 6
+    expected = 1.0 - 0.5 * np.array([1.0, 2.0, 4.0, 3.0, 6.0, 9.0])  # less what is not known
+    np.testing.assert_allclose(found.cost[:, :-1][found.mask], expected)
+    np.testing.assert_allclose(found.x[2, :, 0], [9.0, 18.0, 18.0, 18.0])

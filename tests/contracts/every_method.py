@@ -23,6 +23,7 @@ TEACHING = {"iterations": 2, "episodes": 2, "plan_starts": 3, "plan_iterations":
 TEACHING |= {"noisy_copies": 1, "policy_steps": 20, "hidden": (4,), "model": "nn"}
 TEACHING |= {"fit_steps": 20, "model_hidden": (4,)}
 TUNING = {"tune_steps": 12}
+STEPWISE = {"iterations": 2, "iteration_steps": 12, "warm_up": 8, "batch": 4, "hidden": (4,)}
 SMALL: dict[str, dict[str, Any]] = {
     "ars": {"iterations": 2, "directions": 2, "elites": 1},
     "auto": {"budget": 250},
@@ -36,6 +37,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "pigps": LOCAL | POLICY,
     "pilqr": LOCAL,
     "pilqr_gps": LOCAL | POLICY,
+    "sac": STEPWISE | {"update_ratio": 1.0},
     "reset_free": LOCAL | POLICY | {"samples": 6},
     "mbmf": PLANS
     | TUNING

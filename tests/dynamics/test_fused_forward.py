@@ -169,3 +169,35 @@ def test_the_page_in_numpy_says_what_the_kernels_do(hidden):
     fused_forward.advance_mean(one, U[:, :1], *fuse(model)[:5])
     fused_page.advance_mean(two, U[:, :1], *fuse(model)[:5])
     assert_close(two[:, 0, 1] - x0[:, 0], one[:, 0, 1] - x0[:, 0], model.normaliser.change_std)
+    begins, change = np.array([0, 2, 2, 5, 5, 7]), np.empty((2, 7, DX))
+    args = x0[:, 0], U[:, 0], begins, noise[0, 0] * np.ones((7, 1), np.float32)
+    fused_forward.change_each(*args, change[0], *fuse(model))
+    fused_page.change_each(*args, change[1], *fuse(model))
+    assert_close(change[1], change[0], model.normaliser.change_std)
+
+
+@pytest.mark.parametrize("hidden", SHAPES)
+def test_each_row_moves_as_its_own_member_and_its_own_noise_say(hidden):
+    """Rows of all members, more than a tile of some and none of one."""
+    model, rng = fitted(Ensemble, hidden), np.random.default_rng(5)
+    x, u = rng.normal([0, 30, 0], [1, 10, 0.1], (11, 9, DX)), rng.normal(size=(11, 9, DU))
+    member = rng.choice([0, 1, 3, 4], size=(11, 9), p=[0.7, 0.1, 0.1, 0.1])
+    after = model.sample_members(x, u, member, np.random.default_rng(6))
+    order = np.argsort(member.ravel(), kind="stable")
+    noise = np.empty((99, DX))
+    noise[order] = np.random.default_rng(6).standard_normal((99, DX), dtype=np.float32)
+    mean, var = (np.take_along_axis(a, member[None, ..., None], 0)[0] for a in model.members(x, u))
+    expected = mean + np.sqrt(var) * noise.reshape(x.shape)
+    assert_close(after - x, expected - x, model.normaliser.change_std)
+
+
+def test_members_disagree_where_they_have_seen_nothing_and_not_where_they_are_copies():
+    model, rng = Ensemble(hidden=(16,), steps=200), np.random.default_rng(0)
+    x, u = rng.normal(size=(400, DX)), rng.normal(size=(400, DU))
+    model.fit(x, u, x + 0.3 * np.sin(2 * x) + u[:, :1], rng)
+    mean = model.members(x, u)[0] / model.normaliser.change_std
+    by_hand = np.sqrt(((mean - mean.mean(0)) ** 2).mean(0).mean(-1))
+    np.testing.assert_allclose(model.disagreement(x, u), by_hand, rtol=1e-3)
+    assert model.disagreement(6 * x, u).mean() > 3 * model.disagreement(x, u).mean()
+    model.params = {k: v[:1].expand(v.shape).clone() for k, v in model.params.items()}
+    assert model.disagreement(x, u).max() < 1e-6

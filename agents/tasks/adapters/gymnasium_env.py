@@ -14,16 +14,14 @@ costs, only what will change. Which policies are best stays as it is (Ng, Harada
 Invariance under Reward Transformations, 1999).
 """
 
-from functools import cache
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from lqr import window
-
 from ...interfaces import Array, Cost, EpisodeDiscarded, Task
 from ..capabilities import applied, diverged
+from ..costs.step_cost import StepCost
 
 
 class TaskEnv(gymnasium.Env):
@@ -64,7 +62,7 @@ class TaskEnv(gymnasium.Env):
         with np.errstate(invalid="ignore"):
             self.middle = np.where(limited, 0.5 * (low + high), np.clip(0.0, low, high))
             self.half = np.where(limited, 0.5 * (high - low), 1.0)
-        self._cost = cache(lambda t: window(task.cost, t, 1, task.horizon))
+        self._cost = StepCost(task)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -116,14 +114,16 @@ class TaskEnv(gymnasium.Env):
         """Returns the costs of x (dx,) with u (du,) at step t, and of the state after it by
         itself.
         """
-        now, last = self._cost(t)(np.stack([x, after]), u[None])
+        now, last = self._cost.parts(x, u, after, t)
         return float(now), float(last)
 
     def _standing(self, discount: float) -> float:
         """Returns what staying where it is would cost, at the last step's price: one potential for
         all times.
         """
-        return float(standing(self._cost(self.task.horizon - 1), self._x, self.task.du, discount))
+        return float(
+            standing(self._cost.at(self.task.horizon - 1), self._x, self.task.du, discount)
+        )
 
     def _seen(self) -> Array:
         return ((self._o - self.centre) / self.scale).astype(np.float32)

@@ -18,7 +18,7 @@ class ModelTask(ABC):
     when it ends.
 
     It gives the numbers of `agents.interfaces.Task`, `cost`, `starts`, `states`, `observe` and
-    `metrics`, and `terminated` where something other than a divergence ends an episode. With
+    `metrics`, and `ended` where something other than a divergence ends an episode. With
     `to_qpos_qvel(x) -> qpos, qvel` it can be planned in (`agents.planners.models.SimulatorModel`).
     """
 
@@ -81,7 +81,11 @@ class ModelTask(ABC):
 
     def terminated(self) -> Array:
         """Returns which simulations are in a state that ends an episode, (B,)."""
-        return np.zeros(len(self._over), bool)
+        return self.ended(self.states())
+
+    def ended(self, x: Array) -> Array:
+        """Returns in which states x (..., dx) an episode terminates, (...)."""
+        return np.zeros(x.shape[:-1], bool)
 
     def copy(self) -> Self:
         """Returns the same task with simulations of its own: for planning, beside an episode that

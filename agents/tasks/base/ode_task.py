@@ -83,9 +83,9 @@ class MapTask(ABC):
         """Returns what a policy sees in states x (..., dx), o (..., do)."""
         return self.see(self.to_physical(x))
 
-    def ended(self, s: Array) -> Array:
-        """Returns which episodes terminate in s, (B,)."""
-        return np.zeros(len(s), bool)
+    def ended(self, x: Array) -> Array:
+        """Returns in which states x (..., dx) an episode terminates, (...)."""
+        return np.zeros(x.shape[:-1], bool)
 
     def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
         """Starts simulation i in condition conditions[i]; returns x (B, dx)."""
@@ -107,8 +107,9 @@ class MapTask(ABC):
             sound = np.isfinite(after).all(-1) & (np.abs(after) < 1e10).all(-1)
         self.diverged = self.diverged | ~sound
         self._s = np.where(sound[:, None], after, self._s)
-        self._over = self._over | self.ended(self._s)
-        return self.states(self._s)
+        x = self.states(self._s)
+        self._over = self._over | self.ended(x)
+        return x
 
     def observe(self) -> Array:
         """Returns what a policy sees now, o (B, do)."""

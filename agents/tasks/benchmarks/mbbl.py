@@ -150,9 +150,9 @@ class MbblMountainCar(MountainCar):
         """Returns the states x (..., 2) within the limits of place and speed."""
         return np.clip(x, [LEFT, -FASTEST], [RIGHT, FASTEST])
 
-    def ended(self, s: Array) -> Array:
+    def ended(self, x: Array) -> Array:
         """Returns that nobody has."""
-        return np.zeros(len(s), bool)
+        return np.zeros(x.shape[:-1], bool)
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""

@@ -75,10 +75,9 @@ class MbblBody(Walker):
         low, high = self.standing
         return (x[..., 0] > low) & (x[..., 0] < high) & (np.abs(x[..., 1]) < self.lean)
 
-    def terminated(self) -> Array:
-        """Returns which episodes a fall ends, (B,)."""
-        fallen = super().terminated()
-        return fallen if self.ends else np.zeros_like(fallen)
+    def ended(self, x: Array) -> Array:
+        """Returns which episodes a fall ends, (...)."""
+        return super().ended(x) if self.ends else np.zeros(x.shape[:-1], bool)
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return up to the end, (N,)."""
@@ -231,9 +230,9 @@ class MbblInvertedPendulum(InvertedPendulum):
         """Returns a copy of x (..., 4)."""
         return x.copy()
 
-    def terminated(self) -> Array:
-        """Returns that nobody has fallen, (B,)."""
-        return np.zeros(len(self._over), bool)
+    def ended(self, x: Array) -> Array:
+        """Returns that nobody has fallen, (...)."""
+        return np.zeros(x.shape[:-1], bool)
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns the return, (N,)."""

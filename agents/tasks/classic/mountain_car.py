@@ -60,11 +60,11 @@ class MountainCar(MapTask):
         """Returns a copy of s, Gymnasium's observation."""
         return s.copy()
 
-    def ended(self, s: Array) -> Array:
+    def ended(self, x: Array) -> Array:
         """Returns which cars are on top, and not rolling back."""
-        return (s[:, 0] >= GOAL) & (s[:, 1] >= 0)
+        return (x[..., 0] >= GOAL) & (x[..., 1] >= 0)
 
     def metrics(self, x: Array, u: Array) -> dict[str, Array]:
         """Returns whether the car came to the top, and Gymnasium's return, (N,) each."""
-        top = ((x[..., 0] >= GOAL) & (x[..., 1] >= 0)).any(1)
+        top = self.ended(x).any(1)
         return {"reached": top.astype(float), "return": 100.0 * top - 0.1 * (u**2).sum((1, 2))}

@@ -95,9 +95,9 @@ class Walker(ModelTask):
         v = np.clip(x[..., rest:-1], -self.speed_limit, self.speed_limit)
         return np.concatenate([x[..., :rest], v], -1)
 
-    def terminated(self) -> Array:
-        """Returns which bodies are not healthy, (B,)."""
-        return ~self.healthy(self.states())
+    def ended(self, x: Array) -> Array:
+        """Returns which bodies are not healthy, (...)."""
+        return ~self.healthy(x)
 
     def healthy(self, x: Array) -> Array:
         """Returns whether the body has not fallen, of x (..., dx)."""

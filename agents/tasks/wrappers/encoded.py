@@ -92,7 +92,7 @@ class Encoded(Wrapper):
 
     # what is known of the task's states is not known of codes
     manifold = simulator = joints = joint_target = plane = targets = None
-    project = observation_of = to_physical = to_qpos_qvel = copy = None
+    project = observation_of = ended = to_physical = to_qpos_qvel = copy = None
     planning_cost = tuning_cost = state_names = None
 
     def __init__(
