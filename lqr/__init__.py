@@ -3,6 +3,7 @@
 from .adjoint import LQRGradient, LQRSolution, solve_lqr, solve_lqr_vjp
 from .box_qp import solve_box_qp
 from .constrained import ConstrainedResult, constrained_ilqr
+from .cost_function import CostFunction
 from .cost_terms import Sum
 from .costs import Action, ActionLimits, Lorentzian, Quadratic, StateLimits, WeightedNorm
 from .divergence import entropy, kl_divergence, negative_log_density
@@ -64,6 +65,7 @@ __all__ = [
     "ConstrainedLQR",
     "ConstrainedResult",
     "Cost",
+    "CostFunction",
     "Filtered",
     "GPSError",
     "Gaussian",

@@ -19,6 +19,7 @@ import numpy as np
 
 from .batching import callable_of, number, whole
 from .box_qp import BoxQP, ilqr_backward_with
+from .cost_function import as_cost
 from .differentiation import (
     Dynamics,
     TimedDynamics,
@@ -42,6 +43,7 @@ from .kernels.jit import plain
 from .types import Array, LinearGaussianController, QuadraticCost
 from .user_functions import guarded
 
+CostOfStep = Callable[[Array, Array], Array]
 STATUS = (
     "still improving", "stationary", "cost change below tolerance", "no step improves", "stopped by the callback",
     "not active",
@@ -76,7 +78,7 @@ class ILQRResult(NamedTuple):
 
 def ilqr(
     dynamics: Dynamics | TimedDynamics,
-    cost: Cost | QuadraticCost,
+    cost: Cost | QuadraticCost | CostOfStep,
     x0: Any,
     U: Any,
     *,
@@ -99,7 +101,7 @@ def ilqr(
 
     All leading axes, of x0, U, limits and a QuadraticCost alike, are those of a batch: one call for
     all problems, each with its own line search, regularisation and end. A `cost` that is no
-    QuadraticCost gets X and U with these axes.
+    QuadraticCost gets X and U with these axes; a plain function cost(x, u) is a `CostFunction`.
 
     dynamics(x (dx,), u (du,)) -> x' (dx,); if `vectorised`, x (..., dx) and u (..., du) whose last
     leading axes are those of the batch; if it is "any", x and u with any leading axes, so that only
@@ -129,7 +131,8 @@ def ilqr(
     for name, function in (("hessian", hessian), ("solve_qp", solve_qp), ("callback", callback)):
         if function is not None:
             callable_of(name, function, "or None")
-    batch = prepare(cost, x0, U, low, high, active)
+    objective: Any = as_cost(cost)
+    batch = prepare(objective, x0, U, low, high, active)
     lead, x0, U, low, high, going, quadratic = batch
     if timed and not (vectorised and jacobian and (hessian or not second_order)):
         raise InputError(
@@ -145,14 +148,16 @@ def ilqr(
     X[:, 0] = x0
     status, iterations = np.where(going, RUNNING, FROZEN), np.zeros(B, int)
     H = np.zeros((B, T if exact else 0, dx, dx + du, dx + du))
-    if isinstance(cost, QuadraticCost):  # constants would hide small gains from the line search
+    if isinstance(
+        objective, QuadraticCost
+    ):  # constants would hide small gains from the line search
         C0, c0, const = quadratic
         quadratic, offset = (C0, c0, np.zeros_like(const)), const.sum(-1)
     else:
         offset = np.zeros(B)
     rest = (*quadratic, offset, X, U, K, k, low, high, H, second_order is None and not exact, int(max_iterations),
             float(tolerance), float(mu), status, J, iterations)  # fmt: skip
-    native = is_compiled(dynamics) and isinstance(cost, QuadraticCost)
+    native = is_compiled(dynamics) and isinstance(objective, QuadraticCost)
     native = native and not (vectorised or hessian or solve_qp or callback)
     if native and (jacobian is None or (is_compiled(jacobian) and not exact)):
         iterate(*compiled(dynamics, jacobian, True, exact), *compiled_parts(dx, du), *rest)
@@ -160,7 +165,9 @@ def ilqr(
         steps = parts(dynamics, jacobian, hessian, vectorised, lead, exact, timed)
         quadratics = expand_quadratic, evaluate_quadratic
         cost_functions = (
-            quadratics if isinstance(cost, QuadraticCost) else cost_parts(cost, lead, offset)
+            quadratics
+            if isinstance(objective, QuadraticCost)
+            else cost_parts(objective, lead, offset)
         )
         ilqr_backward = ilqr_backward_with(solve_qp) if solve_qp else compiled_ilqr_backward(dx, du)
         with np.errstate(all="ignore"):  # a trial that diverges is refused by its cost
@@ -173,7 +180,7 @@ def ilqr(
             f"the cost of the first rollout{place} is not finite: do the dynamics or the cost "
             "give NaN? start from other actions U, or a shorter horizon"
         )
-    J = np.where(status == UNFIT, J, total_cost(cost, batch, X))
+    J = np.where(status == UNFIT, J, total_cost(objective, batch, X))
     affine = U - (K @ X[:, :-1, :, None])[..., 0]
     X, U, K, affine = (a.reshape(*lead, *a.shape[1:]) for a in (X, U, K, affine))
     controller = LinearGaussianController(K, affine, np.zeros((*lead, T, du, du)))

@@ -39,11 +39,6 @@ def prepare(cost: Cost | QuadraticCost, x0: Any, U: Any, low: Any, high: Any, ac
                 f"{name} has shape {a.shape}; expected x0 (..., dx) and U (..., T, du), T > 0"
             )
     (T, du), dx, parts = U.shape[-2:], x0.shape[-1], None
-    if not isinstance(cost, QuadraticCost) and not (callable(cost) and hasattr(cost, "expand")):
-        raise InputError(
-            f"cost is a {type(cost).__name__}; expected a QuadraticCost, or what has "
-            "cost(X, U) -> (..., T+1) and cost.expand(X, U) -> QuadraticCost"
-        )
     cost_lead: tuple[int, ...] = ()
     if isinstance(cost, QuadraticCost):
         cost_lead, (parts,) = flatten(("cost",), cost)
