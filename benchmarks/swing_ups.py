@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from lqr import ilqr
+from lqr.kernels.ilqr_backward import PAYS, count_steps
 
 from .systems import SYSTEMS
 
@@ -114,6 +115,7 @@ def rows(
     if isinstance(peer, str):
         print(f"swing-ups without the peer: {peer}")
     for name, (dynamics, jacobian, cost, x0, U, limit) in SYSTEMS.items():
+        count_steps(len(x0), U.shape[-1], PAYS)  # as after many solves
 
         def ours(
             most: int = 500, p: Any = (dynamics, cost, x0, U), j: Any = jacobian, **options: Any

@@ -33,8 +33,10 @@ from .errors import InputError
 from .expansion import Cost
 from .ilqr_inputs import cost_parts, first, prepare, total_cost
 from .kernels.ilqr_backward import (
+    backward_pointer,
     compiled_ilqr_backward,
     compiled_parts,
+    count_steps,
     evaluate_quadratic,
     expand_quadratic,
 )
@@ -160,7 +162,9 @@ def ilqr(
     native = is_compiled(dynamics) and isinstance(objective, QuadraticCost)
     native = native and not (vectorised or hessian or solve_qp or callback)
     if native and (jacobian is None or (is_compiled(jacobian) and not exact)):
-        iterate(*compiled(dynamics, jacobian, True, exact), *compiled_parts(dx, du), *rest)
+        expand, evaluate, report = compiled_parts()
+        steps = compiled(dynamics, jacobian, True, exact)
+        iterate(*steps, expand, evaluate, backward_pointer(dx, du), report, *rest)
     else:
         steps = parts(dynamics, jacobian, hessian, vectorised, lead, exact, timed)
         quadratics = expand_quadratic, evaluate_quadratic
@@ -174,6 +178,7 @@ def ilqr(
             plain(iterate)(
                 *steps, *cost_functions, ilqr_backward, _reporter(callback, lead, offset), *rest
             )
+    count_steps(dx, du, T * int(iterations.sum()))
     if (status == UNFIT).any():
         place = f" of problem {first((status == UNFIT).reshape(lead))}" if lead else ""
         raise InputError(

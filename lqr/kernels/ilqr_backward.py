@@ -6,6 +6,7 @@ programme in the box, and quadratic costs along a trajectory. The signatures are
 that `iterate` is given.
 """
 
+from collections import Counter
 from functools import lru_cache, partial
 from typing import Any
 
@@ -14,8 +15,10 @@ from numba import config, types
 
 from .jit import kernel, part, pointer
 
-# states and actions up to which a backward pass is compiled for their number: about twice as fast
+# states and actions up to which a backward pass may be compiled for their number: about twice as
+# fast
 LARGEST = 10
+PAYS = 4_000_000  # steps on which that saves the two seconds that compiling takes
 
 
 def _floats(dimensions: int) -> Any:
@@ -33,13 +36,13 @@ BACKWARD = types.void(
 )
 REPORT = types.void(types.int64, _f1, _f1, _f1, _f3, _f3, _flags)
 
+_done: Counter[tuple[int, int]] = Counter()  # steps by states and actions
+
 
 @lru_cache
-def compiled_parts(dx: int, du: int) -> tuple[Any, ...]:
-    """Returns pointers to expand, evaluate, backward pass and report, for a quadratic cost and no
-    callback.
-    """
-    expand, evaluate, report = (
+def compiled_parts() -> tuple[Any, ...]:
+    """Returns pointers to expand, evaluate and report, for a quadratic cost and no callback."""
+    return tuple(
         pointer(function.py_func, signature)
         for function, signature in (
             (expand_quadratic, EXPAND),
@@ -47,21 +50,37 @@ def compiled_parts(dx: int, du: int) -> tuple[Any, ...]:
             (_silent, REPORT),
         )
     )
-    return expand, evaluate, _backward_pointer(dx, du), report
 
 
-@lru_cache
 def compiled_ilqr_backward(dx: int, du: int) -> Any:
-    """Returns the backward pass for these sizes as a function; it is compiled once for both uses."""
+    """Returns the backward pass for these sizes as a function; it is compiled once for both
+    uses.
+    """
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return ilqr_backward_for(dx, du)
-    return partial(_call, _backward_pointer(dx, du))
+    return partial(_call, backward_pointer(dx, du))
+
+
+def backward_pointer(dx: int, du: int) -> Any:
+    """Returns the backward pass for these sizes: loops for any size, until `count_steps` was told
+    of so many that compiling for these sizes pays, or where that was done in another process.
+
+    Both do the same sums in the same order, so their results are the same to the last bit.
+    """
+    if dx + du <= LARGEST and (_done[dx, du] >= PAYS or _sized(dx, du, known=True)):
+        return _sized(dx, du)
+    return _sized(0, 0)
+
+
+def count_steps(dx: int, du: int, steps: int) -> None:
+    """Adds steps that the backward pass for these sizes has done."""
+    _done[dx, du] += steps
 
 
 @lru_cache
-def _backward_pointer(dx: int, du: int) -> Any:
-    small = dx + du <= LARGEST
-    return pointer(ilqr_backward_for(*((dx, du) if small else (0, 0))), BACKWARD)
+def _sized(dx: int, du: int, known: bool = False) -> Any:
+    """Returns the backward pass compiled for these sizes; if `known`, None unless it is on disk."""
+    return pointer(ilqr_backward_for(dx, du), BACKWARD, only_loaded=known)
 
 
 @kernel

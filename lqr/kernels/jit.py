@@ -75,9 +75,11 @@ class Pointer:
         return int(self.function.address)
 
 
-def pointer(function: Callable[..., Any], signature: Any, cached: bool = True) -> Pointer:
+def pointer(
+    function: Callable[..., Any], signature: Any, cached: bool = True, only_loaded: bool = False
+) -> Pointer | None:
     """Returns the function compiled for a signature, from the cache on disk if `cached` and it can
-    be had.
+    be had. If `only_loaded`, None where it is not there.
     """
     if cached:
         made: Any = CFunc(
@@ -87,8 +89,13 @@ def pointer(function: Callable[..., Any], signature: Any, cached: bool = True) -
             made.enable_caching()
             if _private(Path(made._cache.cache_path)):
                 _guard(made._cache, function)
+                context = made._targetdescr.target_context
+                if only_loaded and made._cache.load_overload(made._sig, context) is None:
+                    return None
                 made.compile()
                 return Pointer(made, signature)
+    if only_loaded:
+        return None
     return Pointer(cfunc(signature, fastmath={"contract"})(function), signature)
 
 

@@ -2,6 +2,9 @@
 constraints, re-planning.
 """
 
+from collections import Counter
+from functools import partial
+
 import numpy as np
 import pytest
 from problems import dense_optimum, random_problem
@@ -13,6 +16,7 @@ from lqr.box_qp import ilqr_backward_with, solve_box_qp
 from lqr.constrained import constrained_ilqr
 from lqr.costs import Action, Quadratic, WeightedNorm
 from lqr.ilqr import ilqr
+from lqr.kernels import ilqr_backward as kernels
 from lqr.kernels.ilqr_backward import compiled_ilqr_backward
 from lqr.receding_horizon import receding_horizon, shift
 
@@ -261,7 +265,7 @@ def backward_of(ilqr_backward, dynamics, cost, H, low, high, mu):
     return K[0], k[0], promise[:, 0]
 
 
-@pytest.mark.parametrize("sizes", [(3, 2), (9, 3)])  # compiled for its sizes, and for any
+@pytest.mark.parametrize("sizes", [(3, 2), (9, 3)])
 @pytest.mark.parametrize("second", [0, 3])
 def test_the_boxed_backward_pass_equals_its_numpy_twin_and_predicts_the_change_of_cost(
     second, sizes
@@ -285,6 +289,37 @@ def test_the_boxed_backward_pass_equals_its_numpy_twin_and_predicts_the_change_o
             change += 0.5 * xu @ cost.C[t] @ xu + cost.c[t] @ xu
             x = dynamics.F[t] @ xu if t < 6 else x
         assert change == pytest.approx(ours[2].sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize("limit", [np.inf, 0.3])
+def test_loops_for_any_size_have_the_bits_of_the_code_for_one(limit):
+    rng, found = np.random.default_rng(0), []
+    dynamics, cost, _ = random_problem(rng, dx=3, du=2, T=60)
+    H, box = 0.05 * rng.normal(size=(60, 3, 5, 5)), np.full((60, 2), limit)
+    H = H + H.swapaxes(-1, -2)
+    for sizes in ((0, 0), (3, 2)):
+        ours = partial(kernels._call, kernels._sized(*sizes))
+        found.append(backward_of(ours, dynamics, cost, H, -box, box, 5.0))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_size_is_compiled_where_that_pays_and_used_where_it_is_on_disk(monkeypatch):
+    disk = {(4, 1)}
+
+    def sized(dx, du, known=False):
+        return (dx, du) if not known or (dx, du) in disk else None
+
+    monkeypatch.setattr(kernels, "_sized", sized)
+    monkeypatch.setattr(kernels, "_done", Counter({(9, 3): 10 * kernels.PAYS}))
+    assert kernels.backward_pointer(4, 1) == (4, 1)
+    assert kernels.backward_pointer(3, 2) == (0, 0)
+    cost, f = Quadratic(np.eye(5)), lambda x, u: x + np.ones((3, 2)) @ u
+    r = ilqr(f, cost, np.ones(3), np.zeros((4, 2)), max_iterations=2, solve_qp=solve_box_qp)
+    assert kernels._done[3, 2] == 4 * r.iterations
+    kernels.count_steps(3, 2, kernels.PAYS)
+    assert kernels.backward_pointer(3, 2) == (3, 2)
+    assert kernels.backward_pointer(9, 3) == (0, 0)  # loops are as fast
 
 
 def test_dynamics_that_change_with_the_step_need_a_jacobian_and_batches():
