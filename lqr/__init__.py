@@ -39,6 +39,7 @@ from .kl_constrained import minimise_cost_within_kl
 from .kl_per_step import minimise_cost_within_kl_per_step
 from .lagrangian import KLResult
 from .lqg import LQG, Filtered, Smoothed, kalman_filter, lqg, rts_smoother
+from .multiple_shooting import ShootingResult, multiple_shooting
 from .passes import backward, expected_cost, forward
 from .problems import linear, quadratic
 from .receding_horizon import receding_horizon, shift, window
@@ -85,6 +86,7 @@ __all__ = [
     "Quadratic",
     "QuadraticCost",
     "QuadraticValue",
+    "ShootingResult",
     "SimulationError",
     "Smoothed",
     "StateLimits",
@@ -118,6 +120,7 @@ __all__ = [
     "make_convex",
     "minimise_cost_within_kl",
     "minimise_cost_within_kl_per_step",
+    "multiple_shooting",
     "negative_log_density",
     "quadratic",
     "receding_horizon",

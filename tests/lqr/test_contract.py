@@ -77,6 +77,7 @@ CALLS = {  # every public function, with good arguments by name
     },
     "linear": {"A": np.eye(DX), "B": np.ones((DX, DU)), "T": T},
     "lqg": {"dynamics": dynamics, "cost": quadratic, "observation": observation, "x0": x0},
+    "multiple_shooting": {**SOLVE, "X": X},
     "quadratic": {"Q": np.eye(DX), "R": np.eye(DU), "T": T},
     "sample_trajectories": {**MODEL, "controller": controller, "rng": rng, "samples": 2},
     "solve_lqr": {"dynamics": dynamics, "cost": quadratic, "x0": np.ones(DX)},
