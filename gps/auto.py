@@ -1,20 +1,22 @@
 """Which method suits a task? Each candidate learns on a small share of the budget; the best goes on.
 
     S  <-  all candidates
-    share of the budget    each of S learns;   its score  <-  the lowest cost of its evaluations
+    share of the budget    each of S learns;  its score  <-  the lowest mean cost of its policies, all
+                           in the same few held-out starts
     S  <-  the better half of S, and again, until one is left
     rest of the budget     the last one learns
+    final share            the best policies, and no action, in fresh starts; the best is handed out
 
 Karnin, Koren & Somekh, Almost optimal exploration in multi-armed bandits (2013), algorithm 1:
-sequential halving, each candidate judged by the best of its evaluations so far. What is handed out
-is the best policy of all that were evaluated, the one that does nothing included, so that it is no
-worse than that in the task's conditions. Who learns from the episodes that it is judged by is handed
-out as it was in them.
+sequential halving. The lowest of several noisy means is too low, so the finalists meet again in
+starts that nothing was chosen by. No action is one of them, and is handed out unless a policy is
+better than it by more than chance may be. All episodes count, and the budget is never passed: an
+iteration begins only where the most that it may take is left.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,25 +25,26 @@ from agents.interfaces import Iteration, State, Task
 from agents.mpc import pets
 from agents.planners import PLANNERS
 from agents.policies import make_policy
-from agents.rollout import rollout
-from agents.saving import build_policy, state_of
+from agents.saving import build_policy
 from agents.settings import LARGEST, Count, Settings, Share
-from agents.tasks.capabilities import LearnedCost, capability, manifold_of
-from agents.training import COUNTS, Training
-from lqr import NumericalError, SimulationError
+from agents.tasks.capabilities import manifold_of
+from agents.training import Training
+from lqr import InputError
 
 from . import badmm
 from .steps.exploration import action_scale
+from .steps.held_out import Judge
+from .steps.race import LEAST, Candidate, Race
+from .steps.records import REST, Records
 
 ACTOR = "policy"  # whose the column cost is
 TABLE_ONLY = ("scores",)  # arrays that no figure draws
 
 STARTS = 3  # of an environment, where nobody says how many
 FOREVER = 10**6  # iterations of a candidate: the budget ends it
-LEAST = 3  # iterations of a candidate before it is judged
 EPISODES = 12  # rounds of episodes that half the budget should allow, with 3 to 5 episodes each
-EVALUATED = 2  # rounds of badmm from one evaluation to the next
 GROWTH = 700.0  # of badmm's penalty over the whole budget
+PROBES = 11  # episodes of a probed condition, at most
 
 
 @dataclass(frozen=True)
@@ -50,19 +53,11 @@ class Config(Settings):
 
     budget: Count = 20_000  # environment steps in all, evaluations included
     trial_share: Share = 0.15  # of the budget, for each candidate in the first round
+    final_share: Share = 0.1  # of the budget, for the finalists' fresh episodes
 
-    def candidates(self, task: Task) -> dict[str, "Candidate"]:
+    def candidates(self, task: Task) -> dict[str, Candidate]:
         """Returns the methods that are tried, by a word each."""
         return candidates(task, self.budget, self.trial_share * self.budget)
-
-
-class Candidate(NamedTuple):
-    """A method with its settings."""
-
-    method: Any  # a module with `train`
-    config: Any
-    reason: str  # why it may suit the task
-    late: bool = False  # the cost that it tells is that of the policy that it had before
 
 
 def candidates(task: Task, budget: int, share: float) -> dict[str, Candidate]:
@@ -71,188 +66,95 @@ def candidates(task: Task, budget: int, share: float) -> dict[str, Candidate]:
     """
     episode = task.horizon * task.conditions
     samples = int(np.clip(budget // (2 * EPISODES * episode), 3, 5))
-    rounds = max(budget // (2 * samples * episode), 2)
+    most, rounds = samples * episode, max(budget // (2 * samples * episode), 2)
     local = badmm.Config(
         iterations=FOREVER,
         samples=samples,
         penalty_growth=float(GROWTH ** (1 / rounds)),
-        evaluate_every=EVALUATED,
+        evaluate_every=0,
     )
-    found = {"badmm": Candidate(badmm, local, "the dynamics are smooth along an episode")}
-    if LEAST * (samples + 1) * episode <= share:
-        wide = replace(local, probe=False, initial_std=local.max_std)
-        found["badmm_wide"] = Candidate(badmm, wide, "small noise shows nothing, as with contacts")
+    probe = PROBES * max(1, task.conditions // 10) * task.horizon
+    reason = "the dynamics are smooth along an episode"
+    found = {"badmm": Candidate(badmm, local, reason, probe + most, most)}
+    if LEAST * most <= share:
+        wide = replace(local, probe=False, initial="zero", initial_std=local.max_std)
+        reason = "small noise shows nothing, as with contacts"
+        found["badmm_wide"] = Candidate(badmm, wide, reason, most, most)
     low, high = task.action_low, task.action_high
     if manifold_of(task) is None and (bounded(low, high) & (low < high)).all():
-        planner = PLANNERS["icem"]()
-        found["pets"] = Candidate(
-            pets,
-            pets.Config(iterations=FOREVER, planner=planner),
-            "the way leads through states that local controllers do not find",
-            late=True,
-        )
+        planned = pets.Config(iterations=FOREVER, planner=PLANNERS["icem"]())
+        reason = "the way leads through states that local controllers do not find"
+        found["pets"] = Candidate(pets, planned, reason, episode, episode)
     return found
-
-
-class Judged(NamedTuple):
-    """What an iteration of a candidate says."""
-
-    cost: float  # infinite where it is no number
-    policy: Any  # whose cost it is: a policy, or the state of one; None where there is none
-
-
-class Race:
-    """The candidates, how far each of them is, and the best policy so far."""
-
-    def __init__(self, task: Task, config: Config, rng: np.random.Generator, state: State | None):
-        """Begins, or restores what an Iteration's state holds."""
-        self.task, self.config, self.rng = task, config, rng
-        self.all = config.candidates(task)
-        self.states: dict[str, Any] = dict(state["states"]) if state else {}
-        self.steps = dict.fromkeys(self.all, 0) | (dict(state["steps"]) if state else {})
-        self.scores = dict.fromkeys(self.all, np.inf) | (dict(state["scores"]) if state else {})
-        self.last = dict.fromkeys(self.all, 0) | (dict(state["last"]) if state else {})
-        self.previous = dict.fromkeys(self.all, 0) | (dict(state["previous"]) if state else {})
-        self.before: dict[str, State] = dict(state["before"]) if state else {}  # policies
-        self.left = [w for w in self.all if not state or w in state["left"]]
-        self.failed = [w for w in self.all if state and w in state["failed"]]
-        self.round = state["round"] if state else 1
-        self.running: dict[str, Iterator[Iteration]] = {}
-
-    @property
-    def total(self) -> int:
-        """Environment steps of all candidates."""
-        return sum(self.steps.values())
-
-    def needed(self, word: str) -> int:
-        """Returns how many steps the next iteration of a candidate is to take: as many as the
-        longer one of its last two, as not all have evaluations; of the first one, those of others.
-        """
-        return max(self.last[word], self.previous[word]) or max(self.last.values())
-
-    def turn(self) -> str:
-        """Returns the word of the candidate that learns next, after the worse half was left out
-        where all had their share.
-        """
-        share = self.config.trial_share * self.config.budget
-        while len(self.left) > 1:
-            behind = [
-                word
-                for word in self.left
-                if self.steps[word] < self.round * share
-                or self.states.get(word, {"number": 0})["number"] < LEAST
-            ]
-            if behind:
-                return behind[0]
-            order = sorted(self.left, key=lambda word: self.scores[word])
-            self.left = [w for w in self.left if w in order[: -(-len(order) // 2)]]
-            self.round += 1
-        return self.left[0]
-
-    def advance(self, word: str, training: Training) -> Judged | None:
-        """Returns what the next iteration of a candidate says, whose episodes are counted; None
-        where it failed, and is left out. Rewards that the task learns are shared.
-        """
-        shared = capability(self.task, LearnedCost)
-        one = self.all[word]
-        if word not in self.running:
-            kept = self.states.get(word)
-            if kept and shared:
-                kept = {**kept, "rewards": shared.learned.state()}
-            self.running[word] = one.method.train(self.task, one.config, self.rng, kept)
-        try:
-            found = next(self.running[word])
-        except (NumericalError, SimulationError):  # all its episodes diverged, for one
-            if len(self.left) == 1:
-                raise
-            self.left.remove(word)
-            self.failed.append(word)
-            return None
-        before = self.states.get(word, {})
-        episodes, steps, *tests = (found.state[n] - before.get(n, 0) for n in COUNTS[1:])
-        training.add(episodes + tests[0], steps + tests[1])  # the tests decide: they count
-        self.states[word] = {k: v for k, v in found.state.items() if k != "rewards"}
-        self.previous[word], self.last[word] = self.last[word], steps + tests[1]
-        self.steps[word] += self.last[word]
-        judged = Judged(score(found.scalars), found.policy)
-        if one.late:
-            acted = self.before.get(word)
-            judged = Judged(judged.cost if acted else np.inf, acted)
-            self.before[word] = state_of(found.policy)
-        self.scores[word] = min(self.scores[word], judged.cost)
-        return judged
-
-    def state(self) -> dict[str, Any]:
-        """Returns what a new Race needs to go on."""
-        return {
-            "states": dict(self.states),
-            "steps": dict(self.steps),
-            "scores": {word: cost for word, cost in self.scores.items() if np.isfinite(cost)},
-            "last": dict(self.last),
-            "previous": dict(self.previous),
-            "before": dict(self.before),
-            "left": dict.fromkeys(self.left, 1),
-            "failed": dict.fromkeys(self.failed, 1),
-            "round": self.round,
-        }
-
-
-def score(scalars: dict[str, float]) -> float:
-    """Returns the cost of an iteration's policy, infinite where it is no number, or is that of the
-    episodes that did not diverge.
-    """
-    cost = scalars.get("policy_cost", scalars["cost"])
-    diverged = scalars.get("policy_diverged", scalars.get("diverged", 0.0))
-    return float(cost) if np.isfinite(cost) and not diverged else np.inf
 
 
 def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
-    """Yields one Iteration per iteration of a candidate; `state` continues from an earlier
-    Iteration's.
+    """Yields one Iteration per iteration of a candidate, and one after the final; `state` continues
+    from an earlier Iteration's. Raises InputError for a budget of less than an episode.
     """
+    if config.budget < task.horizon:
+        raise InputError(f"budget is {config.budget}; expected an episode's {task.horizon} or more")
     training = Training(task, FOREVER, state)
-    race = Race(task, config, rng, state["race"] if state else None)
-    best = dict(state["best"]) if state else at_rest(task, training, rng)
-    while training.steps + race.needed(word := race.turn()) <= config.budget:
-        judged = race.advance(word, training)
-        if judged is None:
+    judge = Judge(task, config.budget, training)
+    share, final = config.trial_share * config.budget, int(config.final_share * config.budget)
+    race = Race(task, config.candidates(task), share, rng, state["race"] if state else None)
+    records = Records(state["records"] if state else None)
+    if not state:
+        records.add(REST, at_rest(task), judge)
+
+    def turn() -> str | None:  # what learns may be judged afterwards
+        return race.turn(config.budget - final - judge.steps - training.steps)
+
+    while not records.decided and (word := turn()):
+        found = race.advance(word, training)
+        if found is None:
             continue
-        cost, policy = judged
-        if cost < best["cost"]:
-            kept = policy if isinstance(policy, dict) else state_of(policy)
-            best = {"policy": kept, "cost": cost}
-        known = (cost, race.scores[word], best["cost"])  # not evaluated: as before
-        scalars = {
-            **training.counts(),
-            "cost": next(c for c in known if np.isfinite(c)),
-            "best_cost": best["cost"],
-            "candidate": float(list(race.all).index(word)),
-            "candidates_left": float(len(race.left)),
-        }
-        arrays = {"scores": np.array([race.scores[word] for word in race.all])}
-        policy = build_policy(best["policy"], "the best policy", task)
-        yield training.iteration(policy, scalars, arrays, {"race": race.state(), "best": best})
+        if race.is_due(word, judge.steps) or turn() is None:
+            race.score(word, records.add(word, found.policy, judge))
+        yield iteration(training, race, records, word)
+    if not records.decided:
+        records.decide(judge, (config.budget - training.steps) // task.horizon)
+        yield iteration(training, race, records)
+
+
+def iteration(training: Training, race: Race, records: Records, word: str = "") -> Iteration:
+    """Returns what is yielded after an iteration of a candidate, or else after the final: the best
+    policy so far, and how far they are.
+    """
+    best = records.best
+    cost = race.scores.get(word, np.inf)
+    known = (cost, records.cost(best), LARGEST)  # not judged yet: that of the best
+    scalars = {
+        **training.counts(),
+        "cost": next(float(c) for c in known if np.isfinite(c)),
+        "best_cost": float(min(records.cost(best), LARGEST)),
+        "candidate": float(list(race.all).index(word) if word else -1),
+        "candidates_left": float(len(race.left)),
+    }
+    arrays = {"scores": np.array([race.scores[word] for word in race.all])}
+    policy = build_policy(records.policies[best], "the best policy", training.task)
+    saved = {"race": race.state(), "records": records.state()}
+    return training.iteration(policy, scalars, arrays, saved)
 
 
 def told(state: State) -> str:
-    """Returns in words which candidate went on, and why, from an Iteration's state."""
-    race = state["race"]
+    """Returns in words which candidate went on, and why, and what is handed out, from an Iteration's
+    state.
+    """
+    race, records = state["race"], Records(state["records"])
     costs = ", ".join(
         f"{word} {cost:.4g} after {race['steps'][word]} steps"
         for word, cost in race["scores"].items()
     )
     chosen = " and ".join(race["left"])
     failed = f"; {' and '.join(race['failed'])} failed" if race["failed"] else ""
-    return f"{chosen} went on; lowest cost of each: {costs}{failed}"
+    return f"{chosen} went on; lowest cost of each: {costs}{failed}; {records.told()}"
 
 
-def at_rest(task: Task, training: Training, rng: np.random.Generator) -> dict[str, Any]:
-    """Returns the policy that does nothing, as a state, and its cost in evaluation episodes."""
+def at_rest(task: Task) -> Any:
+    """Returns the policy that does nothing."""
     policy = make_policy("mlp", task, (1,), action_scale(task), np.random.default_rng(0))
     policy.weights = [0.0 * W for W in policy.weights]  # its bias alone: the action to begin with
-    every = np.arange(task.conditions)
-    found = training.count(rollout(task, policy, every, 1, rng, noise=0.0), explored=False)
-    cost = found.costs.mean()
-    return {"policy": state_of(policy), "cost": float(cost) if np.isfinite(cost) else LARGEST}
+    return policy

@@ -233,6 +233,14 @@ class HeldOut(Protocol):
         ...
 
 
+class MoreStarts(Protocol):
+    """Every number is a condition: those from `conditions` on are starts that training does not
+    see. `auto` judges its candidates there.
+    """
+
+    more_starts: bool  # True; None where it does not hold
+
+
 class GymnasiumTwin(Protocol):
     """An environment of Gymnasium has the same physics, observations and rewards. A run's policy is
     graded and shown in it.
@@ -364,6 +372,7 @@ __all__ = [
     "Journaled",
     "LearnedCost",
     "ModelSource",
+    "MoreStarts",
     "MujocoState",
     "Named",
     "ObservationOf",

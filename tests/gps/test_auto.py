@@ -1,4 +1,4 @@
-"""The race of methods: who goes on, what it costs, and what is handed out."""
+"""The race of methods: who goes on, what it costs, who is judged where, and what is handed out."""
 
 import itertools
 
@@ -6,29 +6,14 @@ import numpy as np
 import pytest
 
 from agents.interfaces import Iteration
-from agents.policies.linear import LinearPolicy
-from agents.tasks import make_task
+from agents.tasks.adapters.user_task import OwnTask
+from agents.training import COUNTS, Training
 from gps import auto
-from gps.auto import Candidate, Config, Race, told
-from lqr import SimulationError
-
-
-class Learner:
-    """A method whose cost after its n-th iteration is start - slope n; an iteration takes 10 steps
-    and no evaluation.
-    """
-
-    def __init__(self, start, slope):
-        self.start, self.slope = start, slope
-
-    def train(self, task, config, rng, state=None):
-        number = state["number"] if state else 0
-        while True:
-            number += 1
-            cost = self.start - self.slope * number + 0 * rng.standard_normal()
-            counts = {"number": number, "episodes": number, "steps": 10 * number}
-            counts |= {"evaluation_episodes": 0, "evaluation_steps": 0}
-            yield Iteration(number, None, {"cost": cost, "env_steps": 10.0 * number}, {}, counts)
+from gps.auto import Candidate, Config, told
+from gps.steps.held_out import Judge, surely_better
+from gps.steps.race import Race
+from gps.steps.records import REST, Records
+from lqr import InputError, SimulationError
 
 
 class Counts:
@@ -39,121 +24,65 @@ class Counts:
         self.episodes, self.steps = self.episodes + episodes, self.steps + steps
 
 
-def race(monkeypatch, budget, state=None, **learners):
-    table = {word: Candidate(Learner(*how), None, "") for word, how in learners.items()}
-    monkeypatch.setattr(Config, "candidates", lambda self, task: table)
-    return Race(object(), Config(budget=budget, trial_share=0.1), np.random.default_rng(0), state)
+class Place:
+    """Holds x still where an action u put it: x' = u; condition c starts at c."""
+
+    independent = True
+
+    def reset(self, condition, rng):
+        self.x = np.array([float(condition)])
+        return self.x
+
+    def step(self, u):
+        self.x = np.array(u, dtype=float)
+        return self.x
 
 
-def test_the_worse_half_is_left_out_when_all_had_their_share(monkeypatch):
-    found, counts, order = (
-        race(monkeypatch, 1000, a=(9, 0), b=(9, 0.1), c=(8, 0), d=(7, 0)),
-        Counts(),
-        [],
+def place(more=True, conditions=2):
+    """Returns a task of ten steps whose cost is the sum of (x - 5)^2 over states 0 to 10: in start c
+    an action u costs (c - 5)^2 + 10 (u - 5)^2.
+    """
+    task = OwnTask(
+        Place,
+        lambda x, u: ((x - 5) ** 2).sum(-1),
+        action_low=[-20.0],
+        action_high=[20.0],
+        horizon=10,
+        conditions=conditions,
     )
-    while found.total < 1000:
-        order.append(found.turn())
-        found.advance(order[-1], counts)
-    # a share is 100 steps, 10 iterations; then 9, 8, 8, 7: d goes on, and one of b and c, which b
-    # loses by a hair: both stand at 8, and the first of the table is taken
-    assert order[:40] == [word for word in "abcd" for _ in range(10)]
-    assert set(order[40:60]) == {"b", "d"}
-    assert set(order[60:]) == {"b"} if found.scores["b"] < 7 else {"d"}
-    assert counts.steps == found.total == 10 * len(order)
-    assert set(found.left) == set(order[60:])
+    if more:
+        task.more_starts = True
+    return task
 
 
-def test_a_race_goes_on_from_its_state(monkeypatch):
-    how = {"a": (9, 0.01), "b": (8, 0.02), "c": (8.5, 0.5)}
-    whole, counts, order = race(monkeypatch, 600, **how), Counts(), []
-    for _ in range(40):
-        order.append(whole.turn())
-        whole.advance(order[-1], counts)
-    for stop in (1, 7, 19, 33):
-        part = race(monkeypatch, 600, **how)
-        for _ in range(stop):
-            part.advance(part.turn(), counts)
-        again, rest = race(monkeypatch, 600, part.state(), **how), []
-        for _ in range(40 - stop):
-            rest.append(again.turn())
-            again.advance(rest[-1], counts)
-        assert rest == order[stop:]
-        assert again.state() == whole.state()
-
-
-def test_it_says_who_went_on_and_why(monkeypatch):
-    found, counts = race(monkeypatch, 300, good=(1, 0), bad=(5, 0)), Counts()
-    while found.total < 300:
-        found.advance(found.turn(), counts)
-    text = told({"race": found.state()})
-    assert text.startswith("good went on")
-    assert "good 1 after 270 steps" in text
-    assert "bad 5 after 30 steps" in text
-
-
-@pytest.mark.parametrize("cost", [np.nan, np.inf])
-def test_a_cost_that_is_no_number_is_the_worst(cost):
-    assert auto.score({"cost": cost}) == np.inf
-    assert auto.score({"cost": 1.0, "policy_cost": 2.0}) == 2.0
-
-
-def test_a_policy_of_which_an_episode_diverged_is_the_worst():
-    assert auto.score({"cost": 1.0, "diverged": 1.0}) == np.inf
-    assert auto.score({"cost": 1.0, "policy_cost": 2.0, "policy_diverged": 1.0}) == np.inf
-    # the controllers' noisy episodes are not those that it is judged by
-    assert (
-        auto.score({"cost": 1.0, "policy_cost": 2.0, "diverged": 1.0, "policy_diverged": 0.0}) == 2
-    )
-
-
-class Planner:
-    """A method that tells, as planners do, the cost of the policy that it had before it learned:
-    random actions at first, in `steps` steps of learning and `tests` of evaluation, in turn.
+class Learner:
+    """A method whose policy takes the next of `actions` in each iteration, of `steps` steps, and
+    says that it costs nothing.
     """
 
-    costs = (-1e9, 1e9, -5e8, 2e9)
-
-    def __init__(self, steps=10, tests=(0,)):
-        self.steps, self.tests = steps, tests
+    def __init__(self, *actions, steps=20, tests=0):
+        self.actions, self.steps, self.tests = actions, steps, tests
 
     def train(self, task, config, rng, state=None):
-        counts = dict(state) if state else dict.fromkeys(auto.COUNTS, 0)
+        counts = dict(state) if state else dict.fromkeys(COUNTS, 0)
         while True:
             number = counts["number"]
-            tests = self.tests[number % len(self.tests)]
-            counts = {**counts, "number": number + 1, "steps": counts["steps"] + self.steps}
-            counts["evaluation_steps"] += tests
-            policy = LinearPolicy.zero(task)
-            policy.gain = policy.gain + number + 1.0
-            cost = self.costs[number % len(self.costs)]
-            yield Iteration(number + 1, policy, {"cost": cost}, {}, counts)
+            counts = {**counts, "number": number + 1, "episodes": counts["episodes"] + 2}
+            counts["steps"] += self.steps
+            counts["evaluation_steps"] += self.tests
+            policy = acting(task, self.actions[min(number, len(self.actions) - 1)])
+            yield Iteration(number + 1, policy, {"cost": -1e9}, {}, counts)
+
+    def candidate(self):
+        most = self.steps + self.tests
+        return Candidate(self, None, "", most, most)
 
 
-def train(monkeypatch, budget, state=None, **learners):
-    table = {word: Candidate(method, None, "", late=True) for word, method in learners.items()}
-    monkeypatch.setattr(Config, "candidates", lambda self, task: table)
-    config = Config(budget=budget, trial_share=0.1)
-    return auto.train(make_task("pendulum"), config, np.random.default_rng(0), state)
-
-
-def test_what_acted_is_handed_out_with_the_cost_that_it_had(monkeypatch):
-    rows = [next(run := train(monkeypatch, 10_000, a=Planner()))]
-    rows += [next(run) for _ in range(3)]
-    assert rows[0].scalars["best_cost"] > 0  # random actions are nobody's
-    assert rows[2].scalars["best_cost"] == -5e8
-    assert rows[2].policy.gain[0, 0] == 2.0  # the third cost is that of the second policy
-    for row in (0, 1, 2):
-        again = next(train(monkeypatch, 10_000, rows[row].state, a=Planner()))
-        seen = np.random.default_rng(1).normal(size=(5, again.policy.do))
-        np.testing.assert_array_equal(again.policy.act(seen), rows[row + 1].policy.act(seen))
-        assert again.scalars == rows[row + 1].scalars
-
-
-@pytest.mark.parametrize("budget", [500, 777, 1001])
-def test_no_more_steps_than_the_budget_are_taken(monkeypatch, budget):
-    evaluated = Planner(steps=30, tests=(60, 0))  # each second iteration has no evaluation
-    *_, last = train(monkeypatch, budget, a=evaluated, b=evaluated)
-    assert budget - 2 * 90 < last.scalars["env_steps"] <= budget
+def acting(task, action):
+    """Returns the policy that takes this action everywhere."""
+    policy = auto.at_rest(task)
+    policy.biases[-1][:] = action
+    return policy
 
 
 class Failing(Learner):
@@ -164,17 +93,142 @@ class Failing(Learner):
         raise SimulationError("every episode diverged")
 
 
-def test_a_candidate_that_fails_is_left_out_and_named(monkeypatch):
-    table = {"bad": Candidate(Failing(1, 0), None, ""), "good": Candidate(Learner(5, 0), None, "")}
+def race(state=None, **learners):
+    table = {word: learner.candidate() for word, learner in learners.items()}
+    return Race(place(), table, 100, np.random.default_rng(0), state)
+
+
+def train(monkeypatch, budget, state=None, task=None, **learners):
+    table = {word: learner.candidate() for word, learner in learners.items()}
     monkeypatch.setattr(Config, "candidates", lambda self, task: table)
-    found = Race(object(), Config(budget=300, trial_share=0.1), np.random.default_rng(0), None)
-    while found.total < 300:
-        found.advance(found.turn(), Counts())
+    config = Config(budget=budget, trial_share=0.1)
+    return auto.train(task or place(), config, np.random.default_rng(0), state)
+
+
+def test_the_worse_half_is_left_out_when_all_had_their_share():
+    one = Learner(0)
+    found, counts, order = race(a=one, b=one, c=one, d=one), Counts(), []
+    for word, cost in zip("abcd", (9.0, 8.0, 7.0, 6.0), strict=True):
+        found.score(word, cost)
+    while counts.steps < 1000:
+        order.append(found.turn(1000 - counts.steps))
+        found.advance(order[-1], counts)
+    # a share is 100 steps, 5 iterations of each; c and d go on until 200, and d alone from then on
+    assert order == [*"aaaaabbbbbcccccddddd", *"cccccddddd", *"d" * 20]
+    assert counts.steps == sum(found.steps.values()) == 20 * len(order)
+
+
+def test_who_does_not_fit_into_what_is_left_does_not_begin():
+    found = race(small=Learner(0, steps=20), large=Learner(0, steps=50))
+    assert found.turn(49) == "small"
+    assert found.turn(19) is None
+
+
+def test_a_race_goes_on_from_its_state():
+    how = {"a": Learner(0), "b": Learner(1), "c": Learner(2)}
+    whole, counts, order = race(**how), Counts(), []
+    for n in range(40):
+        order.append(whole.turn(10**6))
+        whole.advance(order[-1], counts)
+        whole.score(order[-1], float(n % 7))
+    for stop in (1, 7, 19, 33):
+        part = race(**how)
+        for n in range(stop):
+            part.advance(word := part.turn(10**6), counts)
+            part.score(word, float(n % 7))
+        again, rest = race(part.state(), **how), []
+        for n in range(stop, 40):
+            rest.append(again.turn(10**6))
+            again.advance(rest[-1], counts)
+            again.score(rest[-1], float(n % 7))
+        assert rest == order[stop:]
+        assert again.state() == whole.state()
+
+
+def test_a_candidate_that_fails_is_left_out_named_and_paid_for():
+    found, counts = race(bad=Failing(0), good=Learner(0)), Counts()
+    for _ in range(10):
+        found.advance(found.turn(10**6), counts)
     assert found.left == ["good"]
-    assert told({"race": found.state()}).endswith("; bad failed")
-    last = {"bad": Candidate(Failing(1, 0), None, "")}
-    monkeypatch.setattr(Config, "candidates", lambda self, task: last)
-    alone = Race(object(), Config(budget=300), np.random.default_rng(0), None)
-    alone.advance("bad", Counts())
-    with pytest.raises(SimulationError):
-        alone.advance("bad", Counts())
+    assert found.failed == ["bad"]
+    assert counts.steps == 10 * 20  # the iteration that failed counts as the most that it may take
+
+
+def test_policies_are_judged_in_the_same_starts_that_training_does_not_see():
+    task = place(conditions=2)
+    training = Training(task, 1)
+    judge = Judge(task, 1000, training)
+    assert judge.count == 3  # the least
+    starts = np.array([2.0, 3.0, 4.0])  # training has 0 and 1
+    np.testing.assert_allclose(judge.costs(acting(task, 4.0)), (starts - 5) ** 2 + 10)
+    np.testing.assert_allclose(judge.costs(acting(task, 5.0), 3, 2), [0.0, 1.0])  # 5 and 6
+    assert (training.episodes, training.steps) == (5, 50)
+    own = Judge(place(more=False), 1000, training)  # its own starts are all that there are
+    np.testing.assert_allclose(own.costs(acting(task, 5.0)), [25.0, 16.0, 25.0])
+
+
+@pytest.mark.parametrize(
+    ("costs", "other", "better"),
+    [
+        ([1.0], [2.0], True),
+        ([2.0], [2.0], False),
+        ([1.0, 1.0], [2.0, 2.0], True),
+        ([1.0, 1.0], [4.0, 0.0], False),  # 1 on average, and the standard error is 2
+        ([1.0, np.inf], [9.0, 9.0], False),
+        ([1.0, 1.0], [9.0, np.inf], True),
+    ],
+)
+def test_better_is_what_chance_does_not_explain(costs, other, better):
+    assert surely_better(np.array(costs), np.array(other)) is better
+
+
+def test_the_best_policy_is_handed_out_whatever_candidates_say(monkeypatch):
+    *_, last = train(monkeypatch, 3000, a=Learner(3), b=Learner(4.5), c=Learner(-4))
+    assert last.policy.act(np.zeros(1)) == pytest.approx(4.5)
+    assert last.state["records"]["decided"]
+    text = told(last.state)
+    assert text.startswith("b went on")
+    assert "handed out is b" in text
+
+
+def test_no_action_is_handed_out_where_nothing_is_better(monkeypatch):
+    *_, last = train(monkeypatch, 3000, a=Learner(-1), b=Learner(11))
+    np.testing.assert_array_equal(last.policy.act(np.ones(1)), 0.0)
+    # starts 2 to 7 of six episodes, at x = 0 for ten steps
+    assert last.scalars["best_cost"] == pytest.approx(250 + np.mean([9, 4, 1, 0, 1, 4]))
+    assert "no action is handed out" in told(last.state)
+
+
+def test_a_lucky_policy_loses_the_final():
+    """It costs 1 less than no action where it was judged, and 100 more in fresh starts."""
+    found = Records()
+    found.policies = dict.fromkeys((REST, "lucky", "good"), None)
+    found.costs = {REST: np.full(3, 5.0), "lucky": np.full(3, 1.0), "good": np.full(3, 4.0)}
+    assert found.better == ["lucky", "good"]
+    found.last = {REST: np.full(3, 5.0), "lucky": np.full(3, 105.0), "good": np.full(3, 4.0)}
+    assert found.better == ["good"]
+    assert found.best == "good"
+
+
+@pytest.mark.parametrize("budget", [10, 19, 99, 500, 777, 1001])
+def test_no_more_steps_than_the_budget_are_taken(monkeypatch, budget):
+    *_, last = train(monkeypatch, budget, a=Learner(5, steps=30, tests=60), b=Learner(4))
+    assert last.scalars["env_steps"] <= budget
+    if budget >= 500:
+        assert last.policy.act(np.zeros(1)) > 0
+        assert last.scalars["env_steps"] > budget - 100 - 0.1 * budget
+
+
+def test_a_budget_of_less_than_an_episode_is_refused(monkeypatch):
+    with pytest.raises(InputError, match="budget is 9; expected an episode's 10 or more"):
+        next(train(monkeypatch, 9, a=Learner(5)))
+
+
+def test_a_stopped_run_goes_on_to_the_same_end(monkeypatch):
+    how = {"a": Learner(1, 2, 3, 4), "b": Learner(5, 4, 3, 2)}
+    rows = list(train(monkeypatch, 1500, **how))
+    for stop in (0, 3, 8, len(rows) - 2, len(rows) - 1):
+        rest = list(train(monkeypatch, 1500, rows[stop].state, **how))
+        assert [row.scalars for row in rest] == [row.scalars for row in rows[stop + 1 :]]
+        for row, same in zip(rest, rows[stop + 1 :], strict=True):
+            np.testing.assert_array_equal(row.policy.act(np.ones(1)), same.policy.act(np.ones(1)))

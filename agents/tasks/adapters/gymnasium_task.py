@@ -81,6 +81,8 @@ class GymnasiumTask(OwnTask):
     may set, never a file.
     """
 
+    more_starts = True  # a condition is the seed of a reset
+
     def __init__(
         self,
         env: str | Callable[[], Any],
