@@ -28,12 +28,14 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.settings import Count, NotNegative, Positive
+from agents.settings import Count, NotNegative, Positive, Whole
 from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController, QuadraticCost, negative_log_density
 
+from .steps.between import Taught, with_mixtures
 from .steps.local_data import LocalData
 from .steps.local_policies import LocalPolicies
+from .steps.policy_data import PolicyData, check_forecasts, with_forecast
 from .steps.policy_step import GlobalPolicy, compare, report
 from .steps.settings import LocalSettings, PolicySettings, RestartSettings
 from .steps.trajectory_step import trajectory_step
@@ -55,6 +57,14 @@ class Config(PolicySettings, RestartSettings, LocalSettings):
     dual_rate: NotNegative = 0.2  # step of the multipliers, as a share of nu; 0 switches them off
     # largest shift of the target action by the multipliers, as a share of half the action range
     dual_bound: NotNegative = 0.1
+    # states of each step where new controllers are about to go, which the regression sees, too; 0
+    # for images and for memory
+    forecasts: Whole = 0
+    # how far they lie from each other, as a multiple of the deviations that the model predicts
+    forecast_spread: Positive = 3.0
+    # mixtures of each condition's controller with those of its neighbours, which teach the policy
+    # what lies between; 0 for images
+    between: Whole = 0
 
 
 class Dual(NamedTuple):
@@ -68,6 +78,7 @@ def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
+    check_forecasts(task, config.policy, config.forecasts, config.between)
     local = LocalPolicies(task, config, rng, state)
     policy = GlobalPolicy(task, config, local.std, rng, state)
     dual = restored_dual(local.controller, state) if state else None
@@ -77,17 +88,26 @@ def train(
         fit = policy.lag.scaled(local.fit_models(new))
         dual = dual or initial_dual(fit.data, config.penalty)
         data = policy.within_trust_region(policy.add(new, fit.data.chart), fit)
-        teacher = fit.data.controller
+        teacher, near = fit.data.controller, data
         for _ in range(config.inner):
-            policy.distil(teacher, data, rng, dual.nu, shift(dual, teacher.cov, bound))
+            teach(policy, teacher, near, dual, bound, config.between, rng)
             pi = policy.linearised(data)
             y = shift(dual, pi.cov, bound)
             extra = penalty(pi, dual, y)
             step = trajectory_step(fit.data, fit.dynamics, fit.cost, fit.epsilon, extra, dual.nu)
             teacher = local.explored(fit, step)
+            near = with_forecast(
+                data,
+                step.distribution,
+                config.samples,
+                config.forecasts,
+                config.forecast_spread,
+                rng,
+                task,
+            )
             gap, kl = compare(pi, teacher, step.distribution)
             dual = update_dual(dual, gap, kl, pi.cov + teacher.cov, config.dual_rate)
-        loss = policy.distil(teacher, data, rng, dual.nu, shift(dual, teacher.cov, bound))
+        loss = teach(policy, teacher, near, dual, bound, config.between, rng)
         dual = grown(dual, config.penalty_growth)
         local.update(fit, step)
 
@@ -97,6 +117,24 @@ def train(
         arrays |= {"lambda": dual.lam, "nu": dual.nu}
         saved = local.state() | {"dual": dual._asdict()}
         yield policy.iteration(local.training, scalars, arrays, saved)
+
+
+def teach(
+    policy: GlobalPolicy,
+    teacher: LinearGaussianController,
+    data: PolicyData,
+    dual: Dual,
+    bound: Array,
+    between: int,
+    rng: np.random.Generator,
+) -> float:
+    """Trains the policy towards the controllers, their mean actions shifted by the multipliers, and
+    towards so many mixtures of each with its neighbours; returns the loss.
+    """
+    taught = Taught(teacher, data, dual.nu, shift(dual, teacher.cov, bound))
+    if between:
+        taught = with_mixtures(taught, between, policy.task, rng)
+    return policy.distil(taught.teacher, taught.data, rng, taught.nu, taught.shift)
 
 
 def initial_dual(data: LocalData, penalty: float) -> Dual:

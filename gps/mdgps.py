@@ -28,9 +28,7 @@ import numpy as np
 
 from agents.interfaces import Iteration, State, Task
 from agents.settings import Count, Positive, Share, Whole
-from agents.tasks.capabilities import Image, capability
 from lqr import (
-    InputError,
     LinearGaussianController,
     LinearGaussianDynamics,
     QuadraticCost,
@@ -40,7 +38,7 @@ from lqr import (
 from .steps.local_data import LocalData, initial_states
 from .steps.local_models import model_cost
 from .steps.local_policies import LocalPolicies
-from .steps.policy_data import PolicyData, with_forecast
+from .steps.policy_data import PolicyData, check_forecasts, with_forecast
 from .steps.policy_step import GlobalPolicy, compare, report
 from .steps.settings import LocalSettings, PolicySettings
 from .steps.trajectory_step import trajectory_step
@@ -84,7 +82,7 @@ def train(
 
     Raises InputError for forecasts of pictures, or for a policy with memory.
     """
-    check_forecasts(task, config)
+    check_forecasts(task, config.policy, config.forecasts)
     local = LocalPolicies(task, config, rng, state)
     policy = GlobalPolicy(task, config, local.std, rng, state)
     for number in local.iterations():
@@ -110,18 +108,6 @@ def train(
         scalars, arrays = report(local, policy, fit, step, rng, gap=gap, kl=kl)
         scalars |= {"policy_loss": loss}
         yield policy.iteration(local.training, scalars, arrays, local.state())
-
-
-def check_forecasts(task: Task, config: Config) -> None:
-    """Raises InputError where states cannot be forecast for what the policy sees."""
-    if config.forecasts and capability(task, Image) is not None:
-        raise InputError(
-            f"got forecasts of the pictures of {task.name}, which cannot be made; expected --forecasts 0"
-        )
-    if config.forecasts and config.policy == "recurrent":
-        raise InputError(
-            "got forecasts, which are no episodes, for a policy with memory; expected --forecasts 0"
-        )
 
 
 def imitate(

@@ -4,13 +4,33 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lqr import TrajectoryDistribution, forward
+from agents.interfaces import Task
+from agents.tasks.capabilities import Image, ObservationOf, capability, manifold_of
+from lqr import InputError, TrajectoryDistribution, forward
 
 from .linearise import slopes
 from .local_data import initial_states
 from .local_policies import LocalFit
 
 Array = np.ndarray
+
+
+def check_forecasts(task: Task, policy: str, forecasts: int, between: int = 0) -> None:
+    """Raises InputError where states cannot be forecast, or mixed, for what the policy sees."""
+    made = {"forecasts": forecasts, "between": between}
+    for name, count in made.items():
+        if count and capability(task, Image) is not None:
+            raise InputError(
+                f"{name} is {count}, for pictures of {task.name}, which cannot be made; expected --{name} 0"
+            )
+    if between and manifold_of(task):
+        raise InputError(
+            f"between is {between} for {task.name}, whose states lie on a manifold; expected --between 0"
+        )
+    if forecasts and policy == "recurrent":
+        raise InputError(
+            "got forecasts, which are no episodes, for a policy with memory; expected --forecasts 0"
+        )
 
 
 class PolicyData(NamedTuple):
@@ -73,14 +93,15 @@ def with_forecast(
     copies: int,
     spread: float,
     rng: np.random.Generator,
+    task: Task | None = None,
 ) -> PolicyData:
     """Adds states where new controllers are about to go, `copies` for each condition and step,
     drawn from `ahead`.
 
     `ahead` are the marginals of the new controllers under the model. The draws lie `spread` times
-    as far from the mean, and the first of each step is the mean. The observation there is that of
-    the mean of the `latest` episodes, moved to first order. For observations that are smooth in the
-    state.
+    as far from the mean, and the first of each step is the mean. The observation there is what
+    `task` says, if it is given and says that; else that of the mean of the `latest` episodes, moved
+    to first order, for observations that are smooth in the state.
     """
     if not copies:
         return data
@@ -92,6 +113,7 @@ def with_forecast(
     z = rng.standard_normal((len(root), copies, *root.shape[1:3]))
     z[:, :1] = 0.0
     x = ahead.mean[:, None, :-1, :dx] + spread * np.einsum("ctij,cntj->cnti", root, z)
-    o = o0 + np.einsum("ctij,cntj->cnti", slopes(*data), x - x0)
+    told = capability(task, ObservationOf)
+    o = told.observation_of(x) if told else o0 + np.einsum("ctij,cntj->cnti", slopes(*data), x - x0)
     took_place = np.repeat(used.any(1, keepdims=True), copies, axis=1).astype(float)
     return joined([data, PolicyData(x, o, took_place)])

@@ -16,7 +16,7 @@ NUMBERS = [
     if get_type_hints(method.Config)[field.name] in (int, float)
 ]
 
-ZERO = ("dual_rate", "dual_bound", "forecasts", "neighbours", "pretraining", "smoothing")
+ZERO = ("between", "dual_rate", "dual_bound", "forecasts", "neighbours", "pretraining", "smoothing")
 ZERO += ("std_share", "evaluate_every", "restarts")
 
 
