@@ -18,9 +18,9 @@ from dynamics.replay_buffer import CAPACITY, Transitions
 from .interfaces import Array, Iteration, State, Task
 from .learners.sac import SAC, Batch, Told, Units
 from .rollout import Trajectories
-from .settings import Count, Counts, EvaluationSettings, Finite, Positive, Share
+from .settings import Count, Counts, EvaluationSettings, Finite, Positive, Share, Whole
 from .stepwise import Stepwise, explored
-from .training import Training
+from .training import Training, not_run
 
 EVALUATION_SEED = 12345  # of the starts from which the policy is evaluated
 
@@ -44,6 +44,8 @@ class OffPolicySettings(EvaluationSettings):
     action_entropy: Finite = -1.0
     layer_norm: bool = False  # normalise the layers of the critics
     capacity: Count = CAPACITY  # transitions that are kept: the newest
+    # updates of a round without a step of the world, once `warm_up` is over; 0: it goes on stepping
+    offline: Whole = 0
     # noise-free episodes of each condition that tell the cost; nothing is learned from them
     evaluation_samples: Count = 1
 
@@ -85,9 +87,19 @@ class OffPolicy:
         """Steps so far that were learned from."""
         return self.buffer.total
 
+    @property
+    def offline(self) -> bool:
+        """Whether nothing more is tried: the learner has to do with what is there."""
+        return self.c.offline > 0 and self.env_steps >= self.c.warm_up
+
     def collect(self) -> Trajectories:
         """Runs the episodes of an iteration, in which the learner learns."""
         self._told = []
+        if self.offline:
+            if self.prepare:
+                self.prepare(self)
+            self._told = [self.update(self) for _ in range(self.c.offline)]
+            return not_run(self.task, 1)
         act = explored(
             self.task, lambda: self.learner.policy, self.c.warm_up, lambda: self.env_steps, self.rng
         )
@@ -106,7 +118,7 @@ class OffPolicy:
         means = said.mean(0) if len(said) else np.zeros(len(Told._fields))
         scalars = self.training.row(
             shown,
-            sampled_cost=np.nanmean(found.costs),
+            sampled_cost=found.valid.costs.mean(),
             diverged=found.failed.sum() + shown.failed.sum(),
             updates=self.learner.updates,
             **dict(zip(Told._fields, means, strict=True)),
@@ -127,6 +139,8 @@ class OffPolicy:
             assert data.o is not None
             assert data.reward is not None
             self.learner.measure(Units.of(data.o, data.reward))
+        if self.c.offline:
+            return
         if self.prepare:
             self.prepare(self)
         while self.learner.updates < np.floor(self.c.update_ratio * after):

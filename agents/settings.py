@@ -58,6 +58,11 @@ def share(value: Any) -> str | None:
     return size(value) if 0 <= value < 1 else "a number from 0 to below 1"
 
 
+def fraction(value: Any) -> str | None:
+    """A number from 0 to 1."""
+    return size(value) if 0 <= value <= 1 else "a number from 0 to 1"
+
+
 def count(value: Any) -> str | None:
     """A whole number, 1 or more."""
     sound = isinstance(value, int) and value >= 1
@@ -128,6 +133,7 @@ Positive = Annotated[float, positive]
 NotNegative = Annotated[float, not_negative]
 Finite = Annotated[float, finite]
 Share = Annotated[float, share]
+Fraction = Annotated[float, fraction]
 Count = Annotated[int, count]
 Whole = Annotated[int, whole]
 Counts = Annotated[tuple[int, ...], counts]

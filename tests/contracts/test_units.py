@@ -15,7 +15,7 @@ UNITS = {  # of an action; of each number of the state
     "large_actions": (1e3, (1.0, 1.0)),
     "small_actions_other_states": (1e-3, (1e3, 1e-2)),
 }
-APART = {"ars", "ilqg_gps", "ilqg_mf"}  # which still depend on the units of states
+APART = {"mbpo", "ars", "ilqg_gps", "ilqg_mf"}  # which still depend on the units of states
 
 
 class InUnits(Cart):
