@@ -1,10 +1,8 @@
 """MBPO: soft actor-critic on short imagined rollouts that branch from real states.
 
-    every `fit_every` steps of the world, whose transitions are D:
-        p        <-  arg max  sum over D of log p(x' | x, u),            an ensemble
-        D_model  <-  D_model + k steps of pi in p from states of D,      `rollouts` times
-    after each step, `update_ratio` times:
-        pi, Q    <-  an update of soft actor-critic from D_model, a share from D
+    p        <-  arg max  sum over D of log p(x' | x, u), an ensemble;    every `fit_every` steps of the world
+    D_model  <-  D_model + k steps of pi in p from states of D,           `rollouts` times after each fit
+    pi, Q    <-  an update of soft actor-critic from D_model, a share from D,    `update_ratio` times a step
 
 Janner, Fu, Zhang & Levine, When to Trust Your Model: Model-Based Policy Optimization (2019),
 algorithm 2. Settings make it its successors: `--trust 2` goes on where the members agree (MACURA),
