@@ -3,7 +3,7 @@ numba.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -37,24 +37,43 @@ def is_compiled(function: Any) -> bool:
     return hasattr(function, "py_func")
 
 
-@lru_cache(maxsize=64)
 def compiled(f: Any, jacobian: Any, pointers: bool, second: bool) -> tuple[Any, Any]:
     """Returns roll and differentiate over numba's f (and jacobian, or None), as pointers or as
     functions.
 
-    With `second`, differences are taken of second order too.
-    f is compiled anew, in this process only (numba cannot see on disk whether f has changed), and
-    so that a division by zero gives an infinity, hence a step to be refused, and no exception.
+    With `second`, differences are taken of second order too. Raises InputError, which names the
+    function, where one cannot be compiled.
     """
-    make: Any = njit(error_model="numpy", fastmath={"contract"})
-    f, jacobian = make(f.py_func), jacobian and make(jacobian.py_func)
-    roll = roller(f)
-    differentiate = differencer(f, second) if jacobian is None else _given(jacobian)
-    if pointers:
-        return pointer(roll, ROLL, cached=False), pointer(
-            differentiate, DIFFERENTIATE, cached=False
-        )
-    return make(roll), make(differentiate)
+    by = "dynamics", f, second
+    if jacobian is not None:
+        by = "jacobian", jacobian, False
+    return _compiled_roll(f, pointers), _compiled_slopes(*by, pointers)
+
+
+@lru_cache(maxsize=64)
+def _compiled_roll(f: Any, pointers: bool) -> Any:
+    return _part("dynamics", roller(_anew(f)), ROLL, pointers)
+
+
+@lru_cache(maxsize=64)
+def _compiled_slopes(name: str, f: Any, second: bool, pointers: bool) -> Any:
+    part = differencer(_anew(f), second) if name == "dynamics" else _given(_anew(f))
+    return _part(name, part, DIFFERENTIATE, pointers)
+
+
+def _anew(f: Any) -> Any:
+    """Returns f compiled anew, in this process only (numba cannot see on disk whether f has
+    changed), and so that a division by zero gives an infinity, hence a step to be refused, and no
+    exception.
+    """
+    return njit(error_model="numpy", fastmath={"contract"})(f.py_func)
+
+
+def _part(name: str, part: Any, signature: Any, pointers: bool) -> Any:
+    """Returns a part of the solve over the function of that name, as a pointer or a function."""
+    if not pointers:
+        return njit(error_model="numpy", fastmath={"contract"})(part)
+    return guarded(name, partial(pointer, cached=False))(part, signature)
 
 
 def roller(f: Any) -> Any:
@@ -83,6 +102,9 @@ def roller(f: Any) -> Any:
                 for i in range(du):
                     v[i] = Un[b, t, i]
                 y = f(x, v)
+                if len(y) != dx:  # what lies behind it is nobody's
+                    Xn[b, T, 0] = np.nan
+                    break
                 for i in range(dx):
                     Xn[b, t + 1, i] = y[i]
 
@@ -94,7 +116,10 @@ def _given(jacobian: Any) -> Any:
         T = U.shape[1]
         for b in range(len(U)):
             if active[b]:
-                F[b, :, :, :] = jacobian(X[b, :T].copy(), U[b].copy())
+                F[b, :, :, :] = np.nan  # stays, should it raise an exception
+                found = jacobian(X[b, :T].copy(), U[b].copy())
+                if found.shape == F[b].shape:
+                    F[b, :, :, :] = found
 
     return differentiate
 
@@ -114,6 +139,7 @@ def differencer(f: Any, second: bool) -> Any:
         for b in range(B):
             if not active[b]:
                 continue
+            F[b, :, :, :] = np.nan  # stays, should f raise an exception
             for t in range(T):
                 for i in range(n):
                     xu[i] = X[b, t, i] if i < dx else U[b, t, i - dx]
@@ -127,6 +153,8 @@ def differencer(f: Any, second: bool) -> Any:
                             else:
                                 u[i - dx] = z
                         y = f(x, u)
+                        if len(y) != dx:
+                            return
                         for i in range(dx):
                             F[b, t, i, j] = (F[b, t, i, j] if side > 0 else 0.0) + side * y[i] / (
                                 2 * FIRST * h[j]
@@ -145,6 +173,9 @@ def differencer(f: Any, second: bool) -> Any:
                                 else:
                                     u[i - dx] = z
                             y = f(x, u)
+                            if len(y) != dx:
+                                F[b, t, 0, 0] = np.nan
+                                return
                             for i in range(dx):
                                 s = p * q * y[i] / (4 * SECOND * SECOND * h[j] * h[m])
                                 H[b, t, i, j, m] = s + (H[b, t, i, j, m] if corner else 0.0)

@@ -40,7 +40,7 @@ from .kernels.ilqr_backward import (
     evaluate_quadratic,
     expand_quadratic,
 )
-from .kernels.ilqr_line_search import FROZEN, RUNNING, SETTLED, STATIONARY, UNFIT, iterate
+from .kernels.ilqr_line_search import FROZEN, ROUGH, RUNNING, SETTLED, STATIONARY, UNFIT, iterate
 from .kernels.jit import plain
 from .types import Array, LinearGaussianController, QuadraticCost
 from .user_functions import guarded
@@ -184,6 +184,12 @@ def ilqr(
         raise InputError(
             f"the cost of the first rollout{place} is not finite: do the dynamics or the cost "
             "give NaN? start from other actions U, or a shorter horizon"
+        )
+    if (status == ROUGH).any():
+        place = f" of problem {first((status == ROUGH).reshape(lead))}" if lead else ""
+        raise InputError(
+            f"{'dynamics' if jacobian is None else 'jacobian'} has no derivative at or beside the trajectory{place}: "
+            "it gave NaN, another shape, or an exception there; expected smooth dynamics everywhere near it"
         )
     J = np.where(status == UNFIT, J, total_cost(objective, batch, X))
     affine = U - (K @ X[:, :-1, :, None])[..., 0]

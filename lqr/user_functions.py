@@ -5,6 +5,7 @@ buffer that is used again changes nothing. What goes wrong, an exit of the progr
 InputError that names the function, and says what to do.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 
 from .errors import GPSError, InputError
 from .types import Array, QuadraticCost
+
+MOST = 400  # letters of somebody else's error: a compiler's fill pages
 
 
 def guarded(
@@ -33,8 +36,9 @@ def guarded(
 
 
 def described(error: BaseException) -> str:
-    """Returns what an error in somebody else's code says, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+    """Returns what an error in somebody else's code says, in one line, of MOST letters at most."""
+    words = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split()) or "no message"
+    return f"{type(error).__name__}: {words if len(words) <= MOST else words[:MOST] + ' ...'}"
 
 
 def real(

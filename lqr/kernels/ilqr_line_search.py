@@ -15,7 +15,7 @@ MU_SMALL = 1e-3  # another: up to here the improvement that a step promises is t
 PAUSE = 7  # steps at most without the curvature of the dynamics, after it made a step fail
 FLAT = 30.0  # a cost so many times as large as what of it changes is a constant for the most part
 SLOW = 0.3  # learned curvature is tried where a step gains more than this part of what the last one gained
-RUNNING, STATIONARY, SETTLED, STUCK, STOPPED, FROZEN, UNFIT = range(7)
+RUNNING, STATIONARY, SETTLED, STUCK, STOPPED, FROZEN, UNFIT, ROUGH = range(8)
 
 
 @kernel
@@ -102,6 +102,17 @@ def _curvature(b, F, C):
 
 
 @kernel
+def _finite(b, F):
+    """Are all derivatives of problem b numbers?"""
+    total = 0.0
+    for t in range(F.shape[1]):
+        for i in range(F.shape[2]):
+            for j in range(F.shape[3]):
+                total += 0.0 * F[b, t, i, j]
+    return total == 0.0
+
+
+@kernel
 def _take(b, new, out):
     """Copies problem b of three axes. (Numba's own copies of slices take seconds to compile, for
     their messages.)
@@ -177,6 +188,9 @@ def iterate(roll, differentiate, expand, evaluate, ilqr_backward, report, C0, c0
         if not going:
             break
         differentiate(fresh, X, U, F, H)
+        for b in range(B):
+            if fresh[b] and not _finite(b, F):
+                status[b], active[b], fresh[b] = ROUGH, False, False
         expand(fresh, C0, c0, X, U, C, c)
         for b in range(B):
             if active[b] and mu[b] > 0.0:

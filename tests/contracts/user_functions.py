@@ -17,6 +17,7 @@ from agents.tasks.adapters.gymnasium_task import GymnasiumTask
 from agents.tasks.adapters.robot import RobotTask
 from agents.tasks.adapters.user_task import OwnTask
 from agents.tasks.costs.user_cost import UserCost
+from agents.tasks.wrappers.encoded import Encoded
 from dynamics import fit_linear_gaussian
 from dynamics.base import Tangent
 from dynamics.priors.flat import FlatPrior
@@ -212,6 +213,12 @@ def task(**methods):
     return shown(made)
 
 
+def encoded(function):
+    """Episodes of codes."""
+    coder = type("Coder", (), {"d": 2, "__call__": lambda self, seen: function(seen)})()
+    return shown(Encoded(Cart(cost=COST), coder, cost=COST))
+
+
 class Acting:
     """A policy of one function."""
 
@@ -391,6 +398,7 @@ PLACES = {
     "task: done": Place(lambda self: Cart.done(self), lambda f: task(done=f), "cart"),
     "task: metrics": Place(lambda self, x, u: {"far": x[:, -1, 0]}, lambda f: task(metrics=f), "cart", DIVERGES),
     "task: cost": Place(lambda self, X, U: COST(X, U), lambda f: task(cost=f), "cart"),
+    "encoder": Place(lambda x: 2.0 * x, encoded, "encoder"),
     "policy: sample": Place(lambda o, t, rng: -0.5 * o[:, :1], acts, "actor|action"),
     "planner: cost": Place(COST, lambda f: planned(value=f), "cost"),
     "planner: cost.expand": Place(COST.expand, lambda f: planned("gradient", expand=f), r"cost\.expand"),

@@ -13,7 +13,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from dynamics.numbers import count
 from lqr import InputError, QuadraticCost
+from lqr.user_functions import guarded, real
 
 from ...interfaces import Array, Cost
 from ..base.wrapper import Wrapper
@@ -109,13 +111,9 @@ class Encoded(Wrapper):
         if sees not in ("x", "o"):
             raise InputError(f"got sees={sees!r}; expected 'x', the state, or 'o', the observation")
         self.encoder, self.sees = encoder, sees
-        self.name, self.dx = f"encoded:{task.name}", int(encoder.d)
-        exact: Any = encoder
-        self.decoded = (
-            DecodedCost(task.cost, exact.basis, exact.offset)
-            if sees == "x" and getattr(encoder, "exact", False)
-            else None
-        )
+        self.name, self.dx = f"encoded:{task.name}", count("the encoder's d", encoder.d)
+        decodes = sees == "x" and getattr(encoder, "exact", False)
+        self.decoded = DecodedCost(task.cost, *self._way_back()) if decodes else None
         if cost is None and self.decoded is None:
             raise InputError(
                 f"{self.name}: got codes that do not tell the state of {task.name}; expected a cost of codes, cost="
@@ -142,4 +140,19 @@ class Encoded(Wrapper):
         return self.task.metrics(self.decoded.decode(x), u) if self.decoded else {}
 
     def _code(self, x: Array) -> Array:
-        return self.encoder(x if self.sees == "x" else self.task.observe())
+        name = f"the encoder of {self.task.name}"
+        seen = np.array(x if self.sees == "x" else self.task.observe())
+        known = np.isfinite(seen).reshape(len(seen), -1).all(1)  # others have diverged
+        code = real(name, guarded(name, self.encoder)(seen), (len(seen), self.dx))
+        real(name, code[known], (int(known.sum()), self.dx), finite=True)
+        return code
+
+    def _way_back(self) -> tuple[Array, Array]:
+        """Returns basis and offset. Raises InputError for what is no way back to states."""
+        exact: Any = self.encoder
+        shapes = {"basis": (self.task.dx, self.dx), "offset": (self.task.dx,)}
+        basis, offset = (
+            real(f"the encoder's {name}", getattr(exact, name, None), shape, finite=True)
+            for name, shape in shapes.items()
+        )
+        return basis, offset
