@@ -172,7 +172,7 @@ class SAC:
 
     def bootstrap(self, reward: Array, end: Array, onext: Array, rng: np.random.Generator) -> Array:
         """Returns reward + gamma V(o') (B,), or the value of an end in its place."""
-        a, logp, _ = self.act(onext, self._noise(len(onext), rng))
+        a, logp, _ = self.act(onext, self.noise(len(onext), rng))
         value = self.value(self.target, onext, a).min(0) - self.dtype(self.alpha) * logp
         ahead = np.where(end > 0, self.dtype(self.end_value), value)
         return (reward + self.dtype(self.discount) * ahead).astype(self.dtype)
@@ -196,7 +196,7 @@ class SAC:
 
     def update_actor(self, o: Array, rng: np.random.Generator) -> float:
         """Moves the policy, and the temperature; returns the entropy."""
-        a, logp, known = self.act(o, self._noise(len(o), rng))
+        a, logp, known = self.act(o, self.noise(len(o), rng))
         _, slope = self.action_value(o, a)
         B = self.dtype(len(o))
         by_logp = np.full(len(o), self.alpha / len(o), self.dtype)
@@ -258,5 +258,6 @@ class SAC:
             "units": {"o_mean": (do,), "o_std": (do,), "r_mean": (), "r_std": ()},
         }
 
-    def _noise(self, count: int, rng: np.random.Generator) -> Array:
+    def noise(self, count: int, rng: np.random.Generator) -> Array:
+        """Returns noise of actions, (count, du)."""
         return rng.standard_normal((count, len(self.low)), dtype=np.float32).astype(self.dtype)

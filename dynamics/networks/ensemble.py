@@ -87,7 +87,7 @@ class Ensemble(MLPEnsemble):
         E = self.members_
         return {"high": np.full((E, 1, dx), 0.5), "low": np.full((E, 1, dx), -10.0)}
 
-    def _heads(self, params: Params, z: Any) -> tuple[Any, Any]:
+    def heads_of(self, params: Params, z: Any) -> tuple[Any, Any]:
         """Returns means and bounded log-variances, (E, M, dx) each."""
         from torch.nn.functional import softplus
 
@@ -127,7 +127,7 @@ class Ensemble(MLPEnsemble):
         """
         import torch
 
-        mean, log = self._heads(params, z)
+        mean, log = self.heads_of(params, z)
         gap = mean - y
         if last is not None:
             gap, log = last[0] + gap, torch.logaddexp(last[1], log.detach())
@@ -141,7 +141,7 @@ class Ensemble(MLPEnsemble):
 
         with one_thread(), torch.inference_mode():
             Z = torch.as_tensor(z, dtype=torch.float32)
-            mean, log = self._heads(self.params, Z.expand(self.members_, -1, -1))
+            mean, log = self.heads_of(self.params, Z.expand(self.members_, -1, -1))
             return mean.double().numpy(), log.double().exp().numpy()
 
     def _predict(self, z: Array) -> tuple[Array, Array]:

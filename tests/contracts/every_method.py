@@ -24,8 +24,9 @@ TEACHING |= {"noisy_copies": 1, "policy_steps": 20, "hidden": (4,), "model": "nn
 TEACHING |= {"fit_steps": 20, "model_hidden": (4,)}
 TUNING = {"tune_steps": 12}
 STEPWISE = {"iterations": 2, "iteration_steps": 12, "warm_up": 8, "batch": 4, "hidden": (4,)}
-IMAGINED = STEPWISE | {"update_ratio": 1.0, "model_hidden": (4,), "fit_steps": 3, "members": 2}
-IMAGINED |= {"fit_every": 8, "rollouts": 10}
+FITTED = STEPWISE | {"update_ratio": 1.0, "model_hidden": (4,), "fit_steps": 3, "members": 2}
+FITTED |= {"fit_every": 8}
+IMAGINED = FITTED | {"rollouts": 10}
 SMALL: dict[str, dict[str, Any]] = {
     "ars": {"iterations": 2, "directions": 2, "elites": 1},
     "auto": {"budget": 250},
@@ -45,7 +46,11 @@ SMALL: dict[str, dict[str, Any]] = {
     | TUNING
     | {"planner": RandomShooting(samples=8), "planning": 1, "imitation": 1}
     | {"policy_hidden": (4,), "policy_steps": 20, "policy_episodes": 1, "model": "nn"},
+    "bptt": FITTED | {"path_length": 2, "paths": 4},
+    "dhmbpo": IMAGINED | {"path_length": 1, "rollout_length": (2,)},
     "mbpo": IMAGINED,
+    "mve": FITTED | {"value_expansion": 1},
+    "svg": FITTED | {"path_length": 1},
     "mpc": PLANS,
     "open_loop": PLANS,
     "pddm": PLANS | {"planner": PLANNERS["reward_weighted"](samples=8), "particles": 2},

@@ -15,7 +15,15 @@ UNITS = {  # of an action; of each number of the state
     "large_actions": (1e3, (1.0, 1.0)),
     "small_actions_other_states": (1e-3, (1e3, 1e-2)),
 }
-APART = {"mbpo", "ars", "ilqg_gps", "ilqg_mf"}  # which still depend on the units of states
+APART = {
+    "bptt",
+    "dhmbpo",
+    "mbpo",
+    "svg",
+    "ars",
+    "ilqg_gps",
+    "ilqg_mf",
+}  # which still depend on the units of states
 
 
 class InUnits(Cart):

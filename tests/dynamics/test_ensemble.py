@@ -74,7 +74,7 @@ def test_trajectories_that_are_drawn_cover_unseen_episodes_over_the_horizon(way,
 def test_log_variances_stay_between_their_bounds_however_far_from_the_data(trained):
     for scale in (1.0, 1e2, 1e4):
         z = scale * np.random.default_rng(0).normal(size=(500, 4))
-        _, log = trained._heads(
+        _, log = trained.heads_of(
             trained.params, torch.as_tensor(z, dtype=torch.float32).expand(5, -1, -1)
         )
         low, high = trained.params["low"], trained.params["high"]

@@ -136,7 +136,7 @@ def test_one_step_is_the_usual_score(kind):
     if kind is Network:
         wanted = ((model._forward(params, Z) - Y) ** 2).mean((1, 2))
     else:
-        mean, log = model._heads(params, Z)
+        mean, log = model.heads_of(params, Z)
         t = torch.distributions.StudentT(
             torch.tensor(4.0, dtype=torch.float64), mean, (0.5 * log).exp()
         )

@@ -129,15 +129,18 @@ class ImaginedData:
 
     def batch(self, run: OffPolicy) -> Batch:
         """Returns an update's minibatch: a share of it is real, the rest imagined."""
-        real = round(self.c.real_share * self.c.batch)
-        parts = []
-        if real or not len(self.buffer):
-            count = real if len(self.buffer) else self.c.batch
-            parts.append(in_units(run.learner, run.buffer.sample(count, run.rng)))
-        if real < self.c.batch and len(self.buffer):
-            rows = self.buffer.sample(self.c.batch - real, run.rng)
-            parts.append(in_units(run.learner, self.observed(rows)))
-        return stacked(parts)
+        return self.states_and_batch(run)[1]
+
+    def states_and_batch(self, run: OffPolicy) -> tuple[Array, Batch]:
+        """Returns the states (batch, dx) of an update's minibatch, and the minibatch."""
+        real = round(self.c.real_share * self.c.batch) if len(self.buffer) else self.c.batch
+        rows = []
+        if real:
+            rows.append(run.buffer.sample(real, run.rng))
+        if real < self.c.batch:
+            rows.append(self.observed(self.buffer.sample(self.c.batch - real, run.rng)))
+        x = np.concatenate([part.x for part in rows])
+        return x, stacked([in_units(run.learner, part) for part in rows])
 
     def observed(self, rows: Transitions) -> Transitions:
         """Returns imagined rows with what a policy sees of them."""

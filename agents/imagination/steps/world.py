@@ -146,14 +146,21 @@ class ImaginedWorld:
         """Returns what imagined steps pay, (...)."""
         return xnext[..., -1] if self.learns_reward else self.cost.rewards(x, u, xnext, end)
 
-    def step(self, x: Array, u: Array, rng: np.random.Generator) -> Array:
-        """Returns x' (..., dx), or (..., dx + 1) with the reward."""
+    def step(
+        self, x: Array, u: Array, rng: np.random.Generator, member: Array | None = None
+    ) -> Array:
+        """Returns x' (..., dx), or (..., dx + 1) with the reward; of members (...), or else of one
+        drawn for each row.
+        """
         dx = self.task.dx
         if self.true:
             return self.true.step(x, u)
         if self.learns_reward:
             x = np.concatenate([x[..., :dx], np.zeros((*x.shape[:-1], 1))], -1)
-        after = self.model.sample(x, u, rng)
+        if member is None:
+            after = self.model.sample(x, u, rng)
+        else:
+            after = self.model.sample_members(x, u, member, rng)
         if self.project:
             after[..., :dx] = self.project(after[..., :dx])
         return after
