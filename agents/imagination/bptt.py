@@ -16,8 +16,8 @@ from ..interfaces import Iteration, State, Task
 from ..learners.sac import Told
 from ..off_policy import OffPolicy, OffPolicySettings
 from ..settings import Count, Positive, Whole
-from .steps.pathwise import Pathwise
 from .steps.model_fits import ModelFits
+from .steps.pathwise import Pathwise
 from .steps.world import ImaginedWorld, WorldSettings
 
 ACTOR = "policy"
