@@ -9,6 +9,7 @@ side by side.
 """
 
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -118,8 +119,13 @@ class GymnasiumTask(OwnTask):
                 gymnasium.make, spec, max_episode_steps=10**9, disable_env_checker=True
             )
             self.env_id: str | None = env
-        else:
+        elif callable(env):
             make, self.env_id = env, None
+        else:
+            raise InputError(
+                f"got {type(env).__name__}, no function; expected an id, or what makes an environment, as its class "
+                "or `lambda: MyEnv(3)`: episodes side by side need several"
+            )
         called = getattr(env, "__qualname__", type(env).__name__)
         with blaming(env if isinstance(env, str) else called, "make"):
             first: Any = make()
@@ -248,7 +254,13 @@ def check(env: Any, name: str) -> None:
         )
     for what, space in (("actions", actions), ("observations", seen)):
         if not isinstance(space, Box) or not np.issubdtype(space.dtype, np.floating):
+            kind = "ActionWrapper" if what == "actions" else "ObservationWrapper"
+            wrapper = f"a gymnasium.{kind} whose {what[:-1]}_space is one"
+            if what == "observations" and isinstance(space, Box):
+                wrapper = "gymnasium.wrappers.DtypeObservation(env, np.float32)"
             raise InputError(
-                f"{name} has {what} {space}; expected a Box of floating-point numbers: wrap it, in "
-                "gymnasium.wrappers.DtypeObservation for one, register that, and name gymnasium:MODULE:ID"
+                f"{name} has {what} {space}; expected a Box of floating-point numbers: wrap it in {wrapper}, "
+                "register that, and name gymnasium:MODULE:ID"
             )
+    if math.prod(actions.shape) == 0:
+        raise InputError(f"{name} has no actions, {actions}; expected one or more")

@@ -79,6 +79,10 @@ class OwnTask:
         state_names: Sequence[str] | None = None,
         action_names: Sequence[str] | None = None,
     ):
+        if not isinstance(name, str):
+            raise InputError(f"name is {name!r}; expected a word")
+        if metrics is not None and not callable(metrics):
+            raise InputError(f"metrics is {metrics!r}; expected a function of x and u, or None")
         self.name = name
         self.horizon = checked("horizon", horizon, Count)
         self.dt = checked("dt", dt, Positive)  # s
@@ -88,7 +92,8 @@ class OwnTask:
         self.du = len(self.action_low)
         if self.action_high.shape != (self.du,) or not (self.action_low < self.action_high).all():
             raise InputError(
-                f"action_low is {action_low}, action_high {action_high}; expected low < high, one shape"
+                f"action_low is {action_low}, action_high {action_high}; expected low < high, one shape: "
+                "leave out an actuator that cannot move"
             )
         self._make, self._metrics = make, metrics
         self._sims = [self._made()]
