@@ -70,6 +70,13 @@ class Trajectories(NamedTuple):
         """Returns the cost of each episode, (N,); NaN where it diverged, as it was cut short."""
         return np.where(self.failed, np.nan, self.cost.sum(-1))
 
+    @property
+    def evaluated(self) -> dict[str, Array]:
+        """Returns the arrays that a method yields of a policy's evaluation episodes, by the names
+        that figures know.
+        """
+        return {"policy_cost": self.costs, "policy_x": self.states}
+
     def between(self, first: int, last: int) -> "Trajectories":
         """Returns the steps first..last-1, and the states around them."""
         states, steps = slice(first, last + 1), slice(first, last)

@@ -52,5 +52,4 @@ def train(
         policy = policy.moved(step, episodes.pairs[0])
         shown = training.evaluate(policy, rng)
         scalars = training.row(shown, sampled_cost=-r.mean(), diverged=episodes.failed.sum())
-        arrays = {"policy_cost": shown.costs, "policy_x": shown.states}
-        yield training.iteration(policy, scalars, arrays, {"policy": policy.state()})
+        yield training.iteration(policy, scalars, shown.evaluated, {"policy": policy.state()})

@@ -132,7 +132,7 @@ class GlobalPolicy:
             **measured(self.task, test, "policy_"),
             "policy_diverged": float(test.failed.sum()),
         }
-        return scalars, {"policy_cost": test.costs, "policy_x": test.states}
+        return scalars, test.evaluated
 
     def iteration(
         self,
