@@ -8,6 +8,9 @@ picture per task. The peers of `sample_efficiency` need the extra `peers`: pip i
 constraints.txt -e ".[peers]".
 """
 
+if __name__ == "__main__":
+    import early  # of this folder, first  # noqa: F401
+
 import os
 from collections.abc import Sequence
 from pathlib import Path

@@ -8,6 +8,9 @@ a mean return has an error from the seeds and one from the episodes, and a diffe
 same episodes, in pairs.
 """
 
+if __name__ == "__main__":
+    import early  # of this folder, first  # noqa: F401
+
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -7,6 +7,9 @@ it takes. Then, what is learned with each. Leaves models.csv, learning.csv and p
 folder; a comparison that was stopped goes on where it was.
 """
 
+if __name__ == "__main__":
+    import early  # of this folder, first  # noqa: F401
+
 from collections.abc import Sequence
 from pathlib import Path
 

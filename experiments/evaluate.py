@@ -8,6 +8,9 @@ tasks, in the task itself, whose return is minus the cost unless it has one. --a
 with another run's policy in the same episodes, in pairs; --by tells where it succeeds.
 """
 
+if __name__ == "__main__":
+    import early  # of this folder, first  # noqa: F401
+
 from collections.abc import Sequence
 from pathlib import Path
 

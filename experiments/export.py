@@ -5,6 +5,9 @@ Writes policy_program.pt, which torch.jit.load reads, or with --format onnx poli
 into the run's folder; --out says another place. See `agents.policies.export`.
 """
 
+if __name__ == "__main__":
+    import early  # of this folder, first  # noqa: F401
+
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -93,7 +93,7 @@ def launch(main: Callable[[Sequence[str]], int]) -> NoReturn:
 
     Ctrl-C while the libraries load, or at the very end, ends it at once and silently.
     """
-    listening = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    listening = signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_DFL)
     if listening:
         signal.signal(signal.SIGINT, _end)
     prepare()

@@ -9,6 +9,9 @@ finished stays. Needs the extra `peers`:
 pip install -c constraints.txt -e ".[peers]".
 """
 
+if __name__ == "__main__":
+    import early  # of this folder, first  # noqa: F401
+
 from collections.abc import Sequence
 from pathlib import Path
 

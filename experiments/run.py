@@ -1,5 +1,8 @@
 """Runs an experiment: `python experiments/run.py reacher`; --help says what there is."""
 
+if __name__ == "__main__":
+    import early  # of this folder, first  # noqa: F401
+
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -6,6 +6,9 @@ run goes on from its last checkpoint to the same bits, so the table does not dep
 at a time or what befell them. All other settings are the experiment's.
 """
 
+if __name__ == "__main__":
+    import early  # of this folder, first  # noqa: F401
+
 import json
 import os
 import shlex

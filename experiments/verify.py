@@ -4,6 +4,9 @@ checkpoint's digest.
 Exit code 0: whole; 3: not.
 """
 
+if __name__ == "__main__":
+    import early  # of this folder, first  # noqa: F401
+
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -6,6 +6,9 @@ encryption: whoever reaches the port can look, steer and load models. So it star
 Where it cannot run, the run's moving picture is shown where it lies, or made.
 """
 
+if __name__ == "__main__":
+    import early  # of this folder, first  # noqa: F401
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING

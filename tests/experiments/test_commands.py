@@ -4,6 +4,7 @@ import ast
 import graphlib
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import pytest
 from experiments.engine.guard import guarded
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
-COMMANDS = sorted(path for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "launcher"))
+COMMANDS = sorted(
+    path for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "early", "launcher")
+)
 
 
 def arrows(path):
@@ -84,6 +87,27 @@ def test_ctrl_c_ends_a_command_silently(capsys):
 
     assert guarded(slow, []) == 130
     assert capsys.readouterr() == ("", "")
+
+
+EARLY = """
+import os, runpy, signal, sys
+sys.path.insert(0, sys.argv[1])
+sys.argv = [os.path.join(sys.argv[1], sys.argv[2])]
+asked = []
+def press(event, found):
+    if event == "import" and found[0] == "launcher" and not asked:
+        asked.append(os.kill(os.getpid(), signal.SIGINT))
+sys.addaudithook(press)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
+def test_ctrl_c_before_a_command_has_begun_is_silent(path):
+    """As it begins to import the launcher, before that could listen."""
+    words = [sys.executable, "-c", EARLY, str(FOLDER), path.name]
+    done = subprocess.run(words, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_the_commands_that_a_run_prints_can_be_pasted_into_a_shell(toy):
