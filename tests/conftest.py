@@ -8,6 +8,7 @@ import pytest
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # before anything loads a library that reads it
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what the tests start compiles a source once
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell started this with `&`
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what the tests start hears Ctrl-C
 

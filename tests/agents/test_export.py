@@ -24,24 +24,28 @@ for name in ("agents", "gps", "lqr", "dynamics"):
         raise SystemExit(f"{name} is here")
     except ImportError:
         pass
-if sys.argv[2] == "torchscript":
-    import torch
-    program = torch.jit.load("p.pt")
-    def step(*inputs):
-        got = program(*map(torch.as_tensor, inputs))
-        return [a.numpy() for a in (got if isinstance(got, tuple) else (got,))]
-else:
-    import onnxruntime
-    program = onnxruntime.InferenceSession("p.onnx")
-    def step(*inputs):
-        return program.run(None, dict(zip([i.name for i in program.get_inputs()], inputs)))
-o = np.load("o.npy")
-h, out = np.zeros((o.shape[0], int(sys.argv[1]))), []
-for t in range(o.shape[1]):
-    got = step(o[:, t], h) if h.size else step(o[:, t])
-    out.append(got[0])
-    h = got[1] if h.size else h
-np.save("u.npy", np.stack(out, 1))
+format, *words = sys.argv[1:]
+def loaded(file):
+    if format == "torchscript":
+        import torch
+        program = torch.jit.load(file + ".pt")
+        def step(*inputs):
+            got = program(*map(torch.as_tensor, inputs))
+            return [a.numpy() for a in (got if isinstance(got, tuple) else (got,))]
+    else:
+        import onnxruntime
+        program = onnxruntime.InferenceSession(file + ".onnx")
+        def step(*inputs):
+            return program.run(None, dict(zip([i.name for i in program.get_inputs()], inputs)))
+    return step
+for word, size in zip(words[::2], words[1::2]):
+    step, o = loaded(word), np.load(word + "_o.npy")
+    h, out = np.zeros((o.shape[0], int(size))), []
+    for t in range(o.shape[1]):
+        got = step(o[:, t], h) if h.size else step(o[:, t])
+        out.append(got[0])
+        h = got[1] if h.size else h
+    np.save(word + "_u.npy", np.stack(out, 1))
 """
 
 
@@ -66,29 +70,33 @@ def trained(word):
     return policy, o
 
 
-def alone(folder, policy, format):
-    """Runs the exported file in another process that has no way to this library; returns the
-    actions.
+@pytest.fixture(scope="module", params=["torchscript", "onnx"])
+def exported(request, tmp_path_factory):
+    """A folder with the actions of all exported policies, which another process that has no way to
+    this library computed.
     """
-    code = [sys.executable, "-I", "-c", ALONE, str(getattr(policy, "size", 0)), format]
-    done = subprocess.run(code, cwd=folder, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return np.load(folder / "u.npy")
-
-
-@pytest.mark.parametrize("format", ["torchscript", "onnx"])
-@pytest.mark.parametrize("word", trained_words())
-def test_the_program_acts_as_the_policy_does_with_its_units_and_limits(word, format, tmp_path):
-    if format == "onnx":
+    if request.param == "onnx":
         pytest.importorskip("onnxscript")
         pytest.importorskip("onnxruntime")
+    folder, code = tmp_path_factory.mktemp("alone"), [sys.executable, "-I", "-c", ALONE]
+    code.append(request.param)
+    for word in trained_words():
+        policy, o = trained(word)
+        export(policy, folder / word, request.param)
+        np.save(folder / f"{word}_o.npy", o)
+        code += [word, str(getattr(policy, "size", 0))]
+    done = subprocess.run(code, cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return folder
+
+
+@pytest.mark.parametrize("word", trained_words())
+def test_the_program_acts_as_the_policy_does_with_its_units_and_limits(word, exported):
     policy, o = trained(word)
-    export(policy, tmp_path / "p", format)
-    np.save(tmp_path / "o.npy", o)
     expected = np.clip(policy.mean(o), policy.low, policy.high)
     assert (expected == policy.high).any()  # the limits count
     assert (expected < policy.high).any()
-    np.testing.assert_allclose(alone(tmp_path, policy, format), expected, atol=1e-6)
+    np.testing.assert_allclose(np.load(exported / f"{word}_u.npy"), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

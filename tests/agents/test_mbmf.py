@@ -367,19 +367,19 @@ def test_the_policy_is_as_good_as_its_teacher_and_fine_tuning_makes_it_better():
         V = Q + A.T @ V @ (A - B @ K)
     best = 0.5 * (V[0, 0] + 0.0025 * np.trace(V))  # expected over the starts
     config = mbmf.Config(
-        iterations=11,
+        iterations=8,
         planning=2,
         imitation=3,
-        samples=10,
+        samples=6,
         planner=RandomShooting(10),
         horizon=8,
         hidden=(16,),
     )
     config = replace(
         config,
-        policy_steps=1000,
+        policy_steps=600,
         tune_steps=1500,
-        policy_episodes=30,
+        policy_episodes=10,
         discount=0.95,
         library="ppo",
     )

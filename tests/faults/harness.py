@@ -29,6 +29,16 @@ SAME = ("metrics.csv", "conditions.csv", "policy/arrays.safetensors", "policy/MA
 SAME += ("trajectories/MANIFEST.json",)
 PLAIN = ("toy", "--seed", "3", "--out", "r")
 
+SWEEP_OF_TOYS = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(TOY.parent)!r}]
+import toy
+toy.install()
+from experiments.engine.guard import guarded
+from experiments.sweep import main
+sys.exit(guarded(lambda words: main(words, {str(TOY)!r}), sys.argv[1:]))
+"""
+
 
 class Parent:
     """The process that forks the children, one at a time."""

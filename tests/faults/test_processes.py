@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import ROOT, TOY, gone, sockets, tagged
+from harness import ROOT, SWEEP_OF_TOYS, gone, sockets, tagged
 
 PICTURES = """
 import sys
@@ -18,15 +18,6 @@ from pathlib import Path
 from agents.tasks.mujoco.inverted import InvertedPendulum
 from experiments.viewer.video import make_apart
 print(make_apart(Path(sys.argv[1]), InvertedPendulum()))
-"""
-SWEEP = f"""
-import sys
-sys.path[:0] = [{str(ROOT)!r}, {str(TOY.parent)!r}]
-import toy
-toy.install()
-from experiments.engine.guard import guarded
-from experiments.sweep import main
-sys.exit(guarded(lambda words: main(words, {str(TOY)!r}), sys.argv[1:]))
 """
 
 
@@ -125,7 +116,7 @@ def test_the_workers_of_a_sweep_that_is_killed_save_and_end(tmp_path, tag):
         "--pause",
         "0.05",
     ]
-    process = started(["-c", SWEEP, *words], tmp_path, tag)
+    process = started(["-c", SWEEP_OF_TOYS, *words], tmp_path, tag)
     until(
         lambda: (
             len(list(tmp_path.glob("s/*/checkpoints/step_*"))) >= 2 or process.poll() is not None

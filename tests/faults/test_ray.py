@@ -14,11 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from harness import gone, sockets, tagged
+from harness import ROOT, SWEEP_OF_TOYS, TOY, gone, sockets, tagged
 
-ROOT = Path(__file__).resolve().parents[2]
-SWEEP = ROOT / "experiments" / "sweep.py"
-WORDS = ("point_mass", "--iterations", "16", "--seeds", "2")
+SWEEP = (str(ROOT / "experiments" / "sweep.py"),)
+TOYS = ("-c", SWEEP_OF_TOYS)
+WORDS = ("toy", "--iterations", "4", "--seeds", "2", "--pause", "600", "--pause-at", "2")
 pytestmark = pytest.mark.skipif(
     not find_spec("ray"), reason="Ray is not installed: pip install .[ray]"
 )
@@ -33,6 +33,7 @@ pids = [[p.process.pid for p in node.all_processes["raylet"]] for node in (clust
 print(cluster.address, pids[0][0], pids[1][0], flush=True)
 for line in sys.stdin:
     cluster.remove_node(second, allow_graceful=False)
+    print("removed", flush=True)
 cluster.shutdown()
 """
 
@@ -69,8 +70,8 @@ def parent_of(pid):
 
 
 def held_run(raylet, process, tag, seconds=600):
-    """Waits for a run that a node has begun and saved, and stops it there (SIGSTOP); returns its
-    actor's process.
+    """Waits for a run that a node has begun and saved; returns its actor's process, and the folder
+    in which a file `hurry` ends the run's pause.
     """
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
@@ -83,7 +84,7 @@ def held_run(raylet, process, tag, seconds=600):
                     if b"--out" in words
                     else None
                 )
-                mine = place and words[1].endswith(b"run.py") and parent_of(actor) == raylet
+                mine = place and words[1] == os.fsencode(TOY) and parent_of(actor) == raylet
             except (OSError, StopIteration):
                 continue
             if (
@@ -91,46 +92,49 @@ def held_run(raylet, process, tag, seconds=600):
                 and list((place / "checkpoints").glob("step_*"))
                 and not (place / "result.json").exists()
             ):
-                os.kill(pid, signal.SIGSTOP)
-                return actor
+                return actor, Path(f"/proc/{pid}/cwd").resolve()
         time.sleep(0.05)
     raise AssertionError(f"no run with a checkpoint on the node {raylet} within {seconds} s")
 
 
-def sweep(words, environment, place):
-    """Starts experiments/sweep.py; what it says goes to the file `said`."""
+def sweep(words, environment, place, script=SWEEP):
+    """Starts a sweep; what it says goes to the file `said`."""
     with open(place / "said", "w") as said:
-        command = [sys.executable, str(SWEEP), *words]
+        command = [sys.executable, *script, *words]
         return subprocess.Popen(command, env=environment, cwd=place, stdout=said, stderr=said)
 
 
 @pytest.mark.slow
 def test_a_worker_and_a_node_die_and_the_table_is_that_of_the_serial_sweep(tmp_path, environment):
-    serial = sweep([*WORDS, "--jobs", "1", "--out", "serial"], environment, tmp_path)
-    assert serial.wait() == 0, (tmp_path / "said").read_text()
-    command, quiet = [sys.executable, "-c", NODES], subprocess.DEVNULL
+    environment["TOY_FIGURES"] = "none"
+    (tmp_path / "serial").mkdir()
+    (tmp_path / "serial" / "hurry").touch()
+    serial = sweep([*WORDS, "--jobs", "1", "--out", "s"], environment, tmp_path / "serial", TOYS)
+    assert serial.wait() == 0, (tmp_path / "serial" / "said").read_text()
+    command, how = [sys.executable, "-c", NODES], {"stdin": -1, "stdout": -1, "text": True}
     with subprocess.Popen(
-        command, env=environment, stdin=-1, stdout=-1, stderr=quiet, text=True
+        command, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL, **how
     ) as nodes:
         address, head, second = nodes.stdout.readline().split()
         tag = f"FAULTS_TAG={environment['FAULTS_TAG']}"
-        process = sweep([*WORDS, "--out", "rays", "--ray", address], environment, tmp_path)
-        with (
-            ThreadPoolExecutor() as both
-        ):  # whichever node is the faster, its run waits for the other's
-            actors = list(
+        process = sweep([*WORDS, "--out", "rays", "--ray", address], environment, tmp_path, TOYS)
+        with ThreadPoolExecutor() as both:  # each run waits in its second iteration
+            held = list(
                 both.map(lambda raylet: held_run(int(raylet), process, tag), (head, second))
             )
-        os.kill(actors[0], signal.SIGKILL)  # its run dies with it
+        os.kill(held[0][0], signal.SIGKILL)  # its run dies with it
         nodes.stdin.write("\n")
         nodes.stdin.flush()
+        assert nodes.stdout.readline() == "removed\n"
+        for _, folder in held:
+            (folder / "hurry").touch()
         assert process.wait(600) == 0, (tmp_path / "said").read_text()
     deaths = [
         outcome["deaths"] for outcome in json.loads((tmp_path / "rays" / "sweep.json").read_text())
     ]
     assert sum(deaths) >= 2
     assert (tmp_path / "rays" / "sweep.csv").read_bytes() == (
-        tmp_path / "serial" / "sweep.csv"
+        tmp_path / "serial" / "s" / "sweep.csv"
     ).read_bytes()
 
 

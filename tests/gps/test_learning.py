@@ -5,6 +5,7 @@ would reach.
 import pkgutil
 import re
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -102,6 +103,12 @@ def run(method, task, config, seed=0, state=None):
     return list(method.train(task, config, np.random.default_rng(seed), state=state))
 
 
+@cache
+def first_run(method):
+    """Returns the small run with seed 0, which tests share and none changes."""
+    return run(method, point(method), SMALL[method])
+
+
 def test_local_controllers_reach_the_optimum_of_a_pushed_point():
     config = lqr_flm.Config(iterations=12, samples=5, initial_std=0.2, min_std=0.02)
     results, best = run(lqr_flm, Point(), config), Point().optimum()
@@ -154,7 +161,7 @@ def test_the_table_holds_every_method_of_the_folder():
 
 @METHODS
 def test_every_iteration_has_the_same_keys_and_finite_numbers(method):
-    results = run(method, point(method), SMALL[method])
+    results = first_run(method)
     assert [it.number for it in results] == [1, 2, 3, 4]
     for it in results:
         assert it.scalars.keys() == results[0].scalars.keys()
@@ -186,9 +193,7 @@ def documented(method):
 
 @METHODS
 def test_it_reports_the_documented_keys_and_the_tasks_own(method):
-    found = next(
-        method.train(point(method), SMALL[method], np.random.default_rng(0))
-    ).scalars.keys()
+    found = first_run(method)[0].scalars.keys()
     own = {"distance", "policy_distance"} & found
     assert own
     assert found - own == documented(method)
@@ -196,7 +201,7 @@ def test_it_reports_the_documented_keys_and_the_tasks_own(method):
 
 @METHODS
 def test_a_seed_determines_the_whole_run(method):
-    a, b, c = (run(method, point(method), SMALL[method], seed) for seed in (3, 3, 4))
+    a, b, c = first_run(method), *(run(method, point(method), SMALL[method], s) for s in (0, 4))
     assert [it.scalars for it in a] == [it.scalars for it in b]
     assert a[-1].scalars["cost"] != c[-1].scalars["cost"]
 
@@ -212,7 +217,7 @@ def test_a_resumed_run_is_bit_identical_to_one_that_was_never_stopped(method, ma
     for it in method.train(make(), config, rng):
         whole.append(it)
         generators.append(rng.bit_generator.state)
-    for stop in (1, 3):
+    for stop in (3,) if make is ReacherFour else (1, 3):
         save_tree(tmp_path / f"{stop}", whole[stop - 1].state)
         again = np.random.default_rng(0)
         again.bit_generator.state = generators[stop - 1]
