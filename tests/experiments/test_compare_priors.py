@@ -1,9 +1,6 @@
 """The comparison of priors: one command, one table, one figure; what is there is not done twice."""
 
 import dataclasses
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,14 +15,6 @@ from gps.steps.initial_controllers import zero_controllers
 from gps.steps.local_data import LocalData, transitions
 from gps.steps.local_models import fit_dynamics
 from lqr import InputError
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def compare(*words, cwd):
-    """Runs the command as a person does, and returns the finished process."""
-    command = [sys.executable, str(ROOT / "experiments" / "compare_priors.py"), *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture
@@ -42,13 +31,13 @@ def compared(parent, done, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(parent, tmp_path_factory):
     """The folder of a small comparison, and what it printed."""
-    folder = tmp_path_factory.mktemp("compared")
+    folder, said = tmp_path_factory.mktemp("compared"), tmp_path_factory.mktemp("said")
     words = ("point_mass", "--priors", "flat", "gmm", "--iterations", 3, "--out", "c")
-    result = compare(*words, cwd=folder)
-    assert result.returncode == 0, result.stderr
-    return folder, words, result.stdout
+    code = parent.run(folder, words, command="compare_priors", said=said, real=True)
+    assert code == 0, (said / "err").read_text()
+    return folder, words, (said / "out").read_text()
 
 
 def test_one_command_leaves_both_tables_and_the_figure(done):

@@ -363,22 +363,11 @@ def test_the_buttons_answer_to_clicks_in_a_browser():
 
 @pytest.mark.slow
 def test_watch_asks_before_it_opens_a_port(parent, tmp_path, tmp_path_factory):
-    run = [
-        sys.executable,
-        ROOT / "experiments" / "run.py",
-        "reacher_four_local",
-        "--iterations",
-        "1",
-    ]
-    unseen = {**os.environ, "MUJOCO_GL": "disable"}  # a moving picture is not looked at
-    subprocess.run(
-        [*run, "--out", tmp_path / "r"],
-        check=True,
-        capture_output=True,
-        timeout=PATIENCE,
-        env=unseen,
-    )
     said = tmp_path_factory.mktemp("said")
+    run = ["reacher_four_local", "--iterations", "1", "--out", "r"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MUJOCO_GL", "disable")  # a moving picture is not looked at
+        assert parent.run(tmp_path, run, said=said, real=True) == 0
     assert parent.run(tmp_path, ["r"], command="watch", said=said, real=True) == 2
     assert "open to the network" in (said / "err").read_text()
     assert "--yes" in (said / "err").read_text()

@@ -2,26 +2,17 @@
 network.
 """
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from browser import BROKEN, CHROMIUM, OUTSIDE, Chromium
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-
 
 @pytest.fixture(scope="module")
-def pages(reference, tmp_path_factory):
+def pages(parent, reference, tmp_path_factory):
     """The report of a run, and a comparison of it with itself."""
-    target = tmp_path_factory.mktemp("pages") / "c.html"
-    code = "import sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]; import toy; toy.install();"
-    code += "from experiments.compare import main; main(sys.argv[3:])"
-    command = [sys.executable, "-c", code, ROOT, HERE, reference, reference, "--out", target]
-    subprocess.run(command, check=True, capture_output=True, timeout=600)
-    return reference / "report.html", target
+    folder = tmp_path_factory.mktemp("pages")
+    words = (reference, reference, "--out", "c.html")
+    assert parent.run(folder, words, command="compare") == 0
+    return reference / "report.html", folder / "c.html"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")

@@ -10,6 +10,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from harness import Forked
 
 from agents import load_policy
 
@@ -28,17 +29,17 @@ def no_moving_picture():
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(parent, tmp_path_factory):
     """The folder of a small run of reacher_four that was not interrupted."""
     folder = tmp_path_factory.mktemp("reacher")
-    done = subprocess.run(
-        [sys.executable, RUN, *SMALL, "--out", "r"], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    assert parent.run(folder, [*SMALL, "--out", "r"], real=True) == 0, (folder / "err").read_text()
     return folder / "r"
 
 
-def test_a_run_that_was_interrupted_and_killed_ends_with_the_same_bits(finished, tmp_path):
+def test_a_run_that_was_interrupted_and_killed_ends_with_the_same_bits(parent, finished, tmp_path):
+    """The first part is a process of its own, the others are forked by one that has imported
+    all.
+    """
     process = subprocess.Popen(
         [sys.executable, RUN, *SMALL, "--out", "r"], cwd=tmp_path, stdout=subprocess.PIPE
     )
@@ -47,8 +48,8 @@ def test_a_run_that_was_interrupted_and_killed_ends_with_the_same_bits(finished,
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=600)
     assert process.returncode == 130
-    resume = [sys.executable, RUN, "reacher_four", "--resume", "r"]
-    process = subprocess.Popen(resume, cwd=tmp_path, stdout=subprocess.PIPE)
+    resume = ["reacher_four", "--resume", "r"]
+    process = Forked(parent, tmp_path, resume)
     last = max(int(p.name[5:]) for p in (tmp_path / "r" / "checkpoints").iterdir())
     while (
         not (tmp_path / "r" / "checkpoints" / f"step_{last + 1}").exists()
@@ -56,9 +57,8 @@ def test_a_run_that_was_interrupted_and_killed_ends_with_the_same_bits(finished,
     ):
         time.sleep(0.02)
     process.kill()
-    process.communicate()
-    done = subprocess.run(resume, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process.wait()
+    assert parent.run(tmp_path, resume, real=True) == 0, (tmp_path / "err").read_text()
     for name in (
         "metrics.csv",
         "conditions.csv",

@@ -28,6 +28,7 @@ TOY = ROOT / "tests" / "experiments" / "toy.py"
 SAME = ("metrics.csv", "conditions.csv", "policy/arrays.safetensors", "policy/MANIFEST.json")
 SAME += ("trajectories/MANIFEST.json",)
 PLAIN = ("toy", "--seed", "3", "--out", "r")
+INHERITED = ("MUJOCO_GL",)  # of the variables of who starts a run, those that it gets
 
 SWEEP_OF_TOYS = f"""
 import sys
@@ -68,6 +69,7 @@ class Parent:
         """
         order = {"cwd": str(folder), "words": list(map(str, words)), "sabotage": sabotage}
         order |= {"command": command, "said": str(said or folder), "real": real}
+        order["environment"] = {k: v for k, v in os.environ.items() if k in INHERITED}
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
@@ -252,12 +254,15 @@ def _serve():
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
-        if order["real"]:
+        if order["real"] or order["command"] == "compare":
             import matplotlib.pyplot  # noqa: F401
+        if order["real"]:
+            import torch  # noqa: F401
         pid = os.fork()
         if pid == 0:
             if order["real"]:
                 registry.FOLDER, figures.draw = real
+            os.environ.update(order["environment"])
             os.chdir(order["cwd"])
             said = Path(order["said"])
             for number, name in ((0, os.devnull), (1, said / "out"), (2, said / "err")):

@@ -169,7 +169,7 @@ def process_kills(parent, folder, count, words=EXPERIMENT, seed=0, say=lambda li
         words_now = plain if resumed is plain else (str(RUN), words[0], *resumed)
         moment = draw.choice(MOMENTS)
         if last:
-            code = start(place, words_now).wait()
+            code = Forked(parent, place, words_now[1:]).wait()
         else:
             code = lived(parent, place, words_now, moment, life, draw)
         assert code in (0, -9), (place / "err").read_text()
