@@ -21,19 +21,21 @@ from typing import Any
 import numpy as np
 
 from agents.action_limits import bounded
+from agents.baselines import sac
 from agents.interfaces import Iteration, State, Task
 from agents.mpc import pets
 from agents.planners import PLANNERS
 from agents.policies import make_policy
 from agents.saving import build_policy
 from agents.settings import LARGEST, Count, Settings, Share
-from agents.tasks.capabilities import manifold_of
+from agents.tasks.capabilities import MoreStarts, Rewarded, capability, manifold_of
+from agents.tasks.costs.step_cost import StepCost
 from agents.training import Training
 from lqr import InputError
 
 from . import badmm
 from .steps.exploration import action_scale
-from .steps.held_out import Judge
+from .steps.held_out import FIRST, Judge
 from .steps.race import LEAST, Candidate, Race
 from .steps.records import REST, Records
 
@@ -44,6 +46,7 @@ STARTS = 3  # of an environment, where nobody says how many
 FOREVER = 10**6  # iterations of a candidate: the budget ends it
 EPISODES = 12  # rounds of episodes that half the budget should allow, with 3 to 5 episodes each
 GROWTH = 700.0  # of badmm's penalty over the whole budget
+ROUNDS = 40  # iterations that the budget allows to what learns from single steps
 PROBES = 11  # episodes of a probed condition, at most
 
 
@@ -52,7 +55,7 @@ class Config(Settings):
     """Settings of the choice of a method."""
 
     budget: Count = 20_000  # environment steps in all, evaluations included
-    trial_share: Share = 0.15  # of the budget, for each candidate in the first round
+    trial_share: Share = 0.1  # of the budget, for each candidate in the first round
     final_share: Share = 0.1  # of the budget, for the finalists' fresh episodes
 
     def candidates(self, task: Task) -> dict[str, Candidate]:
@@ -85,7 +88,38 @@ def candidates(task: Task, budget: int, share: float) -> dict[str, Candidate]:
         planned = pets.Config(iterations=FOREVER, planner=PLANNERS["icem"]())
         reason = "the way leads through states that local controllers do not find"
         found["pets"] = Candidate(pets, planned, reason, episode, episode)
+        if is_stationary(task):
+            found["sac"] = model_free(task, budget)
     return found
+
+
+def is_stationary(task: Task) -> bool:
+    """Returns whether a step costs the same at all times, as far as a few random ones tell."""
+    if capability(task, Rewarded) is not None:
+        return True
+    draw = np.random.default_rng(0).standard_normal
+    x, u = draw((2, 3, task.dx)), draw((3, task.du))
+    try:
+        StepCost(task).check_stationary(x[0], u, x[1])
+    except InputError:
+        return False
+    return True
+
+
+def model_free(task: Task, budget: int) -> Candidate:
+    """Returns soft actor-critic, which learns from as many starts as the task has."""
+    steps = max(budget // ROUNDS, 1)
+    config = sac.Config(
+        iterations=FOREVER,
+        iteration_steps=steps,
+        warm_up=min(400, steps),
+        update_ratio=1.0,
+        evaluate_every=0,
+    )
+    more = capability(task, MoreStarts)
+    most = steps + task.horizon - 1  # whole episodes
+    reason = "what happens is told by no model, or the way there by no slope"
+    return Candidate(sac, config, reason, most, most, more.with_starts(FIRST) if more else None)
 
 
 def train(

@@ -234,11 +234,13 @@ class HeldOut(Protocol):
 
 
 class MoreStarts(Protocol):
-    """Every number is a condition: those from `conditions` on are starts that training does not
-    see. `auto` judges its candidates there.
+    """Every number is a condition: from `conditions` on they are starts that training does not see.
+    `auto` judges its candidates there, and lets those learn from more that learn from single steps.
     """
 
-    more_starts: bool  # True; None where it does not hold
+    def with_starts(self, count: int) -> Task:
+        """Returns the same task with so many conditions."""
+        ...
 
 
 class GymnasiumTwin(Protocol):

@@ -12,6 +12,7 @@ from agents.training import Training
 Array = np.ndarray
 SHARE = 0.02  # of the budget, for the episodes that judge a policy once
 LEAST, MOST = 3, 20  # of these episodes; fewer where the budget is small
+FIRST = 100_000  # number of the first start, where a task has any number of them
 SEED = 5_000_000  # of the random numbers in these episodes, the same for all policies
 
 
@@ -38,8 +39,7 @@ class Judge:
         an episode diverged.
         """
         numbers = first + np.arange(self.count if count is None else count)
-        known = self.place.conditions
-        at = numbers + known if self.more else numbers % known
+        at = FIRST + numbers if self.more else numbers % self.place.conditions
         rng = np.random.default_rng(SEED + first)
         found = self.training.count(rollout(self.place, policy, at, 1, rng, noise=0.0), False)
         return np.where(np.isfinite(found.costs), found.costs, np.inf)

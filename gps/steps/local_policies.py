@@ -101,7 +101,7 @@ class LocalPolicies:
         task, config = self.task, self.config
         moves = capability(task, Interruptible) is not None or getattr(config, "pretraining", 0) > 0
         words = candidates(task) if config.initial == "best" else (config.initial,)
-        words = words[:1] if moves else words
+        words = words if config.probe and not moves else words[:1]  # zero comes first
         controllers = {word: initial_controllers(task, config, word) for word in words}
         self.initial, self.std = words[0], config.initial_std
         most = config.max_std if config.probe and not moves else 0.0

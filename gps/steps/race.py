@@ -22,6 +22,7 @@ class Candidate(NamedTuple):
     reason: str  # why it may suit the task
     first: int  # environment steps of its first iteration, at most
     most: int  # of each other one
+    task: Task | None = None  # the race's, with other starts
 
 
 class Race:
@@ -95,7 +96,8 @@ class Race:
         one, kept = self.all[word], self.states.get(word)
         if kept and (shared := capability(self.task, LearnedCost)):
             kept = {**kept, "rewards": shared.learned.state()}
-        return one.method.train(self.task, one.config, self.rng, kept)  # type: ignore[no-any-return]
+        task = one.task or self.task
+        return one.method.train(task, one.config, self.rng, kept)  # type: ignore[no-any-return]
 
     def is_due(self, word: str, cost: int) -> bool:
         """Returns whether a candidate is to be judged, which takes `cost` steps: it has learned

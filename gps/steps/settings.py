@@ -41,7 +41,7 @@ class EpisodeSettings(EvaluationSettings):
     std_share: Share = 0.5
     smoothing: NotNegative = 0.0  # steps over which the controllers' noise is smoothed; 0: white
     # the first controllers: zero, hold (the start), pd (to a target), lqr (a double integrator), or
-    # the best of the first three, by an episode of each
+    # the best of the first three, by an episode of each of the probe; without it: zero
     initial: Literal["best", "zero", "hold", "pd", "lqr"] = "best"
     # of hold and pd: half action ranges per unit of position; of lqr: cost, see there
     initial_stiffness: Positive = 0.5

@@ -28,7 +28,8 @@ def trust_region_test(
     then kept, and the step is multiplied by `shrink`. Otherwise the step grows or shrinks as Levine,
     Finn et al. (2016), appendix, propose: with the improvement modelled as linear prediction minus
     quadratic error, the best step is predicted / (2 error). Of the error only the part that is no
-    noise counts, error^3 / (error^2 + noise^2). Where nothing was predicted, as of a flat cost,
+    noise counts, error^3 / (error^2 + noise^2), and no step shrinks for an error of less than a
+    ten-thousandth of the cost's variation. Where nothing was predicted, as of a flat cost,
     nothing is known of the step, which stays. Episodes that all diverged are rejected, and
     whatever follows such episodes is accepted. With `accept_all` all other episodes are accepted.
     """
@@ -45,9 +46,10 @@ def trust_region_test(
     tiny = np.finfo(float).tiny
     luck = np.hypot(old.error, new.error)
     noise = luck / np.maximum(np.maximum(np.abs(error), 1e-9 * luck), tiny)
-    least = np.maximum(1e-4 * old.variation, 1e-3 * promised)
-    wrong = np.maximum(error / (1 + noise**2), least)
+    floor = 1e-4 * old.variation  # a smaller error is none
+    wrong = np.maximum(error / (1 + noise**2), np.maximum(floor, 1e-3 * promised))
     best = promised / np.maximum(2 * wrong, tiny)
+    best = np.where(wrong > floor, best, np.maximum(best, 1.0))  # of a tiny promise that was kept
     growth = np.where(had & (promised > 0), np.clip(best, 0.3, 3.0), 1.0)
     merged = old._replace(
         controller=select_controllers(accepted, new.controller, old.controller),

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from agents.rollout import rollout
+from agents.tasks import make_task
+from agents.tasks.capabilities import runs_serially
 from experiments import benchmark
 from experiments.benchmarking.any_task import command, episodes, learning, references, rows, table
 from experiments.benchmarking.any_task import peers as any_peers
+from experiments.benchmarking.any_task.joint_task import JointTask
 from experiments.benchmarking.any_task.local_tasks import CartTask
 from experiments.engine.cli import parse
 from experiments.engine.evaluation import FIRST_SEED, evaluate_idle
@@ -138,6 +141,39 @@ def test_ilqr_finds_the_optimum_of_the_cart_whose_cost_is_quadratic():
         total.append(first + np.sum((M @ u - y) ** 2))
     got = references.by_ilqr(CartTask(1e3), starts=2, iterations=20)
     np.testing.assert_allclose(got, -np.array(total), rtol=1e-6)
+
+
+def test_a_torque_of_the_joint_comes_a_step_late_and_its_angle_in_ticks():
+    """Against the joint without noise, from rest at the lowest point, where gravity does nothing."""
+    task = JointTask()
+    x0 = task.reset(np.array([1]), np.random.default_rng(0))
+    ticks = x0[0, 0] / (2 * np.pi / 1000)
+    assert ticks == pytest.approx(round(ticks), abs=1e-9)
+    rest, full = np.zeros((1, 3)), np.full((1, 1), 8.0)
+    first = task.simulator(rest, full, None)
+    np.testing.assert_allclose(first, [[0.0, 0.0, 8.0]])  # asked for, not applied
+    second = task.simulator(first, full, None)
+    np.testing.assert_allclose(second, [[0.05 * 0.4, 0.4, 8.0]])  # 8 rad/s^2 for 0.05 s
+    assert runs_serially(task)
+
+
+def test_the_way_through_the_maze_is_longer_than_the_one_through_its_wall():
+    """Forces straight at the goal leave the ball at the wall; forces around it bring it there."""
+    task = make_task(episodes.task_word(ROWS["maze"], None))
+    goal = np.array([-0.5, -0.3])
+
+    def left(way):
+        x, distance = task.reset(np.zeros(1, int), np.random.default_rng(0)), np.inf
+        for _ in range(task.horizon):
+            place = goal + x[0, 4:6]
+            to = next((p for p in way if np.abs(p - place).max() > 0.1), goal)
+            way = way[[np.array_equal(p, to) for p in way].index(True) :]
+            x = task.step(np.clip(4 * (to - place) - 2 * x[0, 2:4], -1, 1)[None])
+            distance = min(distance, float(np.linalg.norm(x[0, 4:6])))
+        return distance
+
+    assert left([goal]) > 0.4
+    assert left([np.array([0.6, 0.3]), np.array([0.6, -0.3]), goal]) < 0.1
 
 
 def test_a_recorded_reference_says_how_it_is_found_again_wherever_it_was(tmp_path, monkeypatch):

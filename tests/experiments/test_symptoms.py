@@ -230,6 +230,10 @@ def test_a_trouble_is_told_once_and_when_it_was_seen_twice():
     watch = Watch(about, len(rows), [], [])
     told = [[symptom.word for symptom in watch.look(row, [])] for row in rows]
     assert [row.count("no exploration seen") for row in told] == [0, 0, 0, 0, 1, 0, 0, 0]
+    for stop in range(len(rows)):  # a run that is resumed says what it would have said
+        again = Watch(about, len(rows), rows[:stop], [])
+        rest = [[symptom.word for symptom in again.look(row, [])] for row in rows[stop:]]
+        assert rest == told[stop:]
 
 
 def test_the_words_of_the_task_are_those_of_the_run_or_of_the_table():

@@ -10,10 +10,11 @@ from agents.tasks.adapters.user_task import OwnTask
 from agents.training import COUNTS, Training
 from gps import auto
 from gps.auto import Candidate, Config, told
-from gps.steps.held_out import Judge, surely_better
+from gps.steps.held_out import FIRST, Judge, surely_better
 from gps.steps.race import Race
 from gps.steps.records import REST, Records
 from lqr import InputError, SimulationError
+from lqr.costs import WeightedNorm
 
 
 class Counts:
@@ -25,12 +26,14 @@ class Counts:
 
 
 class Place:
-    """Holds x still where an action u put it: x' = u; condition c starts at c."""
+    """Holds x still where an action u put it: x' = u; condition c starts at c, the first held-out
+    one at 2.
+    """
 
     independent = True
 
     def reset(self, condition, rng):
-        self.x = np.array([float(condition)])
+        self.x = np.array([condition if condition < FIRST else 2.0 + condition - FIRST])
         return self.x
 
     def step(self, u):
@@ -51,7 +54,7 @@ def place(more=True, conditions=2):
         conditions=conditions,
     )
     if more:
-        task.more_starts = True
+        task.with_starts = lambda count: place(more, count)
     return task
 
 
@@ -232,3 +235,17 @@ def test_a_stopped_run_goes_on_to_the_same_end(monkeypatch):
         assert [row.scalars for row in rest] == [row.scalars for row in rows[stop + 1 :]]
         for row, same in zip(rest, rows[stop + 1 :], strict=True):
             np.testing.assert_array_equal(row.policy.act(np.ones(1)), same.policy.act(np.ones(1)))
+
+
+def test_what_learns_from_single_steps_has_all_starts_that_are_not_held_out():
+    found = Config(budget=2000).candidates(place())
+    assert found["sac"].task.conditions == FIRST
+    assert found["sac"].most == 50 + 9  # whole episodes of 10 steps
+    assert Config(budget=2000).candidates(place(more=False))["sac"].task is None
+
+
+def test_what_sees_no_time_does_not_learn_a_cost_that_changes_with_it():
+    task = place()
+    assert "sac" in Config(budget=2000).candidates(task)
+    task.cost = WeightedNorm(np.ones(1), l2=1.0, ramp=np.linspace(0.0, 1.0, 11))
+    assert sorted(Config(budget=2000).candidates(task)) == ["badmm", "pets"]

@@ -105,6 +105,12 @@ def test_of_equal_controllers_one_in_twenty_is_taken_for_worse_by_chance():
     assert np.mean(~accepted) == pytest.approx(0.05, abs=0.012)
 
 
+def test_a_step_does_not_shrink_because_its_promise_was_tiny():
+    # the cost varies by 100, so that an error below 0.01 is none; one of 0.02 halves a step and more
+    *_, growth = judged([1e-4, 1e-4, 1e-4, 0.1], [1e-4, -5e-3, -2e-2, 0.099])
+    np.testing.assert_allclose(growth, [1.0, 1.0, 0.3, 3.0])
+
+
 @pytest.mark.parametrize("error", [0.0, 10.0])
 def test_where_nothing_was_promised_nothing_is_known_of_the_step(error):
     *_, accepted, _, growth = judged([0.0], [0.0], error=error)  # as of a flat cost

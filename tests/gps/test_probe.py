@@ -143,3 +143,12 @@ def test_all_episodes_of_a_probe_start_alike_where_starts_are_random():
     assert len(set(task.starts)) == 1
     local.sample(np.random.default_rng(4))
     assert len(set(task.starts)) > 1  # and those to learn from do not
+
+
+@pytest.mark.parametrize("initial", ["best", "zero", "hold"])
+def test_without_a_probe_there_is_no_episode_before_the_first(initial):
+    config = lqr_flm.Config(probe=False, initial=initial)
+    local = LocalPolicies(make_task("reacher_four"), config, np.random.default_rng(0))
+    assert local.training.episodes == 0
+    assert local.initial == ("hold" if initial == "hold" else "zero")
+    assert local.std == config.initial_std

@@ -12,6 +12,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -81,8 +82,6 @@ class GymnasiumTask(OwnTask):
     import that module: it is refused unless `allow_import` is True, which only a person's own words
     may set, never a file.
     """
-
-    more_starts = True  # a condition is the seed of a reset
 
     def __init__(
         self,
@@ -162,6 +161,14 @@ class GymnasiumTask(OwnTask):
             name=name,
             metrics=metrics,
         )
+
+    def with_starts(self, count: int) -> "GymnasiumTask":
+        """Returns the same task, in the same environments, with so many conditions: each is the seed
+        of a reset.
+        """
+        other = copy(self)
+        other.conditions = checked("count", count, Count)
+        return other
 
     def begin(self, conditions: Array, rng: np.random.Generator) -> Sequence[Any]:
         """Starts an environment in each condition (B,); returns the observations."""

@@ -34,7 +34,7 @@ from .rows import ROWS, Row
 
 PROGRAM = "python experiments/benchmark.py any_task"
 ERROR = "error.json"  # what went wrong with a row
-ILQR_KINDS = ("arm", "cart", "layout")  # whose simulator is known
+ILQR_KINDS = ("arm", "maze", "cart", "joint", "layout")  # whose simulator is known
 
 
 def main(words: Sequence[str]) -> int:

@@ -19,11 +19,13 @@ from dynamics.storage.files import make_folder, read_json, write_file
 from lqr import CheckpointError
 
 from ...engine.evaluation import FIRST_SEED, Acting, Evaluation, evaluate_in_task
+from .joint_task import JointTask
 from .local_tasks import CartTask, LayoutTask
 from .rows import DM_CONTROL, Row
 
 EPISODES = 20
 BASELINES = "baselines.json"
+MAZE = Path(__file__).with_name("maze.xml")
 ARM = Path(agents.tasks.__file__).parent / "models" / "arm.xml"
 
 
@@ -31,6 +33,8 @@ def task_word(row: Row, folder: Path) -> str:
     """Returns what --task calls a row's task; the arm of small controls is written in the folder."""
     if row.kind == "arm":
         return f"mjcf:{arm(row, folder)}"
+    if row.kind == "maze":
+        return f"mjcf:{MAZE}"
     module = f"{DM_CONTROL}:" if row.module == "dm_control" else ""
     return f"gymnasium:{module}{row.task}"
 
@@ -55,7 +59,9 @@ def fresh_task(row: Row, folder: Path) -> Any:
         return CartTask(row.value)
     if row.kind == "layout":
         return LayoutTask(int(row.value))
-    if row.kind == "arm":
+    if row.kind == "joint":
+        return JointTask()
+    if row.kind in ("arm", "maze"):
         return make_task(task_word(row, folder))
     if row.module == "dm_control":
         import_module(DM_CONTROL)

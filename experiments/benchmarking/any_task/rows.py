@@ -3,8 +3,8 @@
 Settings were chosen on half of the tasks: HalfCheetah-v5, Walker2d-v5, Hopper-v5, Swimmer-v5,
 Pusher-v5, Reacher-v5 and Pendulum-v1, and none on the others, which are held out:
 MountainCarContinuous-v0, InvertedPendulum-v5 (was looked at once), InvertedDoublePendulum-v5,
-LunarLanderContinuous-v3, BipedalWalker-v3, the arm, the tasks of dm_control, the carts and the
-layouts.
+LunarLanderContinuous-v3, BipedalWalker-v3, the arm, the tasks of dm_control, the maze, the carts,
+the joint and the layouts.
 """
 
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
     name: str
     group: str
-    kind: str  # gymnasium, arm, cart or layout
+    kind: str  # gymnasium, arm, maze, cart, joint or layout
     task: str = ""  # an environment's id
     steps: int | None = None  # of an episode; None is the task's own number
     value: float = 0.0  # the arm's and the cart's unit, the layout's number
@@ -42,7 +42,7 @@ class Row(NamedTuple):
     @property
     def local(self) -> bool:
         """Whether it is learned from its own conditions alone, in this process."""
-        return self.kind in ("cart", "layout")
+        return self.kind in ("cart", "joint", "layout")
 
 
 def _gymnasium(env_id: str, steps: int | None, settings: str = HELD_OUT, box: bool = False) -> Row:
@@ -92,6 +92,8 @@ ROWS = (
     _dm("acrobot-swingup"),
     _dm("fish-swim"),
     _dm("manipulator-bring_ball"),
+    Row("maze", OWN, "maze"),
     *_carts(),
+    Row("joint", OTHERS, "joint", method="lqr_flm"),
     *_layouts(),
 )

@@ -1,5 +1,6 @@
 """Looks at a run's tables, while it is in progress and at its end."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,19 @@ class Watch:
         rows: Sequence[Mapping[str, float]],
         conditions: Sequence[Mapping[str, float]],
     ):
-        """Goes on from the rows of the tables so far; `about` says all but these."""
+        """Goes on from the rows of the tables so far, which it looks at as it did before; `about`
+        says all but these.
+        """
         self.about, self.every = about, max(1, (total or 100) // 10)
-        self.rows, self.conditions = list(rows), list(conditions)
+        self.rows: list[Mapping[str, float]] = []
+        self.conditions: list[Mapping[str, float]] = []
         self.seen: set[str] = set()  # at the last look
         self.told: set[str] = set()
+        each = defaultdict[float, list[Mapping[str, float]]](list)
+        for one in conditions:
+            each[one["iteration"]].append(one)
+        for row in rows:
+            self.look(row, each[row["iteration"]])
 
     def look(
         self, row: Mapping[str, float], conditions: Sequence[Mapping[str, float]]
