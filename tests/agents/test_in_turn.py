@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.in_turn import DRAWS, in_turn
+from agents.rollout.in_turn import DRAWS, in_turn
 
 ARGUMENTS = {  # of the draws that need some
     "beta": (2.0, 3.0),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .interfaces import Array
+from ..interfaces import Array
 
 DRAWS = [  # all methods of a generator that draw
     name
