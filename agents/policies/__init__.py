@@ -23,6 +23,7 @@ POLICIES: dict[str, str | type] = {
     "convolutional": "agents.policies.convolutional:ConvolutionalPolicy",
     "rbf": "agents.policies.rbf:RBFPolicy",
     "squashed": "agents.policies.squashed:SquashedPolicy",
+    "tabular": "agents.policies.tabular:TabularPolicy",
     "linear": "agents.policies.linear:LinearPolicy",
     "linear_gaussian": "agents.policies.linear_gaussian:ControllerPolicy",
     "mpc": "agents.mpc.steps.saving:TaskMPC",

@@ -153,6 +153,13 @@ class Ends(Protocol):
         ...
 
 
+class Tabular(Protocol):
+    """Observations are cells of a grid, and there are a few moves. Used by methods on tables."""
+
+    cells: Array  # (3, do): the grid's lower end, its upper end, and how many cells it has
+    moves: Array  # (A, du), the actions
+
+
 class LearnedCost(Protocol):
     """The cost is learned from rewards, and is part of a run's state.
 
@@ -389,6 +396,7 @@ __all__ = [
     "Simulations",
     "StartMeasure",
     "StartMeasures",
+    "Tabular",
     "Targets",
     "TuningCost",
     "action_form_of",

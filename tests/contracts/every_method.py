@@ -48,6 +48,7 @@ SMALL: dict[str, dict[str, Any]] = {
     | {"policy_hidden": (4,), "policy_steps": 20, "policy_episodes": 1, "model": "nn"},
     "bptt": FITTED | {"path_length": 2, "paths": 4},
     "dhmbpo": IMAGINED | {"path_length": 1, "rollout_length": (2,)},
+    "dyna_q": {"iterations": 2, "iteration_steps": 12, "warm_up": 18, "planning_steps": 2},
     "mbpo": IMAGINED,
     "mve": FITTED | {"value_expansion": 1},
     "svg": FITTED | {"path_length": 1},
