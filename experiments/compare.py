@@ -21,7 +21,7 @@ def main(words: Sequence[str]) -> int:
     from experiments.engine.parser import Parser
     from experiments.engine.progress import places, table
     from experiments.engine.run_folder import new_file
-    from experiments.reports import comparison
+    from experiments.reports import comparison, comparison_page
 
     parser = Parser("python experiments/compare.py", __doc__)
     parser.add_argument(
@@ -47,7 +47,7 @@ def main(words: Sequence[str]) -> int:
         (f"{name} differs", " | ".join(values)) for name, *values in comparison.differences(groups)
     ]
     table([*rows, *comparison.notes(groups, left)])  # first: it is there whatever the disk says
-    page = comparison.document(groups, comparison.draw(groups), left).encode()
+    page = comparison_page.document(groups, comparison_page.draw(groups), left).encode()
     if asked.out:
         make_folder(asked.out.parent)
     target = asked.out or new_file(Path.cwd() / "runs", "compare-", ".html")

@@ -20,7 +20,7 @@ def main(words: Sequence[str]) -> int:
     from agents.tasks.capabilities import env_id_of
     from experiments.benchmarking.priors import write_rows
     from experiments.engine import evaluated
-    from experiments.engine.evaluation import run_episodes
+    from experiments.engine.episodes import run_episodes
     from experiments.engine.load_run import add_choices, open_run
     from experiments.engine.parser import Parser
     from experiments.engine.progress import places, table

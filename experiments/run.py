@@ -12,7 +12,8 @@ def main(words: Sequence[str]) -> int:
     from experiments.engine.cli import parse
     from experiments.engine.overrides import choose
     from experiments.engine.resume import restore
-    from experiments.engine.run_folder import new_folder, remove_empty, saved_config
+    from experiments.engine.run_folder import new_folder, remove_empty
+    from experiments.engine.saved_files import saved_config
     from experiments.engine.training import run
     from experiments.reports.figures import kept
     from experiments.reports.finalise import finalise

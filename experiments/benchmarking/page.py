@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import tables
-from ..engine.run_folder import RESULT
+from ..engine.saved_files import RESULT
 from .peers import CURVE, finished
 from .suites import Entry, Record, Suite
 

@@ -20,7 +20,7 @@ from dynamics.storage.files import make_folder, read_file, read_json, write_file
 from lqr import CheckpointError, InputError
 
 from ..engine import provenance, registry, tables
-from ..engine.run_folder import RESULT
+from ..engine.saved_files import RESULT
 from ..engine.signals import Stop
 from ..sweeps.seeds import RUN, sweep
 

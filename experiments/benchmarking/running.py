@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dynamics.storage.files import make_folder, write_file
 
-from ..engine.run_folder import RESULT
+from ..engine.saved_files import RESULT
 from ..engine.signals import Stop
 from ..sweeps.ownership import claim
 from ..sweeps.seeds import sweep

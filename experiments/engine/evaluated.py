@@ -11,7 +11,7 @@ from agents.tasks.capabilities import StartMeasure, StartMeasures, capability
 from lqr import InputError
 
 from . import intervals
-from .evaluation import Episode
+from .episodes import Episode
 from .load_run import Opened
 from .registry import nearest
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .evaluation import Episode
+from .episodes import Episode
 
 LEVEL = 0.95
 

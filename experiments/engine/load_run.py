@@ -12,7 +12,8 @@ from lqr import CheckpointError, InputError
 from .cli import as_words
 from .overrides import imports, saved_task
 from .parser import Parser
-from .run_folder import MODEL, saved_config
+from .run_folder import MODEL
+from .saved_files import saved_config
 
 
 class Opened(NamedTuple):

@@ -12,7 +12,7 @@ from lqr import CheckpointError, GPSError
 from . import provenance
 from .flat import flat, rebuilt, with_parts
 from .registry import Experiment
-from .run_folder import Checkpoint, saved_config
+from .saved_files import Checkpoint, saved_config
 
 
 def restore(path: Path, experiment: Experiment) -> tuple[Any, int]:

@@ -24,7 +24,8 @@ from .overrides import imports, modules_of
 from .progress import Display
 from .registry import Experiment
 from .resume import check_owner, restore_generator, same_machine, unfit
-from .run_folder import RESULT, RunFolder, saved_config
+from .run_folder import RunFolder
+from .saved_files import RESULT, saved_config
 from .signals import Stop
 from .symptoms.looked_at import Run
 from .symptoms.watch import Watch, task_words

@@ -13,7 +13,8 @@ from dynamics.storage.files import folders_by_number, read_file
 from dynamics.storage.tree import load_tree
 from lqr import CheckpointError
 
-from .run_folder import CHECKPOINTS, CONFIG, RESULT, TABLES, checked, saved_config, saved_result
+from .run_folder import CHECKPOINTS
+from .saved_files import CONFIG, RESULT, TABLES, checked, saved_config, saved_result
 from .tables import CHANGED
 
 FILES = (CONFIG, *TABLES, "report.html", "policy.gif", "policy.mp4")  # digested at a run's end

@@ -31,7 +31,8 @@ from ..engine.gains import gains
 from ..engine.overrides import imports
 from ..engine.progress import clock, places, table
 from ..engine.registry import load
-from ..engine.run_folder import RESULT, RunFolder, saved_config
+from ..engine.run_folder import RunFolder
+from ..engine.saved_files import RESULT, saved_config
 from ..engine.signals import Stop
 from ..engine.summary import held_out_rows, oracle_rows, summarise, verdict
 from ..engine.symptoms import watch

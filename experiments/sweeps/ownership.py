@@ -10,7 +10,7 @@ from dynamics.storage.files import folders_by_number, make_folder, read_json, wr
 from lqr import CheckpointError
 
 from ..engine.resume import differing_choices
-from ..engine.run_folder import CONFIG, saved_config
+from ..engine.saved_files import CONFIG, saved_config
 
 MARK = "begun_with.json"
 SAME = ("experiment", "method", "config")  # of config.json; `chosen` is looked at apart

@@ -10,8 +10,8 @@ from dynamics.storage.files import write_file
 
 from ..engine import intervals, tables
 from ..engine.progress import table
-from ..engine.run_folder import saved_result
-from ..reports import comparison
+from ..engine.saved_files import saved_result
+from ..reports import comparison, comparison_page
 
 AT_HOME = ("iteration", "condition")  # columns that say nothing of a result
 
@@ -49,7 +49,7 @@ def write_page(folder: Path) -> None:
     """Writes report.html, the runs of the sweep laid over each other."""
     runs, left = comparison.counted_once(comparison.read(folder))
     groups = comparison.grouped(runs)
-    page = comparison.document(groups, comparison.draw(groups), left)
+    page = comparison_page.document(groups, comparison_page.draw(groups), left)
     write_file(folder / "report.html", page.encode())
 
 

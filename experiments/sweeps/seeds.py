@@ -13,7 +13,8 @@ from dynamics.storage.files import folders_by_number, read_file
 from lqr import CheckpointError
 
 from ..engine.progress import printable
-from ..engine.run_folder import CHECKPOINTS, CONFIG, RESULT
+from ..engine.run_folder import CHECKPOINTS
+from ..engine.saved_files import CONFIG, RESULT
 from ..engine.signals import Stop
 from .process import Launch, Outcome, Process, start
 

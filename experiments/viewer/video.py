@@ -89,7 +89,7 @@ def main(path: Path) -> int:
     """
     from agents.saving import load_policy
     from experiments.engine.overrides import saved_task
-    from experiments.engine.run_folder import saved_config
+    from experiments.engine.saved_files import saved_config
 
     try:
         import mujoco

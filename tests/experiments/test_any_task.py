@@ -17,7 +17,8 @@ from experiments.benchmarking.any_task import peers as any_peers
 from experiments.benchmarking.any_task.joint_task import JointTask
 from experiments.benchmarking.any_task.local_tasks import CartTask
 from experiments.engine.cli import parse
-from experiments.engine.evaluation import FIRST_SEED, evaluate_idle
+from experiments.engine.episodes import FIRST_SEED
+from experiments.engine.evaluation import evaluate_idle
 from lqr import CheckpointError, InputError
 
 ROWS = {row.name: row for row in rows.ROWS}

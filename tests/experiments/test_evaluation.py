@@ -7,9 +7,8 @@ import pytest
 from agents.rollout import rollout
 from agents.tasks import make_task
 from agents.tasks.mujoco.peg import NINE
+from experiments.engine.episodes import FIRST_SEED, episodes_in_task
 from experiments.engine.evaluation import (
-    FIRST_SEED,
-    episodes_in_task,
     evaluate_held_out,
     evaluate_policy,
     evaluate_random,

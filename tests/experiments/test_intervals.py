@@ -7,7 +7,7 @@ import pytest
 
 from agents.tasks.mujoco.reacher import Reacher
 from experiments.engine import evaluated, intervals
-from experiments.engine.evaluation import Episode
+from experiments.engine.episodes import Episode
 from experiments.reports import comparison
 from lqr import InputError
 

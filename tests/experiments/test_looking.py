@@ -23,8 +23,9 @@ from agents.tasks import make_task
 from agents.tasks.classic.point_mass import PointMass
 from agents.tasks.mujoco.reacher import Reacher
 from dynamics.storage.tree import save_tree
-from experiments.engine import evaluation, intervals
-from experiments.engine.evaluation import Episode, evaluate_policy
+from experiments.engine import episodes, intervals
+from experiments.engine.episodes import Episode
+from experiments.engine.evaluation import evaluate_policy
 from experiments.engine.load_run import Opened
 from experiments.reports import comparison, comparison_trajectories, figures_trajectories
 from experiments.viewer import video
@@ -52,7 +53,7 @@ def arm():
 
 def test_episodes_in_gymnasium_are_those_of_the_grade():
     run = arm()
-    found = evaluation.run_episodes(run, 4, "Reacher-v5")
+    found = episodes.run_episodes(run, 4, "Reacher-v5")
     peer = evaluate_policy("Reacher-v5", run.policy, 4)
     assert np.mean([episode.total for episode in found]) == pytest.approx(peer.mean_return)
     assert np.mean([episode.distance for episode in found]) == pytest.approx(peer.final_distance)
@@ -64,7 +65,7 @@ def test_controllers_are_evaluated_in_their_own_conditions_in_turn():
     still = LinearGaussianController(
         np.zeros((3, 100, 2, 4)), np.zeros((3, 100, 2)), np.tile(np.eye(2), (3, 100, 1, 1))
     )
-    found = evaluation.run_episodes(Opened(Path("r"), {}, task, ControllerPolicy(still)), 5, None)
+    found = episodes.run_episodes(Opened(Path("r"), {}, task, ControllerPolicy(still)), 5, None)
     starts = np.linalg.norm(
         [[-1.0, -0.5], [0.6, -1.0], [-0.8, 0.7]], axis=1
     )  # without a force they stay there
@@ -81,12 +82,12 @@ def test_controllers_are_evaluated_in_their_own_conditions_in_turn():
 )
 def test_an_environment_that_does_not_fit_is_refused(env_id, words):
     with pytest.raises(InputError, match=words):
-        evaluation.run_episodes(arm(), 1, env_id)
+        episodes.run_episodes(arm(), 1, env_id)
 
 
 def test_a_module_named_in_an_environments_id_is_not_imported():
     with pytest.raises(InputError, match="would be imported"):
-        evaluation.run_episodes(arm(), 1, "antigravity:Any-v0")
+        episodes.run_episodes(arm(), 1, "antigravity:Any-v0")
     assert "antigravity" not in sys.modules
 
 
@@ -315,7 +316,7 @@ def planner():
 
 def test_a_planner_is_evaluated_watched_and_filmed_in_its_task():
     run = planner()
-    found = evaluation.run_episodes(run, 2, None)
+    found = episodes.run_episodes(run, 2, None)
     assert len(found) == 2
     assert all(np.isfinite(episode.total) for episode in found)
     world = world_of(run)
@@ -327,7 +328,7 @@ def test_a_planner_is_evaluated_watched_and_filmed_in_its_task():
     times = [next(scenes)[1].time for _ in range(3)]
     np.testing.assert_allclose(np.diff(times), run.task.dt)
     with pytest.raises(InputError, match="sees the state of inverted_pendulum"):
-        evaluation.run_episodes(run, 1, "InvertedPendulum-v5")
+        episodes.run_episodes(run, 1, "InvertedPendulum-v5")
 
 
 def test_what_a_planner_costs_is_called_the_planners_and_nobodys_beside_others():

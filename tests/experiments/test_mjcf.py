@@ -14,7 +14,7 @@ from experiments.engine.cli import command, parse
 from experiments.engine.load_run import open_run
 from experiments.engine.overrides import choose
 from experiments.engine.resume import restore
-from experiments.engine.run_folder import saved_config
+from experiments.engine.saved_files import saved_config
 from experiments.engine.training import run
 from experiments.reports.figures import kept
 from experiments.reports.figures_trajectories import states

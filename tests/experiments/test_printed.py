@@ -13,7 +13,7 @@ import pytest
 
 from agents import load_policy
 from experiments import evaluate, run, watch
-from experiments.engine.evaluation import FIRST_SEED
+from experiments.engine.episodes import FIRST_SEED
 from experiments.engine.guard import guarded
 from experiments.engine.run_folder import RunFolder
 from experiments.reports import figures, finalise, run_report

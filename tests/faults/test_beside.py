@@ -22,7 +22,8 @@ from dynamics.storage.files import DEPTH
 from dynamics.storage.tree import load_tree, save_tree
 from experiments.engine import provenance
 from experiments.engine.overrides import saved_task
-from experiments.engine.run_folder import new_folder, saved_config, saved_result
+from experiments.engine.run_folder import new_folder
+from experiments.engine.saved_files import saved_config, saved_result
 from experiments.engine.verification import verify
 from experiments.sweeps.ownership import check_runs, claim
 from lqr import CheckpointError, InputError, StorageError

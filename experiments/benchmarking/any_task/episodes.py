@@ -18,7 +18,8 @@ from agents.tasks import make_task
 from dynamics.storage.files import make_folder, read_json, write_file
 from lqr import CheckpointError
 
-from ...engine.evaluation import FIRST_SEED, Acting, Evaluation, evaluate_in_task
+from ...engine.episodes import FIRST_SEED
+from ...engine.evaluation import Acting, Evaluation, evaluate_in_task
 from .joint_task import JointTask
 from .local_tasks import CartTask, LayoutTask
 from .rows import DM_CONTROL, Row

@@ -13,7 +13,7 @@ from gps import badmm, lqr_flm
 
 from ...engine import tables
 from ...engine.load_run import open_run
-from ...engine.run_folder import RESULT
+from ...engine.saved_files import RESULT
 from ...engine.signals import Stop
 from ...sweeps.seeds import sweep
 from .episodes import evaluate, fresh_task, keep, task_word

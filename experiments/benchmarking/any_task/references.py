@@ -16,7 +16,7 @@ from agents.planners.models import SimulatorModel
 from agents.planners.objective import Objective
 from agents.tasks.capabilities import HasSimulator, capability
 
-from ...engine.evaluation import FIRST_SEED
+from ...engine.episodes import FIRST_SEED
 from .episodes import fresh_task, keep, kept_in
 from .rows import Row
 
