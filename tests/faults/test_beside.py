@@ -479,13 +479,18 @@ def test_no_method_takes_a_number_whose_powers_are_no_numbers():
     assert not taken
 
 
-@pytest.mark.parametrize("step", ["nan", "0", "-0.01", "inf"])
-def test_a_model_whose_time_does_not_go_on_is_refused(step):
+@pytest.mark.parametrize("step", ["nan", "0", "-0.01", "inf", "1e-300"])
+def test_a_model_whose_time_does_not_go_on_is_refused(step, tmp_path):
+    from agents.tasks.adapters.mjcf_task import MjcfTask
     from agents.tasks.base.mujoco_batch import MujocoBatch
 
-    body = '<worldbody><body><joint/><geom size="1"/></body></worldbody>'
+    body = '<worldbody><body name="b"><joint/><geom size="1"/><site name="tip"/></body></worldbody>'
+    text = f'<mujoco><option timestep="{step}"/>{body}</mujoco>'
     with pytest.raises(InputError, match="time step"):
-        MujocoBatch(f'<mujoco><option timestep="{step}"/>{body}</mujoco>', 1).dt  # noqa: B018
+        MujocoBatch(text, 1).dt  # noqa: B018
+    (tmp_path / "m.xml").write_text(text)
+    with pytest.raises(InputError, match="time step"):
+        MjcfTask(tmp_path / "m.xml", goal={"tip": (0.3, 0, 0.2)})
 
 
 @pytest.mark.parametrize("how", ["killed", "exits", "raises", "another shape"])

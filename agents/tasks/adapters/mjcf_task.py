@@ -19,7 +19,7 @@ import numpy as np
 from lqr import InputError
 
 from ...interfaces import Cost
-from ..base.mujoco_batch import MujocoBatch
+from ..base.mujoco_batch import MujocoBatch, check_time_step
 from ..base.mujoco_task import ModelTask
 from ..costs.user_cost import UserCost
 from .mjcf_cost import goal_cost
@@ -88,6 +88,7 @@ class MjcfTask(ModelTask):
         }
         source = ModelFile(file, motors, compensate_gravity)
         plain = source.compile()
+        check_time_step(plain)
         goals = _goals(goal, source, plain, needed=cost is None)
         for one in goals:
             if one.other is None:

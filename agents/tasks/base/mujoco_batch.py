@@ -10,6 +10,7 @@ import numpy as np
 from lqr import InputError
 
 Array = np.ndarray
+SHORTEST = 1e-9  # s, of a time step
 DERIVED = ("xpos", "xquat", "site_xpos", "sensordata")  # what tasks read besides the state
 
 
@@ -21,6 +22,15 @@ def usable_cores() -> int:
 def silence(mujoco: Any) -> None:
     """Keeps MuJoCo from writing MUJOCO_LOG.TXT where the user stands when it warns."""
     mujoco.set_mju_user_warning(lambda message: None)
+
+
+def check_time_step(model: Any) -> None:
+    """Raises InputError for a model whose time does not go on."""
+    if not SHORTEST < model.opt.timestep < np.inf:
+        raise InputError(
+            f"the model has a time step of {model.opt.timestep} s; expected a finite one above {SHORTEST}: "
+            'say <option timestep="0.01"/>'
+        )
 
 
 class MujocoBatch:
@@ -63,11 +73,7 @@ class MujocoBatch:
             if written_out
             else mujoco.MjModel.from_xml_path(self.xml)
         )
-        if not 0 < model.opt.timestep < np.inf:
-            raise InputError(
-                f"the model has a time step of {model.opt.timestep} s; expected a finite one above 0: "
-                'say <option timestep="0.01"/>'
-            )
+        check_time_step(model)
         return model
 
     @property
