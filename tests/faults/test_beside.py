@@ -484,7 +484,8 @@ def test_a_model_whose_time_does_not_go_on_is_refused(step, tmp_path):
     from agents.tasks.adapters.mjcf_task import MjcfTask
     from agents.tasks.base.mujoco_batch import MujocoBatch
 
-    body = '<worldbody><body name="b"><joint/><geom size="1"/><site name="tip"/></body></worldbody>'
+    body = '<worldbody><body name="b"><joint name="j"/><geom size="1"/><site name="tip"/></body></worldbody>'
+    body += '<actuator><motor joint="j"/></actuator>'
     text = f'<mujoco><option timestep="{step}"/>{body}</mujoco>'
     with pytest.raises(InputError, match="time step"):
         MujocoBatch(text, 1).dt  # noqa: B018
