@@ -1,4 +1,4 @@
-"""Trials until the inverted double pendulum stands for 1000 steps: `python -m benchmarks.balance
+"""Episodes until the inverted double pendulum stands for 1000 steps: `python -m benchmarks.balance
 [--seeds 0 1 2 3 4]`.
 
 The controllers are planned over 40 steps; after step 20 the gain of that step is kept, from 20
@@ -43,11 +43,11 @@ def main() -> None:
             steps = standing(iteration.policy.controller, seed)
             if (steps == 1000).mean() >= ENOUGH:
                 break
-        trials = iteration.scalars["episodes"]
+        episodes = iteration.scalars["episodes"]
         share = (steps == 1000).mean()
         cpu = time.process_time() - start
         print(
-            f"seed {seed}: {trials:.0f} trials, {share:.0%} of {STARTS} stand 1000 steps; {cpu:.1f} CPU s",
+            f"seed {seed}: {episodes:.0f} episodes, {share:.0%} of {STARTS} stand 1000 steps; {cpu:.1f} CPU s",
             flush=True,
         )
 

@@ -2,7 +2,7 @@
 [--jobs 2]`.
 
 Runs each experiment of the table below over the seeds (a run that is there already goes on, or
-stays where it is finished), draws the cost over the trials, median and range of the seeds, and
+stays where it is finished), draws the cost over the episodes, median and range of the seeds, and
 prints the last figures. `--only` names some of the experiments, `--draw` takes the runs as they
 are.
 """
@@ -23,7 +23,7 @@ from experiments.sweeps.seeds import RUN, sweep
 
 Array = np.ndarray
 # The numerics of the Berkeley implementation of 2017, ported and measured elsewhere: mean of three
-# seeds at 20, 40, ... 200 trials; and the best of eight starts of iLQR on the true simulator there,
+# seeds at 20, 40, ... 200 episodes; and the best of eight starts of iLQR on the true simulator there,
 # a local optimum.
 LOCAL = (10.15, 7.66, 5.75, 4.48, 4.05, 3.31, 3.11, 2.71, 2.59, 2.44)
 ON_POLICY = (10.0, 13.5, 28.5, 9.3, 62.0, 60.8, 6.5, 9.2, 4.2, 4.19)
@@ -78,14 +78,14 @@ def learn(names: list[str], seeds: int, jobs: int, out: Path) -> None:
 
 
 def curves(folder: Path, column: str) -> tuple[Array, dict[int, Array]]:
-    """Returns the trials (I,), and a column (I,) of each seed that has got as far as any."""
+    """Returns the episodes (I,), and a column (I,) of each seed that has got as far as any."""
     found = {
         int(path.parent.name[5:]): tables.read(path) for path in folder.glob("seed_*/metrics.csv")
     }
     length = max(map(len, found.values()), default=0)
     kept = {seed: rows for seed, rows in sorted(found.items()) if length and len(rows) == length}
-    trials = [row["episodes"] for row in next(iter(kept.values()))] if kept else []
-    return np.array(trials), {
+    episodes = [row["episodes"] for row in next(iter(kept.values()))] if kept else []
+    return np.array(episodes), {
         seed: np.array([row[column] for row in rows]) for seed, rows in kept.items()
     }
 
@@ -114,15 +114,15 @@ def draw(shown: dict[str, Panel], out: Path) -> bytes:
     return picture.getvalue()
 
 
-def _panel(axis: Any, panel: Panel, trials: Array, seeds: dict[int, Array]) -> None:
+def _panel(axis: Any, panel: Panel, episodes: Array, seeds: dict[int, Array]) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     axis.set_title(panel.title, loc="left")
-    axis.set(xlabel="trials", ylabel=panel.label)
+    axis.set(xlabel="episodes", ylabel=panel.label)
     if seeds:
         costs = np.stack(list(seeds.values()))
-        axis.fill_between(trials, costs.min(0), costs.max(0), color=BLUE, alpha=0.18, lw=0)
-        axis.plot(trials, np.median(costs, 0), color=BLUE, lw=1.4)
+        axis.fill_between(episodes, costs.min(0), costs.max(0), color=BLUE, alpha=0.18, lw=0)
+        axis.plot(episodes, np.median(costs, 0), color=BLUE, lw=1.4)
     if panel.reference:
         axis.plot(
             20 * np.arange(1, 1 + len(panel.reference)), panel.reference, "--", color=ORANGE, lw=1.2
@@ -155,12 +155,12 @@ def main() -> None:
     if not words.draw:
         learn(list(shown), words.seeds, words.jobs, words.out)
     for name, panel in shown.items():
-        trials, costs = curves(words.out / name, panel.column)
+        episodes, costs = curves(words.out / name, panel.column)
         if costs:
             ends = [costs[seed][-1] for seed in costs]
             each = ", ".join(f"{seed}: {end:.4g}" for seed, end in zip(costs, ends, strict=True))
             print(
-                f"{name}: {panel.column} after {trials[-1]:.0f} trials {each}; mean {np.mean(ends):.4g}"
+                f"{name}: {panel.column} after {episodes[-1]:.0f} episodes {each}; mean {np.mean(ends):.4g}"
             )
     path = words.figure or words.out / "methods.png"
     write_file(path, draw(shown, words.out))

@@ -1,7 +1,7 @@
 """CPU seconds of one iteration on reacher_four without policy training: `python -m
 benchmarks.iteration [--seed N]`.
 
-Trials, mixture, models, KL-constrained LQR and the noise-free evaluation. The first two iterations,
+Episodes, mixture, models, KL-constrained LQR and the noise-free evaluation. The first two iterations,
 which load libraries and compile kernels, are shown apart.
 """
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.manifolds [--seeds 5]
 
-Local controllers alone: `wrapping_pendulum`, 20 iterations of 4 trials, and `free_body`, 10
-iterations of 3 x 4 trials, each as it is and with its manifold taken away. A row per seed: the
+Local controllers alone: `wrapping_pendulum`, 20 iterations of 4 episodes, and `free_body`, 10
+iterations of 3 x 4 episodes, each as it is and with its manifold taken away. A row per seed: the
 final noise-free cost, and how far from the goal.
 """
 

@@ -3,8 +3,8 @@
 
 The systems are linear, x' = A x + B u + noise of standard deviation 0.01, with A slightly damped
 and scaled such that predicting "x' = x" errs by the zero model's error of the published comparison.
-Five trials are fitted with a mixture that has seen 20 others, or each word's prior; errors are
-those of one step in 100 trials that were held out.
+Five episodes are fitted with a mixture that has seen 20 others, or each word's prior; errors are
+those of one step in 100 episodes that were held out.
 """
 
 import argparse
@@ -39,13 +39,13 @@ def system(rng: np.random.Generator, dx: int, du: int, T: int, zero: float) -> S
     A *= 0.95 / np.abs(np.linalg.eigvals(A)).max()
     B = rng.normal(size=(dx, du))
     for _ in range(20):  # the noise does not scale, so a few rounds are needed
-        x, _ = trials(System(A, B, T), 50, np.random.default_rng(0))
+        x, _ = episodes(System(A, B, T), 50, np.random.default_rng(0))
         B *= zero / np.sqrt((np.diff(x, axis=2) ** 2).mean())
     return System(A, B, T)
 
 
-def trials(s: System, N: int, rng: np.random.Generator, C: int = 1) -> tuple[Array, Array]:
-    """Returns x (C, N, T+1, dx) and u (C, N, T, du) of trials with white actions."""
+def episodes(s: System, N: int, rng: np.random.Generator, C: int = 1) -> tuple[Array, Array]:
+    """Returns x (C, N, T+1, dx) and u (C, N, T, du) of episodes with white actions."""
     dx, du = s.B.shape
     x, u = np.zeros((C, N, s.T + 1, dx)), rng.normal(size=(C, N, s.T, du))
     x[:, :, 0] = rng.normal(size=(C, N, dx)) * np.abs(s.B).mean()
@@ -57,7 +57,7 @@ def trials(s: System, N: int, rng: np.random.Generator, C: int = 1) -> tuple[Arr
 
 
 def flat(x: Array, u: Array) -> tuple[Array, Array, Array]:
-    """Returns the transitions of trials, (M, .)."""
+    """Returns the transitions of episodes, (M, .)."""
     return (
         x[:, :, :-1].reshape(-1, x.shape[-1]),
         u.reshape(-1, u.shape[-1]),
@@ -78,8 +78,8 @@ def errors(seeds: range) -> None:
         for seed in seeds:
             rng = np.random.default_rng(seed)
             s = system(rng, dx, du, T, zero)
-            prior, (x, u), test = GaussianMixturePrior(), trials(s, 5, rng), trials(s, 100, rng)
-            for data in (trials(s, 20, rng), (x, u)):
+            prior, (x, u), test = GaussianMixturePrior(), episodes(s, 5, rng), episodes(s, 100, rng)
+            for data in (episodes(s, 20, rng), (x, u)):
                 prior.update(*flat(*data))
             error = one_step_error(fit_linear_gaussian(x, u, prior).dynamics, *test)
             found.append(error.model)
@@ -94,25 +94,25 @@ def gaps(seeds: range) -> None:
         for seed in seeds:
             rng = np.random.default_rng(seed)
             s = system(rng, dx, du, T, zero)
-            prior, seen = GaussianMixturePrior(), flat(*trials(s, 20, rng))
+            prior, seen = GaussianMixturePrior(), flat(*episodes(s, 20, rng))
             prior.update(*seen)
             found.append(
-                prior.log_likelihood(*seen) - prior.log_likelihood(*flat(*trials(s, 50, rng)))
+                prior.log_likelihood(*seen) - prior.log_likelihood(*flat(*episodes(s, 50, rng)))
             )
         row(f"mixture of {20 * T} x {2 * dx + du}: training minus held-out mean log-likelihood",
             f"{np.mean(found):.2f} max {max(found):.2f}", f"{theirs / 2}", "0")  # fmt: skip
 
 
 def coverage(repeats: int, seed: int = 0) -> None:
-    """One held-out transition per repetition, each with its own system, trials and time step."""
+    """One held-out transition per repetition, each with its own system, episodes and time step."""
     rng, inside = np.random.default_rng(seed), {0.5: 0.0, 0.9: 0.0, 0.99: 0.0}
     dx, du, T = 4, 2, 10
     for _ in range(repeats):
         s = system(rng, dx, du, T, 0.17)
         prior = GaussianMixturePrior()
-        (x, u) = trials(s, 5, rng)
-        (x_test, u_test) = trials(s, 1, rng)
-        for data in (trials(s, 20, rng), (x, u)):
+        (x, u) = episodes(s, 5, rng)
+        (x_test, u_test) = episodes(s, 1, rng)
+        for data in (episodes(s, 20, rng), (x, u)):
             prior.update(*flat(*data))
         p = predictive(fit_linear_gaussian(x, u, prior).posterior, x_test[:, :, :-1], u_test)
         t, i = rng.integers(T), rng.integers(dx)
@@ -139,14 +139,14 @@ def measure(function: Callable[[], object], repeats: int = 7) -> tuple[float, fl
 
 
 def times() -> None:
-    """Ten rounds of 4 conditions x 5 trials x T 50 in the sizes of reacher_four, of a system that
+    """Ten rounds of 4 conditions x 5 episodes x T 50 in the sizes of reacher_four, of a system that
     bends.
     """
     rng, spent = np.random.default_rng(0), []
     s = system(rng, 6, 2, 50, 0.170)
     prior = GaussianMixturePrior()
     for _ in range(10):
-        x, u = trials(s, 5, rng, C=4)
+        x, u = episodes(s, 5, rng, C=4)
         x = np.sin(2 * x)
         start = time.process_time()
         prior.update(*flat(x, u))

@@ -89,8 +89,8 @@ def random(episodes: int = 100) -> None:
     for name, rows in RANDOM.items():
         task, rng = make_task(name), np.random.default_rng(0)
         actions = lambda x, o, t, du=task.du, rng=rng: rng.uniform(-1, 1, size=(episodes, du))  # noqa: E731
-        trials = run(task, actions, np.zeros(episodes, int), rng)
-        found = task.metrics(trials.x, trials.u)["return"]
+        trajectories = run(task, actions, np.zeros(episodes, int), rng)
+        found = task.metrics(trajectories.x, trajectories.u)["return"]
         texts = [
             f"{found.mean():.1f} +- {found.std():.1f}",
             f"{found.std() / np.sqrt(episodes):.1f}",
@@ -113,8 +113,8 @@ def truth(tasks: list[str], seeds: int) -> None:
             found, used = [], 0.0
             for seed in range(seeds):
                 policy = mpc(task, SimulatorModel(task), planner, horizon)
-                trial = rollout(task, policy, np.zeros(1, int), 1, np.random.default_rng(seed))
-                found.append(float(task.metrics(trial.x, trial.u)["return"][0]))
+                episode = rollout(task, policy, np.zeros(1, int), 1, np.random.default_rng(seed))
+                found.append(float(task.metrics(episode.x, episode.u)["return"][0]))
                 used = policy.calls / policy.acts
             text = ", ".join(f"{value:.1f}" for value in found)
             (mean, std), (again, spread) = known
@@ -133,8 +133,8 @@ def cheetah(seeds: int) -> None:
         for seed in range(seeds):
             task = make_task("half_cheetah", horizon=200)
             policy = mpc(task, SimulatorModel(task), planner, 30)
-            trial = rollout(task, policy, np.zeros(1, int), 1, np.random.default_rng(seed))
-            found.append(float(task.metrics(trial.x, trial.u)["return"][0]))
+            episode = rollout(task, policy, np.zeros(1, int), 1, np.random.default_rng(seed))
+            found.append(float(task.metrics(episode.x, episode.u)["return"][0]))
             used += policy.calls / policy.acts / seeds
         base = base or float(np.mean(found))
         text = ", ".join(f"{value:.0f}" for value in found)

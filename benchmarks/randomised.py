@@ -27,8 +27,8 @@ def returns(policy: object, factor: float) -> float:
     """Returns the mean return over fresh targets in arms that are `factor` times as heavy."""
     heavy = Uniform(factor, factor)
     task = Randomised(Reacher(TARGETS, layout_seed=FIRST), mass=heavy, rotor=heavy, **ONLY)  # type: ignore[arg-type]
-    trials = rollout(task, policy, np.arange(TARGETS), 1, np.random.default_rng(FIRST), noise=0.0)  # type: ignore[arg-type]
-    return float(-trials.cost.sum(-1).mean())
+    episodes = rollout(task, policy, np.arange(TARGETS), 1, np.random.default_rng(FIRST), noise=0.0)  # type: ignore[arg-type]
+    return float(-episodes.cost.sum(-1).mean())
 
 
 def learned(experiment: object, seed: int, **settings: int) -> object:

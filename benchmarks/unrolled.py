@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.mpc.steps.loop import trial
+from agents.mpc.steps.loop import run_episodes
 from agents.tasks import make_task
 from dynamics import MODELS, open_loop_error
 
@@ -60,7 +60,7 @@ def main() -> None:
 def errors(asked: argparse.Namespace, unroll: int, seed: int) -> np.ndarray:
     """Returns the errors of the model and of "nothing changes" up to AHEAD steps, (2, AHEAD)."""
     task, rng = make_task(asked.task), np.random.default_rng(seed)
-    seen, unseen = (trial(task, None, asked.episodes, rng, asked.hold) for _ in range(2))
+    seen, unseen = (run_episodes(task, None, asked.episodes, rng, asked.hold) for _ in range(2))
     x = seen.x + asked.noise * seen.x.std((0, 1)) * rng.standard_normal(seen.x.shape)
     model = MODELS[asked.model](unroll=unroll)
     model.fit(*seen._replace(x=x).transitions, np.random.default_rng(seed))

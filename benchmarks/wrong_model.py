@@ -1,12 +1,12 @@
-"""Trials until the arm reaches its four targets to 1 cm, with a wrong simulator as the prior.
+"""Episodes until the arm reaches its four targets to 1 cm, with a wrong simulator as the prior.
 
     python -m benchmarks.wrong_model [--seeds 5] [--without-pretraining]
 
 The simulator believes in half the links' masses, or in half of every parameter: masses, rotor
 inertia and damping. The masses alone hardly matter to this arm, whose rotors' inertia (1 kg m^2) is
-thousands of times that of its links. Each cell is the number of trials after which the noise-free
-distance at the end, mean of the four targets, is first at most 1 cm ("-": not within the trials
-made), then that distance and the cost after the last trial.
+thousands of times that of its links. Each cell is the number of episodes after which the noise-free
+distance at the end, mean of the four targets, is first at most 1 cm ("-": not within the episodes
+made), then that distance and the cost after the last episode.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument(
-        "--without-pretraining", action="store_true", help="trials alone, 25 rounds of them"
+        "--without-pretraining", action="store_true", help="episodes alone, 25 rounds of them"
     )
     options = parser.parse_args()
     settings = (
@@ -55,8 +55,8 @@ def main() -> None:
             )
             close = [it.scalars["episodes"] for it in rounds if it.scalars["distance"] <= 0.01]
             end = rounds[-1].scalars
-            trials = f"{close[0]:.0f}" if close else "-"
-            row.append(f"{trials:>3} ({end['distance']:.4f} m, cost {end['cost']:.2f})")
+            episodes = f"{close[0]:.0f}" if close else "-"
+            row.append(f"{episodes:>3} ({end['distance']:.4f} m, cost {end['cost']:.2f})")
         print(f"{seed:4}  " + "".join(f"{cell:31}" for cell in row), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""How far a fit can be trusted: what it predicts of trials that were held out, and what it rests
+"""How far a fit can be trusted: what it predicts of episodes that were held out, and what it rests
 on.
 
 An error is to be seen beside that of the zero model x' = x, which anything must beat that is worth
@@ -26,7 +26,7 @@ class Error(NamedTuple):
 
 
 class Diagnostics(NamedTuple):
-    """What trials that were held out say of a fit, and what the fit rests on."""
+    """What episodes that were held out say of a fit, and what the fit rests on."""
 
     log_likelihood: float  # nats per transition, of the Student-t predictive
     one_step: Error
@@ -38,7 +38,7 @@ class Diagnostics(NamedTuple):
 
 
 def diagnose(fit: Fit, x: Array, u: Array, k: int = 10, weight: Array | None = None) -> Diagnostics:
-    """Returns the diagnostics of a fit on held-out trials x (C, N, T+1, dx), u (C, N, T, du).
+    """Returns the diagnostics of a fit on held-out episodes x (C, N, T+1, dx), u (C, N, T, du).
 
     `weight` (C, N, T) is 0 for the steps that do not count, such as those after an episode's end.
     Raises InputError.
@@ -72,14 +72,14 @@ def k_step_error(
     k more after it.
 
     Where a weight (C, N, T) is 0, no prediction goes through that step. Raises InputError where no
-    trial has k steps in a row, the trials are of another shape than the models, or a number that
+    episode has k steps in a row, the episodes are of another shape than the models, or a number that
     counts is not finite.
     """
     x, u, counts = _checked(dynamics, x, u, weight)
     T = u.shape[2]
     longest = next((w for w in range(T, 0, -1) if _rows(counts, w).any()), 0)
     if not 1 <= k <= longest:
-        raise InputError(f"k is {k}; expected 1 to {longest}, the steps of the trials")
+        raise InputError(f"k is {k}; expected 1 to {longest}, the steps of the episodes")
     starts, inside = T - k + 1, _rows(counts, k)
     ahead = x[:, :, :starts]
     for i in range(k):
@@ -104,10 +104,10 @@ def open_loop_error(
 ) -> Array:
     """Returns the error of a global model k = 1..horizon steps ahead, and that of x' = x, (2, horizon).
 
-    From every step of trials x (N, T+1, dx), u (N, T, du) that has k more after it, the mean x' =
+    From every step of episodes x (N, T+1, dx), u (N, T, du) that has k more after it, the mean x' =
     step(x (M, dx), u (M, du)) is followed under the actions that were taken. Root mean square over
-    trials and coordinates, each in units of its spread over all trials; a coordinate that never
-    changes is left out. NaN where no trial is as long, infinite where the model breaks. `length`
+    episodes and coordinates, each in units of its spread over all episodes; a coordinate that never
+    changes is left out. NaN where no episode is as long, infinite where the model breaks. `length`
     (N,) is the steps that took place, T by default.
     """
     N, T = u.shape[:2]
@@ -131,11 +131,11 @@ def open_loop_error(
 
 
 def error_along(dynamics: LinearGaussianDynamics, x: Array, u: Array) -> Array:
-    """Returns the error one step ahead at each step of one trial per condition, (C, T), x (C, T+1,
+    """Returns the error one step ahead at each step of one episode per condition, (C, T), x (C, T+1,
     dx), u (C, T, du).
 
     Each coordinate is in units of its own root mean square change from step to step, over all
-    trials, so that 1 is as bad as x' = x is on average; coordinates that never change are left out.
+    episodes, so that 1 is as bad as x' = x is on average; coordinates that never change are left out.
     """
     ahead = (dynamics.F @ np.concatenate([x[:, :-1], u], -1)[..., None])[..., 0] + dynamics.f
     change = np.sqrt((np.diff(x, axis=1) ** 2).mean((0, 1)))
@@ -164,7 +164,7 @@ def _checked(
     counts = checked_weight(weight, u.shape[:3]) > 0
     if not counts.any():
         raise InputError(
-            "no step of the trials has a weight above 0; expected at least one to judge by"
+            "no step of the episodes has a weight above 0; expected at least one to judge by"
         )
     needed = np.zeros(x.shape[:3], bool)
     needed[:, :, :-1] |= counts

@@ -150,7 +150,7 @@ def _check_guess(guess: NormalInverseWishart, shape: tuple[int, ...], prior: Pri
     wanted = [shape, (*shape, shape[-1]), shape[:-1]]
     if found != wanted:
         raise InputError(
-            f"the prior {type(prior).__name__} gives mean, Phi, n0 of shapes {found}; expected {wanted} for the trials"
+            f"the prior {type(prior).__name__} gives mean, Phi, n0 of shapes {found}; expected {wanted} for these"
         )
     if (
         not all(np.isfinite(a).all() for a in (guess.mean, guess.Phi, guess.n0))

@@ -159,20 +159,20 @@ def learn(model: Any, steps: int, what: str) -> None:
         )
 
 
-def costs_to_go(trials: Trajectories, discount: float, stays: Array | None = None) -> Array:
+def costs_to_go(episodes: Trajectories, discount: float, stays: Array | None = None) -> Array:
     """Returns the discounted cost to go from each step, (N, T).
 
     An episode that nothing but its length ended is taken to go on at the mean cost of all steps.
     With `stays` (N, T+1), what it costs to stay in a state for ever, it is the cost beyond that, and
     such an episode is taken to stay where it is.
     """
-    togo = trials.cost.copy()
+    togo = episodes.cost.copy()
     T = togo.shape[1] - 1
     if stays is None:
-        rest = discount / (1 - discount) * trials.cost[:, :-1][trials.mask].mean()
-        togo[:, -1] += np.where(trials.length == T, rest, 0.0)
+        rest = discount / (1 - discount) * episodes.cost[:, :-1][episodes.mask].mean()
+        togo[:, -1] += np.where(episodes.length == T, rest, 0.0)
     else:
-        togo[:, -1] = np.where(trials.length == T, stays[:, -1], togo[:, -1])
+        togo[:, -1] = np.where(episodes.length == T, stays[:, -1], togo[:, -1])
     for t in range(T - 1, -1, -1):
         togo[:, t] += discount * togo[:, t + 1]
     return togo[:, :-1] - (0.0 if stays is None else stays[:, :-1])

@@ -4,7 +4,7 @@ Nagabandi, Kahn, Fearing & Levine, Neural Network Dynamics for Model-Based Deep 
 Learning with Model-Free Fine-Tuning (2018), sections IV and V:
 
     planning     rounds of MPC by random shooting; all transitions go to the network (algorithm 1)
-    imitation    the policy is cloned from the MPC's trials; then it is tried itself, and the MPC says what it would
+    imitation    the policy is cloned from the MPC's episodes; then it is tried itself, and the MPC says what it would
                  have done in the states where it came (DAgger; Ross, Gordon & Bagnell 2011)
     fine-tuning  rounds of a library's TRPO, or PPO, from that policy
 
@@ -14,7 +14,7 @@ What is learned in each, f the network, pi the policy and u* the action of the M
     pi  <- arg min  1/2 sum |u*(x) - mean of pi(o)|^2
     pi  <- arg max  E[pi(u | o) / pi_old(u | o) A(o, u)]    where KL(pi_old || pi) <= 0.01    (TRPO)
 
-The library's critic begins with the returns of the trials of the imitation.
+The library's critic begins with the returns of the episodes of the imitation.
 """
 
 from collections.abc import Iterator

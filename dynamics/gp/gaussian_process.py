@@ -6,10 +6,10 @@ from the last ones). The posterior then rests on all data through inducing point
 training conditional: Quinonero-Candela & Rasmussen, A unifying view of sparse approximate Gaussian
 process regression, 2005, section 6), which averages noise over all of them; where every transition
 is an inducing point, it is the exact one. The points are those of the data that the others explain
-least (pivoted Cholesky: Burt et al., Convergence of sparse variational inference, 2020): on trials
+least (pivoted Cholesky: Burt et al., Convergence of sparse variational inference, 2020): on episodes
 that crowd around a few trajectories, random ones explain the rest up to ten times worse.
 
-Measured on trials of `reacher_four` (6 + 2 inputs, 12 iterations = 4800 transitions; CPU seconds of
+Measured on episodes of `reacher_four` (6 + 2 inputs, 12 iterations = 4800 transitions; CPU seconds of
 one core; error of the next iteration's changes of state, in units of their spread): scikit-learn on
 200 transitions, 30 steps of L-BFGS, 0.5 s, 0.0015; GPyTorch 1.15 (all outputs in one batch) on the
 same, 60 steps of Adam 0.8 s, 0.054, 200 steps 2.4 s, 0.008; scikit-learn on 400 transitions 3.7 s,

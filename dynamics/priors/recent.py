@@ -3,11 +3,11 @@ discounted by its age.
 
 Of each condition and step, the samples of the last iterations are pooled, weaker the older they
 are, together with those of the neighbouring steps about their own means; a Gaussian over everything
-seen, worth one sample, stands behind them. The pooled mean is where the old trials were; as the
+seen, worth one sample, stands behind them. The pooled mean is where the old episodes were; as the
 mean of a prior weighs little, the new samples re-centre it.
 
 It is for systems whose dynamics at a step hardly change from one iteration to the next. It never
-sees trials that were refused, and with two trials per iteration on a task that bends it learns far
+sees episodes that were refused, and with two episodes per iteration on a task that bends it learns far
 less than the mixture does.
 """
 
@@ -51,7 +51,7 @@ class PreviousPrior:
         """
         now, lead, dx = asked(x, u, xnext, self.z.shape[1]), x.shape[:2], x.shape[-1]
         if self.past.shape[1:] != now.shape:
-            self.past = np.zeros((0, *now.shape))  # other trials than before: begin anew
+            self.past = np.zeros((0, *now.shape))  # other episodes than before: begin anew
         known = np.concatenate([now[None], self.past])
         ordered = np.sort(known, 3)  # the same samples in another order are the same
         again = np.zeros((len(self.past), lead[0]), bool)

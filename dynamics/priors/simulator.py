@@ -3,7 +3,7 @@ its steps miss.
 
 A task offers one step of its own simulator from any state, x' = f(x, u, factors), in which each
 factor multiplies some physical parameter. The prior says x' ~ N(f + its tangent, R), where R is how
-far f was from what was seen. As trials arrive, the factors are identified again:
+far f was from what was seen. As episodes arrive, the factors are identified again:
 
     minimise over theta = log factors    1/2 sum_i |(x'_i - f(x_i, u_i, e^theta)) / s|^2 + 1/2 |theta / width|^2
 

@@ -1,5 +1,5 @@
 """Peg insertion by feel: four holes 0.012 m off the middle, a policy that cannot see where, 240
-trials.
+episodes.
 """
 
 from agents.tasks import PegBlind as task

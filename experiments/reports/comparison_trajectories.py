@@ -87,7 +87,7 @@ def trajectories(
     """Returns the pictures of runs that have room in a page, the names of the others, and the room
     that is left.
     """
-    caption = "Trials of the last iteration, and what the models expect: two standard deviations about the mean."
+    caption = "Episodes of the last iteration, and what the models expect: two standard deviations about the mean."
     found, left = [], []
     for run, picture in pictures:
         if (size := picture.lstat().st_size) > room:

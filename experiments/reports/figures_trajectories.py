@@ -53,10 +53,10 @@ def states(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
         axis.set_visible(i < count)
         if i >= count:
             continue
-        for n, trial in enumerate(x):
+        for n, episode in enumerate(x):
             axis.plot(
                 steps,
-                trial[:, i],
+                episode[:, i],
                 color=GREY,
                 lw=0.7,
                 alpha=0.6,

@@ -34,35 +34,39 @@ RANDOM = {  # return of uniformly random actions: mean and standard deviation of
 def test_random_actions_get_the_published_return(name):
     mean, std, N = RANDOM[name]
     task, rng = make_task(name), np.random.default_rng(0)
-    trials = run(task, lambda x, o, t: rng.uniform(-1, 1, size=(N, task.du)), np.zeros(N, int), rng)
-    got = task.metrics(trials.x, trials.u)["return"]
+    episodes = run(
+        task, lambda x, o, t: rng.uniform(-1, 1, size=(N, task.du)), np.zeros(N, int), rng
+    )
+    got = task.metrics(episodes.x, episodes.u)["return"]
     assert got.mean() == pytest.approx(
         mean, abs=4 * std / np.sqrt(N) + 0.005 * abs(mean)
     )  # MuJoCo has changed a bit
     assert got.std() == pytest.approx(std, rel=0.5)
-    assert (trials.length == task.horizon).all() != name.endswith("_et")
-    assert not trials.failed.any()
+    assert (episodes.length == task.horizon).all() != name.endswith("_et")
+    assert not episodes.failed.any()
 
 
 def test_what_ends_by_a_fall_is_paid_until_then_and_no_longer():
     task, rng = make_task("mbbl_hopper_et"), np.random.default_rng(0)
-    trials = run(task, lambda x, o, t: rng.uniform(-1, 1, size=(3, 3)), np.zeros(3, int), rng)
-    got = task.metrics(trials.x, trials.u)["return"]
-    for i, T in enumerate(trials.length):
-        x, u = trials.x[i, :T], trials.u[i, :T]
+    episodes = run(task, lambda x, o, t: rng.uniform(-1, 1, size=(3, 3)), np.zeros(3, int), rng)
+    got = task.metrics(episodes.x, episodes.u)["return"]
+    for i, T in enumerate(episodes.length):
+        x, u = episodes.x[i, :T], episodes.u[i, :T]
         paid = x[:, 5] - 3 * (x[:, 0] - 1.3) ** 2 + 1 - 0.1 * (u**2).sum(1)
         assert got[i] == pytest.approx(paid.sum(), abs=1e-9)
-        assert trials.x[i, T, 0] <= 0.7 or abs(trials.x[i, T, 1]) >= 0.2
+        assert episodes.x[i, T, 0] <= 0.7 or abs(episodes.x[i, T, 1]) >= 0.2
 
 
 def test_the_humanoid_is_paid_for_speed_and_for_standing():
     task, rng = make_task("mbbl_slim_humanoid", horizon=60), np.random.default_rng(0)
-    trials = run(task, lambda x, o, t: rng.uniform(-0.4, 0.4, size=(2, 17)), np.zeros(2, int), rng)
-    x, u = trials.x[:, :-1], trials.u
+    episodes = run(
+        task, lambda x, o, t: rng.uniform(-0.4, 0.4, size=(2, 17)), np.zeros(2, int), rng
+    )
+    x, u = episodes.x[:, :-1], episodes.u
     standing = (x[..., 0] >= 1.0) & (x[..., 0] <= 2.0)
     assert 0 < standing.mean() < 1  # it falls on the way
     paid = 0.25 / 0.015 * x[..., 22] + 5 * standing - 0.1 * (u**2).sum(-1)
-    np.testing.assert_allclose(task.metrics(trials.x, u)["return"], paid.sum(1), atol=1e-9)
+    np.testing.assert_allclose(task.metrics(episodes.x, u)["return"], paid.sum(1), atol=1e-9)
 
 
 def test_the_fixed_swimmer_is_paid_for_the_speed_of_the_tip_of_its_head():
@@ -178,8 +182,10 @@ def test_returns_are_those_of_the_states_before_each_step():
     }.items():
         task = make_task(name)
         u = rng.uniform(-1, 1, size=(3, task.horizon, task.du))
-        trials = run(task, lambda x, o, t, u=u: u[:, t], np.zeros(3, int), rng)
-        expected = reward(trials.x[:, :-1]).sum(1) - (
+        episodes = run(task, lambda x, o, t, u=u: u[:, t], np.zeros(3, int), rng)
+        expected = reward(episodes.x[:, :-1]).sum(1) - (
             1e-4 * (u**2).sum((1, 2)) if "swimmer" in name else 0.0
         )
-        np.testing.assert_allclose(task.metrics(trials.x, trials.u)["return"], expected, atol=1e-9)
+        np.testing.assert_allclose(
+            task.metrics(episodes.x, episodes.u)["return"], expected, atol=1e-9
+        )

@@ -109,8 +109,8 @@ def test_the_librarys_policy_does_what_ours_does_and_comes_back_as_it_was(word):
 def test_costs_to_go_are_discounted_sums():
     cost = np.random.default_rng(0).normal(size=(2, 6))
     none = np.zeros((2, 6, 1))
-    trials = Trajectories(none, none[:, :5], none, cost, np.full(2, 5), np.zeros(2, bool))
-    found = model_free.costs_to_go(trials, 0.9)
+    episodes = Trajectories(none, none[:, :5], none, cost, np.full(2, 5), np.zeros(2, bool))
+    found = model_free.costs_to_go(episodes, 0.9)
     last = 0.9 / (1 - 0.9) * cost[:, :5].mean()  # it goes on for ever at the mean cost
     for t in range(5):
         here = sum(0.9 ** (s - t) * cost[:, s] for s in range(t, 6)) + 0.9 ** (5 - t) * last
@@ -122,10 +122,10 @@ def test_shaped_costs_to_go_are_sums_of_the_shaped_costs_of_steps():
     cost, stays, none = rng.normal(size=(2, 6)), rng.normal(size=(2, 6)), np.zeros((2, 6, 1))
     # the second episode ends by itself after 3 steps, and its last state is paid for
     cost[1, 4:] = 0.0
-    trials = Trajectories(none, none[:, :5], none, cost, np.array([5, 3]), np.zeros(2, bool))
+    episodes = Trajectories(none, none[:, :5], none, cost, np.array([5, 3]), np.zeros(2, bool))
     step = cost[:, :5] + 0.9 * stays[:, 1:] - stays[:, :5]
     step[1, 2] += 0.9 * cost[1, 3] - 0.9 * stays[1, 3]
-    found = model_free.costs_to_go(trials, 0.9, stays)
+    found = model_free.costs_to_go(episodes, 0.9, stays)
     for i, n in enumerate((5, 3)):
         for t in range(n):
             assert found[i, t] == pytest.approx(
@@ -215,7 +215,7 @@ def test_every_step_in_the_world_is_counted():
     assert [row.scalars["episodes"] for row in rows] == [2, 4, 6, 8, 12, 16]
     assert (
         len(rows[3].state["taught"]["u"]) == 60
-    )  # the trials of the MPC, and those of the policy once
+    )  # the episodes of the MPC, and those of the policy once
     inside = sum(min(5, 15 - t) for t in range(15)) / 15
     assert rows[3].scalars["model_calls"] == pytest.approx(
         50 * inside
@@ -331,7 +331,7 @@ class Lost(Cart):
         return super().advance(s, u) * np.where(s[..., :1] < 0, 1e40, 1.0)
 
 
-def test_the_expert_is_not_asked_about_trials_that_diverged():
+def test_the_expert_is_not_asked_about_episodes_that_diverged():
     config, rng = replace(SMALL, model="simulator"), np.random.default_rng(0)
     tasks = Cart(2), Lost(2)
     config = replace(config, planner=RandomShooting(samples=20))
@@ -347,7 +347,7 @@ def test_the_expert_is_not_asked_about_trials_that_diverged():
     first = mbmf.imitate(Training(tasks[0], 9, state), config, experts[0], rng)
     with np.errstate(over="ignore", invalid="ignore"):
         second = mbmf.imitate(Training(tasks[1], 9, first.state), config, experts[1], rng)
-    assert second.scalars["diverged"] >= 2 + 2  # trials, and judged ones
+    assert second.scalars["diverged"] >= 2 + 2  # episodes, and judged ones
     assert len(first.state["taught"]["o"]) == 4 * 15
     assert len(second.state["taught"]["o"]) in (5 * 15, 6 * 15)
 

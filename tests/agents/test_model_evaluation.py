@@ -58,7 +58,7 @@ def mpc(task, world, planner, horizon=8):
     )
 
 
-def trials(task, count=1, seed=0):
+def episodes(task, count=1, seed=0):
     rng = np.random.default_rng(seed)
 
     class Wild:
@@ -81,7 +81,7 @@ def local(noise):
 def test_without_noise_the_predicted_cost_of_the_true_world_is_what_comes():
     task = Noisy()
     task.noise = 0.0
-    got = trials(task)
+    got = episodes(task)
     found = predicted_cost(
         SimulatorModel(task), task.cost, got.x[0], got.u[0], 30, 8, np.random.default_rng(0)
     )
@@ -103,7 +103,7 @@ def test_a_model_that_knows_the_noise_covers_what_comes_and_one_that_is_too_sure
     for noise in (NOISE, 0.1 * NOISE):
         hits = []
         for seed in range(10):
-            got = trials(task, seed=seed)
+            got = episodes(task, seed=seed)
             found = predicted_cost(
                 local(noise), task.cost, got.x[0], got.u[0], 30, 8, np.random.default_rng(0)
             )
@@ -116,7 +116,7 @@ def test_a_model_that_knows_the_noise_covers_what_comes_and_one_that_is_too_sure
 
 def test_the_evaluation_tells_the_error_at_the_horizons_end_and_what_the_figures_need():
     task, rng = Noisy(), np.random.default_rng(0)
-    seen = trials(task, 20, seed=1)
+    seen = episodes(task, 20, seed=1)
     model = Ensemble(hidden=(8,), steps=100)
     assert (
         model_evaluation.snapshot(LearnedModel(model, "tsinf", 5)) is None
@@ -135,7 +135,9 @@ def test_the_evaluation_tells_the_error_at_the_horizons_end_and_what_the_figures
     assert found.open_loop_error == pytest.approx(ratio)
     assert found.arrays["predicted_cost_drawn"].shape[1:] == (20, 9)
     assert found.arrays["plan_trace"].shape == (30, 3, 2)
-    model.fit(*trials(task, 20, seed=2).transitions, rng)  # what was copied before stays as it was
+    model.fit(
+        *episodes(task, 20, seed=2).transitions, rng
+    )  # what was copied before stays as it was
     again = evaluate(world, policy, task, new, np.random.default_rng(5))
     assert again[:2] == found[:2]
 

@@ -45,13 +45,17 @@ def episodes(learner, rng, count=3):
 def test_all_transitions_are_learned_from_once_and_those_of_earlier_steps_come_first():
     rng, model = np.random.default_rng(0), Notes()
     learner = OnlineModel(model, 15, rng)
-    trials = episodes(learner, rng)
-    T = trials.u.shape[1]
-    error = learner.finish(trials)
+    trajectories = episodes(learner, rng)
+    T = trajectories.u.shape[1]
+    error = learner.finish(trajectories)
     assert T % 15, "the last part is shorter than the others"
     assert [len(x) for x, _, _ in model.fits] == [3 * t for t in (*range(15, T, 15), T)]
     x, u, after = model.fits[-1]
-    for part, whole in ((x, trials.x[:, :-1]), (u, trials.u), (after, trials.x[:, 1:])):
+    for part, whole in (
+        (x, trajectories.x[:, :-1]),
+        (u, trajectories.u),
+        (after, trajectories.x[:, 1:]),
+    ):
         cuts = [(t, min(t + 15, T)) for t in range(0, T, 15)]
         expected = np.concatenate([whole[:, a:b].reshape(-1, whole.shape[2]) for a, b in cuts])
         np.testing.assert_array_equal(part, expected)
@@ -67,21 +71,21 @@ def test_all_transitions_are_learned_from_once_and_those_of_earlier_steps_come_f
 def test_without_fit_every_the_model_learns_at_the_end_alone():
     rng, model = np.random.default_rng(0), Notes()
     learner = OnlineModel(model, 0, rng)
-    trials = episodes(learner, rng)
+    trajectories = episodes(learner, rng)
     assert model.fits == []
-    assert learner.finish(trials) == 0.0
-    np.testing.assert_array_equal(model.fits[0][0], trials.transitions[0])
+    assert learner.finish(trajectories) == 0.0
+    np.testing.assert_array_equal(model.fits[0][0], trajectories.transitions[0])
 
 
 def test_steps_after_an_episodes_end_teach_nothing():
     rng, model = np.random.default_rng(0), Notes()
-    trials, learner = episodes(OnlineModel(Notes(), 0, rng), rng), OnlineModel(model, 4, rng)
-    short = trials._replace(length=np.array([2, 6, 0]))
+    trajectories, learner = episodes(OnlineModel(Notes(), 0, rng), rng), OnlineModel(model, 4, rng)
+    short = trajectories._replace(length=np.array([2, 6, 0]))
     learner.watch(short.between(0, 4))
     learner.watch(short.between(0, 8))
     learner.watch(short.between(0, 12))
     assert [len(x) for x, _, _ in model.fits] == [6, 8]
-    np.testing.assert_array_equal(model.fits[-1][0][6:], trials.x[1, 4:6])
+    np.testing.assert_array_equal(model.fits[-1][0][6:], trajectories.x[1, 4:6])
 
 
 def test_actions_are_random_and_repeated_until_the_model_is_fitted_for_the_first_time():
@@ -94,11 +98,11 @@ def test_actions_are_random_and_repeated_until_the_model_is_fitted_for_the_first
         def sample(self, x, t, rng):
             return np.zeros((len(x), task.du))
 
-    trials = run_episodes(task, Still(), 2, rng, 5, OnlineModel(model, 20, rng))
-    blocks = trials.u[:, :20].reshape(2, 4, 5)
+    trajectories = run_episodes(task, Still(), 2, rng, 5, OnlineModel(model, 20, rng))
+    blocks = trajectories.u[:, :20].reshape(2, 4, 5)
     assert (blocks == blocks[:, :, :1]).all()
     assert len(np.unique(blocks)) == 8
-    assert (trials.u[:, 20:] == 0).all()
+    assert (trajectories.u[:, 20:] == 0).all()
 
 
 def test_a_run_that_learns_within_episodes_resumes_to_the_same_bits(tmp_path):
@@ -136,10 +140,10 @@ def test_the_models_error_is_small_where_the_model_is_right():
 
 def test_what_did_not_move_at_all_counts_in_no_error():
     rng, model = np.random.default_rng(0), Notes()
-    learner, trials = OnlineModel(model, 15, rng), episodes(OnlineModel(Notes(), 0, rng), rng)
-    trials.x[:, :, 1] = 0.3  # an object that is not touched
+    learner, trajectories = OnlineModel(model, 15, rng), episodes(OnlineModel(Notes(), 0, rng), rng)
+    trajectories.x[:, :, 1] = 0.3  # an object that is not touched
     model.predict = lambda x, u: unsure(x + 1e-5)  # which the model thinks creeps
-    learner.watch(trials.between(0, 15))
-    error = learner.finish(trials)
-    new = np.diff(trials.between(15, trials.u.shape[1]).x[..., 0], axis=1).ravel()
+    learner.watch(trajectories.between(0, 15))
+    error = learner.finish(trajectories)
+    new = np.diff(trajectories.between(15, trajectories.u.shape[1]).x[..., 0], axis=1).ravel()
     assert error == pytest.approx(np.abs(new - 1e-5).mean() / new.std())

@@ -90,9 +90,9 @@ def test_an_episode_that_is_over_is_not_asked_again():
     task = OwnTask(
         Ending, WeightedNorm([1.0, 1.0]), action_low=[0], action_high=[2], horizon=40, conditions=2
     )
-    trials = rollout(task, controllers(task), np.arange(2), 2, np.random.default_rng(0))
-    assert np.array_equal(trials.length, [5, 5, 8, 8])
-    assert not trials.failed.any()
+    episodes = rollout(task, controllers(task), np.arange(2), 2, np.random.default_rng(0))
+    assert np.array_equal(episodes.length, [5, 5, 8, 8])
+    assert not episodes.failed.any()
 
 
 class Breaking(Tank):
@@ -112,11 +112,11 @@ def test_numbers_that_are_not_finite_are_a_divergence_of_that_simulation_alone(m
         conditions=1,
     )
     act = np.array([[1.0], [1.8]])
-    trials = run(
+    episodes = run(
         task, lambda x, o, t: act if t == 4 else 0 * act, np.zeros(2, int), np.random.default_rng(0)
     )
-    assert np.array_equal(trials.failed, [False, True])
-    assert np.array_equal(trials.length, [10, 5])
+    assert np.array_equal(episodes.failed, [False, True])
+    assert np.array_equal(episodes.length, [10, 5])
 
 
 @pytest.mark.parametrize(
@@ -229,17 +229,17 @@ def test_the_memory_forgets_the_oldest_and_a_high_dimensional_quadratic_is_diago
 def test_an_environment_of_gymnasium_is_mirrored_in_state_reward_and_start():
     task = GymnasiumTask("Pendulum-v1", conditions=3)
     u = np.random.default_rng(0).uniform(-2, 2, size=(3, 200, 1))
-    trials = run(task, lambda x, o, t: u[:, t], np.arange(3), np.random.default_rng(0))
+    episodes = run(task, lambda x, o, t: u[:, t], np.arange(3), np.random.default_rng(0))
     assert (task.horizon, task.dt, task.dx, task.du) == (200, 0.05, 3, 1)
     with gymnasium.make("Pendulum-v1") as env:
         for c in range(3):
             seen, _ = env.reset(seed=20_000 + c)
-            np.testing.assert_array_equal(trials.x[c, 0], seen)
+            np.testing.assert_array_equal(episodes.x[c, 0], seen)
             for t in range(200):
                 seen, reward, *_ = env.step(u[c, t].astype(np.float32))
-                np.testing.assert_array_equal(trials.x[c, t + 1], seen)
-                assert trials.cost[c, t] == pytest.approx(-reward, abs=1e-12)
-    assert metrics_of(task, trials)["return"] == pytest.approx(-trials.cost.sum(-1))
+                np.testing.assert_array_equal(episodes.x[c, t + 1], seen)
+                assert episodes.cost[c, t] == pytest.approx(-reward, abs=1e-12)
+    assert metrics_of(task, episodes)["return"] == pytest.approx(-episodes.cost.sum(-1))
 
 
 def test_fresh_starts_differ_and_belong_to_the_generator():
@@ -253,9 +253,9 @@ def test_fresh_starts_differ_and_belong_to_the_generator():
 def test_a_termination_ends_an_episode_and_the_time_limit_is_the_horizon():
     task = GymnasiumTask("InvertedPendulum-v5", horizon=60)
     act = np.array([[0.0], [3.0]])
-    trials = run(task, lambda x, o, t: act, np.zeros(2, int), np.random.default_rng(0))
-    assert trials.length[1] < trials.length[0] <= 60
-    assert trials.cost[1].sum() == -(trials.length[1] - 1)
+    episodes = run(task, lambda x, o, t: act, np.zeros(2, int), np.random.default_rng(0))
+    assert episodes.length[1] < episodes.length[0] <= 60
+    assert episodes.cost[1].sum() == -(episodes.length[1] - 1)
     long = GymnasiumTask("Pendulum-v1", horizon=230)  # longer than the environment's own limit
     still = run(long, lambda x, o, t: np.zeros((1, 1)), np.zeros(1, int), np.random.default_rng(0))
     assert still.length[0] == 230
@@ -270,8 +270,8 @@ def test_side_by_side_in_processes_the_numbers_are_those_of_one_after_another():
             "InvertedPendulum-v5", horizon=40, conditions=3, fresh_starts=True, processes=processes
         )
         rng = np.random.default_rng(5)
-        trials = [run(task, lambda x, o, t, n=n: u[:n, t], np.arange(n), rng) for n in (3, 1, 3)]
-        found.append([a for trial in trials for a in trial])
+        episodes = [run(task, lambda x, o, t, n=n: u[:n, t], np.arange(n), rng) for n in (3, 1, 3)]
+        found.append([a for episode in episodes for a in episode])
     assert found[0][4].min() < 40  # some fall early
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -83,8 +83,8 @@ def test_with_memory_a_policy_brakes_whose_velocity_is_hidden_and_without_it_doe
         initial="lqr", initial_authority=10.0, initial_stiffness=0.3, initial_std=0.05
     )
     teacher = initial_controllers(task, config, config.initial)
-    trials = rollout(task, teacher, np.arange(4), 8, rng)
-    x, o = (a.reshape(4, 8, *a.shape[1:])[:, :, :-1] for a in (trials.x, trials.o))
+    episodes = rollout(task, teacher, np.arange(4), 8, rng)
+    x, o = (a.reshape(4, 8, *a.shape[1:])[:, :, :-1] for a in (episodes.x, episodes.o))
     for word in ("mlp", "recurrent"):
         student = make_policy(word, task, (16, 16), np.ones(2), rng)
         distil(teacher, x, student, rng, observations=o, steps=400, rate=0.01)

@@ -35,19 +35,19 @@ def test_the_reachers_derivatives_are_those_of_differences():
 def test_rewards_are_those_of_the_paper():
     rng = np.random.default_rng(0)
     task = make_task("pets_reacher")
-    trials = run(task, lambda x, o, t: rng.uniform(-20, 20, (3, 7)), np.zeros(3, int), rng)
-    gap = tip(trials.x[:, 1:]) - trials.x[:, 1:, 14:]
-    paid = -(gap**2).sum((1, 2)) - 0.01 * (trials.u**2).sum((1, 2))
-    np.testing.assert_allclose(task.metrics(trials.x, trials.u)["return"], paid, rtol=1e-12)
+    episodes = run(task, lambda x, o, t: rng.uniform(-20, 20, (3, 7)), np.zeros(3, int), rng)
+    gap = tip(episodes.x[:, 1:]) - episodes.x[:, 1:, 14:]
+    paid = -(gap**2).sum((1, 2)) - 0.01 * (episodes.u**2).sum((1, 2))
+    np.testing.assert_allclose(task.metrics(episodes.x, episodes.u)["return"], paid, rtol=1e-12)
 
     task = make_task("pets_pusher")
-    trials = run(task, lambda x, o, t: rng.uniform(-2, 2, (3, 7)), np.zeros(3, int), rng)
+    episodes = run(task, lambda x, o, t: rng.uniform(-2, 2, (3, 7)), np.zeros(3, int), rng)
     tips, objects, goals = np.split(
-        trials.o[:, :-1, 14:], 3, axis=-1
+        episodes.o[:, :-1, 14:], 3, axis=-1
     )  # Gymnasium's observation ends with the places
     paid = -1.25 * np.abs(objects - goals).sum((1, 2)) - 0.5 * np.abs(objects - tips).sum((1, 2))
-    paid -= 0.1 * (trials.u**2).sum((1, 2))
-    np.testing.assert_allclose(task.metrics(trials.x, trials.u)["return"], paid, rtol=1e-9)
+    paid -= 0.1 * (episodes.u**2).sum((1, 2))
+    np.testing.assert_allclose(task.metrics(episodes.x, episodes.u)["return"], paid, rtol=1e-9)
     np.testing.assert_allclose(goals[0, 0, :2], [0.45, -0.05], atol=1e-9)
 
 

@@ -158,11 +158,11 @@ def test_a_pole_that_only_full_pushes_hold_stays_up_in_the_true_model():
     pole fall.
     """
     task = make_task("mbbl_cartpole")
-    trial = rollout(
+    episode = rollout(
         task, mpc(task, CEM(100, 10, 4), 30), np.zeros(1, int), 1, np.random.default_rng(0)
     )
     assert (
-        task.metrics(trial.x, trial.u)["return"][0] > 195.0
+        task.metrics(episode.x, episode.u)["return"][0] > 195.0
     )  # of 201; 87 where draws shrink at the limits
 
 

@@ -72,12 +72,12 @@ def test_a_rollout_clips_as_gymnasiums_simulator_does(env):
     start_at(task, [5], env)
     wild = np.random.default_rng(0).normal(scale=2, size=(50, 2))
     task.reset = lambda conditions, rng: start_at(task, [5], env)[0]
-    trial = run(task, lambda x, o, t: wild[None, t], np.zeros(1, int), np.random.default_rng(0))
+    episode = run(task, lambda x, o, t: wild[None, t], np.zeros(1, int), np.random.default_rng(0))
     env.reset(seed=5)
     for t in range(50):
         seen = env.step(wild[t])[0]  # MuJoCo clamps the control to its range
-        np.testing.assert_allclose(trial.o[0, t + 1], seen, atol=1e-10)
-    assert np.array_equal(trial.u[0], np.clip(wild, -1, 1))
+        np.testing.assert_allclose(episode.o[0, t + 1], seen, atol=1e-10)
+    assert np.array_equal(episode.u[0], np.clip(wild, -1, 1))
 
 
 def test_the_layout_is_drawn_from_gymnasiums_reset_distribution(env):
@@ -245,13 +245,13 @@ class Poisoned(Reacher):
 
 def test_a_divergence_is_seen_marked_and_kept_out_of_everything_that_is_learned():
     task = Poisoned(conditions=3)
-    trials = rollout(task, zeros(3), np.arange(3), 2, np.random.default_rng(0))
-    assert np.array_equal(trials.failed, [False, True, False, False, False, False])
-    assert trials.length[1] == 3
-    assert (trials.length[[0, 2, 3, 4, 5]] == 50).all()
-    local = by_condition(trials, zeros(3), np.ones(3))
+    episodes = rollout(task, zeros(3), np.arange(3), 2, np.random.default_rng(0))
+    assert np.array_equal(episodes.failed, [False, True, False, False, False, False])
+    assert episodes.length[1] == 3
+    assert (episodes.length[[0, 2, 3, 4, 5]] == 50).all()
+    local = by_condition(episodes, zeros(3), np.ones(3))
     assert (local.used[0, 1] == 0).all()
-    assert local.cost[0] == pytest.approx(trials.cost[0].sum())
+    assert local.cost[0] == pytest.approx(episodes.cost[0].sum())
     assert len(transitions(local)[0]) == 5 * 50
     poison = local._replace(x=local.x.copy(), u=local.u.copy())
     poison.x[0, 1], poison.u[0, 1] = 1e6, -1e6

@@ -69,25 +69,25 @@ class Timed:
 
 def test_without_noise_the_mean_actions_are_taken_one_controller_per_condition():
     actor = controllers(3, rng=np.random.default_rng(0))
-    trials = rollout(
+    episodes = rollout(
         Counter((99, 99, 99)), actor, np.array([2, 0, 1]), 2, np.random.default_rng(1), noise=0.0
     )
     low, high = Counter.action_low, Counter.action_high
     for row, (controller, condition) in enumerate([(0, 2), (0, 2), (1, 0), (1, 0), (2, 1), (2, 1)]):
         x = np.array([condition, -condition], float)
         for t in range(T):
-            np.testing.assert_allclose(trials.x[row, t], x, atol=1e-12)
+            np.testing.assert_allclose(episodes.x[row, t], x, atol=1e-12)
             u = np.clip(actor.K[controller, t] @ x + actor.k[controller, t], low, high)
-            np.testing.assert_allclose(trials.u[row, t], u, atol=1e-12)
+            np.testing.assert_allclose(episodes.u[row, t], u, atol=1e-12)
             x = x + u
-        np.testing.assert_allclose(trials.x[row, T], x, atol=1e-12)
+        np.testing.assert_allclose(episodes.x[row, T], x, atol=1e-12)
 
 
 def test_the_action_that_is_recorded_is_the_one_that_was_applied():
-    trials = rollout(Counter(), controllers(std=3.0), np.array([0]), 40, np.random.default_rng(0))
-    np.testing.assert_allclose(np.diff(trials.x, axis=1), trials.u, atol=1e-12)
-    assert trials.u.min((0, 1)).tolist() == [-1.0, -2.0]
-    assert trials.u.max((0, 1)).tolist() == [1.0, 0.5]
+    episodes = rollout(Counter(), controllers(std=3.0), np.array([0]), 40, np.random.default_rng(0))
+    np.testing.assert_allclose(np.diff(episodes.x, axis=1), episodes.u, atol=1e-12)
+    assert episodes.u.min((0, 1)).tolist() == [-1.0, -2.0]
+    assert episodes.u.max((0, 1)).tolist() == [1.0, 0.5]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 1.0, 2.5])
@@ -115,7 +115,7 @@ def test_noise_scales_the_standard_deviation():
     np.testing.assert_allclose(half, 0.5 * one, atol=1e-12)
 
 
-def test_the_same_generator_gives_the_same_trials_and_another_gives_others():
+def test_the_same_generator_gives_the_same_episodes_and_another_gives_others():
     a, b, c = (
         rollout(Counter(), controllers(), np.array([0]), 3, np.random.default_rng(s))
         for s in (1, 1, 2)
@@ -125,25 +125,25 @@ def test_the_same_generator_gives_the_same_trials_and_another_gives_others():
 
 
 def test_a_policy_sees_the_observation_and_the_step_of_the_same_moment():
-    trials = rollout(Counter(), Timed(), np.array([0]), 3, np.random.default_rng(0))
-    np.testing.assert_allclose(trials.u[:, :, 0], np.tile(0.01 * np.arange(T), (3, 1)))
-    assert np.array_equal(trials.o[0, :, 2], np.arange(T + 1))
+    episodes = rollout(Counter(), Timed(), np.array([0]), 3, np.random.default_rng(0))
+    np.testing.assert_allclose(episodes.u[:, :, 0], np.tile(0.01 * np.arange(T), (3, 1)))
+    assert np.array_equal(episodes.o[0, :, 2], np.arange(T + 1))
 
 
 def test_an_episode_that_ends_early_keeps_its_last_state_and_costs_nothing_afterwards():
     task = Counter(ends=(5, 99, 1))
-    trials = rollout(task, controllers(3, k=0.25), np.arange(3), 2, np.random.default_rng(0))
-    assert trials.length.tolist() == [5, 5, T, T, 1, 1]
-    full = task.cost(trials.x, trials.u)
-    for row, L in enumerate(trials.length):
-        assert (trials.x[row, L:] == trials.x[row, L]).all()
-        assert (trials.o[row, L:] == trials.o[row, L]).all()
-        assert (trials.u[row, L:] == 0).all()
-        assert (trials.u[row, :L] != 0).all()
-        np.testing.assert_array_equal(trials.cost[row, : L + 1], full[row, : L + 1])
-        assert (trials.cost[row, L + 1 :] == 0).all()
-        assert trials.cost[row, L] > 0
-    assert not trials.failed.any()
+    episodes = rollout(task, controllers(3, k=0.25), np.arange(3), 2, np.random.default_rng(0))
+    assert episodes.length.tolist() == [5, 5, T, T, 1, 1]
+    full = task.cost(episodes.x, episodes.u)
+    for row, L in enumerate(episodes.length):
+        assert (episodes.x[row, L:] == episodes.x[row, L]).all()
+        assert (episodes.o[row, L:] == episodes.o[row, L]).all()
+        assert (episodes.u[row, L:] == 0).all()
+        assert (episodes.u[row, :L] != 0).all()
+        np.testing.assert_array_equal(episodes.cost[row, : L + 1], full[row, : L + 1])
+        assert (episodes.cost[row, L + 1 :] == 0).all()
+        assert episodes.cost[row, L] > 0
+    assert not episodes.failed.any()
 
 
 def test_once_every_episode_has_ended_nobody_is_asked_for_an_action():
@@ -155,21 +155,21 @@ def test_once_every_episode_has_ended_nobody_is_asked_for_an_action():
             return 0.01 * o[:, 1:] + 0.1
 
     task = Counter(ends=(5, 3), breaks=[99, 2])
-    trials = rollout(task, OnStates(), np.arange(2), 2, np.random.default_rng(0))
+    episodes = rollout(task, OnStates(), np.arange(2), 2, np.random.default_rng(0))
     assert asked == [0, 1, 2, 3, 4]
-    assert trials.length.tolist() == [5, 5, 2, 2]
+    assert episodes.length.tolist() == [5, 5, 2, 2]
     alone = rollout(
         Counter(ends=(5, T)), OnStates(), np.arange(2), 2, np.random.default_rng(0)
     )  # where it goes on
-    for a, b in zip(trials, alone, strict=True):
+    for a, b in zip(episodes, alone, strict=True):
         np.testing.assert_array_equal(a[:2], b[:2])
 
 
 @pytest.mark.parametrize("word", ["flat", "gmm"])
 def test_what_lies_past_an_episodes_end_does_not_reach_the_fit(word):
     actor = controllers(2, std=0.3)
-    trials = rollout(Counter(ends=(7, 99)), actor, np.arange(2), 6, np.random.default_rng(0))
-    local = by_condition(trials, actor, np.ones(2))
+    episodes = rollout(Counter(ends=(7, 99)), actor, np.arange(2), 6, np.random.default_rng(0))
+    local = by_condition(episodes, actor, np.ones(2))
     assert local.used.sum((1, 2)).tolist() == [6 * 7, 6 * T]
     x, u = local.x.copy(), local.u.copy()
     x[0, :, 8:], u[0, :, 7:] = 1e9, np.nan
@@ -184,28 +184,28 @@ def test_what_lies_past_an_episodes_end_does_not_reach_the_fit(word):
 
 
 def test_an_episode_whose_state_is_no_number_fails_alone():
-    trials = rollout(
+    episodes = rollout(
         Counter(ends=(99, 99), breaks=(99, 4)),
         controllers(2),
         np.arange(2),
         2,
         np.random.default_rng(0),
     )
-    assert trials.failed.tolist() == [False, False, True, True]
-    assert np.isfinite(trials.cost[:2]).all()
+    assert episodes.failed.tolist() == [False, False, True, True]
+    assert np.isfinite(episodes.cost[:2]).all()
 
 
 def test_the_steps_taken_are_those_before_an_end_in_episodes_that_did_not_fail():
-    trials = rollout(
+    episodes = rollout(
         Counter(ends=(2, 99), breaks=(99, 4)),
         controllers(2),
         np.arange(2),
         2,
         np.random.default_rng(0),
     )
-    assert np.argwhere(trials.mask).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
-    (o, u), (x, v, after) = trials.pairs, trials.transitions
-    rows = [(trials.o, 0), (trials.u, 0), (trials.x, 0), (trials.u, 0), (trials.x, 1)]
+    assert np.argwhere(episodes.mask).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    (o, u), (x, v, after) = episodes.pairs, episodes.transitions
+    rows = [(episodes.o, 0), (episodes.u, 0), (episodes.x, 0), (episodes.u, 0), (episodes.x, 1)]
     for got, (whole, later) in zip((o, u, x, v, after), rows, strict=True):
         np.testing.assert_array_equal(got, [whole[n, t + later] for n in (0, 1) for t in (0, 1)])
 
@@ -229,15 +229,15 @@ class LateDivergence(Counter):
 
 
 def test_what_a_simulator_does_after_its_episode_does_not_fail_it():
-    trials = rollout(
+    episodes = rollout(
         LateDivergence(ends=(4, 99)), controllers(2), np.arange(2), 3, np.random.default_rng(0)
     )
-    assert not trials.failed.any()
-    assert trials.length.tolist() == [4] * 3 + [T] * 3
+    assert not episodes.failed.any()
+    assert episodes.length.tolist() == [4] * 3 + [T] * 3
 
 
 @pytest.mark.parametrize("samples", [2, 5])
-def test_antithetic_trials_mirror_each_other_and_stay_normal(samples):
+def test_antithetic_episodes_mirror_each_other_and_stay_normal(samples):
     many = 4000
     actor = controllers(C=many, std=0.05)
     plain = rollout(

@@ -46,12 +46,12 @@ def test_costs_are_those_of_the_rollout_and_an_end_is_an_end(name):
             else np.zeros((1, task.du))
         )
 
-    trial = run(task, again, where, same)
-    assert trial.length[0] == len(rewards)
-    assert told == {"cost": pytest.approx(trial.cost.sum(), rel=1e-9), "diverged": False}
-    paid = trial.cost[0, : len(rewards)]
+    found = run(task, again, where, same)
+    assert found.length[0] == len(rewards)
+    assert told == {"cost": pytest.approx(found.cost.sum(), rel=1e-9), "diverged": False}
+    paid = found.cost[0, : len(rewards)]
     paid[-1] += (
-        trial.cost[0, len(rewards)] if terminated else 0.0
+        found.cost[0, len(rewards)] if terminated else 0.0
     )  # what a critic tells of a last state has its cost
     np.testing.assert_allclose(-2.0 * rewards, paid, rtol=1e-9, atol=1e-12)
     assert (terminated, truncated) == (len(rewards) < task.horizon, len(rewards) == task.horizon)

@@ -167,12 +167,12 @@ def test_a_divergence_is_seen_in_the_simulation_that_diverged_alone(task):
 def test_its_metrics_are_one_finite_number_per_episode_and_its_cost_one_per_step(task):
     T = task.horizon
     u = actions(task, 2, steps=T)
-    trials = run(task, lambda x, o, t: u[:, t], np.zeros(2, int), np.random.default_rng(0))
-    assert trials.cost.shape == (2, T + 1)
-    for name, value in task.metrics(trials.x, trials.u).items():
+    episodes = run(task, lambda x, o, t: u[:, t], np.zeros(2, int), np.random.default_rng(0))
+    assert episodes.cost.shape == (2, T + 1)
+    for name, value in task.metrics(episodes.x, episodes.u).items():
         assert value.shape == (2,), name
         assert np.isfinite(value).all(), name
-    assert not trials.failed.any()
+    assert not episodes.failed.any()
 
 
 def test_the_expansion_of_its_cost_agrees_with_finite_differences(task):
@@ -370,11 +370,11 @@ def test_local_controllers_run_in_every_task(task):
         pytest.skip("long; the short ones show it")
     K = np.zeros((C, T, task.du, task.dx))
     cov = np.tile(0.01 * np.eye(task.du), (C, T, 1, 1))
-    trials = rollout(
+    episodes = rollout(
         task, LinearGaussianController(K, K[..., 0], cov), np.arange(C), 2, np.random.default_rng(0)
     )
-    assert trials.x.shape == (2 * C, T + 1, task.dx)
-    assert (trials.length == T).all()
+    assert episodes.x.shape == (2 * C, T + 1, task.dx)
+    assert (episodes.length == T).all()
 
 
 def in_the_hole(task):

@@ -36,7 +36,7 @@ def test_errors_by_hand():
     assert k_step_error(doubling(), x, u, 3).model == pytest.approx(1.0)  # 0 -> 1 -> 4 -> 9
 
 
-def test_the_error_along_a_trial_by_hand():
+def test_the_error_along_an_episode_by_hand():
     x = np.array([[0.0, 5.0], [1.0, 5.0], [3.0, 5.0], [8.0, 5.0]])[
         None
     ]  # the second coordinate never changes
@@ -103,7 +103,7 @@ def test_more_steps_than_there_are_is_refused(k):
         k_step_error(doubling(), np.zeros((1, 1, 4, 1)), np.zeros((1, 1, 3, 1)), k)
 
 
-def test_trials_of_another_shape_are_refused():
+def test_episodes_of_another_shape_are_refused():
     with pytest.raises(InputError, match=r"expected \(1, N, 4, 1\)"):
         one_step_error(doubling(), np.zeros((2, 1, 4, 1)), np.zeros((2, 1, 3, 1)))
 
@@ -115,7 +115,7 @@ def random_models(rng, C=2, T=6, dx=2, du=1):
 
 
 def episodes(rng, lengths, C=2, T=6, dx=2, du=1):
-    """Trials that end early; what stands after the end is no number."""
+    """Episodes that end early; what stands after the end is no number."""
     N = len(lengths)
     x = rng.normal(size=(C, N, T + 1, dx))
     u = rng.normal(size=(C, N, T, du))
@@ -131,7 +131,7 @@ def test_no_prediction_goes_through_a_step_of_weight_zero(k):
     rng = np.random.default_rng(2)
     models, lengths = random_models(rng), (6, 4, 1, 0)
     x, u, weight = episodes(rng, lengths)
-    weight[0, 0, 2], x[0, 0, 2] = 0, 7.0  # a gap in the middle of a trial
+    weight[0, 0, 2], x[0, 0, 2] = 0, 7.0  # a gap in the middle of an episode
     errors, nothing = [], []
     for c in range(2):
         for i, length in enumerate(lengths):
@@ -183,7 +183,7 @@ def test_what_comes_after_an_episodes_end_does_not_change_the_diagnostics():
         (lambda x, u, w: (x, u[..., 0], w), 1, "u has shape|, u "),
     ],
 )
-def test_weights_and_trials_without_sense_are_refused(change, k, said):
+def test_weights_and_episodes_without_sense_are_refused(change, k, said):
     rng = np.random.default_rng(4)
     x, u, weight = change(*episodes(rng, (3, 2)))
     with pytest.raises(InputError, match=said):
@@ -225,7 +225,7 @@ def test_the_open_loop_error_is_that_of_powers_of_the_models_matrix():
     np.testing.assert_allclose(exact[0], 0.0, atol=1e-12)
 
 
-def test_the_open_loop_error_is_nan_beyond_the_trials_and_infinite_where_the_model_breaks():
+def test_the_open_loop_error_is_nan_beyond_the_episodes_and_infinite_where_the_model_breaks():
     x, u = np.random.default_rng(0).normal(size=(1, 4, 2)), np.zeros((1, 3, 1))
     found = open_loop_error(lambda z, v: z, x, u, 5)
     assert np.isfinite(found[:, :3]).all()

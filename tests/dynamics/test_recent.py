@@ -8,7 +8,7 @@ from dynamics import FlatPrior, PreviousPrior, fit_linear_gaussian, one_step_err
 DX, DU, T, C = 4, 2, 20, 2
 
 
-def trials(rng, A, B, N):
+def episodes(rng, A, B, N):
     x, u = np.zeros((C, N, T + 1, DX)), rng.normal(size=(C, N, T, DU))
     x[:, :, 0] = rng.normal(size=(C, N, DX))
     for t in range(T):
@@ -29,8 +29,8 @@ def test_on_a_system_that_stays_it_is_better_than_no_prior(seed):
     rng, errors = np.random.default_rng(seed), {}
     A = 0.9 * np.eye(DX) + 0.1 * rng.normal(size=(DX, DX))
     B, rounds = rng.normal(size=(DX, DU)), []
-    rounds = [trials(rng, A, B, 3) for _ in range(5)]
-    test = trials(rng, A, B, 50)
+    rounds = [episodes(rng, A, B, 3) for _ in range(5)]
+    test = episodes(rng, A, B, 50)
     for prior in (PreviousPrior(), FlatPrior()):
         for x, u in rounds:
             prior.update(*transitions(x, u))
@@ -43,7 +43,7 @@ def test_on_a_system_that_stays_it_is_better_than_no_prior(seed):
 def test_samples_are_no_prior_for_themselves():
     rng = np.random.default_rng(3)
     A, B = np.eye(DX), rng.normal(size=(DX, DU))
-    first, second = trials(rng, A, B, 3), trials(rng, A, B, 3)
+    first, second = episodes(rng, A, B, 3), episodes(rng, A, B, 3)
     prior = PreviousPrior()
     prior.update(*transitions(*first))
     alone = prior.at(*steps(*first))
@@ -55,7 +55,7 @@ def test_samples_are_no_prior_for_themselves():
 def test_a_single_iteration_at_its_own_step_has_the_moments_of_its_samples():
     rng = np.random.default_rng(4)
     A, B = np.eye(DX), rng.normal(size=(DX, DU))
-    (x, u), other = trials(rng, A, B, 6), trials(rng, A, B, 6)
+    (x, u), other = episodes(rng, A, B, 6), episodes(rng, A, B, 6)
     prior = PreviousPrior(discount=0.5, width=1e-3)  # no neighbours
     prior.update(*transitions(x, u))
     prior.at(*steps(x, u))

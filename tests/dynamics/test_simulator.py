@@ -177,7 +177,7 @@ def test_a_task_without_a_simulator_is_refused_with_what_to_do():
         SimulatorPrior(width=0.0)
 
 
-def trials(task, rng, std):
+def episodes(task, rng, std):
     x = [task.reset(np.repeat(np.arange(4), 2), rng)]
     u = std * rng.standard_normal((50, 8, 2))
     for t in range(50):
@@ -187,9 +187,11 @@ def trials(task, rng, std):
 
 
 @pytest.mark.parametrize("believed", [HALF, ALL])
-def test_the_wrong_parameters_of_the_reacher_are_recovered_from_two_trials_per_condition(believed):
+def test_the_wrong_parameters_of_the_reacher_are_recovered_from_two_episodes_per_condition(
+    believed,
+):
     task = ReacherFour(believed)
-    prior = learned(task, trials(task, np.random.default_rng(10), 0.01))
+    prior = learned(task, episodes(task, np.random.default_rng(10), 0.01))
     truth = {name: 1 / believed.get(name, 1.0) for name in task.simulator.parameters}
     assert prior.model.factors == pytest.approx(truth, rel=1e-3)
     assert np.sqrt(np.diag(prior.model.residual))[:4].max() < 1e-5  # rad, rad/s
@@ -197,7 +199,7 @@ def test_the_wrong_parameters_of_the_reacher_are_recovered_from_two_trials_per_c
 
 def test_the_reachers_simulator_makes_the_same_step_as_the_task():
     task = ReacherFour()
-    x, u, xnext = trials(task, np.random.default_rng(11), 0.05)
+    x, u, xnext = episodes(task, np.random.default_rng(11), 0.05)
     again = task.simulator(x, u, np.ones((len(x), 4)))
     np.testing.assert_allclose(again[:, :4], xnext[:, :4], atol=1e-12)
     np.testing.assert_allclose(
@@ -209,7 +211,7 @@ def test_a_factor_is_that_of_the_field_in_mujocos_own_model():
     import mujoco
 
     task = ReacherFour({"damping": 0.5})
-    x, u, _ = trials(task, np.random.default_rng(12), 0.2)
+    x, u, _ = episodes(task, np.random.default_rng(12), 0.2)
     factors = np.array([3.0, 0.5, 2.0, 4.0])
     after = task.simulator(x[100:101], u[100:101], factors[None])[0]
     model = mujoco.MjModel.from_xml_path(task.simulator._sim.xml)

@@ -105,9 +105,9 @@ def test_the_same_trains_a_neural_policy(textbook):
         iterations=8, samples=4, prior="textbook", initial_std=0.02, min_std=0.002, hidden=(16,)
     )
     last = list(badmm.train(Cart(), config, np.random.default_rng(0)))[-1]
-    trial = rollout(Cart(), last.policy, np.arange(2), 1, np.random.default_rng(1), noise=0.0)
+    episode = rollout(Cart(), last.policy, np.arange(2), 1, np.random.default_rng(1), noise=0.0)
     assert Textbook.asked >= 8
-    assert trial.cost.sum(-1).mean() == pytest.approx(last.scalars["policy_cost"])
+    assert episode.cost.sum(-1).mean() == pytest.approx(last.scalars["policy_cost"])
     assert last.scalars["policy_cost"] < 1.2 * least_cost()
 
 
@@ -118,7 +118,7 @@ def test_a_prior_can_be_handed_over_as_an_object_without_a_word():
     assert last.scalars["cost"] < first.scalars["cost"]
 
 
-def test_a_prior_that_knows_the_system_needs_fewer_trials(textbook):
+def test_a_prior_that_knows_the_system_needs_fewer_episodes(textbook):
     costs = {}
     for word in ("flat", "textbook"):
         config = lqr_flm.Config(iterations=2, samples=1, prior=word, initial_std=0.1, kl_step=100.0)

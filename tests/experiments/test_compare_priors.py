@@ -58,7 +58,7 @@ def test_one_command_leaves_both_tables_and_the_figure(done):
     assert max(map(len, shown.splitlines())) <= 80
 
 
-def test_a_mixture_predicts_unseen_trials_better_than_no_prior():
+def test_a_mixture_predicts_unseen_episodes_better_than_no_prior():
     task, config = ReacherFour(), dataclasses.replace(reacher_four_local.config, iterations=3)
     recorded = list(record(task, lqr_flm, config, 0, held_out=5))
     error = {
@@ -102,7 +102,7 @@ def test_what_cannot_be_compared_is_said_in_one_line(compared, words, code, said
     assert len(line.splitlines()) == 1
 
 
-def test_the_trials_a_model_is_judged_by_are_not_those_it_has_seen():
+def test_the_episodes_a_model_is_judged_by_are_not_those_it_has_seen():
     one = next(record(ReacherFour(), lqr_flm, lqr_flm.Config(), 0, held_out=3))
     assert one.seen.x.shape[:2] == (4, 2)
     assert one.held_out.x.shape[:2] == (4, 3)
@@ -122,7 +122,7 @@ def test_the_zero_model_is_the_unit_of_the_errors():
         list(assess("nothing", ReacherFour(), recorded))
 
 
-def test_the_cost_at_a_number_of_trials_is_the_last_one_within_it():
+def test_the_cost_at_a_number_of_episodes_is_the_last_one_within_it():
     rows = [
         {"prior": "a", "seed": s, "episodes": n, "cost": 10 * s + 1 / n}
         for s in (1, 2)
@@ -148,7 +148,7 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
     rng = np.random.default_rng(0)
     F, T = np.array([[1.0, 0.1, 0.0], [-0.1, 0.9, 0.2]]), 12
 
-    def trials(count):
+    def episodes(count):
         x, u = np.empty((2, count, T + 1, 2)), rng.standard_normal((2, count, T, 1))
         x[:, :, 0] = rng.standard_normal((2, count, 2))
         for t in range(T):
@@ -173,9 +173,9 @@ def test_intervals_hold_as_often_as_they_say_on_a_linear_system():
             error=nothing,
         )
 
-    seen, prior = trials(60), make_prior("flat")
+    seen, prior = episodes(60), make_prior("flat")
     prior.update(*transitions(seen))
-    row = evaluated(fit_dynamics(seen, prior), trials(400))
+    row = evaluated(fit_dynamics(seen, prior), episodes(400))
     np.testing.assert_allclose(
         [row[f"coverage_{p}"] for p in (50, 90, 99)], (0.5, 0.9, 0.99), atol=0.04
     )

@@ -24,8 +24,8 @@ def test_every_panel_is_of_an_experiment():
 def test_the_curves_are_those_of_the_seeds_that_have_got_as_far_as_any(tmp_path):
     for seed, costs in ((0, [3.0, 2.0]), (1, [5.0]), (2, [4.0, 1.0])):
         written(tmp_path / "reacher_four", seed, costs)
-    trials, found = gps_family.curves(tmp_path / "reacher_four", "policy_cost")
-    assert trials.tolist() == [20, 40]
+    episodes, found = gps_family.curves(tmp_path / "reacher_four", "policy_cost")
+    assert episodes.tolist() == [20, 40]
     assert {seed: list(costs) for seed, costs in found.items()} == {0: [3.0, 2.0], 2: [4.0, 1.0]}
     assert gps_family.curves(tmp_path / "none", "policy_cost")[1] == {}
 

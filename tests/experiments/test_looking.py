@@ -183,8 +183,8 @@ def test_runs_that_differ_in_the_seed_alone_are_one_group():
 
 def test_a_curve_is_as_long_as_the_longest_run():
     (group,) = comparison.grouped([a_run(0, (4.0, 2.0, 1.0)), a_run(1, (6.0,))])
-    trials, values = group.curve("cost")
-    assert trials.tolist() == [10.0, 20.0, 30.0]
+    trajectories, values = group.curve("cost")
+    assert trajectories.tolist() == [10.0, 20.0, 30.0]
     np.testing.assert_array_equal(values, [[4.0, 2.0, 1.0], [6.0, np.nan, np.nan]])
 
 

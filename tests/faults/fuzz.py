@@ -294,7 +294,7 @@ def load_as_policy(folder):
 
 
 def load_as_run(folder):
-    """Goes through all that a resumed run does before its first trial, and through that one."""
+    """Goes through all that a resumed run does before its first episode, and through that one."""
     from experiments.engine import registry
     from experiments.engine.resume import check_owner, restore, restore_generator
     from experiments.engine.run_folder import RunFolder

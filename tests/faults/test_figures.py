@@ -57,7 +57,7 @@ def plane_of(last):
     return seen
 
 
-def test_a_forecast_is_drawn_no_further_than_the_trials_went(iterations):
+def test_a_forecast_is_drawn_no_further_than_the_episodes_went(iterations):
     mean, cov = (iterations[-1].arrays[key] for key in ("mean", "cov"))
     for c, length in enumerate(LENGTHS):
         assert np.isfinite(mean[c, : length + 1]).all()

@@ -470,10 +470,10 @@ def test_an_action_that_is_no_number_never_reaches_the_simulator(action):
 def test_a_huge_action_is_clipped_before_it_reaches_the_simulator():
     task = World(1, 5, 2, 1)
     controller = zero_controllers(task, 0.1)
-    trials = rollout(
+    episodes = rollout(
         task, controller._replace(k=controller.k + 1e30), np.arange(1), 1, np.random.default_rng(0)
     )
-    assert (trials.u == 1.0).all()
+    assert (episodes.u == 1.0).all()
 
 
 # -- what lies past an episode's end --
@@ -482,10 +482,10 @@ def test_a_huge_action_is_clipped_before_it_reaches_the_simulator():
 def test_nothing_past_an_episodes_end_reaches_anything_that_is_computed_from_it(tmp_path):
     task = World(2, 6, 2, 1, length=[4, 6])
     controller = zero_controllers(task, 0.3)
-    trials = rollout(task, controller, np.arange(2), 5, np.random.default_rng(0))
-    clean = by_condition(trials, controller, np.ones(2))
+    episodes = rollout(task, controller, np.arange(2), 5, np.random.default_rng(0))
+    clean = by_condition(episodes, controller, np.ones(2))
     assert clean.used.sum((1, 2)).tolist() == [5 * 4, 5 * 6]
-    np.testing.assert_allclose(clean.cost[0], trials.cost[:5, :5].sum(-1).mean())
+    np.testing.assert_allclose(clean.cost[0], episodes.cost[:5, :5].sum(-1).mean())
     x, u, o = clean.x.copy(), clean.u.copy(), clean.o.copy()
     x[0, :, 5:], u[0, :, 4:], o[0, :, 5:] = np.nan, np.nan, np.nan
     for poison in (1e9, np.nan):
@@ -504,7 +504,7 @@ def test_nothing_past_an_episodes_end_reaches_anything_that_is_computed_from_it(
     ]
     for a, b in zip(*share, strict=True):
         np.testing.assert_allclose(a[:, :5], b[:, :5], atol=1e-9)
-    for terms in share:  # the average over trials that have all ended costs nothing
+    for terms in share:  # the average over episodes that have all ended costs nothing
         assert (terms.C[0, 5:] == 0).all()
 
 
@@ -576,10 +576,10 @@ class Hinge:
 def test_a_simulation_that_diverges_ends_is_counted_and_does_not_reach_the_fit(tmp_path):
     task = Hinge(tmp_path / "hinge.xml")
     controller = zero_controllers(task, 1e-3)
-    trials = rollout(task, controller, np.arange(2), 3, np.random.default_rng(0))
-    assert trials.failed.tolist() == [False] * 3 + [True] * 3
-    assert (trials.length[3:] < 60).all()
-    local = by_condition(trials, controller, np.ones(2))
+    episodes = rollout(task, controller, np.arange(2), 3, np.random.default_rng(0))
+    assert episodes.failed.tolist() == [False] * 3 + [True] * 3
+    assert (episodes.length[3:] < 60).all()
+    local = by_condition(episodes, controller, np.ones(2))
     assert (local.used[1] == 0).all()
     x, _, after = transitions(local)
     assert np.abs(np.concatenate([x, after])).max() < 1.0  # the runaway reached 1e10
@@ -614,7 +614,7 @@ class Broken(World):
     ],
     ids=["lqr_flm", "badmm", "ilqg_ld", "mpc"],
 )
-def test_costs_and_measures_are_those_of_the_trials_that_did_not_diverge(
+def test_costs_and_measures_are_those_of_the_episodes_that_did_not_diverge(
     method, settings, monkeypatch
 ):
     monkeypatch.setitem(MODELS, "nn", lambda: Network((4,), 1))
@@ -626,7 +626,7 @@ def test_costs_and_measures_are_those_of_the_trials_that_did_not_diverge(
         assert scalars["cost"] == pytest.approx(cost[0])
         assert scalars["diverged"] == (
             2 if method is mpc else 3
-        )  # two trials, and a noise-free one
+        )  # two episodes, and a noise-free one
         if method is badmm:
             assert scalars["policy_diverged"] == 1
             assert scalars["policy_cost"] == iteration.arrays["policy_cost"][0]
@@ -643,7 +643,7 @@ def test_a_velocity_that_the_simulator_would_hide_is_seen(tmp_path):
     assert np.isfinite(sim.field("qpos")).all()  # it was reset in place, and looks healthy
 
 
-def test_a_run_says_how_many_trials_diverged(capsys):
+def test_a_run_says_how_many_episodes_diverged(capsys):
     from experiments.engine.progress import Display
 
     display = Display("title", 3)

@@ -1,4 +1,4 @@
-"""Trials in groups: planted groups are found, and the density of a trial is that of its parts."""
+"""Episodes in groups: planted groups are found, and the density of an episode is that of its parts."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ K, T, DX, DU = 3, 6, 3, 2
 
 
 def planted(seed, each=15, same_start=False):
-    """Returns trials of three worlds, shuffled, and which world each is of."""
+    """Returns episodes of three worlds, shuffled, and which world each is of."""
     rng = np.random.default_rng(seed)
     dynamics, _, x0 = linear_world(rng, C=K, T=T)
     if same_start:
@@ -36,7 +36,7 @@ def test_planted_groups_are_found(seed, same_start):
     counts = np.array([[((found == i) & (truth == j)).sum() for j in range(K)] for i in range(K)])
     assert (
         counts[linear_sum_assignment(-counts)].sum() >= 43
-    )  # of 45; two worlds may both explain a trial
+    )  # of 45; two worlds may both explain an episode
 
 
 def test_groups_that_differ_in_their_dynamics_alone_are_told_apart():
@@ -56,7 +56,7 @@ def test_groups_that_differ_in_their_dynamics_alone_are_told_apart():
     assert same_parts(cluster(x, u, 2, np.random.default_rng(2), restarts=50), truth)
 
 
-def test_the_density_of_a_trial_is_that_of_its_start_times_those_of_what_followed():
+def test_the_density_of_an_episode_is_that_of_its_start_times_those_of_what_followed():
     rng = np.random.default_rng(1)
     d = 2 * DX + DU
     root = rng.normal(size=(2, T, d, d))
@@ -80,10 +80,10 @@ def test_the_density_of_a_trial_is_that_of_its_start_times_those_of_what_followe
     np.testing.assert_allclose(np.log(p[0] / p[1]), np.log(0.3 / 0.7) + found[0] - found[1])
 
 
-def test_a_groups_gaussians_are_the_moments_of_its_trials_and_a_few_more():
+def test_a_groups_gaussians_are_the_moments_of_its_episodes_and_a_few_more():
     z = np.random.default_rng(2).normal(size=(T, 10, 4))
     member = np.zeros((3, 10))
-    member[0, :6] = member[1, 6:] = 1  # the last one has no trial
+    member[0, :6] = member[1, 6:] = 1  # the last one has no episode
     groups = maximisation(z, member, 2.0)
     assert groups.share.tolist() == [0.6, 0.4]
     np.testing.assert_allclose(groups.mean[0], z[:, :6].mean(1))
@@ -91,7 +91,7 @@ def test_a_groups_gaussians_are_the_moments_of_its_trials_and_a_few_more():
     np.testing.assert_allclose(groups.cov[0, 3], (6 * own + 2 * all_of_them) / 8, atol=1e-5)
 
 
-def test_there_are_never_more_groups_than_trials_and_equal_trials_are_one_group():
+def test_there_are_never_more_groups_than_episodes_and_equal_episodes_are_one_group():
     x, u, _ = planted(0, each=1)
     assert cluster(x, u, 8, np.random.default_rng(0)).max() < 3
     one = np.repeat(x[:1], 5, axis=0), np.repeat(u[:1], 5, axis=0)

@@ -115,7 +115,7 @@ def test_wishes_far_beyond_the_range_of_actions_are_bounded_at_twice_the_range()
 
 
 @pytest.mark.parametrize(("limit", "low", "high"), [(1.0, 0.0, 0.12), (np.inf, 0.5, np.inf)])
-def test_a_trial_gone_astray_does_not_cost_a_policy_with_limits_what_it_knows(limit, low, high):
+def test_an_episode_gone_astray_does_not_cost_a_policy_with_limits_what_it_knows(limit, low, high):
     rng, (N, T) = np.random.default_rng(0), (10, 20)
     x = 0.3 * rng.normal(size=(1, N, T, 2))
     o = x.copy()

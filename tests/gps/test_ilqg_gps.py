@@ -1,4 +1,4 @@
-"""Plans that teach a policy: on a linear world it is as good as the optimum after two trials; a run
+"""Plans that teach a policy: on a linear world it is as good as the optimum after two trajectories; a run
 resumes exactly.
 """
 
@@ -22,7 +22,7 @@ SMALL = ilqg_gps.Config(
 )
 
 
-def test_on_a_linear_world_the_policy_is_near_the_optimum_after_two_trials():
+def test_on_a_linear_world_the_policy_is_near_the_optimum_after_two_episodes():
     rows = list(ilqg_gps.train(ObservedPoint(), SMALL, np.random.default_rng(0)))
     optimum = ObservedPoint().optimum()
     assert rows[0].scalars["env_steps"] == 2 * 15
@@ -81,7 +81,7 @@ def test_a_noisy_copy_that_runs_off_does_not_teach_where_it_goes():
     assert [len(o) == len(u) for o, u in (calm, wild)] == [True, True]
 
 
-def test_trials_that_dither_take_the_limits_with_the_mean_that_is_asked_for():
+def test_episodes_that_dither_take_the_limits_with_the_mean_that_is_asked_for():
     task = make_task("mbbl_cartpole")
 
     class Half:
@@ -89,9 +89,9 @@ def test_trials_that_dither_take_the_limits_with_the_mean_that_is_asked_for():
             return np.full((len(o), 1), 0.5)
 
     config = dataclasses.replace(SMALL, dither=True, min_std=1e-6, episodes=100)
-    trials = ilqg_gps.exploration_episodes(task, Half(), config, np.random.default_rng(0))
-    assert set(np.unique(trials.u)) == {-1.0, 1.0}
-    assert trials.u.mean() == pytest.approx(0.5, abs=4 / np.sqrt(trials.u.size))
+    trajectories = ilqg_gps.exploration_episodes(task, Half(), config, np.random.default_rng(0))
+    assert set(np.unique(trajectories.u)) == {-1.0, 1.0}
+    assert trajectories.u.mean() == pytest.approx(0.5, abs=4 / np.sqrt(trajectories.u.size))
 
 
 def test_noise_of_later_rounds_is_smoothed_where_that_is_asked_for():
@@ -247,7 +247,7 @@ def test_only_whole_plans_can_be_tried(settings, words):
         next(ilqg_gps.train(ObservedPoint(), config, np.random.default_rng(0)))
 
 
-def test_trials_cannot_dither_between_limits_that_are_not_there():
+def test_episodes_cannot_dither_between_limits_that_are_not_there():
     task = ObservedPoint()
     task.action_high = np.array([3.0, np.inf])
     with pytest.raises(
@@ -258,7 +258,7 @@ def test_trials_cannot_dither_between_limits_that_are_not_there():
         )
 
 
-def test_plans_begin_at_starts_and_at_states_of_trials_and_the_latest_rounds_teach():
+def test_plans_begin_at_starts_and_at_states_of_episodes_and_the_latest_rounds_teach():
     task = make_task("mbbl_mountain_car")
     config = dataclasses.replace(
         SMALL, plan_length=5, plan_tail=1, extra_starts=4, plan_starts=3, replay=2, policy_steps=5

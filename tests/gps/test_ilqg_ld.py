@@ -1,4 +1,4 @@
-"""iLQG with learned dynamics: on a linear world one trial is enough for the optimum; a run resumes
+"""iLQG with learned dynamics: on a linear world one episode is enough for the optimum; a run resumes
 to the same bits.
 """
 
@@ -14,7 +14,7 @@ from gps import ilqg_ld
 from lqr import InputError
 
 
-def test_on_a_linear_world_the_optimum_is_found_after_a_trial_or_two():
+def test_on_a_linear_world_the_optimum_is_found_after_an_episode_or_two():
     rows = list(ilqg_ld.train(Point(), ilqg_ld.Config(iterations=2), np.random.default_rng(0)))
     assert rows[-1].arrays["cost"] == pytest.approx(Point().optimum(), rel=0.01)
     assert rows[-1].scalars["planned_cost"] == pytest.approx(Point().optimum().mean(), rel=0.01)
@@ -22,12 +22,12 @@ def test_on_a_linear_world_the_optimum_is_found_after_a_trial_or_two():
     assert rows[-1].scalars["env_steps"] == 6 * 15
 
 
-def test_steps_of_trials_that_diverge_count_too():
+def test_steps_of_episodes_that_diverge_count_too():
     rows = list(ilqg_ld.train(Fragile(), ilqg_ld.Config(iterations=2), np.random.default_rng(0)))
     assert [row.scalars["diverged"] for row in rows] == [
         2,
         2,
-    ]  # one of three trials, and the noise-free one
+    ]  # one of three episodes, and the noise-free one
     assert [row.scalars["env_steps"] for row in rows] == [4 + 15 + 15, 2 * (4 + 15 + 15)]
 
 

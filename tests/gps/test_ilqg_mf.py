@@ -1,4 +1,4 @@
-"""Plans teach, a library goes on: what is counted, resumed and refused; its own trials improve a
+"""Plans teach, a library goes on: what is counted, resumed and refused; its own episodes improve a
 policy.
 """
 
@@ -34,7 +34,7 @@ def test_rounds_of_teaching_come_first_and_all_steps_count():
         60,
         180,
         240,
-    ]  # two trials of 15; the critic's 60; 60 each
+    ]  # two episodes of 15; the critic's 60; 60 each
     assert [row.scalars["episodes"] for row in rows] == [2, 4, 12, 16]
     assert len({tuple(sorted(row.scalars)) for row in rows}) == 1
     assert [row.number for row in rows] == [1, 2, 3, 4]
@@ -67,7 +67,7 @@ def test_fine_tuning_improves_a_policy_that_learned_little():
     assert rows[-1].scalars["cost"] < 0.8 * rows[0].scalars["cost"]
 
 
-def test_shaping_changes_what_is_learned_from_the_same_trials_and_not_what_they_cost():
+def test_shaping_changes_what_is_learned_from_the_same_episodes_and_not_what_they_cost():
     plain, shaped = (
         list(
             ilqg_mf.train(
@@ -93,11 +93,13 @@ def test_fine_tuning_learns_from_the_cost_that_the_task_names_for_it_and_all_is_
     assert other[2].scalars["cost"] < 50.0 * task.horizon
 
 
-def test_steps_of_trials_that_diverge_count_too():
+def test_steps_of_episodes_that_diverge_count_too():
     config = dataclasses.replace(SMALL, episodes=12, executed_plans=4)
     rows = list(ilqg_mf.train(Fragile(), config, np.random.default_rng(0)))
     lost = [row.scalars["diverged"] for row in rows]
-    assert all(n > 1 for n in lost[:2])  # a trial, or a plan that was tried, and the noise-free one
+    assert all(
+        n > 1 for n in lost[:2]
+    )  # an episode, or a plan that was tried, and the noise-free one
     first = (lost[0] - 1) * 4 + (16 - (lost[0] - 1)) * 15
     assert rows[0].scalars["env_steps"] == first
     assert rows[1].scalars["env_steps"] == first + (lost[1] - 1) * 4 + (16 - (lost[1] - 1)) * 15

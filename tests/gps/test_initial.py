@@ -51,28 +51,28 @@ def test_the_gains_of_lqr_are_those_of_the_riccati_equation_and_bring_a_point_to
     np.testing.assert_allclose(
         controller.K[2, 0], np.hstack([gain[0] * np.eye(2), gain[1] * np.eye(2)]), atol=1e-6
     )
-    trials = rollout(task, controller, np.arange(4), 1, np.random.default_rng(0), noise=0.0)
-    assert np.linalg.norm(trials.x[:, -1, :2], axis=-1).max() < 0.01
+    episodes = rollout(task, controller, np.arange(4), 1, np.random.default_rng(0), noise=0.0)
+    assert np.linalg.norm(episodes.x[:, -1, :2], axis=-1).max() < 0.01
 
 
 def test_pd_brings_a_point_to_its_target_and_hold_keeps_it_at_its_start():
     still = {"initial_stiffness": 1.0, "initial_damping": 0.6}
     for word, where in (("pd", np.zeros((4, 2))), ("hold", STARTS)):
         task = PointMass(4)
-        trials = rollout(
+        episodes = rollout(
             task, made(task, word, **still), np.arange(4), 1, np.random.default_rng(0), noise=0.0
         )
-        assert np.abs(trials.x[:, -1, :2] - where).max() < 0.01
+        assert np.abs(episodes.x[:, -1, :2] - where).max() < 0.01
 
 
 def test_an_arm_that_holds_its_position_hardly_leaves_it_while_it_explores():
     moved = {}
     for word in ("zero", "hold", "lqr"):
         task = Peg()
-        trials = rollout(
+        episodes = rollout(
             task, made(task, word, initial_std=0.1), np.arange(4), 2, np.random.default_rng(0)
         )
-        moved[word] = np.abs(trials.x[:, -1, :7] - REST).mean()
+        moved[word] = np.abs(episodes.x[:, -1, :7] - REST).mean()
     assert moved["hold"] < 0.15 * moved["zero"]
     assert moved["lqr"] < 0.2 * moved["zero"]
 

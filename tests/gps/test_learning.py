@@ -121,7 +121,7 @@ def test_local_controllers_reach_the_optimum_of_a_pushed_point():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 5])
-def test_sixty_trials_reach_the_optimum_within_half_a_percent(seed):
+def test_sixty_episodes_reach_the_optimum_within_half_a_percent(seed):
     last = list(lqr_flm.train(PointMass(), point_mass.config, np.random.default_rng(seed)))[-1]
     assert last.scalars["episodes"] == 60
     assert last.arrays["cost"] == pytest.approx(PointMass().optimum(), rel=0.005)
@@ -267,7 +267,7 @@ def test_the_reported_cost_is_that_of_the_controllers_mean_actions():
 
 
 class Fragile(Point):
-    """Condition 1 breaks in the first round of trials, at step 3, whatever is done."""
+    """Condition 1 breaks in the first round of episodes, at step 3, whatever is done."""
 
     resets = 0
 
@@ -285,7 +285,7 @@ class Fragile(Point):
 
 
 @WITH_CONTROLLERS
-def test_a_condition_whose_first_trials_all_diverge_does_not_poison_the_others_and_recovers(
+def test_a_condition_whose_first_episodes_all_diverge_does_not_poison_the_others_and_recovers(
     method, tmp_path
 ):
     config = SMALL[method]
@@ -302,7 +302,7 @@ def test_a_condition_whose_first_trials_all_diverge_does_not_poison_the_others_a
         lqr_flm,
         badmm,
         mdgps,
-    ):  # four iterations of three trials are few for path integrals
+    ):  # four iterations of three episodes are few for path integrals
         assert (results[-1].arrays["cost"] < 0.8 * still).all()
 
 

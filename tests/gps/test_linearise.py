@@ -103,7 +103,7 @@ def test_fewer_samples_than_states_stay_finite(N):
     assert np.abs(out.K).max() < 3
 
 
-def test_the_last_trials_say_where_the_controller_passes_and_all_of_them_its_gains():
+def test_the_last_episodes_say_where_the_controller_passes_and_all_of_them_its_gains():
     rng, x = np.random.default_rng(6), states()
     A = rng.normal(size=(DU, DX))
     u = x @ A.T
@@ -212,7 +212,7 @@ def test_samples_of_weight_zero_do_not_count_in_the_other_ways_either(how):
         np.testing.assert_allclose(a, b, atol=1e-7)
 
 
-def test_a_covariance_that_depends_on_the_observation_is_averaged_over_the_trials():
+def test_a_covariance_that_depends_on_the_observation_is_averaged_over_the_episodes():
     x, weight = states(), np.ones((C, N, T))
     weight[0, 0, 0] = 0
     cov = np.random.default_rng(13).uniform(1, 2, size=(C, N, T, 1, 1)) * np.eye(DU)

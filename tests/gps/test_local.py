@@ -34,7 +34,7 @@ def world(seed=0, N=6, std=0.5):
 
 
 def judged(predicted, actual, cost=100.0, error=0.0):
-    """Judges conditions of cost 100 whose new trials improve by `actual` where `predicted` was
+    """Judges conditions of cost 100 whose new episodes improve by `actual` where `predicted` was
     promised.
     """
     n, rng = len(predicted), np.random.default_rng(0)
@@ -46,7 +46,7 @@ def judged(predicted, actual, cost=100.0, error=0.0):
     return old, new, *trust_region_test(old, new)
 
 
-def test_the_first_trials_are_always_accepted():
+def test_the_first_episodes_are_always_accepted():
     new = world()[2]
     merged, accepted, actual, growth = trust_region_test(None, new)
     assert merged is new
@@ -118,7 +118,7 @@ def test_where_nothing_was_promised_nothing_is_known_of_the_step(error):
     assert growth.tolist() == [1.0]
 
 
-def test_a_condition_whose_trials_all_diverged_is_refused_and_so_is_its_step():
+def test_a_condition_whose_episodes_all_diverged_is_refused_and_so_is_its_step():
     old, new, *_ = judged([10, 10], [8, 8])
     used = new.used.copy()
     used[1] = 0
@@ -131,7 +131,7 @@ def test_a_condition_whose_trials_all_diverged_is_refused_and_so_is_its_step():
     assert growth[1] == pytest.approx(0.3)
 
 
-def test_whatever_follows_trials_that_all_diverged_is_accepted_without_a_verdict_on_the_step():
+def test_whatever_follows_episodes_that_all_diverged_is_accepted_without_a_verdict_on_the_step():
     old, new, *_ = judged([0, 0], [8, 8])
     used = old.used.copy()
     used[1] = 0
@@ -143,8 +143,8 @@ def test_whatever_follows_trials_that_all_diverged_is_accepted_without_a_verdict
     assert growth[1] == 1.0
 
 
-def test_a_condition_without_a_valid_trial_costs_nothing_that_could_be_compared():
-    data = trials(np.array([1, 1, 1, 0, 0, 0], bool), [T] * 6, [1e300, 1.0, 3.0, 4.0, 5.0, 9.0])
+def test_a_condition_without_a_valid_episode_costs_nothing_that_could_be_compared():
+    data = episodes(np.array([1, 1, 1, 0, 0, 0], bool), [T] * 6, [1e300, 1.0, 3.0, 4.0, 5.0, 9.0])
     local = by_condition(data, controllers(np.random.default_rng(0)), np.ones(2))
     np.testing.assert_allclose(local.cost, [0.0, 6.0])
     assert (local.used[0] == 0).all()
@@ -177,7 +177,7 @@ def test_initial_controllers_explore_by_a_share_of_half_the_action_range():
     )
 
 
-def trials(failed, length, cost):
+def episodes(failed, length, cost):
     N = len(failed)
     rng = np.random.default_rng(0)
     return Trajectories(
@@ -191,7 +191,7 @@ def trials(failed, length, cost):
 
 
 def test_the_cost_of_a_condition_is_the_mean_over_the_episodes_that_did_not_fail():
-    data = trials([0, 1, 0, 0, 0, 0], [T, 2, 3, T, T, 1], [1.0, 1e9, 3.0, 4.0, 5.0, 9.0])
+    data = episodes([0, 1, 0, 0, 0, 0], [T, 2, 3, T, T, 1], [1.0, 1e9, 3.0, 4.0, 5.0, 9.0])
     data = data._replace(failed=data.failed.astype(bool))
     local = by_condition(data, controllers(np.random.default_rng(0)), np.ones(2))
     np.testing.assert_allclose(local.cost, [2.0, 6.0])
@@ -211,7 +211,7 @@ def test_the_cost_of_a_condition_is_the_mean_over_the_episodes_that_did_not_fail
 @pytest.mark.parametrize("length", [3, 2])
 def test_a_constant_in_what_is_paid_does_not_change_the_size_of_the_cost(length):
     paid = np.array([1.0, 3.0, 2.0])[:length]
-    data = trials([False, False], [length, length], [0.0, 0.0])
+    data = episodes([False, False], [length, length], [0.0, 0.0])
 
     def size(constant, last):
         cost = np.zeros((2, T + 1))
@@ -242,7 +242,7 @@ def test_a_quadratic_cost_expands_to_itself():
         np.testing.assert_allclose(value_at(here, x, u), term(x, u), atol=1e-9)
 
 
-def test_the_expansion_is_the_mean_of_those_around_the_trials_that_count():
+def test_the_expansion_is_the_mean_of_those_around_the_episodes_that_count():
     _, _, local = world(N=4)
     used = local.used.copy()
     used[0, 1] = 0  # failed
@@ -271,7 +271,7 @@ def test_the_expansion_is_the_mean_of_those_around_the_trials_that_count():
         np.testing.assert_allclose(value_at(here, x, u), expected / len(rows), rtol=1e-4, atol=1e-4)
 
 
-def test_a_cost_that_is_not_convex_is_bent_up_but_keeps_its_value_and_slope_at_the_trial():
+def test_a_cost_that_is_not_convex_is_bent_up_but_keeps_its_value_and_slope_at_the_episode():
     _, _, local = world(N=1)
     term, h = Lorentzian(np.ones(DX), l2=0.0, alpha=0.01), 1e-5
     cost = expand_cost(term, local)
@@ -301,7 +301,7 @@ def test_steps_after_an_episodes_end_cost_nothing_in_the_expansion_either():
     np.testing.assert_allclose(cost.const[1], [1, 1, 2 / 3, 2 / 3, 2 / 3])
 
 
-def test_the_initial_state_has_the_trials_mean_and_spread():
+def test_the_initial_state_has_the_episodes_mean_and_spread():
     _, _, local = world(N=5)
     x0 = initial_states(local)
     np.testing.assert_allclose(x0.mean, local.x[:, :, 0].mean(1))

@@ -1,4 +1,4 @@
-"""What passes from one round of trials to the next, and from one run to its continuation."""
+"""What passes from one round of episodes to the next, and from one run to its continuation."""
 
 import numpy as np
 from worlds import Point

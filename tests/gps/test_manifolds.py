@@ -94,17 +94,17 @@ def test_the_simulator_as_a_prior_knows_the_manifold_too_and_rehearses_on_it():
     assert first.scalars["cost"] < 3.0  # 16 to 28 without pretraining
 
 
-def test_the_mean_of_trials_half_a_turn_from_the_reference_is_among_them():
+def test_the_mean_of_episodes_half_a_turn_from_the_reference_is_among_them():
     rng, task = np.random.default_rng(1), WrappingPendulum()
-    trials = run(task, lambda x, o, t: np.zeros((len(x), 1)), np.zeros(6, int), rng)
-    trials.x[..., 0] = np.where(rng.uniform(size=trials.x.shape[:2]) < 0.5, 3.13, -3.13)
+    episodes = run(task, lambda x, o, t: np.zeros((len(x), 1)), np.zeros(6, int), rng)
+    episodes.x[..., 0] = np.where(rng.uniform(size=episodes.x.shape[:2]) < 0.5, 3.13, -3.13)
     chart = Chart(task.manifold, np.zeros((1, 41, 2)))
     controller = zero_controllers(task, 0.1)
-    local = recentred(by_condition(trials, controller, np.ones(1), chart))
+    local = recentred(by_condition(episodes, controller, np.ones(1), chart))
     assert np.abs(np.abs(local.chart.origin[..., 0]) - np.pi).max() < 0.02
     assert np.abs(local.x[..., 0]).max() < 0.03
     np.testing.assert_allclose(
-        np.cos(local.chart.from_tangent(local.x)[0, ..., 0]), np.cos(trials.x[..., 0])
+        np.cos(local.chart.from_tangent(local.x)[0, ..., 0]), np.cos(episodes.x[..., 0])
     )
 
 
@@ -159,14 +159,14 @@ def test_saved_controllers_take_states_as_the_task_gives_them(tmp_path):
             ControllerPolicy.from_state({**state, "chart": broken})
 
 
-def test_old_trials_are_replayed_in_the_coordinates_of_the_controllers_that_teach():
+def test_old_episodes_are_replayed_in_the_coordinates_of_the_controllers_that_teach():
     rng, task, every = np.random.default_rng(4), FreeBody(), np.arange(3)
     config = badmm.Config(iterations=1, samples=2)
     student, chart, raw = GlobalPolicy(task, config, 0.1, rng), chart_of(task), []
     for _ in range(2):
-        trials = rollout(task, zero_controllers(task, 0.2), every, 2, rng, chart=chart)
-        raw.append(trials.x.reshape(3, 2, 41, 13)[:, :, :-1])
-        new = recentred(by_condition(trials, zero_controllers(task, 0.2), np.ones(3), chart))
+        episodes = rollout(task, zero_controllers(task, 0.2), every, 2, rng, chart=chart)
+        raw.append(episodes.x.reshape(3, 2, 41, 13)[:, :, :-1])
+        new = recentred(by_condition(episodes, zero_controllers(task, 0.2), np.ones(3), chart))
         chart = new.chart
         seen = student.add(new, chart)
     expected = POSES.difference(np.concatenate(raw, 1), chart.origin[:, None, :-1])

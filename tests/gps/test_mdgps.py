@@ -37,7 +37,7 @@ def test_with_a_policy_that_can_be_any_controller_it_is_constrained_lqr():
     seen = PolicyData(x[:, :, :-1], everything(x[:, :, :-1]), np.ones((C, 12, T)))
     policy = Exact(C * T * (DX + 1), DU)
     expected = anchor
-    for _ in range(3):  # the trials stay; the controllers move on
+    for _ in range(3):  # the episodes stay; the controllers move on
         step = trajectory_step(local._replace(controller=anchor), dynamics, cost, np.full(C, 2.0))
         distil(policy, step.controller, seen, rng, 1)
         anchor = linearise(
@@ -72,7 +72,7 @@ def test_each_step_rule_compares_its_own_costs(tried, judged):
     runs = []
     for now, offset in zip(
         who, (5.0, 4.0), strict=True
-    ):  # what the model misses of the costs of trials
+    ):  # what the model misses of the costs of episodes
         x, u = sampled(rng, now[tried], dynamics, x0, 6)
         local = local_of(now["pi"], x, u)
         at = initial_states(local)
@@ -109,7 +109,7 @@ def test_neighbours_of_a_linear_observation_are_what_would_be_observed_there():
     assert with_neighbours(seen, 0, 2.0, rng).x.shape == x.shape
 
 
-def test_trials_that_did_not_take_place_have_no_say_in_where_the_neighbours_lie():
+def test_episodes_that_did_not_take_place_have_no_say_in_where_the_neighbours_lie():
     rng = np.random.default_rng(3)
     x, used = rng.normal(size=(C, 6, T, DX)), np.ones((C, 6, T))
     used[:, 4:] = 0
@@ -124,7 +124,7 @@ def test_forecast_states_follow_the_marginals_and_are_observed_as_they_would_be(
     rng = np.random.default_rng(4)
     x, A = rng.normal(size=(C, 6, T, DX)), rng.normal(size=(5, DX))
     used = np.ones((C, 6, T))
-    used[1, -2:, 2:] = 0  # the latest trials of one condition ended
+    used[1, -2:, 2:] = 0  # the latest episodes of one condition ended
     root = rng.normal(size=(C, T + 1, DX + DU, DX + DU))
     ahead = TrajectoryDistribution(
         3 + rng.normal(size=(C, T + 1, DX + DU)), root @ np.swapaxes(root, -1, -2)

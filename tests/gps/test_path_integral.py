@@ -47,7 +47,7 @@ def test_the_weights_are_the_formulas():
             np.testing.assert_allclose(P[c, :, t], e / e.sum(), rtol=1e-6)
 
 
-def test_a_vanishing_temperature_takes_the_cheapest_trial_and_a_boundless_one_weighs_them_evenly():
+def test_a_vanishing_temperature_takes_the_episode_of_lowest_cost_and_a_boundless_one_weighs_them_evenly():
     S, used = costs()
     cold, hot = weights(S, np.full((C, T), 1e-9), used), weights(S, np.full((C, T), 1e9), used)
     assert np.array_equal(cold, S.min(1, keepdims=True) == S)
@@ -75,7 +75,7 @@ def test_equal_costs_are_weighed_evenly_whatever_the_bound():
     np.testing.assert_allclose(P, 1 / N)
 
 
-def test_trials_that_did_not_take_place_weigh_nothing():
+def test_episodes_that_did_not_take_place_weigh_nothing():
     S, used = costs()
     used[:, 4:, 1:] = 0
     S[:, 4:, 1:] = -1e9
@@ -98,7 +98,7 @@ def test_the_controller_moves_by_the_weighted_deviation_less_the_plain_one():
 
 
 def world(seed=3):
-    """A linear world without noise in its dynamics, trials of it, and what is known of it:
+    """A linear world without noise in its dynamics, episodes of it, and what is known of it:
     everything.
     """
     rng = np.random.default_rng(seed)
@@ -181,7 +181,7 @@ def test_a_policy_learns_of_the_disc_from_path_integrals(method):
 
 @pytest.mark.parametrize("improve", [pi2.path_integral_step, pilqr.pilqr_step])
 def test_the_c_step_of_a_policy_starts_from_the_controllers_it_is_given(improve):
-    """Where all trials cost the same, and the model sees no slope, the anchor stays."""
+    """Where all episodes cost the same, and the model sees no slope, the anchor stays."""
     known, _ = world()
     flat = SimpleNamespace(cost=lambda x, u: np.ones((*x.shape[:-1],)))
     blind = known._replace(cost=QuadraticCost(*(np.zeros_like(a) for a in known.cost)))

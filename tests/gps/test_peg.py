@@ -14,8 +14,8 @@ from experiments.configs import peg
 def test_one_policy_of_the_dual_update_puts_the_peg_into_four_holes_after_80_episodes():
     task, config = Peg(), replace(peg.config, iterations=4)
     *_, last = peg.method.train(task, config, np.random.default_rng(10))
-    trial = rollout(task, last.policy, np.arange(4), 1, np.random.default_rng(0), noise=0.0)
-    far = np.linalg.norm(trial.x[:, :, 14:17], axis=-1)
+    episode = rollout(task, last.policy, np.arange(4), 1, np.random.default_rng(0), noise=0.0)
+    far = np.linalg.norm(episode.x[:, :, 14:17], axis=-1)
     assert far[:, 0].min() > 0.2
     assert far[:, -20:].max() < 0.06  # in for the last second, not just at its end
-    assert np.abs(trial.u[:, -20:]).max() < 0.2  # at ease, and not pressed against a wall
+    assert np.abs(episode.u[:, -20:]).max() < 0.2  # at ease, and not pressed against a wall

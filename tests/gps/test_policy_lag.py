@@ -146,10 +146,10 @@ def test_the_trust_region_is_that_of_the_forecast_distribution():
         assert within_trust_region(moved, known, 2.0)[c, 0, t] == inside
     assert (
         within_trust_region(x[:, :, :-1], known, 2.0).mean() > 0.95
-    )  # the controllers' own trials
+    )  # the controllers' own episodes
 
 
-def test_old_trials_far_from_the_present_trajectories_do_not_teach_and_new_ones_always_do():
+def test_old_episodes_far_from_the_present_trajectories_do_not_teach_and_new_ones_always_do():
     known, x = known_world(np.random.default_rng(3), N=5)
     world = Point()
     world.dx = DX

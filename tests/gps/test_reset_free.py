@@ -1,4 +1,4 @@
-"""Reset-free guided policy search: groups of trials, their costs, the targets of the policy; it
+"""Reset-free guided policy search: groups of episodes, their costs, the targets of the policy; it
 learns.
 """
 
@@ -17,14 +17,14 @@ from lqr.costs import WeightedNorm
 C, T, DX, DU = 2, 4, 3, 2
 
 
-def trials(seed=0, N=6):
-    """Returns controllers of two groups and the trials of each."""
+def episodes(seed=0, N=6):
+    """Returns controllers of two groups and the episodes of each."""
     rng = np.random.default_rng(seed)
     dynamics, _, x0 = linear_world(rng)
     return controllers(rng), *sampled(rng, controllers(rng), dynamics, x0, N)
 
 
-def test_small_groups_are_filled_up_with_trials_that_do_not_count():
+def test_small_groups_are_filled_up_with_episodes_that_do_not_count():
     rng = np.random.default_rng(0)
     N, group = 7, np.array([1, 0, 1, 1, 2, 1, 0])
     used = np.ones((N, T))
@@ -49,7 +49,7 @@ def test_small_groups_are_filled_up_with_trials_that_do_not_count():
 
 
 def test_a_quadratic_cost_is_itself_in_every_group():
-    controller, x, u = trials()
+    controller, x, u = episodes()
     root = np.random.default_rng(1).normal(size=(DX + DU, DX + DU))
     cost = Quadratic(root @ root.T, np.arange(5.0))
     local = local_of(controller, x, u)
@@ -62,8 +62,8 @@ def test_a_quadratic_cost_is_itself_in_every_group():
     )
 
 
-def test_a_quadratic_cost_is_what_it_is_of_trials_from_one_start_wherever_they_end():
-    controller, x, u = trials()
+def test_a_quadratic_cost_is_what_it_is_of_episodes_from_one_start_wherever_they_end():
+    controller, x, u = episodes()
     root = np.random.default_rng(1).normal(size=(DX + DU, DX + DU))
     cost = Quadratic(root @ root.T, np.arange(5.0))
     local = local_of(controller, x, u)
@@ -78,11 +78,11 @@ def test_a_quadratic_cost_is_what_it_is_of_trials_from_one_start_wherever_they_e
     np.testing.assert_allclose(found.c, plain.c, atol=1e-6)
 
 
-def test_the_cost_of_a_group_has_the_mean_slope_of_its_trials_at_their_mean():
+def test_the_cost_of_a_group_has_the_mean_slope_of_its_episodes_at_their_mean():
     """By central differences, where the plain mean of expansions has another: the norm's slope
     turns over the group.
     """
-    controller, x, u = trials()
+    controller, x, u = episodes()
     cost = WeightedNorm(np.ones(DX), l1=1.0, l2=0.0, alpha=0.01)
     local = local_of(controller, x, u)
     found, plain = (
@@ -108,7 +108,7 @@ def mean_of(u):
 
 
 def test_a_c_step_that_changes_nothing_teaches_the_policy_itself():
-    controller, x, _ = trials()
+    controller, x, _ = episodes()
     own = np.random.default_rng(3).normal(size=(C, 6, T, DU))
     same = reset_free.changed_targets(own, controller, controller, x[:, :, :-1])
     np.testing.assert_allclose(same.mean, own, atol=1e-12)
@@ -117,7 +117,7 @@ def test_a_c_step_that_changes_nothing_teaches_the_policy_itself():
     np.testing.assert_allclose(lesson.mean, own + np.array([0.5, -1.0]), atol=1e-12)
 
 
-def test_trials_are_kept_for_so_many_iterations_and_those_that_diverged_not_at_all():
+def test_episodes_are_kept_for_so_many_iterations_and_those_that_diverged_not_at_all():
     task = Point()
     past = reset_free.no_episodes(task)
     for number in range(1, 5):

@@ -37,11 +37,11 @@ def run(task, seed=0, state=None, rng=None, **settings):
     return list(lqr_flm.train(task, config, rng or np.random.default_rng(seed), state=state))
 
 
-def test_a_right_simulator_gives_the_optimum_after_the_first_trial():
+def test_a_right_simulator_gives_the_optimum_after_the_first_episode():
     assert run(PointWithSimulator())[0].arrays["cost"] == pytest.approx(Point().optimum(), rel=0.01)
 
 
-def test_a_wrong_one_is_found_out_by_the_first_trial_and_rehearsed_again():
+def test_a_wrong_one_is_found_out_by_the_first_episode_and_trained_in_again():
     first = run(PointWithSimulator(0.3))[0]
     assert first.arrays["cost"] == pytest.approx(Point().optimum(), rel=0.01)
     assert np.exp(first.state["prior"]["model"]["theta"]) == pytest.approx([1 / 0.3], rel=1e-3)

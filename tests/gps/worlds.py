@@ -200,7 +200,7 @@ def mean_action_cost(dynamics, cost, x0):
 
 
 def local_of(controller, x, u, cost=0.0, used=None, **fields):
-    """Returns a Local around these trials."""
+    """Returns a Local around these episodes."""
     C, N, T = u.shape[:3]
     used = np.ones((C, N, T)) if used is None else used
     cost = np.broadcast_to(np.asarray(cost, dtype=float), (C,))

@@ -64,7 +64,7 @@ def evaluate(
     model: LearnedModel | None,
     policy: MPC,
     task: Task,
-    trials: Trajectories,
+    episodes: Trajectories,
     rng: np.random.Generator,
 ) -> ModelEvaluation:
     """Returns what a model from `snapshot` predicts of the episodes of a round, and how the
@@ -73,16 +73,16 @@ def evaluate(
     arrays = {"plan_trace": traced(policy.log)} if policy.log else {}
     if model is None:
         return ModelEvaluation(0.0, 0.0, arrays)
-    whole = ~trials.failed
+    whole = ~episodes.failed
     ahead = min(policy.horizon, task.horizon, MOST)
     error = open_loop_error(
-        model.step, trials.x[whole], trials.u[whole], ahead, trials.length[whole]
+        model.step, episodes.x[whole], episodes.u[whole], ahead, episodes.length[whole]
     )
     last = np.flatnonzero(np.isfinite(error).all(0))
     share = float(error[0, last[-1]] / max(error[1, last[-1]], 1e-12)) if len(last) else 0.0
     arrays |= {"open_loop": error}
     first = int(np.argmax(whole))
-    x, u, length = trials.x[first], trials.u[first], int(trials.length[first])
+    x, u, length = episodes.x[first], episodes.u[first], int(episodes.length[first])
     found = predicted_cost(model, policy.cost, x, u, length, horizon=ahead, rng=rng)
     low, high = found.drawn[..., -1].min(1), found.drawn[..., -1].max(1)
     inside = (low <= found.real[:, -1]) & (found.real[:, -1] <= high)

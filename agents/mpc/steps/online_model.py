@@ -43,20 +43,20 @@ class OnlineModel:
         """Whether the model has been fitted."""
         return self.model.normaliser is not None
 
-    def watch(self, trials: Trajectories) -> None:
+    def watch(self, episodes: Trajectories) -> None:
         """Sees the first t steps of episodes that go on."""
-        t = trials.u.shape[1]
+        t = episodes.u.shape[1]
         if self.fit_every and t % self.fit_every == 0:
-            self._learn(trials)
+            self._learn(episodes)
 
-    def finish(self, trials: Trajectories) -> float:
+    def finish(self, episodes: Trajectories) -> float:
         """Sees whole episodes; returns the model's error on what was new to it in them, 0 where it
         knew nothing.
 
         It is the mean error of x', in units of the changes' spread, of the coordinates that
         changed.
         """
-        self._learn(trials)
+        self._learn(episodes)
         self._known = 0
         if not self._gaps:
             return 0.0
@@ -65,9 +65,9 @@ class OnlineModel:
         moved = spread > 1e-9  # an object that was not touched
         return float((gap[moved] / spread[moved]).mean()) if moved.any() else 0.0
 
-    def _learn(self, trials: Trajectories) -> None:
-        t = trials.u.shape[1]
-        new, self._known = trials.between(self._known, t).transitions, t
+    def _learn(self, episodes: Trajectories) -> None:
+        t = episodes.u.shape[1]
+        new, self._known = episodes.between(self._known, t).transitions, t
         if not len(new[0]):
             return
         if self.ready:

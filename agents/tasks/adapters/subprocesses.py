@@ -23,7 +23,7 @@ from .answers import RESET, STEP, number, observed, parts, truth
 from .blaming import blaming
 
 Array = np.ndarray
-KEPT = 2  # fleets of different sizes: trials, and what is tried between them
+KEPT = 2  # fleets of different sizes: episodes, and what is tried between them
 PATIENCE = 5.0  # seconds that a process has to end, before it is killed
 
 

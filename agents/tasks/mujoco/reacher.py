@@ -219,7 +219,7 @@ class ReacherResetFree(Reacher):
     episode's end decided.
 
     The cost is that of ReacherFour, where an action costs a tenth of what it does in Reacher-v5.
-    `conditions` is how many trials a round has.
+    `conditions` is how many episodes a round has.
     """
 
     name = "reacher_reset_free"
