@@ -12,6 +12,7 @@ METHODS = (
     "gps",
     "agents/mpc",
     "agents/baselines",
+    "agents/bayesian",
     "agents/imagination",
 )  # folders that hold methods, and `steps`
 LONGEST = 40  # lines of a `train`

@@ -40,8 +40,8 @@ class Bumps(NamedTuple):
     lengths: Tensor  # (e, n)
     variance: Tensor  # (e,)
     weights: Tensor  # (e, m), beta
-    explained: Tensor | None = None  # (e, m, m), M; None for functions that are known
-    noise: Tensor | None = None  # (e,), variance of the outputs
+    explained: Tensor = None  # (e, m, m), R with M = R'R; None for functions that are known
+    noise: Tensor = None  # (e,), variance of the outputs
 
 
 def moments(f: Bumps, mean: Tensor, cov: Tensor) -> Moments:
@@ -75,7 +75,7 @@ def moments(f: Bumps, mean: Tensor, cov: Tensor) -> Moments:
     spread = torch.zeros(len(y), len(y), dtype=torch.float64).index_put((a, b), values)
     spread = spread + spread.mT - torch.diag(torch.diagonal(spread))
     if f.explained is not None:
-        left = f.variance - torch.einsum("eij,eji->e", f.explained, Q[a == b])
+        left = f.variance - ((f.explained @ Q[a == b]) * f.explained).sum((-1, -2))
         spread = spread + torch.diag(left + (0.0 if f.noise is None else f.noise))
     return Moments(y, spread, gain)
 
@@ -103,13 +103,12 @@ def bumps_of(gp: GaussianProcess, inputs: np.ndarray) -> Bumps:
     lengths = np.exp(gp.theta[:, 1:-2])[:, inputs] / unit
     lengths = np.where(fixed, 1e8, lengths)
     size = gp.normaliser.change_std
-    M = np.einsum("eki,ekj->eij", gp.explained(), gp.explained())
     parts = (
         points,
         lengths,
         np.exp(gp.theta[:, 0]) * size**2,
         gp.weights * (1 / size)[:, None],
-        M / (size**2)[:, None, None],
+        gp.explained() / size[:, None, None],
         np.exp(gp.theta[:, -1]) * size**2,
     )
     return Bumps(*(torch.as_tensor(np.ascontiguousarray(a)) for a in parts))

@@ -27,9 +27,13 @@ STEPWISE = {"iterations": 2, "iteration_steps": 12, "warm_up": 8, "batch": 4, "h
 FITTED = STEPWISE | {"update_ratio": 1.0, "model_hidden": (4,), "fit_steps": 3, "members": 2}
 FITTED |= {"fit_every": 8}
 IMAGINED = FITTED | {"rollouts": 10}
+SEARCH = {"iterations": 2, "starts": 3, "units": 3}
 SMALL: dict[str, dict[str, Any]] = {
     "ars": {"iterations": 2, "directions": 2, "elites": 1},
     "auto": {"budget": 250},
+    "black_drops": SEARCH | {"policy": "rbf", "evaluations": 60, "searches": 2, "imagined": 2},
+    "mc_pilco": SEARCH | {"search_steps": 4, "particles": 5},
+    "pilco": SEARCH | {"search_steps": 3, "restarts": 1, "candidates": 1},
     "badmm": LOCAL | POLICY,
     "ilqg_gps": TEACHING,
     "ilqg_ld": {"iterations": 2, "samples": 3, "plan_iterations": 3, "guesses": 0},

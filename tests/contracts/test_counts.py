@@ -12,7 +12,10 @@ from lqr import WeightedNorm
 PRETENDED = {
     "ilqg_gps",
     "ilqg_mf",
-}  # which look at `plan_starts` starts, and take no step from them
+    "black_drops",
+    "mc_pilco",
+    "pilco",
+}  # which look at three starts, and take no step from them
 
 TUNED = {"ilqg_mf", "mbmf"}
 

@@ -11,7 +11,7 @@ from lqr import InputError
 DRAWS = 200_000
 
 
-def fitted(E=3, N=60, seed=0, **more):
+def fitted(E=3, N=30, seed=0, **more):
     """A process of E outputs, over E states and an action."""
     rng = np.random.default_rng(seed)
     x, u = rng.normal(size=(N, E)), rng.normal(size=(N, 1))

@@ -35,6 +35,13 @@ TINY = {  # of the settings that a method has; the values that make it quick
     "budget": 200,
     "planner": CEM(4, 2, 1),
     "policy_episodes": 1,
+    "evaluations": 60,
+    "units": 3,
+    "searches": 2,
+    "search_steps": 2,
+    "restarts": 1,
+    "candidates": 1,
+    "particles": 5,
 }
 
 

@@ -1,0 +1,1 @@
+"""Bayesian policy search: policies found in a Gaussian process, from a handful of episodes."""

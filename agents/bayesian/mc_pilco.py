@@ -1,0 +1,86 @@
+"""MC-PILCO: a policy found by gradients through particles that are drawn from a Gaussian process.
+
+    x_t+1 = x_t + mu(x_t, u_t) + sigma(x_t, u_t) z_t,    z_t ~ N(0, 1) drawn before,    u_t = pi_theta(x_t)
+    theta  <-  theta - Adam of  d/dtheta  1/M sum over the particles of  sum_t c(x_t)
+
+Amadio, Dalla Libera, Antonello, Nikovski, Carli & Romeres (2022), algorithm 1, with the model and
+the policy of PILCO. Any distribution may come out, where PILCO's is Gaussian at each step. Basis
+functions of the policy are left out at random while it learns (dropout), which takes the search out
+of poor optima.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..interfaces import Array, Iteration, State, Task
+from ..saving import state_of
+from ..settings import Count, Positive, Share
+from ..visible import cost_variation
+from .steps import particles
+from .steps.differentiable import goal_of, world_of
+from .steps.gradients import Value, wander
+from .steps.loop import Search, SearchSettings
+from .steps.spaces import space_of
+
+ACTOR = "policy"  # whose the column cost is
+
+
+@dataclass(frozen=True)
+class Config(SearchSettings):
+    """Settings of MC-PILCO."""
+
+    units: Count = 20  # basis functions of the policy
+    search_steps: Count = 300  # of Adam in each iteration
+    rate: Positive = 0.02  # Adam's learning rate at first
+    particles: Count = 100
+    dropout: Share = 0.1  # share of the basis functions that is left out
+    width: Positive = 1.0  # of the reward while it searches, as a factor
+
+
+def train(
+    task: Task, config: Config, rng: np.random.Generator, state: State | None = None
+) -> Iterator[Iteration]:
+    """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
+    known = Search(task, config, rng, state)
+    for _ in known.training.iterations():
+        episodes = known.observe(rng)
+        space = space_of("rbf", task, known.known, config.units)
+        draw = drawing(known, space, config, cost_variation(episodes), rng)
+        first = space.first(1, rng)[0] if known.acts_at_random else space.point(known.policy)
+        point = wander(draw, first, config.search_steps, config.rate)
+        policy = space.policy(point)
+        predicted = -float(draw(kept=True)(as_tensor(point)))
+        scalars, arrays, saved = known.report(policy, episodes, rng, predicted=predicted)
+        saved["policy"] = state_of(policy)
+        yield known.training.iteration(policy, scalars, arrays, saved)
+
+
+def drawing(
+    known: Search, space: Any, config: Config, unit: float, rng: np.random.Generator
+) -> Any:
+    """Returns what draws starts, noise and dropout, and hands out the loss of them; `kept` leaves
+    nothing out.
+    """
+    world, task, planned = world_of(known.task, known.model, space), known.task, known.planned
+    unit = unit if np.isfinite(unit) and unit > 0 else 1.0
+    M, goals = config.particles, {True: goal_of(task, 1.0), False: goal_of(task, config.width)}
+
+    def draw(kept: bool = False) -> Value:
+        rows = rng.integers(len(known.starts), size=M)
+        noise = rng.standard_normal((task.horizon, M, task.dx))
+        share = 0.0 if kept else config.dropout
+        weight = (rng.random((M, config.units)) >= share) / (1.0 - share)
+        x, z, w = (as_tensor(a) for a in (known.starts[rows], noise, weight))
+        return lambda point: particles.loss(world, planned, goals[kept], point, x, z, w, unit)
+
+    return draw
+
+
+def as_tensor(a: Array) -> Any:
+    """Returns an array as a tensor."""
+    import torch
+
+    return torch.as_tensor(a)

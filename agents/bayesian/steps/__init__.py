@@ -1,0 +1,1 @@
+"""What the methods of Bayesian policy search share."""
