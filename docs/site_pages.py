@@ -34,6 +34,7 @@ NAV: list[Any] = [
             {"Tasks": "tasks.md"},
             {"Policies": "policies.md"},
             {"Planning": "planning.md"},
+            {"Imagined data": "imagined.md"},
         ]
     },
     {"Packages": [{n: f"{n}.md"} for n in ("lqr", "dynamics", "agents", "gps")]},

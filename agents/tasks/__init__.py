@@ -23,6 +23,7 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "cartpole": "agents.tasks.classic.cartpole:CartPole",
     "acrobot": "agents.tasks.classic.acrobot:Acrobot",
     "mountain_car": "agents.tasks.classic.mountain_car:MountainCar",
+    "mountain_car_sparse": "agents.tasks.classic.mountain_car:SparseMountainCar",
     "maze": "agents.tasks.classic.maze:Maze",
     "pusher": "agents.tasks.mujoco.pusher:Pusher",
     "inverted_pendulum": "agents.tasks.mujoco.inverted:InvertedPendulum",

@@ -47,12 +47,13 @@ def curve(folder: Path, entry: Entry) -> Curve | None:
     return np.array(found) if found else None
 
 
-def reached(found: Curve, level: float, lower: bool) -> float:
-    """Returns the steps after which the measure was first as good as the level, infinite where it
-    never was.
+def reached(found: Curve, level: float, lower: bool, held: int = 1) -> float:
+    """Returns the steps after which the measure was first as good as the level, and was so for
+    `held` gradings in a row; infinite where it never was.
     """
     good = found[:, 1] <= level if lower else found[:, 1] >= level
-    return float(found[np.argmax(good), 0]) if good.any() else np.inf
+    runs = np.convolve(good, np.ones(held), "valid") == held if len(good) >= held else good[:0]
+    return float(found[np.argmax(runs), 0]) if runs.any() else np.inf
 
 
 def gather(folder: Path, entries: Sequence[Entry], seeds: Sequence[int]) -> Curves:
@@ -71,7 +72,8 @@ def rows_of(suite: Suite, curves: Curves) -> list[dict[str, str]]:
     rows = []
     for entry, by_seed in curves.items():
         for seed, found in by_seed.items():
-            at = reached(found, levels[entry.task], suite.lower) if entry.task in levels else np.nan
+            level = levels.get(entry.task)
+            at = np.nan if level is None else reached(found, level, suite.lower, suite.held)
             numbers = {
                 "steps": found[-1, 0],
                 "measure": found[-1, 1],
@@ -103,9 +105,7 @@ def page(suite: Suite, curves: Curves) -> str:
         ]
         lines += ["|" + "---|" * (lines[-1].count("|") - 1)]
         for entry in (e for e in curves if e.task == task):
-            lines.append(
-                _row(entry, list(curves[entry].values()), levels.get(task), suite.lower, far)
-            )
+            lines.append(_row(entry, list(curves[entry].values()), levels.get(task), suite, far))
         for record in (r for r in suite.records if r.task == task):
             spread = f"{record.spread:.4g}" if record.spread else ""
             cells = [
@@ -121,11 +121,11 @@ def page(suite: Suite, curves: Curves) -> str:
     return "\n".join(lines)
 
 
-def _row(entry: Entry, found: list[Curve], level: float | None, lower: bool, far: bool) -> str:
+def _row(entry: Entry, found: list[Curve], level: float | None, suite: Suite, far: bool) -> str:
     if not found:
         return f"| {entry.name} | none finished |" + " |" * (6 + (level is not None) + far)
     ends, cpu = [one[-1, 1] for one in found], [one[-1, 2] for one in found]
-    at = [] if level is None else [reached(one, level, lower) for one in found]
+    at = [] if level is None else [reached(one, level, suite.lower, suite.held) for one in found]
     spread = f"{np.std(ends, ddof=1):.2g}" if len(ends) > 1 else ""
     told = [", ".join(f"{end:.4g}" for end in ends)]
     told += (

@@ -46,6 +46,7 @@ class Suite(NamedTuple):
     levels: tuple[
         tuple[str, float], ...
     ] = ()  # task -> the measure whose first reaching is counted, in steps
+    held: int = 1  # gradings in a row that have to be as good for it to count
 
 
 EVALUATED = ("--evaluation-episodes", "20")
@@ -75,7 +76,91 @@ BALANCE = (
 BALANCE += " --plan-length 60 --plan-tail 20"
 LONG = "--iterations 10 --samples 5 --initial-std 0.5 --min-std 0.1 --smoothing 5 --kl-step 200 --max-kl-step 4000"
 
+
+def _learned(task: str, *rows: tuple[str, str]) -> tuple[Entry, ...]:
+    """Returns contestants by their names and words, judged by the evaluations of the method."""
+    return tuple(Entry(task, name, tuple(words.split()), "return") for name, words in rows)
+
+
+OFFLINE = (
+    "--iterations 14 --warm-up 2000 --offline 5000"  # 2000 random steps, then 4 x 5000 updates
+)
+CONTROLS = (  # of each row: the same learner and as many updates without a model; the true model
+    ("no model", "--real-share 1"),
+    ("true model", "--model simulator"),
+)
+
+
+def _mbpo(task: str, word: str, *more: tuple[str, str]) -> tuple[Entry, ...]:
+    rows = (("mbpo", ""), *((f"mbpo, {name}", words) for name, words in (*CONTROLS, *more)))
+    return _learned(task, *((name, f"{word} {words}") for name, words in rows))
+
+
+IMAGINED = (
+    *_mbpo(
+        "pendulum_v1",
+        "mbpo_pendulum",
+        ("reward learned", "--reward learned"),
+        ("initial starts", "--starts initial"),
+        ("k 5", "--rollout-length 5"),
+        ("k 15", "--rollout-length 15"),
+        ("1 member", "--members 1"),
+        ("3 members", "--members 3"),
+        ("real 0", "--real-share 0"),
+        ("5 updates", "--update-ratio 5"),
+        ("5 updates without model", "--update-ratio 5 --real-share 1"),
+        ("1 update", "--update-ratio 1"),
+        ("1 update without model", "--update-ratio 1 --real-share 1"),
+        ("trust", "--trust 2 --rollout-length 10"),
+    ),
+    *_learned(
+        "pendulum_v1",
+        ("sac", "sac_pendulum"),
+        ("mve", "mve_pendulum"),
+        ("mve, no model", "mve_pendulum --value-expansion 0"),
+        ("mve, true model", "mve_pendulum --model simulator"),
+        ("mve, H 1", "mve_pendulum --value-expansion 1"),
+        ("mve, H 10", "mve_pendulum --value-expansion 10"),
+        ("mve, without TD-k", "mve_pendulum --no-every-step"),
+        ("mve, STEVE", "mve_pendulum --weights steve"),
+        ("svg", "svg_pendulum"),
+        ("svg, no model", "svg_pendulum --path-length 0"),
+        ("svg, true model", "svg_pendulum --model simulator"),
+        ("bptt", "bptt --task pendulum_v1 --iterations 15 --evaluation-samples 20"),
+        ("dhmbpo", "dhmbpo_pendulum"),
+    ),
+    Entry("pendulum_v1", "SB3 SAC", ("SAC", "Pendulum-v1", "--steps", "5000", "--every", "250")),
+    *_learned(
+        "offline",
+        ("mbpo", f"mbpo_pendulum --rollout-length 3 {OFFLINE}"),
+        ("sac", f"sac_pendulum {OFFLINE}"),
+    ),
+    *_mbpo("inverted_pendulum", "mbpo_inverted_pendulum", ("ends learned", "--ends learned")),
+    *_mbpo("reacher_v5", "mbpo_reacher"),
+    *_mbpo(
+        "pets_cartpole",
+        "mbpo --task pets_cartpole --iterations 20 --warm-up 200 --evaluation-samples 10",
+        ("k 5", "--rollout-length 5"),
+        ("trust", "--trust 2 --rollout-length 10"),
+    ),
+    Entry("pets_cartpole", "pets", ("pets_cartpole",), "return"),
+    *_mbpo("half_cheetah", "mbpo_half_cheetah"),
+    *_mbpo("hopper", "mbpo_half_cheetah --task hopper"),
+)
+
 SUITES = {
+    "imagined": Suite(
+        "Imagined data: each method, the same learner with as many updates and no model, and the true model.",
+        IMAGINED,
+        levels=(
+            ("pendulum_v1", -200.0),
+            ("offline", -200.0),
+            ("inverted_pendulum", 1000.0),
+            ("reacher_v5", -6.5),
+            ("pets_cartpole", 165.0),
+        ),
+        held=3,
+    ),
     "reacher_four": Suite(
         "Four fixed targets, 200 episodes; cost of an episode without noise, of the policy or of the controllers.",
         (

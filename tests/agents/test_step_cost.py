@@ -87,3 +87,25 @@ def test_a_cost_that_changes_with_time_is_refused():
     task, found = episode("mountain_car")
     with pytest.raises(InputError, match="changes with time"):
         StepCost(task).check_stationary(*found.transitions)
+
+
+def test_the_sparse_car_is_paid_what_gymnasium_pays():
+    """A random episode that begins just below the top, in Gymnasium and in the task."""
+    import gymnasium
+
+    task, rng = make_task("mountain_car_sparse"), np.random.default_rng(0)
+    env = gymnasium.make("MountainCarContinuous-v0").unwrapped
+    env.reset(seed=0)
+    env.state = np.array([0.35, 0.05])
+    x, paid = task.start(np.array([[0.35, 0.05]])), []
+    for t in range(20):
+        u = rng.uniform(-1, 1, (1, 1))
+        _, reward, over, *_ = env.step(u[0])
+        xnext = task.step(u)
+        paid.append(StepCost(task).rewards(x, u, xnext, task.ended(xnext), t)[0] - reward)
+        assert task.done()[0] == over
+        x = xnext
+        if over:
+            break
+    assert over
+    np.testing.assert_allclose(paid, 0.0, atol=1e-6)

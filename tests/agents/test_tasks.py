@@ -33,6 +33,7 @@ SMOOTHED = {
 }  # six sizes |z|, made smooth within 0.01 each, with weights of 5.25 in all
 MODEL = f"mjcf:{Path(__file__).resolve().parents[2] / 'agents/tasks/models/arm.xml'}"
 FIXED = (
+    "maze",
     "reacher_four",
     "reacher_four_hidden",
     "peg",

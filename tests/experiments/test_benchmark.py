@@ -97,6 +97,8 @@ def test_a_level_is_reached_from_above_where_less_is_better():
     curve = np.array([[10.0, 5.0, 0.0], [20.0, 3.0, 0.0], [30.0, 4.0, 0.0]])
     assert reached(curve, 3.5, lower=True) == 20
     assert reached(curve, 4.5, lower=False) == 10
+    up = np.stack([np.arange(6.0), [0.0, 2.0, 0.0, 2.0, 2.0, 2.0]], 1)  # steps, measure
+    assert [reached(up, 1.0, lower=False, held=n) for n in (1, 2, 3, 4)] == [1, 3, 3, np.inf]
     assert np.isinf(reached(curve, 2.0, lower=True))
 
 

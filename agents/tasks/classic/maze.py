@@ -73,10 +73,12 @@ class Maze(MapTask):
 
     def advance(self, s: Array, u: Array) -> Array:
         """Returns the cells after a move."""
-        to = s + MOVES[np.clip(np.floor(u[..., 0]), 0, 3).astype(int)]
+        sound = np.isfinite(u[..., :1]) & np.isfinite(s)
+        move = np.clip(np.floor(np.where(sound[..., 0], u[..., 0], 0.0)), 0, 3).astype(int)
+        to = np.where(sound, s, 0.0) + MOVES[move]
         to = np.clip(to, 0, np.array(self.size) - 1)
         blocked = self.walls[tuple(np.moveaxis(to, -1, 0).astype(int))]
-        return np.where(blocked[..., None], s, to)
+        return np.where(sound, np.where(blocked[..., None], s, to), np.nan)
 
     def states(self, s: Array) -> Array:
         """Returns a copy of s."""
