@@ -32,6 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "ars": {"iterations": 2, "directions": 2, "elites": 1},
     "auto": {"budget": 250},
     "black_drops": SEARCH | {"policy": "rbf", "evaluations": 60, "searches": 2, "imagined": 2},
+    "gp_mi": SEARCH | {"policy": "rbf", "evaluations": 60, "searches": 2, "imagined": 2},
     "mc_pilco": SEARCH | {"search_steps": 4, "particles": 5},
     "pilco": SEARCH | {"search_steps": 3, "restarts": 1, "candidates": 1},
     "badmm": LOCAL | POLICY,

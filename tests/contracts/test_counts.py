@@ -13,6 +13,7 @@ PRETENDED = {
     "ilqg_gps",
     "ilqg_mf",
     "black_drops",
+    "gp_mi",
     "mc_pilco",
     "pilco",
 }  # which look at three starts, and take no step from them

@@ -3,10 +3,13 @@ Runge and Kutta.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
+
+from lqr import InputError
 
 from ...interfaces import Cost
 from ...settings import Count, typed
@@ -124,11 +127,47 @@ class EquationTask(MapTask):
     """A task whose physics is a differential equation: `derivative` in place of `advance`."""
 
     substeps = 4  # of the integration, per step of the task
+    constants: Mapping[str, float] = {}  # of the equation, in physical units, by name
+    believed: Mapping[str, float] = {}  # factors by which they are wrong in `simulator`
 
     @abstractmethod
     def derivative(self, s: Array, u: Array) -> Array:
-        """Returns ds/dt (..., d) at s (..., d) under u (..., du)."""
+        """Returns ds/dt (..., d) at s (..., d) under u (..., du); where there are `constants`, also
+        with others, numbers or (...,) each, by their names.
+        """
+
+    @property
+    def simulator(self) -> Any:
+        """One step from any state, for the prior `simulator`; None where no constant is told."""
+        return EquationSimulator(self) if self.constants else None
 
     def advance(self, s: Array, u: Array) -> Array:
         """Returns s (..., d) one step after s (..., d) under u (..., du)."""
         return runge_kutta(self.derivative, s, u, self.dt, self.substeps)
+
+
+class EquationSimulator:
+    """One step of a task's equation from any state, with its constants scaled: see
+    `dynamics.capabilities.Simulator`.
+    """
+
+    def __init__(self, task: EquationTask):
+        """Raises InputError where the task believes in constants that it has not."""
+        self._task, self.parameters = task, tuple(task.constants)
+        if unknown := set(task.believed) - set(task.constants):
+            raise InputError(
+                f"got factors of {', '.join(sorted(unknown))}; expected of {', '.join(task.constants)}"
+            )
+        believed = [task.believed.get(name, 1.0) for name in self.parameters]
+        self._values = np.array(believed) * list(task.constants.values())
+
+    def __call__(self, x: Array, u: Array, factors: Array) -> Array:
+        """Returns the states (M, dx) one step after x (M, dx) under u (M, du); NaN where that
+        failed.
+        """
+        constants = dict(zip(self.parameters, (self._values * factors).T, strict=True))
+        task, derivative = self._task, cast(Any, self._task.derivative)
+        motion = partial(derivative, **constants)
+        with np.errstate(all="ignore"):
+            after = runge_kutta(motion, task.to_physical(x), u, task.dt, task.substeps)
+        return np.where(np.isfinite(after).all(-1)[:, None], task.states(after), np.nan)

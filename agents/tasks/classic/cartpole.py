@@ -8,6 +8,10 @@ s = x = [cart (m), its speed, angle (rad), 0 hanging, its speed]; the policy see
 cos, sin of the angle, its speed].
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 import numpy as np
 
 from lqr.costs import Action, WeightedNorm
@@ -15,7 +19,7 @@ from lqr.costs import Action, WeightedNorm
 from ...settings import Count
 from ..base.ode_task import EquationTask
 from ..costs.saturating import Saturating
-from .pendulum import free_at_first, tip_metrics
+from .pendulum import NOTHING, free_at_first, tip_metrics
 
 Array = np.ndarray
 
@@ -38,9 +42,14 @@ class CartPole(EquationTask):
     action_low, action_high = np.array([-10.0]), np.array([10.0])  # N
     width = 0.25  # m, of the published reward
     angles = (2,)  # of x
+    constants = MappingProxyType(
+        {"pole": POLE, "cart": CART, "length": LENGTH, "friction": FRICTION}
+    )
 
-    def __init__(self, conditions: Count = 1):
+    def __init__(self, conditions: Count = 1, believed: Mapping[str, float] = NOTHING):
+        """`believed` are the factors by which `simulator` takes the constants wrong."""
         super().__init__(conditions)
+        self.believed = dict(believed)
         upright = np.array([0.0, 0.0, np.pi, 0.0])
         late = free_at_first(self.horizon, 0.85, 0.04)
         self.cost = WeightedNorm([1.0, 0.2, 1.0, 0.03], target=upright, ramp=late) + Action(0.003)
@@ -55,19 +64,27 @@ class CartPole(EquationTask):
         """Returns states about rest, normal, (B, 4)."""
         return self.start_std * rng.standard_normal((len(conditions), 4))
 
-    def derivative(self, s: Array, u: Array) -> Array:
+    def derivative(
+        self,
+        s: Array,
+        u: Array,
+        pole: Any = POLE,
+        cart: Any = CART,
+        length: Any = LENGTH,
+        friction: Any = FRICTION,
+    ) -> Array:
         """Returns the derivative of s: the Lagrangian mechanics of a cart with a uniform pole."""
         speed, angle, spin = s[..., 1], s[..., 2], s[..., 3]
         sin, cos = np.sin(angle), np.cos(angle)
-        push = u[..., 0] - FRICTION * speed
-        pull = POLE * LENGTH * spin**2 * sin
-        mass = 4 * (CART + POLE) - 3 * POLE * cos**2
-        cart = (2 * pull + 3 * POLE * GRAVITY * sin * cos + 4 * push) / mass
-        pole = (-3 * pull * cos - 6 * (CART + POLE) * GRAVITY * sin - 6 * push * cos) / (
-            LENGTH * mass
+        push = u[..., 0] - friction * speed
+        pull = pole * length * spin**2 * sin
+        mass = 4 * (cart + pole) - 3 * pole * cos**2
+        drive = (2 * pull + 3 * pole * GRAVITY * sin * cos + 4 * push) / mass
+        turn = (-3 * pull * cos - 6 * (cart + pole) * GRAVITY * sin - 6 * push * cos) / (
+            length * mass
         )
         out = np.empty(np.shape(s))
-        out[..., 0], out[..., 1], out[..., 2], out[..., 3] = speed, cart, spin, pole
+        out[..., 0], out[..., 1], out[..., 2], out[..., 3] = speed, drive, spin, turn
         return out
 
     def states(self, s: Array) -> Array:

@@ -7,6 +7,10 @@ Chatzilygeroudis et al. 2017). s = x = [angle (rad), 0 hanging, speed (rad/s)]; 
 [cos, sin, speed].
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 import numpy as np
 
 from lqr.costs import Action, WeightedNorm
@@ -17,6 +21,7 @@ from ..costs.saturating import Saturating
 
 Array = np.ndarray
 
+NOTHING: Mapping[str, float] = MappingProxyType({})
 LENGTH, MASS, FRICTION, GRAVITY = 1.0, 1.0, 0.01, 9.82  # m, kg, Nms/rad, m/s^2
 
 
@@ -36,9 +41,12 @@ class Pendulum(EquationTask):
     action_low, action_high = np.array([-2.5]), np.array([2.5])  # Nm
     width = 0.5  # m, of the published reward
     angles = (0,)  # of x
+    constants = MappingProxyType({"mass": MASS, "length": LENGTH, "friction": FRICTION})
 
-    def __init__(self, conditions: Count = 1):
+    def __init__(self, conditions: Count = 1, believed: Mapping[str, float] = NOTHING):
+        """`believed` are the factors by which `simulator` takes the constants wrong."""
         super().__init__(conditions)
+        self.believed = dict(believed)
         late = free_at_first(self.horizon, 0.6)
         self.cost = WeightedNorm([1.0, 0.05], target=[np.pi, 0.0], ramp=late) + Action(0.1)
 
@@ -52,11 +60,13 @@ class Pendulum(EquationTask):
         """Returns states about rest, normal, (B, 2)."""
         return self.start_std * rng.standard_normal((len(conditions), 2))
 
-    def derivative(self, s: Array, u: Array) -> Array:
+    def derivative(
+        self, s: Array, u: Array, mass: Any = MASS, length: Any = LENGTH, friction: Any = FRICTION
+    ) -> Array:
         """Returns [speed, acceleration] of a uniform rod about its end."""
         angle, speed = s[..., 0], s[..., 1]
-        torque = u[..., 0] - FRICTION * speed - 0.5 * MASS * GRAVITY * LENGTH * np.sin(angle)
-        return np.stack([speed, torque / (MASS * LENGTH**2 / 3)], -1)
+        torque = u[..., 0] - friction * speed - 0.5 * mass * GRAVITY * length * np.sin(angle)
+        return np.stack([speed, torque / (mass * length**2 / 3)], -1)
 
     def states(self, s: Array) -> Array:
         """Returns a copy of s."""
