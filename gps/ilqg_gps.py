@@ -122,7 +122,7 @@ def train(
     """
     check_task(task, config)
     model, buffer = make_model(config), ReplayBuffer(config.history)
-    world = LearnedModel.of(task, model)
+    planning_model = LearnedModel.of(task, model)
     reward = LearnedReward.of(task, config.model_hidden, config.fit_steps, config.history)
     planned = by_reward(task, reward)
     parts = {"model": model, "buffer": buffer, "reward": reward}
@@ -138,14 +138,14 @@ def train(
         extra = visited[rng.integers(len(visited), size=config.extra_starts)]
         x0 = np.concatenate([teaching.starts, extra])
         sequences = random_sequences(task, len(x0), config, rng)
-        U = guesses(planned, world, policy, x0, sequences, teaching.last)
-        plans = plan(planned, world, x0, U, config.plan_iterations, config.warm_start_bias)
+        U = guesses(planned, planning_model, policy, x0, sequences, teaching.last)
+        plans = plan(planned, planning_model, x0, U, config.plan_iterations, config.warm_start_bias)
         if config.executed_plans:
             episodes.append(training.count(execute(task, plans, teaching.where, config, rng)))
             buffer.add(*episodes[1].transitions, model=model)
             if reward:
                 reward.add(episodes[1])
-        new = imitation_targets(task, world, plans, visited, config, rng)
+        new = imitation_targets(task, planning_model, plans, visited, config, rng)
         targets = [*teaching.targets, new][-config.replay :]
         teaching = teaching._replace(last=plans.U[: config.plan_starts], targets=targets)
         loss = fit_policy(task, policy, teaching, config, rng)
@@ -285,7 +285,7 @@ def execute(
 
 def imitation_targets(
     task: Any,
-    world: LearnedModel,
+    planning_model: LearnedModel,
     plans: PlannedTrajectories,
     visited: Array,
     config: Config,
@@ -309,7 +309,7 @@ def imitation_targets(
 
     x0 = np.repeat(plans.X[:, :1, :], 1 + config.noisy_copies, axis=1)  # (C, S, dx)
     steps = plans.U.shape[1] - config.plan_tail
-    found = imagine(world.step, act, x0, steps, low, high)
+    found = imagine(planning_model.step, act, x0, steps, low, high)
     x, u = np.moveaxis(found.x[..., :-1, :], -2, 0), np.stack(taught)  # step by step
     valid = near(x, np.concatenate([visited, plans.X.reshape(-1, x.shape[-1])]))
     return task.observation_of(x[valid]), u[valid]

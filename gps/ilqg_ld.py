@@ -75,7 +75,7 @@ def train(
     check_task(task)
     every = np.arange(task.conditions)
     model: Any = MODELS[config.model]()
-    world, buffer = LearnedModel.of(task, model), ReplayBuffer(config.history)
+    planning_model, buffer = LearnedModel.of(task, model), ReplayBuffer(config.history)
     reward = LearnedReward.of(task)
     parts = {"model": model, "buffer": buffer, "reward": reward}
     training = Training(task, config.iterations, state, config.evaluate_every, **parts)
@@ -87,12 +87,12 @@ def train(
             reward.fit(episodes, rng)
         x0 = states_by_condition(episodes.x, task)[:, :, 0].mean(1)
         sequences = random_sequences(task, config, rng)
-        last = imagined_actions(task, world, controller, x0)
+        last = imagined_actions(task, planning_model, controller, x0)
         tangent = imagined_actions(
-            task, world, tangent_controllers(by_reward(task, reward), model, x0), x0
+            task, planning_model, tangent_controllers(by_reward(task, reward), model, x0), x0
         )
         guesses = np.concatenate([last[:, None], tangent[:, None], sequences], 1)
-        planned = plan(by_reward(task, reward), world, x0, guesses, config)
+        planned = plan(by_reward(task, reward), planning_model, x0, guesses, config)
         controller = planned.controller
 
         scalars, arrays = report(training, planned, episodes, rng)
@@ -128,20 +128,20 @@ def random_sequences(task: Task, config: Config, rng: np.random.Generator) -> Ar
 
 
 def plan(
-    task: Task, world: LearnedModel, x0: Array, guesses: Array, config: Config
+    task: Task, planning_model: LearnedModel, x0: Array, guesses: Array, config: Config
 ) -> PlannedTrajectories:
     """Returns the best plan of each condition from x0 (C, dx), of those that iLQR finds from the
     guesses (C, S, T, du), with the noise of `min_std`.
     """
     C, S, T = guesses.shape[:3]
     found = ilqr(
-        world.step,
+        planning_model.step,
         task.cost,
         np.repeat(x0[:, None], S, axis=1),
         np.clip(guesses, task.action_low, task.action_high),
         low=task.action_low,
         high=task.action_high,
-        jacobian=world.jacobian,
+        jacobian=planning_model.jacobian,
         vectorised="any",
         second_order=False,
         max_iterations=config.plan_iterations,
@@ -177,13 +177,13 @@ def tangent_controllers(task: Task, model: Any, x0: Array) -> LinearGaussianCont
 
 
 def imagined_actions(
-    task: Task, world: LearnedModel, controller: LinearGaussianController, x0: Array
+    task: Task, planning_model: LearnedModel, controller: LinearGaussianController, x0: Array
 ) -> Array:
     """Returns the actions (C, T, du) that the controllers take, without noise, in the model from x0
     (C, dx).
     """
     act = controllers(controller)
-    return imagine(world.step, act, x0, task.horizon, task.action_low, task.action_high).u
+    return imagine(planning_model.step, act, x0, task.horizon, task.action_low, task.action_high).u
 
 
 def report(

@@ -33,7 +33,12 @@ class PlannedTrajectories(NamedTuple):
 
 
 def plan(
-    task: Task, world: PlanningModel, x0: Array, U: Array, iterations: int, warm_start_bias: float
+    task: Task,
+    planning_model: PlanningModel,
+    x0: Array,
+    U: Array,
+    iterations: int,
+    warm_start_bias: float,
 ) -> PlannedTrajectories:
     """Returns a plan from each start x0 (C, dx): the best of those that iLQR finds from the guesses
     U (C, S, T, du).
@@ -43,13 +48,13 @@ def plan(
     """
     C, S, T, _ = U.shape
     found = ilqr(
-        world.step,
+        planning_model.step,
         plan_cost(task, T),
         np.repeat(x0[:, None], S, axis=1),
         U,
         low=task.action_low,
         high=task.action_high,
-        jacobian=world.jacobian,
+        jacobian=planning_model.jacobian,
         vectorised="any",
         second_order=False,
         max_iterations=iterations,
@@ -70,7 +75,12 @@ def plan(
 
 
 def guesses(
-    task: Any, world: PlanningModel, policy: Any, x0: Array, sequences: Array, last: Array | None
+    task: Any,
+    planning_model: PlanningModel,
+    policy: Any,
+    x0: Array,
+    sequences: Array,
+    last: Array | None,
 ) -> Array:
     """Returns actions (C, S, T, du) to start iLQR from at x0 (C, dx): the policy's in the model, the
     last plan, random ones.
@@ -87,7 +97,7 @@ def guesses(
     for s in range(S):
         act = _policy(policy) if s == 0 else _sequence(U[:, s].copy())
         see = task.observation_of if s == 0 else None
-        found = imagine(world.step, act, x0, T, low, high, see, plan_cost(task, T))
+        found = imagine(planning_model.step, act, x0, T, low, high, see, plan_cost(task, T))
         U[:, s], cost[:, s] = found.u, found.cost.sum(-1)
     valid = np.isfinite(cost)
     if not valid.any(1).all():

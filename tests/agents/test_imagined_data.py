@@ -78,7 +78,7 @@ def exact(model, A, B, std):
     model.params["low"] -= 50.0
 
 
-def test_imagined_moments_in_a_linear_world_are_those_of_the_forward_pass():
+def test_imagined_moments_in_a_linear_task_are_those_of_the_forward_pass():
     """x' = A x + B u + noise, 4 steps under u = K x, mean and covariance by recursion."""
     rng, std = np.random.default_rng(0), 0.05
     A, B = 0.95 * (np.eye(4) + 0.1 * np.eye(4, k=2)), 0.3 * np.eye(4)[:, 2:]

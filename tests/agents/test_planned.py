@@ -95,7 +95,7 @@ def mpc(task, planner, horizon=15, **settings):
 # closed loop
 
 
-def test_in_a_linear_world_the_closed_loop_costs_what_lqr_does():
+def test_in_a_linear_task_the_closed_loop_costs_what_lqr_does():
     task = Cart()
     task.action_low, task.action_high = (
         np.array([-10.0]),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import Point
+from linear_tasks import Point
 
 from agents.tasks import make_task
 from experiments import run as program

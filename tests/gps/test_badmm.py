@@ -4,7 +4,7 @@ converges.
 
 import numpy as np
 import pytest
-from worlds import Exact, controllers, linear_world, local_of, mean_action_cost
+from linear_tasks import Exact, controllers, linear_task, local_of, mean_action_cost
 
 from gps.badmm import Dual, initial_dual, shift, update_dual
 from gps.steps.exploration import with_std
@@ -119,7 +119,7 @@ def test_states_that_were_not_used_do_not_teach():
 
 def test_a_positive_multiplier_lifts_the_controllers_and_lowers_the_policy():
     rng = np.random.default_rng(6)
-    dynamics, cost, x0 = linear_world(rng)
+    dynamics, cost, x0 = linear_task(rng)
     old = controllers(rng)
     x = np.tile(forward(dynamics, old, x0).mean[:, None, :, :DX], (1, 2, 1, 1))
     local = local_of(old, x, np.zeros((C, 2, T, DU)))
@@ -174,7 +174,7 @@ def test_the_lean_is_bounded_in_each_action():
 
 def test_the_gap_is_the_policys_mean_action_less_the_controllers_under_its_states():
     rng = np.random.default_rng(8)
-    student, teacher, (dynamics, _, x0) = controllers(rng), controllers(rng), linear_world(rng)
+    student, teacher, (dynamics, _, x0) = controllers(rng), controllers(rng), linear_task(rng)
     under = forward(dynamics, teacher, x0)
     gap, kl = compare(student, teacher, under)
     x = rng.multivariate_normal(under.mean[1, 2, :DX], under.cov[1, 2, :DX, :DX], size=200_000)
@@ -199,7 +199,7 @@ def test_the_gap_is_the_policys_mean_action_less_the_controllers_under_its_state
 
 def test_where_policy_and_controllers_agree_the_multipliers_stay():
     rng = np.random.default_rng(9)
-    both, (dynamics, _, x0) = controllers(rng), linear_world(rng)
+    both, (dynamics, _, x0) = controllers(rng), linear_task(rng)
     dual = Dual(rng.normal(size=(C, T, DU)), rng.uniform(0.5, 2, size=(C, T)))
     gap, kl = compare(both, both, forward(dynamics, both, x0))
     after = update_dual(dual, gap, kl, 2 * both.cov, 0.5)
@@ -254,7 +254,7 @@ def alternate(features, steps, rate=1.0, nu=3.0, seed=12, even=False):
     nu is evened out over the steps as in training; else it stays.
     """
     rng = np.random.default_rng(seed)
-    dynamics, cost, x0 = linear_world(rng)
+    dynamics, cost, x0 = linear_task(rng)
     x0 = Gaussian(x0.mean, 1e-12 * x0.cov)
     teacher, policy, dual = controllers(rng), Exact(features.shape[-1], DU), duals(nu=nu)
     o, w, gaps = features[:, None], np.ones((C, 1, T)), []
@@ -319,7 +319,7 @@ def test_the_gap_closes_while_nu_is_evened_out_over_the_steps():
 
 def test_a_step_of_the_multipliers_raises_the_dual_objective():
     rng = np.random.default_rng(13)
-    dynamics, cost, x0 = linear_world(rng)
+    dynamics, cost, x0 = linear_task(rng)
     H, g, _ = mean_action_cost(dynamics, cost, x0)
     H, g = H[0], g[0]
     b, nu, S = (

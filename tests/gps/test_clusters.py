@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from linear_tasks import controllers, linear_task, sampled
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import multivariate_normal
-from worlds import controllers, linear_world, sampled
 
 from gps.steps.clusters import Clusters, cluster, expectation, log_density, maximisation, nearest
 
@@ -14,7 +14,7 @@ K, T, DX, DU = 3, 6, 3, 2
 def planted(seed, each=15, same_start=False):
     """Returns episodes of three worlds, shuffled, and which world each is of."""
     rng = np.random.default_rng(seed)
-    dynamics, _, x0 = linear_world(rng, C=K, T=T)
+    dynamics, _, x0 = linear_task(rng, C=K, T=T)
     if same_start:
         x0 = x0._replace(mean=np.tile(x0.mean[:1], (K, 1)))
     x, u = sampled(rng, controllers(rng, C=K, T=T), dynamics, x0, each)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from worlds import Exact, controllers
+from linear_tasks import Exact, controllers
 
 from agents.policies.mlp import NeuralPolicy
 from gps.steps.distillation import distil

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from worlds import ObservedPoint, Point, TrueWorld
+from linear_tasks import ObservedPoint, Point, TrueWorld
 
 from agents.tasks import make_task
 from agents.tasks.mujoco.reacher import Reacher
@@ -22,7 +22,7 @@ SMALL = ilqg_gps.Config(
 )
 
 
-def test_on_a_linear_world_the_policy_is_near_the_optimum_after_two_episodes():
+def test_on_a_linear_task_the_policy_is_near_the_optimum_after_two_episodes():
     rows = list(ilqg_gps.train(ObservedPoint(), SMALL, np.random.default_rng(0)))
     optimum = ObservedPoint().optimum()
     assert rows[0].scalars["env_steps"] == 2 * 15

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from worlds import Fragile, Point
+from linear_tasks import Fragile, Point
 
 from agents.tasks.classic.pendulum import Pendulum
 from dynamics.storage.tree import load_tree, save_tree
@@ -14,7 +14,7 @@ from gps import ilqg_ld
 from lqr import InputError
 
 
-def test_on_a_linear_world_the_optimum_is_found_after_an_episode_or_two():
+def test_on_a_linear_task_the_optimum_is_found_after_an_episode_or_two():
     rows = list(ilqg_ld.train(Point(), ilqg_ld.Config(iterations=2), np.random.default_rng(0)))
     assert rows[-1].arrays["cost"] == pytest.approx(Point().optimum(), rel=0.01)
     assert rows[-1].scalars["planned_cost"] == pytest.approx(Point().optimum().mean(), rel=0.01)

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from worlds import Fragile, ObservedPoint
+from linear_tasks import Fragile, ObservedPoint
 
 from dynamics.storage.tree import load_tree, save_tree
 from gps import ilqg_mf

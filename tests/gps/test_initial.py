@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from linear_tasks import Point
 from scipy.linalg import solve_discrete_are
-from worlds import Point
 
 from agents.rollout import rollout
 from agents.tasks.classic.point_mass import STARTS, PointMass

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import Point
+from linear_tasks import Point
 
 import gps
 from agents.policies.linear_gaussian import ControllerPolicy

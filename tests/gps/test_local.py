@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from linear_tasks import controllers, linear_task, local_of, mean_action_cost, sampled
 from scipy import stats
-from worlds import controllers, linear_world, local_of, mean_action_cost, sampled
 
 from agents.rollout import Trajectories
 from gps.steps.exploration import with_std
@@ -28,7 +28,7 @@ C, T, DX, DU = 2, 4, 3, 2
 
 def world(seed=0, N=6, std=0.5):
     rng = np.random.default_rng(seed)
-    dynamics, cost, x0 = linear_world(rng)
+    dynamics, cost, x0 = linear_task(rng)
     old = controllers(rng, std=std)
     return dynamics, cost, local_of(old, *sampled(rng, old, dynamics, x0, N))
 

@@ -1,7 +1,7 @@
 """What passes from one round of episodes to the next, and from one run to its continuation."""
 
 import numpy as np
-from worlds import Point
+from linear_tasks import Point
 
 from gps import lqr_flm
 from gps.steps.local_policies import LocalPolicies

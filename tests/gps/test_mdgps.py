@@ -4,7 +4,7 @@ step rules by hand.
 
 import numpy as np
 import pytest
-from worlds import Exact, Point, controllers, linear_world, local_of, sampled
+from linear_tasks import Exact, Point, controllers, linear_task, local_of, sampled
 
 from gps import mdgps
 from gps.mdgps import with_cost_of
@@ -30,7 +30,7 @@ def everything(x):
 
 def test_with_a_policy_that_can_be_any_controller_it_is_constrained_lqr():
     rng = np.random.default_rng(0)
-    dynamics, cost, x0 = linear_world(rng)
+    dynamics, cost, x0 = linear_task(rng)
     anchor = controllers(rng)
     x, u = sampled(rng, anchor, dynamics, x0, 12)
     local = local_of(anchor, x, u)
@@ -65,7 +65,7 @@ def test_each_step_rule_compares_its_own_costs(tried, judged):
     or the policy.
     """
     rng = np.random.default_rng(1)
-    dynamics, cost, x0 = linear_world(rng)
+    dynamics, cost, x0 = linear_task(rng)
     who = [
         {"pi": controllers(rng), "p": controllers(rng)} for _ in range(2)
     ]  # before and after the step

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from worlds import controllers, linear_world, local_of, sampled
+from linear_tasks import controllers, linear_task, local_of, sampled
 
 from agents.tasks.classic.disc import Disc
 from gps import lqr_flm, pi2, pigps, pilqr, pilqr_gps
@@ -87,7 +87,7 @@ def test_episodes_that_did_not_take_place_weigh_nothing():
 
 def test_the_controller_moves_by_the_weighted_deviation_less_the_plain_one():
     rng = np.random.default_rng(2)
-    old, (dynamics, _, x0) = controllers(rng), linear_world(rng)
+    old, (dynamics, _, x0) = controllers(rng), linear_task(rng)
     x, u = sampled(rng, old, dynamics, x0, N)
     delta, used = deviations(old, x, u), np.ones((C, N, T))
     np.testing.assert_allclose(delta[1, 2, 3], u[1, 2, 3] - old.K[1, 3] @ x[1, 2, 3] - old.k[1, 3])
@@ -102,7 +102,7 @@ def world(seed=3):
     everything.
     """
     rng = np.random.default_rng(seed)
-    dynamics, cost, x0 = linear_world(rng)
+    dynamics, cost, x0 = linear_task(rng)
     dynamics = dynamics._replace(cov=1e-24 * dynamics.cov)
     old = controllers(rng)
     x, u = sampled(rng, old, dynamics, x0, N)
@@ -117,7 +117,7 @@ def world(seed=3):
     ]
 
 
-def test_what_the_model_forecasts_of_a_linear_world_is_what_was_paid():
+def test_what_the_model_forecasts_of_a_linear_task_is_what_was_paid():
     known, paid = world()
     local = known.data
     delta = deviations(local.controller, local.x, local.u)

@@ -4,7 +4,7 @@ model breaks.
 
 import numpy as np
 import pytest
-from worlds import ObservedPoint, TrueWorld, rolled
+from linear_tasks import ObservedPoint, TrueWorld, rolled
 
 from agents.policies import make_policy
 from gps.steps import planned_trajectories as plans

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from worlds import Point, linear_world, local_of, sampled
+from linear_tasks import Point, linear_task, local_of, sampled
 
 from gps import badmm, mdgps
 from gps.steps.local_data import initial_states
@@ -123,8 +123,8 @@ def test_a_run_that_lags_goes_on_to_the_same_bits():
 
 
 def known_world(rng, N=40):
-    dynamics, cost, x0 = linear_world(rng)
-    from worlds import controllers
+    dynamics, cost, x0 = linear_task(rng)
+    from linear_tasks import controllers
 
     controller = controllers(rng)
     x, u = sampled(rng, controller, dynamics, x0, N)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from worlds import Point
+from linear_tasks import Point
 
 from agents.saving import state_of
 from agents.tasks.wrappers.partial import ReacherImages

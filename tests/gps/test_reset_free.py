@@ -4,7 +4,7 @@ learns.
 
 import numpy as np
 import pytest
-from worlds import Point, controllers, linear_world, local_of, sampled
+from linear_tasks import Point, controllers, linear_task, local_of, sampled
 
 from agents.rollout import rollout
 from agents.tasks.mujoco.reacher import Reacher, ReacherResetFree
@@ -20,7 +20,7 @@ C, T, DX, DU = 2, 4, 3, 2
 def episodes(seed=0, N=6):
     """Returns controllers of two groups and the episodes of each."""
     rng = np.random.default_rng(seed)
-    dynamics, _, x0 = linear_world(rng)
+    dynamics, _, x0 = linear_task(rng)
     return controllers(rng), *sampled(rng, controllers(rng), dynamics, x0, N)
 
 

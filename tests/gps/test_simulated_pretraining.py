@@ -4,7 +4,7 @@ right.
 
 import numpy as np
 import pytest
-from worlds import Point
+from linear_tasks import Point
 
 from dynamics import SimulatorPrior
 from dynamics.storage.tree import load_tree, save_tree

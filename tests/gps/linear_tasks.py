@@ -126,7 +126,7 @@ class Exact:
         return 0.0
 
 
-def linear_world(rng, C=2, T=4, dx=3, du=2):
+def linear_task(rng, C=2, T=4, dx=3, du=2):
     """Returns dynamics, a convex cost with cross and linear terms, and x0, for C conditions."""
     n = dx + du
     A = np.eye(dx) + 0.2 * rng.normal(size=(C, T, dx, dx))
