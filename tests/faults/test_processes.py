@@ -73,7 +73,7 @@ def watched(tmp_path_factory):
         pids = tagged(tag)
         seen |= sockets(pids)
         most = max(most, len(pids))
-        time.sleep(0.1)  # looking into every process is work, too
+        time.sleep(0.3)  # looking into every process is work, too
     assert process.returncode == 0, (place / "said").read_text()
     return place, seen, most, gone(tag, 60)
 
