@@ -61,19 +61,20 @@ class OffPolicy:
         state: State | None,
         update: Callable[["OffPolicy"], Told] | None = None,
         prepare: Callable[["OffPolicy"], None] | None = None,
+        make: Callable[..., Any] | None = None,
         **parts: Any,
     ):
         """`update(run)` makes one update, by default of a minibatch of the replay buffer;
-        `prepare(run)` comes after each step, before its updates. Further `parts` are saved with
+        `prepare(run)` comes after each step, before its updates; `make(task, config, rng)` makes
+        the learner, by default soft actor-critic. Further `parts` are saved with
         the run.
         """
         self.task, self.c, self.rng = task, config, rng
         self.update, self.prepare = update or from_replay, prepare
         self.buffer = ReplayBuffer(config.capacity)
         self.steps = Stepwise(task, self.buffer, self._learn)
-        self.learner = make_learner(
-            task, config, rng if state is None else np.random.default_rng(0)
-        )
+        fresh = rng if state is None else np.random.default_rng(0)
+        self.learner: Any = (make or make_learner)(task, config, fresh)
         parts = {"replay": self.buffer, "learner": self.learner, **parts}
         self.training = Training(task, config.iterations, state, config.evaluate_every, **parts)
         self._told: list[Told] = []

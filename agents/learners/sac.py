@@ -45,6 +45,27 @@ class Units(NamedTuple):
         size = std if known else max(float(np.abs(reward).max()), 1e-300)
         return cls(*units(o), np.array(reward.mean()), np.array(size if size > 1e-299 else 1.0))
 
+    def batch(
+        self, policy: SquashedPolicy, o: Array, u: Array, reward: Array, onext: Array, end: Array,
+        t: Any,
+    ) -> "Batch":  # fmt: skip
+        """Returns transitions in these units, of the type t, actions in units of the policy's
+        limits.
+        """
+        return Batch(
+            ((o - self.o_mean) / self.o_std).astype(t),
+            ((u - policy.middle) / policy.half).astype(t),
+            ((reward - self.r_mean) / self.r_std).astype(t),
+            ((onext - self.o_mean) / self.o_std).astype(t),
+            end.astype(t),
+        )
+
+    def end_value(self, discount: float) -> float:
+        """Returns what an end is worth, in units of reward: nothing comes after it, where the mean
+        reward for ever is called 0.
+        """
+        return float(-self.r_mean / self.r_std / (1.0 - discount))
+
 
 class Batch(NamedTuple):
     """Transitions in the learner's units."""
@@ -120,22 +141,12 @@ class SAC:
 
     @property
     def end_value(self) -> float:
-        """What an end is worth, in units of reward: nothing comes after it, where the mean reward
-        for ever is called 0.
-        """
-        return float(-self.units.r_mean / self.units.r_std / (1.0 - self.discount))
+        """What an end is worth, in units of reward."""
+        return self.units.end_value(self.discount)
 
     def batch(self, o: Array, u: Array, reward: Array, onext: Array, end: Array) -> Batch:
         """Returns transitions in the learner's units: (B, do), (B, du), (B,), (B, do), (B,)."""
-        n, t = self.units, self.dtype
-        middle, half = self.policy.middle, self.policy.half
-        return Batch(
-            ((o - n.o_mean) / n.o_std).astype(t),
-            ((u - middle) / half).astype(t),
-            ((reward - n.r_mean) / n.r_std).astype(t),
-            ((onext - n.o_mean) / n.o_std).astype(t),
-            end.astype(t),
-        )
+        return self.units.batch(self.policy, o, u, reward, onext, end, self.dtype)
 
     def act(self, o: Array, e: Array) -> tuple[Array, Array, Any]:
         """Returns actions (B, du), the logarithms of their densities (B,), and what

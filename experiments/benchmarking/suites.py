@@ -143,6 +143,8 @@ IMAGINED = (
         ("k 5", "--rollout-length 5"),
         ("trust", "--trust 2 --rollout-length 10"),
     ),
+    Entry("reacher_four", "mba", ("mba_reacher_four",), "cost"),
+    Entry("reacher_four", "naf", ("mba_reacher_four", "--imagination-episodes", "0"), "cost"),
     Entry("pets_cartpole", "pets", ("pets_cartpole",), "return"),
     *_mbpo("half_cheetah", "mbpo_half_cheetah"),
     *_mbpo("hopper", "mbpo_half_cheetah --task hopper"),

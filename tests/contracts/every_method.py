@@ -54,6 +54,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "bptt": FITTED | {"path_length": 2, "paths": 4},
     "dhmbpo": IMAGINED | {"path_length": 1, "rollout_length": (2,)},
     "dyna_q": {"iterations": 2, "iteration_steps": 12, "warm_up": 18, "planning_steps": 2},
+    "mba": STEPWISE | {"update_ratio": 1.0, "rollouts": 10, "rollout_length": 2},
     "mbpo": IMAGINED,
     "mve": FITTED | {"value_expansion": 1},
     "svg": FITTED | {"path_length": 1},

@@ -18,6 +18,7 @@ UNITS = {  # of an action; of each number of the state
 APART = {
     "bptt",
     "dhmbpo",
+    "mba",
     "mbpo",
     "svg",
     "ars",
