@@ -118,6 +118,10 @@ class IdentifiedSimulator:
         floor = 1e-12 * np.maximum(change.var(0), 1e-12)
         self.residual = miss.T @ miss / max(len(miss), 1) + np.diag(floor)
 
+    def miss(self, theta: Array, x: Array, u: Array, xnext: Array) -> Array:
+        """Returns how far the simulator with log factors theta (P,) is from x' (M, dx)."""
+        return self._miss(theta, x, u, xnext - x)
+
     def predict(self, x: Array, u: Array) -> Gaussian:
         """Returns x' (..., dx) as simulated, and the second moment of what the simulator misses
         (..., dx, dx).

@@ -150,7 +150,50 @@ IMAGINED = (
     *_mbpo("hopper", "mbpo_half_cheetah --task hopper"),
 )
 
+FIGURE = "Chatzilygeroudis et al. 2017, medians of the best so far, read off the authors' figures"
+CARTPOLE = "--task cartpole --iterations 7"  # of the searches, beside those of the pendulum's
+
+
+def _few(task: str, method: str, *words: str) -> Entry:
+    return Entry(task, method, words, "reward")
+
+
+def _best(task: str, name: str, *points: tuple[int, float]) -> Record:
+    """A published curve at so many steps of experience, 40 in an episode."""
+    steps, values = zip(*points, strict=True)
+    return Record(task, name, tuple(map(float, steps)), tuple(values), source=FIGURE)
+
+
 SUITES = {
+    "few_trials": Suite(
+        "A handful of episodes of 4 s, 40 steps: reward (PILCO's, at most 40) of a noise-free episode after so "
+        "many steps, as it is held and not the best so far, which is what was published.",
+        (
+            _few("pendulum", "black_drops", "black_drops_pendulum"),
+            _few("pendulum", "gp_mi", "gp_mi_pendulum"),
+            _few("pendulum", "pilco", "pilco_pendulum"),
+            _few("pendulum", "mc_pilco", "mc_pilco_pendulum"),
+            _few("pendulum", "ilqg_ld", "pendulum"),
+            _few("cartpole", "black_drops", "black_drops", *CARTPOLE.split()),
+            _few("cartpole", "gp_mi", "gp_mi", *CARTPOLE.split()),
+            _few("cartpole", "pilco", "pilco", *CARTPOLE.split(), "--units", "50"),
+            _few("cartpole", "mc_pilco", "mc_pilco", *CARTPOLE.split(), "--units", "50"),
+            _few("cartpole", "ilqg_ld", "cartpole"),
+        ),
+        (
+            _best("pendulum", "published: Black-DROPS", (80, 7.5), (120, 24.5)),
+            _best("pendulum", "published: PILCO", (120, 20.0), (160, 21.7), (240, 22.2)),
+            _best(
+                "cartpole",
+                "published: Black-DROPS",
+                (120, 2.0),
+                (160, 7.0),
+                (200, 27.0),
+                (240, 31.0),
+            ),
+            _best("cartpole", "published: PILCO", (160, 24.0), (200, 25.0), (560, 27.0)),
+        ),
+    ),
     "imagined": Suite(
         "Imagined data: each method, the same learner with as many updates and no model, and the true model.",
         IMAGINED,

@@ -111,7 +111,8 @@ class Search:
         test = self.training.evaluate(policy, rng)
         own = measured(self.task, episodes, "episode_")
         diverged = float(episodes.failed.sum() + test.failed.sum())
-        scalars = self.training.row(test, **own, **more, diverged=diverged)
+        sampled = float(episodes.valid.costs.mean())
+        scalars = self.training.row(test, sampled_cost=sampled, **own, **more, diverged=diverged)
         arrays = {"policy_cost": test.costs, "policy_x": test.states}
         saved: Mapping[str, Any] = {"starts": self.starts, "where": self.where}
         return scalars, arrays, dict(saved)
