@@ -34,7 +34,6 @@ SMOOTHED = {
 MODEL = f"mjcf:{Path(__file__).resolve().parents[2] / 'agents/tasks/models/arm.xml'}"
 FIXED = (
     "maze",
-    "maze",
     "reacher_four",
     "reacher_four_hidden",
     "peg",
