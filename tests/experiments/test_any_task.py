@@ -224,7 +224,7 @@ def test_a_layout_is_learned_here_and_kept(tmp_path):
 
 @pytest.mark.slow
 def test_a_small_suite_runs_and_what_is_finished_is_not_run_again(tmp_path, capsys):
-    words = ["any_task", "--tasks", "Reacher-v5", "--budget", "300", "--seeds", "1", "--jobs", "1"]
+    words = ["any_task", "--tasks", "Reacher-v5", "--budget", "150", "--seeds", "1", "--jobs", "1"]
     words += ["--out", str(tmp_path / "all"), "--references", str(tmp_path / "known.json")]
     assert benchmark.main(words) == 0
     kept = tmp_path / "all" / "Reacher-v5" / "seed_0" / learning.EVALUATED
@@ -234,7 +234,7 @@ def test_a_small_suite_runs_and_what_is_finished_is_not_run_again(tmp_path, caps
     before = kept.stat().st_mtime_ns
     assert benchmark.main([*words]) == 0
     assert kept.stat().st_mtime_ns == before
-    with pytest.raises(CheckpointError, match="got budget 400 where it has 300"):
+    with pytest.raises(CheckpointError, match="got budget 400 where it has 150"):
         benchmark.main([*words, "--budget", "400"])
 
 
