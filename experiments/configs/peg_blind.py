@@ -2,17 +2,11 @@
 episodes.
 """
 
+from dataclasses import replace
+
 from agents.tasks import PegBlind as task
 from gps import badmm as method
 
-config = method.Config(
-    iterations=12,
-    samples=5,
-    kl_step=100.0,
-    max_kl_step=2000.0,
-    initial_std=0.05,
-    min_std=0.02,
-    penalty=5e-8,
-    probe=False,
-    initial="zero",
-)
+from . import peg
+
+config = replace(peg.config, penalty=5e-8)
