@@ -6,11 +6,12 @@
 Amadio, Dalla Libera, Antonello, Nikovski, Carli & Romeres (2022), algorithm 1, with the model and
 the policy of PILCO. Any distribution may come out, where PILCO's is Gaussian at each step. Basis
 functions of the policy are left out at random while it learns (dropout), which takes the search out
-of poor optima.
+of poor optima. As in `pilco`, a narrow goal is sought with a wider one first.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,11 @@ class Config(SearchSettings):
 
     units: Count = 20  # basis functions of the policy
     search_steps: Count = 300  # of Adam in each iteration
-    rate: Positive = 0.02  # Adam's learning rate at first
+    rate: Positive = 0.05  # Adam's learning rate at first
     particles: Count = 100
     dropout: Share = 0.1  # share of the basis functions that is left out
-    width: Positive = 1.0  # of the reward while it searches, as a factor
+    # of the reward, as factors, one after the other in equal parts of a search
+    widths: tuple[Positive, ...] = (4.0, 2.0, 1.0)
 
 
 def train(
@@ -50,9 +52,12 @@ def train(
         space = space_of("rbf", task, known.known, config.units)
         draw = drawing(known, space, config, cost_variation(episodes), rng)
         first = space.first(1, rng)[0] if known.acts_at_random else space.point(known.policy)
-        point = wander(draw, first, config.search_steps, config.rate)
+        point = first
+        for width in config.widths:
+            stage, steps = partial(draw, width), -(-config.search_steps // len(config.widths))
+            point = wander(stage, point, steps, config.rate)
         policy = space.policy(point)
-        predicted = -float(draw(kept=True)(as_tensor(point)))
+        predicted = -float(draw(1.0, kept=True)(as_tensor(point)))
         scalars, arrays, saved = known.report(policy, episodes, rng, predicted=predicted)
         saved["policy"] = state_of(policy)
         yield known.training.iteration(policy, scalars, arrays, saved)
@@ -66,15 +71,16 @@ def drawing(
     """
     world, task, planned = world_of(known.task, known.model, space), known.task, known.planned
     unit = unit if np.isfinite(unit) and unit > 0 else 1.0
-    M, goals = config.particles, {True: goal_of(task, 1.0), False: goal_of(task, config.width)}
+    M = config.particles
 
-    def draw(kept: bool = False) -> Value:
+    def draw(width: float, kept: bool = False) -> Value:
+        goal = goal_of(task, width)
         rows = rng.integers(len(known.starts), size=M)
         noise = rng.standard_normal((task.horizon, M, task.dx))
         share = 0.0 if kept else config.dropout
         weight = (rng.random((M, config.units)) >= share) / (1.0 - share)
         x, z, w = (as_tensor(a) for a in (known.starts[rows], noise, weight))
-        return lambda point: particles.loss(world, planned, goals[kept], point, x, z, w, unit)
+        return lambda point: particles.loss(world, planned, goal, point, x, z, w, unit)
 
     return draw
 

@@ -39,8 +39,8 @@ class Config(SearchSettings):
     search_steps: Count = 60  # of L-BFGS in each iteration, all stages together
     restarts: Count = 2  # searches in each iteration: from the last policy, then from random ones
     candidates: Count = 10  # random policies, of which the best begin
-    widths: tuple[Positive, ...] = (1.0,)  # of the reward, stage by stage, as factors
-    growth: tuple[Positive, ...] = (1.0,)  # shares of the episode, stage by stage
+    widths: tuple[Positive, ...] = (4.0, 2.0, 1.0)  # of the reward, stage by stage, as factors
+    growth: tuple[Positive, ...] = (1.0, 1.0, 1.0)  # shares of the episode, stage by stage
 
 
 def train(
