@@ -1,16 +1,24 @@
-"""Reach any target: local controllers for many sampled targets teach one neural policy (Gymnasium's
-Reacher-v5).
+"""Reach any target: local controllers for targets all over the plane teach one neural policy
+(Gymnasium's Reacher-v5).
 """
 
-from agents.tasks import Reacher as task
+from functools import partial
+
+from agents.tasks import Reacher
 from gps import badmm as method
 
+task = partial(Reacher, covering=True)
 config = method.Config(
     iterations=15,
     samples=1,
-    max_kl_step=1000.0,
-    penalty_growth=1.45,
+    kl_step=200.0,
+    max_kl_step=3000.0,
     probe=False,
     std_share=0.0,
     initial="zero",
+    restarts=3,
+    replay=1,
+    forecasts=3,
+    between=16,
+    policy_steps=1500,
 )  # 40 targets, 600 episodes

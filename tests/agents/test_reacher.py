@@ -111,6 +111,25 @@ def test_every_reset_of_a_condition_has_its_target_and_its_own_speeds():
     assert np.abs(x[:, 2:4]).max() <= 0.005
 
 
+@pytest.mark.parametrize("count", [10, 40, 200])
+def test_covering_targets_leave_no_hole_in_the_disc(count):
+    """No place is farther from a target than 1.9 radii of the circle that has its share of the
+    disc; of as many random ones it is.
+    """
+    side = np.linspace(-0.2, 0.2, 101)
+    places = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+    places = places[np.linalg.norm(places, axis=1) < 0.2]
+
+    def hole(targets):
+        return np.linalg.norm(places[:, None] - targets, axis=-1).min(1).max()
+
+    even, random = (Reacher(count, covering=covering).targets for covering in (True, False))
+    assert np.linalg.norm(even, axis=1).max() < 0.2
+    assert hole(even) < 1.9 * 0.2 / np.sqrt(count) < hole(random)
+    other = Reacher(count, layout_seed=1, covering=True).targets
+    assert not np.allclose(other, even)  # turned
+
+
 def test_the_layout_belongs_to_its_seed():
     a, b, c = Reacher(4), Reacher(4), Reacher(4, layout_seed=1)
     assert np.array_equal(a.targets, b.targets)

@@ -26,6 +26,7 @@ from ..capabilities import StartMeasure
 Array = np.ndarray
 
 FINGERTIP, TARGET = 3, 4  # body numbers in reacher.xml
+REACH = 0.2  # m, radius of the disc of targets
 LINKS = (0.1, 0.11)  # m, in reacher.xml
 PARAMETERS: dict[
     str, list[tuple[str, Any]]
@@ -117,14 +118,19 @@ class Reacher:
         conditions: Count = 40,
         layout_seed: Whole = 20_000,
         believed: Mapping[str, float] | None = None,
+        covering: bool = False,
     ):
         """`believed` are the factors by which the arm's parameters are wrong in what `simulator`
-        believes.
+        believes. With `covering` the targets are spread evenly over the disc that they are drawn
+        from, so that none of it is far from all of them.
         """
         if conditions < 1:
             raise InputError(f"conditions is {conditions}; expected at least 1")
         self.conditions = conditions
-        self.angles, self.targets = sample_layout(conditions, np.random.default_rng(layout_seed))
+        rng = np.random.default_rng(layout_seed)
+        self.angles, self.targets = sample_layout(conditions, rng)
+        if covering:
+            self.targets = covering_targets(conditions, rng)
         self.action_low, self.action_high = -np.ones(2), np.ones(2)
         self._sim = MujocoBatch(gymnasium_xml("reacher.xml"), frame_skip=2)
         self._believed = believed
@@ -246,9 +252,20 @@ def sample_layout(count: int, rng: np.random.Generator) -> tuple[Array, Array]:
     angles = rng.uniform(-0.1, 0.1, size=(count, 2))
     targets = np.empty((0, 2))
     while len(targets) < count:
-        draw = rng.uniform(-0.2, 0.2, size=(count, 2))
-        targets = np.concatenate([targets, draw[np.linalg.norm(draw, axis=1) < 0.2]])
+        draw = rng.uniform(-REACH, REACH, size=(count, 2))
+        targets = np.concatenate([targets, draw[np.linalg.norm(draw, axis=1) < REACH]])
     return angles, targets[:count]
+
+
+def covering_targets(count: int, rng: np.random.Generator) -> Array:
+    """Returns targets (count, 2) spread evenly over the disc of Reacher-v5's, on a spiral that is
+    turned by chance: golden angles from one to the next, and the same area to each (Vogel, A better
+    way to construct the sunflower head, 1979).
+    """
+    i = np.arange(count)
+    radius, angle = REACH * np.sqrt((i + 0.5) / count), i * np.pi * (3 - np.sqrt(5))
+    angle = angle + rng.uniform(0, 2 * np.pi)
+    return radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
 
 
 def _gap(sim: MujocoBatch) -> Array:
