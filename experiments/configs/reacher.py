@@ -19,6 +19,7 @@ config = method.Config(
     restarts=3,
     replay=1,
     forecasts=3,
+    forecast_spread=5.0,
     between=16,
     policy_steps=1500,
 )  # 40 targets, 600 episodes
