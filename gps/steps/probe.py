@@ -4,11 +4,12 @@ noise.
     start   one noise-free episode of each initial controller that the task allows; the one of
             lowest cost is taken
     noise   pairs of episodes with opposite noise, from the smallest size upward, while it pays:
-            sqrt(2 epsilon) L - Q,   L = sum_t |c+_t - c-_t| / 2,   Q = sum_t (c+_t + c-_t) / 2 - c_t
+            sqrt(2 epsilon) L - |Q|,   L = sum_t |c+_t - c-_t| / 2,   Q = sum_t (c+_t + c-_t) / 2 - c_t
 
 A step of epsilon nats moves the mean action by up to sqrt(2 epsilon) standard deviations of the
 noise, and so, to first order, the cost by up to sqrt(2 epsilon) L. Q is what the noise itself
-costs: noise that is too large for the task costs more than a step could gain, noise that is too
+costs, or saves where the controller stands badly: in both cases a linear model knows nothing of it.
+Noise that is too large for the task bends the cost more than a step could gain, noise that is too
 small shows nothing that a step could follow. Q and L are differences of costs, so neither a constant
 in the cost nor the units of actions, states and cost matter.
 """
@@ -27,7 +28,7 @@ from .local_data import cost_scale
 
 Array = np.ndarray
 FACTOR = 10**0.5  # from one size of the noise to the next
-BENT = 0.5  # of L, the most that Q may be
+BENT = 0.5  # of L, the most that |Q| may be
 ADVANTAGE = 0.02  # of the cost's variation, by which another start than zero must be better
 
 # a controller, its noise as a share of half the action range, and the sign of the noise, 0 for none
@@ -41,7 +42,9 @@ class Probe(NamedTuple):
 
     initial: str  # the word of the first controllers
     std: float  # their noise, as a share of half the action range
-    gain: Array  # (M,), sqrt(2 epsilon) L - Q of each size that was tried, mean over the conditions
+    gain: (
+        Array  # (M,), sqrt(2 epsilon) L - |Q| of each size that was tried, mean over the conditions
+    )
 
 
 def candidates(task: Task) -> tuple[str, ...]:
@@ -89,14 +92,14 @@ def probe(
 
 
 def gain(plus: Trajectories, minus: Trajectories, base: Array, epsilon: float) -> float:
-    """Returns sqrt(2 epsilon) L - Q of episodes with opposite noise, mean over the conditions, with
-    the costs `base` (C, T+1) of those without; minus infinity where one diverged, and where Q is
+    """Returns sqrt(2 epsilon) L - |Q| of episodes with opposite noise, mean over the conditions, with
+    the costs `base` (C, T+1) of those without; minus infinity where one diverged, and where |Q| is
     more than `BENT` L: the cost then bends more than a linear step could follow.
     """
     if (plus.failed | minus.failed).any():
         return -np.inf
     L = 0.5 * np.abs(plus.cost - minus.cost).sum(-1)
-    Q = (0.5 * (plus.cost + minus.cost) - base).sum(-1)
+    Q = np.abs((0.5 * (plus.cost + minus.cost) - base).sum(-1))
     if Q.mean() > BENT * L.mean():
         return -np.inf
     return float((np.sqrt(2 * epsilon) * L - Q).mean())

@@ -35,7 +35,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "gp_mi": SEARCH | {"policy": "rbf", "evaluations": 60, "searches": 2, "imagined": 2},
     "mc_pilco": SEARCH | {"search_steps": 4, "particles": 5},
     "pilco": SEARCH | {"search_steps": 3, "restarts": 1, "candidates": 1},
-    "badmm": LOCAL | POLICY,
+    "badmm": LOCAL | POLICY | {"forecasts": 2, "between": 1},
     "ilqg_gps": TEACHING,
     "ilqg_ld": {"iterations": 2, "samples": 3, "plan_iterations": 3, "guesses": 0},
     "ilqg_mf": TEACHING | TUNING | {"iterations": 3, "teaching": 2},

@@ -15,16 +15,7 @@ UNITS = {  # of an action; of each number of the state
     "large_actions": (1e3, (1.0, 1.0)),
     "small_actions_other_states": (1e-3, (1e3, 1e-2)),
 }
-APART = {
-    "bptt",
-    "dhmbpo",
-    "mba",
-    "mbpo",
-    "svg",
-    "ars",
-    "ilqg_gps",
-    "ilqg_mf",
-}  # which still depend on the units of states
+APART = {"ars"}  # which still depends on the units of states
 
 
 class InUnits(Cart):
@@ -43,6 +34,9 @@ class InUnits(Cart):
 
     see = states
 
+    def to_physical(self, x):
+        return x / self.state
+
 
 @cache
 def acts(word, units=None):
@@ -60,7 +54,7 @@ def cases():
     for word in METHODS:
         for units in UNITS:
             known = word in APART and units == "small_actions_other_states"
-            reason = "it depends on the units of states: ars in its first directions, plans in a network's model"
+            reason = "it depends on the units of states, in its first directions"
             marks = pytest.mark.xfail(reason=reason, strict=True) if known else ()
             yield pytest.param(word, units, marks=marks, id=f"{word}-{units}")
 

@@ -56,6 +56,12 @@ def test_the_noise_is_as_large_as_pays_for_a_step(linear, quadratic, unit):
     assert max(asked) <= best * 10**0.5 * 1.001  # no further than one size too much
 
 
+@pytest.mark.parametrize("quadratic", [30.0, -30.0])
+def test_noise_that_bends_the_cost_is_too_large_whichever_way_it_bends(quadratic):
+    run, _ = world(1.0, quadratic)  # at 0.01 it bends by 0.3 of the slope, at the next size by 0.95
+    assert probe({"zero": controller(0)}, run, 0.01, 1.0, 8.0).std == 0.01
+
+
 def test_noise_under_which_episodes_diverge_is_too_large():
     run, _ = world(1.0, 0.0, diverges=0.05)
     assert probe({"zero": controller(0)}, run, 0.01, 1.0, 8.0).std == pytest.approx(0.01 * 10**0.5)
