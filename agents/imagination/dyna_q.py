@@ -36,11 +36,10 @@ class Config(EvaluationSettings):
 
     iterations: Count = 20  # rounds of whole episodes
     iteration_steps: Count = 200  # steps of a round, at least
-    warm_up: Count = (
-        200  # steps of random moves at the start, where the task does not tell its cells
-    )
+    # steps of random moves at the start, where the task does not tell its cells
+    warm_up: Count = 200
     planning_steps: Whole = 50  # n, remembered steps that are learned from after each real one
-    learning_rate: Positive = 0.1  # alpha
+    learning_rate: Positive = 0.1  # alpha, of the values
     discount: Share = 0.95  # of a step
     epsilon: Share = 0.1  # share of random moves
     curiosity: NotNegative = 0.0  # kappa, in units of reward per root of a step

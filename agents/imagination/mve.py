@@ -33,9 +33,8 @@ class Config(WorldSettings, OffPolicySettings):
 
     value_expansion: Whole = 3  # H, imagined steps of a target
     every_step: bool = True  # learn the values of the imagined steps too (TD-k)
-    weights: Literal["last", "steve"] = (
-        "last"  # the last horizon's target, or all by their certainty
-    )
+    # the last horizon's target, or STEVE's mean of all by their certainty
+    weights: Literal["last", "steve"] = "last"
 
 
 PAPER = replace(Config(), update_ratio=4.0)
