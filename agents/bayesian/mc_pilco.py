@@ -36,7 +36,7 @@ class Config(SearchSettings):
     units: Count = 20  # basis functions of the policy
     search_steps: Count = 300  # of Adam in each iteration
     rate: Positive = 0.05  # Adam's learning rate at first
-    particles: Count = 100
+    particles: Count = 100  # imagined trajectories that a gradient is the mean of
     dropout: Share = 0.1  # share of the basis functions that is left out
     # of the reward, as factors, one after the other in equal parts of a search
     widths: tuple[Positive, ...] = (4.0, 2.0, 1.0)
