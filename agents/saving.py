@@ -7,9 +7,9 @@ from dynamics.storage.files import folders_by_number, within
 from dynamics.storage.tree import load_tree, save_tree
 from lqr import CheckpointError, InputError
 
-from .action_form import ActionForm, HandsOut
 from .interfaces import Policy, State
 from .policies import POLICIES, policy_class, word_of_policy
+from .tasks.action_form import ActionForm, HandsOut
 
 
 def save_policy(folder: str | Path, policy: Policy, **about: Any) -> None:

@@ -23,11 +23,11 @@ from dynamics import Chart
 from dynamics.storage.tree import check_tree
 from lqr import LinearGaussianController
 
-from .action_form import HandsOut
 from .interfaces import Array, Iteration, Policy, State, Task
 from .rollout import Trajectories, metrics_of, rollout
+from .rollout.visible import cost_by_state, cost_variation
+from .tasks.action_form import HandsOut
 from .tasks.capabilities import LearnedCost, action_form_of, capability
-from .visible import cost_by_state, cost_variation
 
 COUNTS = ("number", "episodes", "steps", "evaluation_episodes", "evaluation_steps")
 

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from agents.action_limits import bounded
 from agents.baselines import sac
 from agents.interfaces import Iteration, State, Task
 from agents.mpc import pets
@@ -28,6 +27,7 @@ from agents.planners import PLANNERS
 from agents.policies import make_policy
 from agents.saving import build_policy
 from agents.settings import LARGEST, Count, Settings, Share
+from agents.tasks.action_limits import bounded
 from agents.tasks.capabilities import MoreStarts, Rewarded, capability, manifold_of
 from agents.tasks.costs.step_cost import StepCost
 from agents.training import Training

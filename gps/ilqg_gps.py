@@ -25,10 +25,9 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from agents.action_limits import bounded, resting
 from agents.imagine import imagine
 from agents.interfaces import Iteration, State, Task
-from agents.learned_reward import LearnedReward, by_reward
+from agents.learners.learned_reward import LearnedReward, by_reward
 from agents.planners.models import LearnedModel
 from agents.policies import make_policy
 from agents.rollout import Trajectories, run_rows
@@ -42,6 +41,7 @@ from agents.settings import (
     Whole,
     word_of,
 )
+from agents.tasks.action_limits import bounded, resting
 from agents.tasks.capabilities import ObservationOf, capability, manifold_of
 from agents.training import Training
 from dynamics import MODELS, Ensemble, Network, ReplayBuffer

@@ -22,14 +22,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from agents.action_limits import resting
 from agents.imagine import controllers, imagine
 from agents.interfaces import Iteration, State, Task
-from agents.learned_reward import LearnedReward, by_reward
+from agents.learners.learned_reward import LearnedReward, by_reward
 from agents.planners.models import LearnedModel
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
 from agents.settings import Count, EvaluationSettings, Positive, Whole, word_of
+from agents.tasks.action_limits import resting
 from agents.tasks.capabilities import manifold_of
 from agents.training import Training
 from dynamics import MODELS, ReplayBuffer

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..interfaces import Iteration, State, Task
-from ..off_policy import OffPolicy, OffPolicySettings
+from ..learners.off_policy import OffPolicy, OffPolicySettings
 
 ACTOR = "policy"
 

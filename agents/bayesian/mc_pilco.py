@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..interfaces import Array, Iteration, State, Task
+from ..rollout.visible import cost_variation
 from ..saving import state_of
 from ..settings import Count, Positive, Share
-from ..visible import cost_variation
 from .steps import particles
 from .steps.differentiable import goal_of, world_of
 from .steps.gradients import Value, wander

@@ -19,9 +19,9 @@ import numpy as np
 from lqr import InputError
 
 from ..interfaces import Array, Iteration, State, Task
+from ..rollout.visible import cost_variation
 from ..saving import state_of
 from ..settings import Count, Positive
-from ..visible import cost_variation
 from .steps import gaussian
 from .steps.differentiable import goal_of, world_of
 from .steps.gradients import Value, descend

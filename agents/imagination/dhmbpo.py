@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..interfaces import Iteration, State, Task
+from ..learners.off_policy import OffPolicy, OffPolicySettings
 from ..learners.sac import Told
-from ..off_policy import OffPolicy, OffPolicySettings
 from ..settings import Counts, Positive, Whole
 from .steps.imagined_data import ImaginedData, ImaginedSettings
 from .steps.pathwise import Pathwise

@@ -19,10 +19,10 @@ from dynamics import ReplayBuffer
 from lqr import InputError
 
 from ..interfaces import Array, Iteration, State, Task
+from ..learners.stepwise import Stepwise, refuse_unlimited
 from ..learners.tabular import TabularQ
 from ..policies.tabular import Grid, TabularPolicy
 from ..settings import Count, EvaluationSettings, NotNegative, Positive, Share, Whole
-from ..stepwise import Stepwise, refuse_unlimited
 from ..tasks.capabilities import Tabular, capability
 from ..training import Training
 

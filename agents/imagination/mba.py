@@ -17,8 +17,8 @@ import numpy as np
 
 from ..interfaces import Iteration, State, Task
 from ..learners.naf import NAF
+from ..learners.off_policy import OffPolicy, OffPolicySettings
 from ..learners.sac import Told, Units
-from ..off_policy import OffPolicy, OffPolicySettings
 from ..settings import Count, Positive, Whole
 from .steps.local_data import LocalData
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..interfaces import Iteration, State, Task
+from ..learners.off_policy import OffPolicy, OffPolicySettings
 from ..learners.sac import Told
-from ..off_policy import OffPolicy, OffPolicySettings
 from .steps.imagined_data import ImaginedData, ImaginedSettings
 
 ACTOR = "policy"

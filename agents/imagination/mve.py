@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 
 from ..interfaces import Iteration, State, Task
+from ..learners.off_policy import OffPolicy, OffPolicySettings
 from ..learners.sac import Told
-from ..off_policy import OffPolicy, OffPolicySettings
 from ..settings import Whole
 from .steps.expansion import expanded, weighted
 from .steps.model_fits import ModelFits

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..interfaces import Iteration, State, Task
+from ..learners.off_policy import OffPolicy, OffPolicySettings, in_units
 from ..learners.sac import Told
-from ..off_policy import OffPolicy, OffPolicySettings, in_units
 from ..settings import Positive, Whole
 from .steps.model_fits import ModelFits
 from .steps.pathwise import Pathwise

@@ -18,10 +18,10 @@ import numpy as np
 from dynamics.threads import one_thread
 from lqr import GPSError, InputError, NumericalError, SimulationError
 
-from ..action_limits import bounded
 from ..interfaces import Array, State, Task
 from ..policies.mlp import NeuralPolicy
 from ..rollout import Trajectories
+from ..tasks.action_limits import bounded
 from ..tasks.adapters.gymnasium_env import TaskEnv
 
 LIBRARIES = {"ppo": "stable_baselines3:PPO", "trpo": "sb3_contrib:TRPO"}

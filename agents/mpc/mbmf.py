@@ -27,8 +27,8 @@ from dynamics.storage.tree import check_tree
 from lqr import InputError
 
 from ..interfaces import Array, Iteration, State, Task
-from ..learned_reward import LearnedReward
 from ..learners import sb3 as model_free
+from ..learners.learned_reward import LearnedReward
 from ..planners import PlannerSetting, RandomShooting
 from ..policies.mlp import NeuralPolicy
 from ..rollout import rollout

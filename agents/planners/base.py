@@ -17,7 +17,7 @@ import numpy as np
 
 from lqr import InputError, NumericalError
 
-from ..action_limits import bounded
+from ..tasks.action_limits import bounded
 
 Array = np.ndarray
 Objective = Callable[[Array], Array]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..action_form import HandsOut
 from ..interfaces import Array
+from ..tasks.action_form import HandsOut
 from .checks import checked
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 
-from ..action_limits import action_unit, resting
 from ..interfaces import Array, State
+from ..tasks.action_limits import action_unit, resting
 from .base import Memoryless
 from .checks import limits, sizes, spread
 from .layers import (

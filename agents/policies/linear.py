@@ -11,8 +11,8 @@ import numpy as np
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError
 
-from ..action_limits import bounded, resting
 from ..interfaces import Array, State, Task
+from ..tasks.action_limits import bounded, resting
 from .base import Memoryless
 
 

@@ -10,8 +10,8 @@ from dynamics import Chart, Manifold
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError, LinearGaussianController
 
-from ..action_form import HandsOut
 from ..interfaces import Array, State
+from ..tasks.action_form import HandsOut
 from .checks import checked, checked_rows
 
 

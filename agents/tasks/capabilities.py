@@ -111,7 +111,7 @@ class FormedActions(Protocol):
     trained here hand out such actions.
     """
 
-    action_form: Any  # an `agents.action_form.ActionForm`
+    action_form: Any  # an `agents.tasks.action_form.ActionForm`
 
 
 class Interruptible(Protocol):
@@ -164,7 +164,7 @@ class LearnedCost(Protocol):
     """The cost is learned from rewards, and is part of a run's state.
 
     Used by methods, to save it; planners learn the rewards by a network of their own
-    (`agents.learned_reward`).
+    (`agents.learners.learned_reward`).
     """
 
     learned: Any  # an `agents.tasks.costs.reward_cost.RewardCost`

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.action_form import ActionForm
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, metrics_of, rollout
+from agents.tasks.action_form import ActionForm
 from lqr import InputError, SimulationError
 
 from .load_run import Opened

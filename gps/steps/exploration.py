@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from agents.action_limits import bounded
 from agents.interfaces import Task
+from agents.tasks.action_limits import bounded
 from lqr import LinearGaussianController
 
 Array = np.ndarray

@@ -12,8 +12,8 @@ falls before it learns.
 
 import numpy as np
 
-from agents.action_limits import resting
 from agents.interfaces import Task
+from agents.tasks.action_limits import resting
 from agents.tasks.capabilities import Joints, JointTarget, capability, manifold_of
 from lqr import (
     InputError,

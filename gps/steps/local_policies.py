@@ -13,9 +13,9 @@ import numpy as np
 from agents.interfaces import Iteration, Policy, State, Task
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
+from agents.rollout.visible import action_effect, cost_spread
 from agents.tasks.capabilities import Interruptible, capability, manifold_of
 from agents.training import Training
-from agents.visible import action_effect, cost_spread
 from dynamics import Chart, Fit, chart_of, error_along, make_prior
 from dynamics.asking import update
 from dynamics.storage.tree import check_tree

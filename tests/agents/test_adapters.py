@@ -8,9 +8,9 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.action_limits import resting
 from agents.policies import make_policy
 from agents.rollout import metrics_of, rollout, run
+from agents.tasks.action_limits import resting
 from agents.tasks.adapters.gymnasium_env import TaskEnv
 from agents.tasks.adapters.gymnasium_task import GymnasiumTask
 from agents.tasks.adapters.user_task import OwnTask

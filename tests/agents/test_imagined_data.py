@@ -9,8 +9,8 @@ import torch
 from agents.imagination import mbpo
 from agents.imagination.steps.imagined_data import ImaginedData
 from agents.imagination.steps.world import ImaginedWorld
-from agents.learned_end import LearnedEnd
-from agents.off_policy import OffPolicy
+from agents.learners.learned_end import LearnedEnd
+from agents.learners.off_policy import OffPolicy
 from agents.tasks import make_task
 from agents.tasks.costs.step_cost import StepCost
 from dynamics import ReplayBuffer

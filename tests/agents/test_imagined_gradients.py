@@ -11,8 +11,8 @@ from agents.imagination import bptt, dhmbpo, mbpo, mve, svg
 from agents.imagination.steps.expansion import expanded, path, targets, weighted
 from agents.imagination.steps.pathwise import Pathwise
 from agents.imagination.steps.world import ImaginedWorld
+from agents.learners.off_policy import OffPolicy
 from agents.learners.sac import SAC
-from agents.off_policy import OffPolicy
 from agents.tasks import make_task
 
 SMALL = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents import load_policy, save_policy
-from agents.learned_reward import LearnedReward, by_reward
+from agents.learners.learned_reward import LearnedReward, by_reward
 from agents.mpc import pets
 from agents.planners import CEM
 from agents.rollout import Trajectories

@@ -5,8 +5,8 @@ state.
 import numpy as np
 import pytest
 
+from agents.learners.stepwise import Stepwise
 from agents.rollout import run
-from agents.stepwise import Stepwise
 from agents.tasks import make_task
 from agents.tasks.adapters.gymnasium_env import TaskEnv
 from agents.tasks.capabilities import Ends, capability

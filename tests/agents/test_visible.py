@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from agents.rollout import Trajectories
-from agents.visible import action_effect, cost_by_state, cost_spread, cost_variation
+from agents.rollout.visible import action_effect, cost_by_state, cost_spread, cost_variation
 
 
 def episodes(x, u, cost=None, length=None):

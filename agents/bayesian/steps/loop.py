@@ -10,12 +10,12 @@ from dynamics import ReplayBuffer
 from dynamics.storage.tree import check_tree
 from lqr import InputError
 
-from ...action_limits import bounded
 from ...interfaces import Array, Policy, State, Task
-from ...learned_reward import LearnedReward, by_reward
+from ...learners.learned_reward import LearnedReward, by_reward
 from ...rollout import Trajectories, rollout
 from ...saving import build_policy
 from ...settings import Count, EvaluationSettings
+from ...tasks.action_limits import bounded
 from ...tasks.capabilities import ObservationOf, capability, manifold_of
 from ...training import Training, measured
 from .world import process

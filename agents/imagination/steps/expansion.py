@@ -16,8 +16,8 @@ import numpy as np
 from dynamics.replay_buffer import Transitions
 
 from ...interfaces import Array
+from ...learners.off_policy import in_units
 from ...learners.sac import SAC, Batch
-from ...off_policy import in_units
 from .world import ImaginedWorld
 
 

@@ -25,8 +25,8 @@ from dynamics.storage.tree import check_tree
 from lqr import InputError
 
 from ...interfaces import Array, Task
+from ...learners.off_policy import OffPolicy, in_units, stacked
 from ...learners.sac import Batch
-from ...off_policy import OffPolicy, in_units, stacked
 from ...settings import Count, Counts, Finite, Fraction, NotNegative, Share
 from .world import ImaginedWorld, WorldSettings
 

@@ -18,8 +18,8 @@ from dynamics.replay_buffer import Transitions
 from lqr import InputError
 
 from ...interfaces import Array, Task
+from ...learners.off_policy import OffPolicy, in_units, stacked
 from ...learners.sac import Batch
-from ...off_policy import OffPolicy, in_units, stacked
 from ...tasks.capabilities import Ends, ObservationOf, capability
 
 

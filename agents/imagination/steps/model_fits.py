@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ...off_policy import OffPolicy
+from ...learners.off_policy import OffPolicy
 from .world import ImaginedWorld
 
 

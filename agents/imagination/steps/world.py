@@ -21,7 +21,7 @@ from lqr import InputError
 
 from ...imagine import imagine
 from ...interfaces import Array, Task
-from ...learned_end import LearnedEnd
+from ...learners.learned_end import LearnedEnd
 from ...planners.models import SimulatorModel
 from ...rollout import Trajectories
 from ...settings import Count, Counts, word_of

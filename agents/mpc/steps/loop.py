@@ -19,14 +19,14 @@ from dynamics.propagation import MEMBERS
 from dynamics.replay_buffer import CAPACITY
 from lqr import InputError
 
-from ...action_limits import bounded
 from ...interfaces import Array, Iteration, State, Task
-from ...learned_reward import LearnedReward
+from ...learners.learned_reward import LearnedReward
 from ...planners import CEM, PlannerSetting
 from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
 from ...rollout import Trajectories, run
 from ...rollout.in_turn import in_turn
 from ...settings import Count, Counts, Indices, NotNegative, Settings, Whole, word_of
+from ...tasks.action_limits import bounded
 from ...tasks.capabilities import manifold_of, runs_serially
 from ...training import Training
 from . import model_evaluation

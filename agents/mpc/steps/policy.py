@@ -11,11 +11,11 @@ import numpy as np
 
 from lqr import InputError
 
-from ...action_form import HandsOut
 from ...interfaces import Array, Cost
 from ...planners import Objective, Plan, Planner, Value
 from ...planners.models import PlanningModel
 from ...policies.checks import checked_rows
+from ...tasks.action_form import HandsOut
 
 
 class Episode(NamedTuple):

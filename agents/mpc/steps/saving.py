@@ -13,7 +13,7 @@ from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
 
 from ...interfaces import Array, Cost, State, Task
-from ...learned_reward import LearnedReward
+from ...learners.learned_reward import LearnedReward
 from ...planners import PLANNERS, Planner
 from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
 from ...tasks import make_task

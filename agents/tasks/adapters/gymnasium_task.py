@@ -20,9 +20,9 @@ import numpy as np
 
 from lqr import InputError
 
-from ...action_form import ActionForm
 from ...interfaces import Cost
 from ...settings import Count, Whole, checked
+from ..action_form import ActionForm
 from ..base.mujoco_batch import silence
 from .answers import RESET, STEP, number, observed, parts, truth
 from .blaming import blaming

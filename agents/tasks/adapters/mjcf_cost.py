@@ -12,8 +12,8 @@ import numpy as np
 
 from lqr import Action, Lorentzian, Quadratic, WeightedNorm
 
-from ...action_limits import bounded
 from ...interfaces import Cost
+from ..action_limits import bounded
 from .mjcf_layout import Layout
 from .mjcf_model import is_motor, joint_of
 

@@ -27,9 +27,9 @@ import numpy as np
 from lqr import InputError
 from lqr.cost_terms import careful
 
-from ...action_limits import UNLIMITED, resting
 from ...interfaces import Cost
 from ...settings import Count, Positive, checked
+from ..action_limits import UNLIMITED, resting
 from ..costs.derivatives import check_expansion
 from ..costs.reward_cost import RewardCost
 from ..costs.user_cost import UserCost

@@ -15,12 +15,12 @@ import numpy as np
 from dynamics import ReplayBuffer
 from dynamics.replay_buffer import CAPACITY, Transitions
 
-from .interfaces import Array, Iteration, State, Task
-from .learners.sac import SAC, Batch, Told, Units
-from .rollout import Trajectories
-from .settings import Count, Counts, EvaluationSettings, Finite, Positive, Share, Whole
+from ..interfaces import Array, Iteration, State, Task
+from ..rollout import Trajectories
+from ..settings import Count, Counts, EvaluationSettings, Finite, Positive, Share, Whole
+from ..training import Training, not_run
+from .sac import SAC, Batch, Told, Units
 from .stepwise import Stepwise, explored
-from .training import Training, not_run
 
 EVALUATION_SEED = 12345  # of the starts from which the policy is evaluated
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from dynamics.storage.tree import check_tree
 
-from .interfaces import Array
-from .learners.relu_networks import ReluNetworks
-from .policies.layers import units
+from ..interfaces import Array
+from ..policies.layers import units
+from .relu_networks import ReluNetworks
 
 
 class LearnedEnd:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .interfaces import Array, State
+from ..interfaces import Array, State
 
 
 class ActionForm(NamedTuple):

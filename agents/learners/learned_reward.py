@@ -21,10 +21,10 @@ from dynamics.storage.tree import check_tree
 from lqr import QuadraticCost
 from lqr.expansion import absolute, stack
 
-from .interfaces import Array, Task
-from .rollout import Trajectories
-from .tasks.capabilities import LearnedCost, capability
-from .tasks.costs.user_cost import WithCost
+from ..interfaces import Array, Task
+from ..rollout import Trajectories
+from ..tasks.capabilities import LearnedCost, capability
+from ..tasks.costs.user_cost import WithCost
 
 DIFFERENCE = 0.01  # of the network's exact gradient, in spreads of x and u
 AT_ONCE = 2**15  # rows that are differentiated together

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .interfaces import Array
+from ..interfaces import Array
 
 UNLIMITED = 1e15  # a limit as far as this is none
 

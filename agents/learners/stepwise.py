@@ -13,11 +13,11 @@ import numpy as np
 from dynamics import ReplayBuffer
 from lqr import InputError
 
-from .action_limits import bounded
-from .interfaces import Array, Task
-from .rollout import Act, Trajectories, run
-from .tasks.capabilities import Rewarded, capability
-from .tasks.costs.step_cost import StepCost
+from ..interfaces import Array, Task
+from ..rollout import Act, Trajectories, run
+from ..tasks.action_limits import bounded
+from ..tasks.capabilities import Rewarded, capability
+from ..tasks.costs.step_cost import StepCost
 
 
 def refuse_unlimited(task: Task) -> None:

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from .interfaces import Array
-from .rollout import Trajectories
+from ..interfaces import Array
+from . import Trajectories
 
 CLEAR = 1e9  # no effect is told to be clearer than this
 ROUNDING = 1e-12  # of a number's size; what differs by less does not differ
