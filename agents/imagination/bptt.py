@@ -27,7 +27,7 @@ ACTOR = "policy"
 class Config(WorldSettings, OffPolicySettings):
     """Settings of backpropagation through time."""
 
-    update_ratio: float = 0.2  # updates for each step
+    update_ratio: Positive = 0.2  # updates for each step
     path_length: Whole = 0  # steps that the gradient goes through; 0: an episode's
     paths: Count = 50  # imagined episodes of an update
     gradient_clip: Positive = 10.0  # largest norm of the policy's gradient

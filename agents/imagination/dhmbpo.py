@@ -17,7 +17,7 @@ import numpy as np
 from ..interfaces import Iteration, State, Task
 from ..learners.off_policy import OffPolicy, OffPolicySettings
 from ..learners.sac import Told
-from ..settings import Counts, Positive, Whole
+from ..settings import Count, Counts, Positive, Whole
 from .steps.imagined_data import ImaginedData, ImaginedSettings
 from .steps.pathwise import Pathwise
 
@@ -28,8 +28,8 @@ ACTOR = "policy"
 class Config(ImaginedSettings, OffPolicySettings):
     """Settings of double horizons."""
 
-    update_ratio: float = 2.0  # updates for each step
-    rollouts: int = 1000  # imagined rows begun at each fit
+    update_ratio: Positive = 2.0  # updates for each step
+    rollouts: Count = 1000  # imagined rows begun at each fit
     # steps of a row: k, or four numbers: k at first, k at last, and the steps between which it grows
     rollout_length: Counts = (20,)
     path_length: Whole = 5  # H, imagined steps that the gradient goes through

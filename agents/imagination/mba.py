@@ -29,7 +29,7 @@ ACTOR = "policy"
 class Config(OffPolicySettings):
     """Settings of model-based acceleration."""
 
-    update_ratio: float = 5.0  # updates for each step
+    update_ratio: Positive = 5.0  # updates for each step
     noise: Positive = 0.3  # deviation of exploration, before actions are squashed
     history: Count = 5  # newest episodes of each condition that its models are fitted to
     rollouts: Count = 500  # imagined rows begun after each episode

@@ -18,6 +18,7 @@ import numpy as np
 from ..interfaces import Iteration, State, Task
 from ..learners.off_policy import OffPolicy, OffPolicySettings
 from ..learners.sac import Told
+from ..settings import Positive
 from .steps.imagined_data import ImaginedData, ImaginedSettings
 
 ACTOR = "policy"
@@ -27,7 +28,7 @@ ACTOR = "policy"
 class Config(ImaginedSettings, OffPolicySettings):
     """Settings of MBPO."""
 
-    update_ratio: float = 20.0  # updates for each step
+    update_ratio: Positive = 20.0  # updates for each step
 
 
 PAPER = replace(

@@ -28,7 +28,7 @@ ACTOR = "policy"
 class Config(WorldSettings, OffPolicySettings):
     """Settings of stochastic value gradients."""
 
-    update_ratio: float = 2.0  # updates for each step
+    update_ratio: Positive = 2.0  # updates for each step
     path_length: Whole = 5  # H, imagined steps that the gradient goes through
     gradient_clip: Positive = 10.0  # largest norm of the policy's gradient
 

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lqr import InputError
+
 from ..interfaces import Array, State
 
 
@@ -46,7 +48,7 @@ class ActionForm(NamedTuple):
         low, high = (np.asarray(state[name]).astype(dtype) for name in ("low", "high"))
         size = int(np.prod(shape))
         if dtype.kind != "f" or low.shape != (size,) or high.shape != (size,):
-            raise ValueError(f"got limits {low.shape} of {dtype}; expected ({size},) of floats")
+            raise InputError(f"got limits {low.shape} of {dtype}; expected ({size},) of floats")
         return cls(shape, dtype.name, low, high)
 
 

@@ -288,7 +288,7 @@ def load_as_policy(folder):
     policy = load_policy(folder)
     if hasattr(policy, "planner"):
         return policy.act(np.zeros(2), 0)
-    if getattr(policy, "input", "o") == "x":
+    if hasattr(policy, "controller"):
         return policy.act(np.zeros(policy.controller.K.shape[-1]), 0)
     return policy.act(np.zeros(policy.do if hasattr(policy, "do") else len(policy.centre)))
 
@@ -347,6 +347,9 @@ POLICIES = (
     "linear",
     "linear_gaussian",
     "mpc",
+    "rbf",
+    "squashed",
+    "tabular",
 )  # the words of agents.POLICIES
 TARGETS = {**dict.fromkeys(POLICIES, load_as_policy), "run": load_as_run, "state": load_as_state}
 

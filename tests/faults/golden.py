@@ -33,6 +33,8 @@ def policies():
     from agents.policies.mlp_std import StdPolicy
     from agents.policies.rbf import RBFPolicy
     from agents.policies.recurrent import RecurrentPolicy
+    from agents.policies.squashed import SquashedPolicy
+    from agents.policies.tabular import Grid, TabularPolicy
     from lqr import LinearGaussianController
 
     rng, std = np.random.default_rng(0), np.array([0.5, 2.0])
@@ -60,6 +62,14 @@ def policies():
     own = np.random.default_rng(1)  # others are drawn as before
     bumps = own.normal(size=(5, 4)), own.normal(size=(5, 2)), np.array([1.0, 0.7, 0.7, 2.0])
     found["rbf"] = RBFPolicy(*bumps, low, high, (1,)), (own.normal(size=3),)
+    layers = [own.normal(size=(4, 3)), own.normal(size=(4, 4))], [own.normal(size=4)] * 2
+    found["squashed"] = (
+        SquashedPolicy(*layers, np.zeros(3), np.array([1.0, 2.0, 0.5]), low, high),
+        (own.normal(size=3),),
+    )
+    grid = Grid(np.array([-1.0, 0.0]), np.array([1.0, 3.0]), np.array([2, 3]))
+    table = own.uniform(low, high, (grid.cells, 2))
+    found["tabular"] = TabularPolicy(grid, table, low, high), (np.array([0.3, 1.2]),)
     found["linear_gaussian"] = ControllerPolicy(controller), (rng.normal(size=3), 3, 1)
     return {**found, "mpc": (planner(rng), (np.array([0.3, -0.2]), 0))}
 

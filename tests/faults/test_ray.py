@@ -126,6 +126,8 @@ def test_a_worker_and_a_node_die_and_the_table_is_that_of_the_serial_sweep(tmp_p
         nodes.stdin.write("\n")
         nodes.stdin.flush()
         assert nodes.stdout.readline() == "removed\n"
+        while process.poll() is None and any(Path(f"/proc/{actor}").exists() for actor, _ in held):
+            time.sleep(0.05)  # a node's processes notice a little later that it is gone
         for _, folder in held:
             (folder / "hurry").touch()
         assert process.wait(600) == 0, (tmp_path / "said").read_text()

@@ -48,7 +48,10 @@ def test_every_import_has_its_dependency_and_the_optional_ones_are_extras():
                 found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
                 if isinstance(node, ast.ImportFrom) and not node.level:
                     found = [node.module]
-                names = {name.split(".")[0] for name in found} - {"launcher"}  # of experiments/
+                names = {name.split(".")[0] for name in found} - {
+                    "launcher",
+                    "early",
+                }  # of experiments/
                 for name in names - OURS - sys.stdlib_module_names:
                     optional = folder == "benchmarks" or name in (
                         "av",

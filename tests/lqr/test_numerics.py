@@ -66,7 +66,14 @@ def test_multipliers_meet_the_conditions_of_an_optimum(rho, violation):
         return values, G
 
     found = constrained_ilqr(
-        lambda x, u: x, Action(1.0, target=2.0), limit, [0.0], [[0.0]], rho=rho, violation=violation
+        lambda x, u: x,
+        Action(1.0, target=2.0),
+        limit,
+        [0.0],
+        [[0.0]],
+        rho=rho,
+        violation=violation,
+        tolerance=1e-15,
     )
     u, multiplier = found.solution.U[0, 0], found.multipliers[0, 0]
     assert found.converged

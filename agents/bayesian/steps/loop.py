@@ -125,7 +125,7 @@ def start_moments(known: Search) -> list[tuple[Any, Any]]:
     found = []
     for c in range(known.task.conditions):
         x = known.starts[known.where == c]
-        cov = np.cov(x.T, ddof=0).reshape(x.shape[1], -1)
+        cov = np.cov(x.T, bias=True).reshape(x.shape[1], -1)
         floor = np.diag(1e-8 * np.maximum(known.known.var(0), 1e-12))
         found.append((torch.as_tensor(x.mean(0)), torch.as_tensor(cov + floor)))
     return found
