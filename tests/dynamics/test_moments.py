@@ -32,8 +32,8 @@ def tensors(*arrays):
     return [torch.as_tensor(a) for a in arrays]
 
 
-def compared(found, z, y, cov, atol):
-    """Compares moments with those of draws z (M, n) and y (M, e)."""
+def check_moments(found, z, y, cov, atol):
+    """Asserts that moments are those of draws z (M, n) and y (M, e)."""
     np.testing.assert_allclose(found.mean, y.mean(0), atol=atol)
     np.testing.assert_allclose(found.cov, np.cov(y.T).reshape(found.cov.shape), atol=atol)
     both = np.cov(z.T, y.T)[: z.shape[1], z.shape[1] :]
@@ -48,7 +48,7 @@ def test_moments_of_a_process_are_those_of_draws():
     mean, var = model.marginals(z[:, :3], z[:, 3:])
     y = mean - z[:, :3] - model.normaliser.change_mean
     y = y + np.sqrt(var) * rng.standard_normal(y.shape)
-    compared(found, z, y, S, atol=4e-3 * y.std())
+    check_moments(found, z, y, S, atol=4e-3 * y.std())
 
 
 def test_without_spread_they_are_the_predictions():
@@ -78,7 +78,7 @@ def test_moments_of_cosines_and_sines_are_those_of_draws():
     m, S = gaussian(3, size=0.8)
     z = m + np.random.default_rng(3).standard_normal((DRAWS, 3)) @ np.linalg.cholesky(S).T
     y = np.concatenate([np.cos(z[:, [2, 0]]), np.sin(z[:, [2, 0]])], 1)
-    compared(trigonometric(*tensors(m, S), (2, 0)), z, y, S, atol=4e-3)
+    check_moments(trigonometric(*tensors(m, S), (2, 0)), z, y, S, atol=4e-3)
 
 
 def test_moments_of_what_is_squashed_are_those_of_draws():
@@ -86,7 +86,7 @@ def test_moments_of_what_is_squashed_are_those_of_draws():
     z = m + np.random.default_rng(4).standard_normal((DRAWS, 2)) @ np.linalg.cholesky(S).T
     y = (9 * np.sin(z) + np.sin(3 * z)) / 8
     assert np.abs(y).max() < 1 + 1e-12
-    compared(squashed(*tensors(m, S)), z, y, S, atol=4e-3)
+    check_moments(squashed(*tensors(m, S)), z, y, S, atol=4e-3)
 
 
 def test_the_expected_saturating_reward_is_that_of_draws():
