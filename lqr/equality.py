@@ -52,7 +52,9 @@ def equality_constrained(
     C, x0 = 0.5 * (C + np.swapaxes(C, -1, -2)), finite("x0", x0)
     if x0.shape != (dx,):
         raise InputError(f"x0 has shape {x0.shape}; expected {(dx,)}")
-    rows = _checked(constraints, T, dx, n)
+    given = _checked(constraints, T, dx, n)
+    size = [_lengths(D) for D, _ in given]  # so that no unit hides another
+    rows = [(D / s[:, None], d / s) for (D, d), s in zip(given, size, strict=True)]
     K, k = np.zeros((T, n - dx, dx)), np.zeros((T, n - dx))
     V, v = C[T, :dx, :dx], c[T, :dx]
     H, h, last = _reduced(*rows[T], np.eye(len(rows[T][1])))
@@ -69,13 +71,15 @@ def equality_constrained(
         H, h, reduce = _reduced(idle @ G[:, :dx], idle @ g, idle)
         steps[t] = Q, q, G, len(d), reduce
     left = H @ x0 + h
-    size = 1.0 + abs(h).max(initial=0.0) + abs(x0).max()
-    if abs(left).max(initial=0.0) > 1e-6 * size:
+    scale = 1.0 + abs(h).max(initial=0.0) + abs(x0).max()
+    if abs(left).max(initial=0.0) > 1e-6 * scale:
         raise NumericalError(
             f"no trajectory from x0 meets the constraints: they ask of x0 what is off by {abs(left).max():.3g}; "
             "drop a constraint, or give actions more time"
         )
-    return _solution(F, f, C, c, const, x0, K, k, rows, steps, last)
+    found = _solution(F, f, C, c, const, x0, K, k, rows, steps, last)
+    back = [m / s for m, s in zip(found.multipliers, size, strict=True)]
+    return found._replace(multipliers=back)
 
 
 def _gains(Q: Array, q: Array, G: Array, g: Array, dx: int, t: int) -> tuple[Array, Array, Array]:
@@ -152,6 +156,12 @@ def _solution(
         costates[t] = slope[:dx]
     controller = LinearGaussianController(K, k, np.zeros((T, n - dx, n - dx)))
     return ConstrainedLQR(controller, X, U, float(total), multipliers, costates)
+
+
+def _lengths(D: Array) -> Array:
+    """Returns the length of each row, 1 for rows of zeros."""
+    length = np.linalg.norm(D, axis=1)
+    return np.where(length > 0, length, 1.0)
 
 
 def _checked(constraints: Any, T: int, dx: int, n: int) -> list[tuple[Array, Array]]:

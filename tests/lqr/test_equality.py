@@ -83,6 +83,19 @@ def test_a_multiplier_is_the_slope_of_the_cost():
     assert slope == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6)
 
 
+def test_the_unit_of_a_constraint_changes_its_multiplier_alone():
+    rng = np.random.default_rng(10)
+    dynamics, cost, x0 = random_problem(rng, DX, DU, T)
+    rows = some(rng)
+    plain = equality_constrained(dynamics, cost, rows, x0.mean)
+    units = np.array([1e-12, 1e6])
+    rows[4] = (rows[4][0] * units[:, None], rows[4][1] * units)
+    found = equality_constrained(dynamics, cost, rows, x0.mean)
+    np.testing.assert_allclose(found.U, plain.U, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(found.multipliers[4] * units, plain.multipliers[4], rtol=1e-8)
+    np.testing.assert_allclose(found.costates, plain.costates, rtol=1e-8, atol=1e-9)
+
+
 def test_without_constraints_it_is_the_regulator():
     dynamics, cost, x0 = random_problem(np.random.default_rng(8), DX, DU, T)
     found = equality_constrained(dynamics, cost, [None] * (T + 1), x0.mean)
