@@ -3,15 +3,18 @@
 from typing import Annotated, Any
 
 from ..settings import PartOf
-from .base import Plan, Planner
-from .cem import CEM
-from .cma import CMAES
-from .gradient import Gradient
-from .icem import ICEM
-from .ilqr import ILQR
-from .mppi import MPPI, RewardWeighted
-from .objective import Objective, Value
-from .random_shooting import RandomShooting
+from .base import Plan as Plan
+from .base import Planner as Planner
+from .cem import CEM as CEM
+from .cma import CMAES as CMAES
+from .gradient import Gradient as Gradient
+from .icem import ICEM as ICEM
+from .ilqr import ILQR as ILQR
+from .mppi import MPPI as MPPI
+from .mppi import RewardWeighted as RewardWeighted
+from .objective import Objective as Objective
+from .objective import Value as Value
+from .random_shooting import RandomShooting as RandomShooting
 
 PLANNERS: dict[str, type] = {
     "random": RandomShooting,
@@ -27,20 +30,3 @@ PLANNERS: dict[str, type] = {
 
 PlannerSetting = Annotated[Any, PartOf(PLANNERS)]
 """The type of a setting that takes a planner, or the word of one."""
-
-__all__ = [
-    "CEM",
-    "CMAES",
-    "ICEM",
-    "ILQR",
-    "MPPI",
-    "PLANNERS",
-    "Gradient",
-    "Objective",
-    "Plan",
-    "Planner",
-    "PlannerSetting",
-    "RandomShooting",
-    "RewardWeighted",
-    "Value",
-]
