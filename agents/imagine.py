@@ -73,13 +73,13 @@ def imagine(
             if ended is not None:
                 over = _asked("ended", ended, x, shape=batch).astype(bool) & alive
                 length[over], alive = t + 1, alive & ~over
-        price = np.zeros(X.shape[:-1])
+        paid = np.zeros(X.shape[:-1])
         if cost is not None:
-            price = _asked("cost(X, U)", cost, X, U, shape=price.shape)
-    price[..., :-1] -= bonus * doubts
-    price[np.arange(horizon + 1) > length[..., None]] = 0.0
+            paid = _asked("cost(X, U)", cost, X, U, shape=paid.shape)
+    paid[..., :-1] -= bonus * doubts
+    paid[np.arange(horizon + 1) > length[..., None]] = 0.0
     failed = np.asarray(~np.isfinite(X).all((-2, -1)))
-    return Trajectories(X, U, np.stack(O, axis=-2), price, length, failed)
+    return Trajectories(X, U, np.stack(O, axis=-2), paid, length, failed)
 
 
 def controllers(controller: Any) -> Act:

@@ -48,12 +48,12 @@ def play(run: "Opened", port: int, seconds: float | None) -> int:
     """Opens the viewer; falls back to the moving picture where it cannot be opened."""
     import time
 
-    from experiments.viewer.simulation import world_of
+    from experiments.viewer.simulation import simulation_of
 
     try:
         from experiments.viewer.browser import launch
 
-        handle, player = launch(world_of(run), port)
+        handle, player = launch(simulation_of(run), port)
     except (ImportError, OSError, RuntimeError) as error:  # no such part in this MuJoCo, or no port
         return fall_back(run, " ".join(str(error).split()))
     print(f"careful: {OPEN}", flush=True)
@@ -61,7 +61,9 @@ def play(run: "Opened", port: int, seconds: float | None) -> int:
     with handle:
         while handle.is_running() and time.monotonic() < end:
             handle.sync()
-    print(f"closed after {player.steps} steps and {player.world.number + 1} targets", flush=True)
+    print(
+        f"closed after {player.steps} steps and {player.simulation.number + 1} targets", flush=True
+    )
     return 0
 
 

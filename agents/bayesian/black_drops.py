@@ -20,9 +20,9 @@ from ..interfaces import Array, Iteration, State, Task
 from ..saving import state_of
 from ..settings import Count, Positive, Whole, word_of
 from .steps.loop import Search, SearchSettings
+from .steps.problem import episodes_of, loss_of
 from .steps.searches import search
 from .steps.spaces import SPACES, space_of
-from .steps.world import episodes_of, loss_of
 
 ACTOR = "policy"  # whose the column cost is
 

@@ -25,7 +25,7 @@ from ..tasks.capabilities import HasSimulator, capability
 from .black_drops import Config as SearchConfig
 from .black_drops import found_policy
 from .steps.loop import Search
-from .steps.world import process
+from .steps.problem import process
 
 ACTOR = "policy"  # whose the column cost is
 

@@ -21,7 +21,7 @@ from ..rollout.visible import cost_variation
 from ..saving import state_of
 from ..settings import Count, Positive, Share
 from .steps import particles
-from .steps.differentiable import goal_of, world_of
+from .steps.differentiable import goal_of, tensors_of
 from .steps.gradients import Value, wander
 from .steps.loop import Search, SearchSettings
 from .steps.spaces import space_of
@@ -69,7 +69,7 @@ def drawing(
     """Returns what draws starts, noise and dropout, and hands out the loss of them; `kept` leaves
     nothing out.
     """
-    world, task, planned = world_of(known.task, known.model, space), known.task, known.planned
+    model, task, planned = tensors_of(known.task, known.model, space), known.task, known.planned
     unit = unit if np.isfinite(unit) and unit > 0 else 1.0
     M = config.particles
 
@@ -80,7 +80,7 @@ def drawing(
         share = 0.0 if kept else config.dropout
         weight = (rng.random((M, config.units)) >= share) / (1.0 - share)
         x, z, w = (as_tensor(a) for a in (known.starts[rows], noise, weight))
-        return lambda point: particles.loss(world, planned, goal, point, x, z, w, unit)
+        return lambda point: particles.loss(model, planned, goal, point, x, z, w, unit)
 
     return draw
 

@@ -23,7 +23,7 @@ from ..rollout.visible import cost_variation
 from ..saving import state_of
 from ..settings import Count, Positive
 from .steps import gaussian
-from .steps.differentiable import goal_of, world_of
+from .steps.differentiable import goal_of, tensors_of
 from .steps.gradients import Value, descend
 from .steps.loop import Search, SearchSettings, start_moments
 from .steps.spaces import space_of
@@ -71,7 +71,7 @@ def check(config: Config) -> None:
 
 def stages_of(known: Search, space: Any, config: Config, unit: float) -> list[Value]:
     """Returns the losses to go down, one after the other: each maps a tensor (d,) to a number."""
-    world, planned = world_of(known.task, known.model, space), known.planned
+    model, planned = tensors_of(known.task, known.model, space), known.planned
     starts = [gaussian.Belief(*moments) for moments in start_moments(known)]
     unit = unit if np.isfinite(unit) and unit > 0 else 1.0
 
@@ -80,7 +80,7 @@ def stages_of(known: Search, space: Any, config: Config, unit: float) -> list[Va
         T = known.task.horizon if goal is None else max(1, round(share * known.task.horizon))
 
         def value(point: Any) -> Any:
-            found = [gaussian.loss(world, planned, goal, point, x, T, unit) for x in starts]
+            found = [gaussian.loss(model, planned, goal, point, x, T, unit) for x in starts]
             return sum(found) / len(found)
 
         return value

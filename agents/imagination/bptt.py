@@ -16,15 +16,15 @@ from ..interfaces import Iteration, State, Task
 from ..learners.off_policy import OffPolicy, OffPolicySettings
 from ..learners.sac import Told
 from ..settings import Count, Positive, Whole
+from .steps.environment_model import EnvironmentModel, ModelSettings
 from .steps.model_fits import ModelFits
 from .steps.pathwise import Pathwise
-from .steps.world import ImaginedWorld, WorldSettings
 
 ACTOR = "policy"
 
 
 @dataclass(frozen=True)
-class Config(WorldSettings, OffPolicySettings):
+class Config(ModelSettings, OffPolicySettings):
     """Settings of backpropagation through time."""
 
     update_ratio: Positive = 0.2  # updates for each step
@@ -40,14 +40,14 @@ def train(
     Iteration's. Raises InputError as `mbpo` does.
     """
     c, horizon = config, config.path_length or task.horizon
-    world = ImaginedWorld(task, c)
-    fits = ModelFits(world)
+    env_model = EnvironmentModel(task, c)
+    fits = ModelFits(env_model)
 
     def update(run: OffPolicy) -> Told:
         lengths = np.array(run.buffer.lengths)
         starts = run.buffer.data.x[np.cumsum(lengths) - lengths]
         x0 = starts[run.rng.integers(len(starts), size=c.paths)]
-        path = Pathwise(run.learner, world)
+        path = Pathwise(run.learner, env_model)
         entropy = path.update_actor(x0, horizon, run.rng, value=False, clip=c.gradient_clip)
         return Told(0.0, entropy, run.learner.alpha)
 

@@ -48,7 +48,7 @@ def train(
     def update(run: OffPolicy) -> Told:
         sac, (x, batch) = run.learner, imagined.states_and_batch(run)
         loss = sac.update_critic(batch.o, batch.a, sac.targets(batch, run.rng))
-        path = Pathwise(sac, imagined.world)
+        path = Pathwise(sac, imagined.env_model)
         entropy = path.update_actor(x, c.path_length, run.rng, clip=c.gradient_clip)
         return Told(loss, entropy, sac.alpha)
 

@@ -1,6 +1,6 @@
 """MBPO: soft actor-critic on short imagined rollouts that branch from real states.
 
-    p        <-  arg max  sum over D of log p(x' | x, u), an ensemble;    every `fit_every` steps of the world
+    p        <-  arg max  sum over D of log p(x' | x, u), an ensemble;    every `fit_every` real steps
     D_model  <-  D_model + k steps of pi in p from states of D,           `rollouts` times after each fit
     pi, Q    <-  an update of soft actor-critic from D_model, a share from D,    `update_ratio` times a step
 

@@ -20,15 +20,15 @@ from ..interfaces import Iteration, State, Task
 from ..learners.off_policy import OffPolicy, OffPolicySettings
 from ..learners.sac import Told
 from ..settings import Whole
+from .steps.environment_model import EnvironmentModel, ModelSettings
 from .steps.expansion import expanded, weighted
 from .steps.model_fits import ModelFits
-from .steps.world import ImaginedWorld, WorldSettings
 
 ACTOR = "policy"
 
 
 @dataclass(frozen=True)
-class Config(WorldSettings, OffPolicySettings):
+class Config(ModelSettings, OffPolicySettings):
     """Settings of value expansion."""
 
     value_expansion: Whole = 3  # H, imagined steps of a target
@@ -47,15 +47,15 @@ def train(
     Iteration's. Raises InputError as `mbpo` does.
     """
     c = config
-    world = ImaginedWorld(task, c)
-    fits = ModelFits(world)
+    env_model = EnvironmentModel(task, c)
+    fits = ModelFits(env_model)
 
     def update(run: OffPolicy) -> Told:
         sac, rows = run.learner, run.buffer.sample(c.batch, run.rng)
         if c.weights == "steve" and c.value_expansion:
-            real, y = weighted(sac, world, rows, c.value_expansion, run.rng)
+            real, y = weighted(sac, env_model, rows, c.value_expansion, run.rng)
             return sac.update(real, run.rng, y)
-        real, o, a, y = expanded(sac, world, rows, c.value_expansion, c.every_step, run.rng)
+        real, o, a, y = expanded(sac, env_model, rows, c.value_expansion, c.every_step, run.rng)
         loss = sac.update_critic(o, a, y)
         return Told(loss, sac.update_actor(real.o, run.rng), sac.alpha)
 

@@ -17,15 +17,15 @@ from ..interfaces import Iteration, State, Task
 from ..learners.off_policy import OffPolicy, OffPolicySettings, in_units
 from ..learners.sac import Told
 from ..settings import Positive, Whole
+from .steps.environment_model import EnvironmentModel, ModelSettings
 from .steps.model_fits import ModelFits
 from .steps.pathwise import Pathwise
-from .steps.world import ImaginedWorld, WorldSettings
 
 ACTOR = "policy"
 
 
 @dataclass(frozen=True)
-class Config(WorldSettings, OffPolicySettings):
+class Config(ModelSettings, OffPolicySettings):
     """Settings of stochastic value gradients."""
 
     update_ratio: Positive = 2.0  # updates for each step
@@ -40,14 +40,14 @@ def train(
     Iteration's. Raises InputError as `mbpo` does.
     """
     c = config
-    world = ImaginedWorld(task, c)
-    fits = ModelFits(world)
+    env_model = EnvironmentModel(task, c)
+    fits = ModelFits(env_model)
 
     def update(run: OffPolicy) -> Told:
         sac, rows = run.learner, run.buffer.sample(c.batch, run.rng)
         real = in_units(sac, rows)
         loss = sac.update_critic(real.o, real.a, sac.targets(real, run.rng))
-        path = Pathwise(sac, world)
+        path = Pathwise(sac, env_model)
         entropy = path.update_actor(rows.x, c.path_length, run.rng, clip=c.gradient_clip)
         return Told(loss, entropy, sac.alpha)
 

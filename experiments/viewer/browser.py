@@ -1,7 +1,7 @@
 """A policy in MuJoCo's own browser viewer, with a window of buttons: new target, noise, push.
 
 The window lives on the viewer's thread and sends what was pressed to the simulation's thread, which
-owns the world.
+owns the simulation.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import mujoco
 from mujoco.studio import app, launch_web, messages, plugin, sim, viewer_protocol
 from mujoco.studio.dear_imgui import dear_imgui as imgui
 
-from .simulation import World
+from .simulation import Simulation
 
 PAUSE = 0.5  # s at the end of an episode
 
@@ -58,10 +58,10 @@ class Buttons(plugin.ViewerPlugin):
 
 
 class Player(plugin.SimPlugin):
-    """Steps the world in real time, in place of the viewer's own stepping."""
+    """Steps the simulation in real time, in place of the viewer's own stepping."""
 
-    def __init__(self, world: World):
-        self.world = world
+    def __init__(self, simulation: Simulation):
+        self.simulation = simulation
         self.repeat = True
         self.due = time.monotonic()
         self.steps = 0
@@ -71,11 +71,11 @@ class Player(plugin.SimPlugin):
     def on_pressed(self, event: Pressed) -> None:
         """Does what was asked for."""
         if event.word == "target":
-            self.world.next_target()
+            self.simulation.next_target()
         elif event.word == "push":
-            self.world.push()
+            self.simulation.push()
         elif event.word == "noise":
-            self.world.noise = event.value
+            self.simulation.noise = event.value
         elif event.word == "repeat":
             self.repeat = bool(event.value)
 
@@ -91,27 +91,27 @@ class Player(plugin.SimPlugin):
         if wait > 0 or self.paused:
             time.sleep(min(max(wait, 0.001), 0.01))
             return True
-        self.due = max(self.due, time.monotonic() - self.world.dt) + self.world.dt
-        if self.world.over and self.repeat:
+        self.due = max(self.due, time.monotonic() - self.simulation.dt) + self.simulation.dt
+        if self.simulation.over and self.repeat:
             self.due = time.monotonic() + PAUSE
-            self.world.next_target()
+            self.simulation.next_target()
         else:
-            self.world.step()
+            self.simulation.step()
             self.steps += 1
-        data = self.world.data
+        data = self.simulation.data
         if data is not event.data:
             mujoco.mj_copyData(event.data, event.model, data)
         return True
 
 
-def launch(world: World, port: int = 0) -> tuple[Any, Player]:
+def launch(simulation: Simulation, port: int = 0) -> tuple[Any, Player]:
     """Opens the viewer, which listens on all interfaces; returns its handle, for a `with`, and what
     plays.
 
     `port` 0 takes the first free one from 8080 on.
     """
-    player = Player(world)
+    player = Player(simulation)
     config = viewer_protocol.ViewerConfig(title="policy", http_port=port)
     handle = launch_web.launch(config, plugins=[app.App(), Buttons(), player])
-    handle.set_model(world.model, data=world.data)
+    handle.set_model(simulation.model, data=simulation.data)
     return handle, player

@@ -16,7 +16,7 @@ FIRST_SEED = 3_000_000  # of the resets; neither training nor evaluating draws t
 PUSH = 0.2  # s that a push lasts
 
 
-class World(ABC):
+class Simulation(ABC):
     """One simulation under the policy. A push is a random action at full strength in place of the
     policy's.
     """
@@ -82,7 +82,7 @@ class World(ABC):
     def _advance(self, action: np.ndarray) -> None: ...
 
 
-class InGymnasium(World):
+class InGymnasium(Simulation):
     """The environment that the task mirrors; what is done to its MjData, as with the mouse, is
     felt.
     """
@@ -114,7 +114,7 @@ class InGymnasium(World):
         self.over = self.over or ended or late
 
 
-class InTask(World):
+class InTask(Simulation):
     """The task itself, its conditions in turn; the MjData is a copy."""
 
     @property
@@ -143,6 +143,6 @@ class InTask(World):
         self.over = self.over or bool(self.run.task.done()[0])
 
 
-def world_of(run: Opened) -> World:
+def simulation_of(run: Opened) -> Simulation:
     """Returns what the run's policy can be watched in."""
     return InGymnasium(run) if env_id_of(run.task) and not run.sees_state else InTask(run)

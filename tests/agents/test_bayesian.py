@@ -11,12 +11,12 @@ import torch
 
 from agents.bayesian import black_drops, mc_pilco, pilco
 from agents.bayesian.steps import gaussian, particles
-from agents.bayesian.steps.differentiable import expected_cost, goal_of, policy_bumps, world_of
+from agents.bayesian.steps.differentiable import expected_cost, goal_of, policy_bumps, tensors_of
 from agents.bayesian.steps.gradients import descend, wander
 from agents.bayesian.steps.loop import RandomActions
+from agents.bayesian.steps.problem import episodes_of, loss_of
 from agents.bayesian.steps.searches import search
 from agents.bayesian.steps.spaces import SPACES, space_of
-from agents.bayesian.steps.world import episodes_of, loss_of
 from agents.rollout import rollout
 from agents.tasks import Pendulum
 from dynamics import GaussianProcess
@@ -96,26 +96,26 @@ def drawn_point(known, units=6):
     space = space_of("rbf", known.task, known.x, units)
     point = space.first(1, np.random.default_rng(3))[0]
     point[units * 3 : units * 4] *= 10  # actions of all sizes
-    return space, point, world_of(known.task, known.model, space)
+    return space, point, tensors_of(known.task, known.model, space)
 
 
 def test_the_policy_in_tensors_is_the_policy(known):
-    space, point, world = drawn_point(known)
+    space, point, model = drawn_point(known)
     x = np.random.default_rng(4).normal(size=(9, 2))
-    seen = particles.known_of(world, torch.as_tensor(x))
+    seen = particles.known_of(model, torch.as_tensor(x))
     kept = torch.ones(9, 6, dtype=torch.float64)
-    u = particles.action(world, policy_bumps(world, torch.as_tensor(point)), seen, kept)
+    u = particles.action(model, policy_bumps(model, torch.as_tensor(point)), seen, kept)
     np.testing.assert_allclose(u, space.policy(point).mean(x), atol=1e-9)
-    moved = particles.change(world, seen, u, torch.zeros(9, 2).double())
+    moved = particles.change(model, seen, u, torch.zeros(9, 2).double())
     mean, var = known.model.marginals(x, u.numpy())
     np.testing.assert_allclose(moved + torch.as_tensor(x), mean, atol=1e-9)
-    more = particles.change(world, seen, u, torch.ones(9, 2).double()) - moved
+    more = particles.change(model, seen, u, torch.ones(9, 2).double()) - moved
     np.testing.assert_allclose(more**2, var, rtol=1e-6)
 
 
 def test_without_spread_a_prediction_is_the_models_at_the_policys_action(known):
-    space, point, world = drawn_point(known)
-    states, acted = gaussian.predicted(world, torch.as_tensor(point), start(1e-7), 1)
+    space, point, model = drawn_point(known)
+    states, acted = gaussian.predicted(model, torch.as_tensor(point), start(1e-7), 1)
     x = np.zeros(2)
     u = space.policy(point).mean(x)
     mean, var = known.model.marginals(x, u)
@@ -125,9 +125,9 @@ def test_without_spread_a_prediction_is_the_models_at_the_policys_action(known):
 
 
 def test_moments_particles_and_imagined_episodes_agree_for_a_few_steps(known):
-    space, point, world = drawn_point(known)
+    space, point, model = drawn_point(known)
     rng, T, M = np.random.default_rng(5), 4, 4000
-    states, _ = gaussian.predicted(world, torch.as_tensor(point), start(), T)
+    states, _ = gaussian.predicted(model, torch.as_tensor(point), start(), T)
     starts, noise = 0.1 * rng.standard_normal((M, 2)), rng.standard_normal((T, M, 2))
     act = space.act(point[None])
     x = episodes_of(short(T), known.model, act, starts, noise, 1).x[0]
@@ -137,7 +137,7 @@ def test_moments_particles_and_imagined_episodes_agree_for_a_few_steps(known):
         np.testing.assert_allclose(np.diagonal(states[t].cov)[:2] ** 0.5, spread, rtol=0.1)
     goal, given = goal_of(known.task, 1.0), [torch.as_tensor(a) for a in (starts, noise)]
     kept = torch.ones(M, 6, dtype=torch.float64)
-    found = particles.loss(world, known.task, goal, torch.as_tensor(point), *given, kept, 1.0)
+    found = particles.loss(model, known.task, goal, torch.as_tensor(point), *given, kept, 1.0)
     expected = loss_of(known.task, known.task)(x, np.zeros((M, T, 1))).mean()
     np.testing.assert_allclose(float(found), expected, rtol=1e-6)
 
@@ -145,7 +145,7 @@ def test_moments_particles_and_imagined_episodes_agree_for_a_few_steps(known):
 @pytest.mark.parametrize("saturates", [True, False])
 @pytest.mark.parametrize("kind", ["moments", "particles"])
 def test_the_gradient_of_an_episode_is_that_of_differences(kind, saturates, known):
-    _, point, world = drawn_point(known)
+    _, point, model = drawn_point(known)
     rng, goal = np.random.default_rng(6), goal_of(known.task, 4.0) if saturates else None
     task = short(5)
     drawn = [torch.as_tensor(rng.standard_normal(s)) for s in ((8, 2), (5, 8, 2))]
@@ -153,8 +153,8 @@ def test_the_gradient_of_an_episode_is_that_of_differences(kind, saturates, know
 
     def value(theta):
         if kind == "moments":
-            return gaussian.loss(world, task, goal, theta, start(), 5, 1.0)
-        return particles.loss(world, task, goal, theta, 0.1 * drawn[0], drawn[1], kept, 1.0)
+            return gaussian.loss(model, task, goal, theta, start(), 5, 1.0)
+        return particles.loss(model, task, goal, theta, 0.1 * drawn[0], drawn[1], kept, 1.0)
 
     theta = torch.tensor(point, requires_grad=True)
     slope = torch.autograd.grad(value(theta), theta)[0].numpy()

@@ -1,5 +1,5 @@
 """Imagined data are what the simulator does where it is the model, what closed-loop algebra says in
-a linear world, and go only as far as the model is trusted.
+a linear env_model, and go only as far as the model is trusted.
 """
 
 import numpy as np
@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from agents.imagination import mbpo
+from agents.imagination.steps.environment_model import EnvironmentModel
 from agents.imagination.steps.imagined_data import ImaginedData
-from agents.imagination.steps.world import ImaginedWorld
 from agents.learners.learned_end import LearnedEnd
 from agents.learners.off_policy import OffPolicy
 from agents.tasks import make_task
@@ -32,14 +32,14 @@ def test_with_the_simulator_imagined_steps_are_those_of_the_world(name):
     task = make_task(name)
     run = tried(task)
     data = run.buffer.data
-    world = ImaginedWorld(task, mbpo.Config(model="simulator"))
-    world.fit(run.buffer, run.rng)
+    env_model = EnvironmentModel(task, mbpo.Config(model="simulator"))
+    env_model.fit(run.buffer, run.rng)
 
     class Same:
         def sample(self, o, t, rng):
             return data.u
 
-    rows = world.rows(world.rollouts(Same(), data.x, 1, run.rng))
+    rows = env_model.rows(env_model.rollouts(Same(), data.x, 1, run.rng))
     np.testing.assert_allclose(rows.xnext, data.xnext, atol=1e-9)
     np.testing.assert_array_equal(rows.end, data.end)
     first = np.cumsum(run.buffer.lengths) - run.buffer.lengths
@@ -51,9 +51,9 @@ def test_with_the_simulator_imagined_steps_are_those_of_the_world(name):
 def test_rows_stop_at_an_end_and_nothing_comes_after_it():
     task = make_task("inverted_pendulum")
     run = tried(task)
-    world = ImaginedWorld(task, mbpo.Config(model="simulator"))
-    found = world.rollouts(run.learner.policy, run.buffer.data.x, 30, run.rng)
-    rows = world.rows(found)
+    env_model = EnvironmentModel(task, mbpo.Config(model="simulator"))
+    found = env_model.rollouts(run.learner.policy, run.buffer.data.x, 30, run.rng)
+    rows = env_model.rows(found)
     assert not task.ended(rows.x).any()
     assert (
         rows.end.sum()
@@ -83,17 +83,19 @@ def test_imagined_moments_in_a_linear_task_are_those_of_the_forward_pass():
     rng, std = np.random.default_rng(0), 0.05
     A, B = 0.95 * (np.eye(4) + 0.1 * np.eye(4, k=2)), 0.3 * np.eye(4)[:, 2:]
     K, start = 0.2 * rng.normal(size=(2, 4)), np.array([0.5, -0.3, 0.2, 0.1])
-    world = ImaginedWorld(make_task("point_mass"), mbpo.Config(model_hidden=(4,), fit_steps=1))
+    env_model = EnvironmentModel(
+        make_task("point_mass"), mbpo.Config(model_hidden=(4,), fit_steps=1)
+    )
     x, u = rng.normal(1.0, 2.0, (60, 4)), rng.normal(size=(60, 2))
-    world.model.fit(x, u, x + rng.normal(size=x.shape), rng)
-    exact(world.model, A, B, std)
+    env_model.model.fit(x, u, x + rng.normal(size=x.shape), rng)
+    exact(env_model.model, A, B, std)
 
     class Linear:
         def sample(self, o, t, rng):
             return o @ K.T
 
-    world.observation_of = lambda x: x
-    found = world.rollouts(Linear(), np.tile(start, (20_000, 1)), 4, rng)
+    env_model.observation_of = lambda x: x
+    found = env_model.rollouts(Linear(), np.tile(start, (20_000, 1)), 4, rng)
     mean, cov, F = start, np.zeros((4, 4)), A + B @ K
     for t in range(1, 5):
         mean, cov = F @ mean, F @ cov @ F.T + std**2 * np.eye(4)
@@ -105,15 +107,17 @@ def test_a_reward_that_is_learned_is_the_tasks_and_rare_ones_are_kept():
     task = make_task("pendulum_v1")
     run = tried(task, 400)
     data = run.buffer.data
-    world = ImaginedWorld(task, mbpo.Config(reward="learned", model_hidden=(32,), fit_steps=400))
-    world.fit(run.buffer, run.rng)
-    rows = world.rows(world.rollouts(run.learner.policy, data.x, 2, run.rng))
+    env_model = EnvironmentModel(
+        task, mbpo.Config(reward="learned", model_hidden=(32,), fit_steps=400)
+    )
+    env_model.fit(run.buffer, run.rng)
+    rows = env_model.rows(env_model.rollouts(run.learner.policy, data.x, 2, run.rng))
     true = StepCost(task).rewards(rows.x, rows.u, rows.xnext, rows.end)
     assert np.abs(rows.reward - true).mean() < 0.1 * true.std()
     buffer, rare = ReplayBuffer(), np.arange(len(data.x)) % 100 == 0
     buffer.add(*data[:5], np.where(rare, 100.0, 0.0), data.end, first=np.ones(len(rare), bool))
-    world.fit(buffer, run.rng)
-    assert not world.model.rejected[rare].any()
+    env_model.fit(buffer, run.rng)
+    assert not env_model.model.rejected[rare].any()
 
 
 def test_ends_are_learned_from_few_of_them():

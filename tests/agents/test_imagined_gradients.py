@@ -8,9 +8,9 @@ import torch
 
 from agents.baselines import sac
 from agents.imagination import bptt, dhmbpo, mbpo, mve, svg
+from agents.imagination.steps.environment_model import EnvironmentModel
 from agents.imagination.steps.expansion import expanded, path, targets, weighted
 from agents.imagination.steps.pathwise import Pathwise
-from agents.imagination.steps.world import ImaginedWorld
 from agents.learners.off_policy import OffPolicy
 from agents.learners.sac import SAC
 from agents.tasks import make_task
@@ -22,7 +22,7 @@ SMALL = {
 
 
 def started(name, steps=120, **more):
-    """Returns a run that tried random actions, its learner in double precision, and a world that
+    """Returns a run that tried random actions, its learner in double precision, and a env_model that
     was fitted.
     """
     task = make_task(name)
@@ -37,9 +37,9 @@ def started(name, steps=120, **more):
     for networks in (learner.actor, learner.critic, learner.target):
         networks.flat += 0.1 * run.rng.standard_normal(networks.flat.shape)
     run.learner = learner
-    world = ImaginedWorld(task, config)
-    world.fit(run.buffer, run.rng)
-    return run, world
+    env_model = EnvironmentModel(task, config)
+    env_model.fit(run.buffer, run.rng)
+    return run, env_model
 
 
 @pytest.mark.parametrize("name", ["pendulum_v1", "inverted_pendulum"])
@@ -47,13 +47,13 @@ def test_targets_in_the_true_model_are_the_returns_that_it_pays(name):
     """A policy that is nearly deterministic, without entropy: y_k is the sum of simulated rewards
     and the value after them; nothing comes after an end.
     """
-    run, world = started(name, model="simulator")
+    run, env_model = started(name, model="simulator")
     learner, H = run.learner, 4
     learner.log_alpha[0] = -100.0
     learner.actor.parts[-1][..., run.task.du :] = -30.0
     learner.actor.parts[-2][..., run.task.du :] = 0.0
     rows = run.buffer.sample(60, run.rng)
-    _, _, _, y = expanded(learner, world, rows, H, True, np.random.default_rng(1))
+    _, _, _, y = expanded(learner, env_model, rows, H, True, np.random.default_rng(1))
     y = y[:60]
     n, policy, gamma = learner.units, learner.policy, 0.99
     for i in range(60):
@@ -62,13 +62,15 @@ def test_targets_in_the_true_model_are_the_returns_that_it_pays(name):
         for _ in range(H):
             if end:
                 break
-            u = policy.mean(world.observation_of(x))
-            after = world.true.step(x, u)
-            end = bool(world.ends(after)[0])
-            expected += weight * (world.cost.rewards(x, u, after, np.array([end]))[0] - n.r_mean)
+            u = policy.mean(env_model.observation_of(x))
+            after = env_model.true.step(x, u)
+            end = bool(env_model.ends(after)[0])
+            expected += weight * (
+                env_model.cost.rewards(x, u, after, np.array([end]))[0] - n.r_mean
+            )
             x, weight = after, weight * gamma
-        seen = (world.observation_of(x) - n.o_mean) / n.o_std
-        action = (policy.mean(world.observation_of(x)) - policy.middle) / policy.half
+        seen = (env_model.observation_of(x) - n.o_mean) / n.o_std
+        action = (policy.mean(env_model.observation_of(x)) - policy.middle) / policy.half
         value = learner.end_value if end else learner.value(learner.target, seen, action).min()
         assert y[i] == pytest.approx(expected / n.r_std + weight * value, rel=1e-5, abs=1e-5)
 
@@ -77,17 +79,23 @@ def test_steves_weights_leave_one_horizon_as_it_is_and_lie_between_all():
     """With critics that are 0 everywhere a horizon's target is its discounted rewards: STEVE's lies
     between the least and the largest, but for what noise the members draw.
     """
-    run, world = started("pendulum_v1")
+    run, env_model = started("pendulum_v1")
     rows = run.buffer.sample(40, run.rng)
     for networks in (run.learner.critic, run.learner.target):
         networks.flat[:] = 0.0
     run.learner.log_alpha[0] = -100.0
     zero = run.learner.batch(*rows_of(rows)).reward
-    _, y = weighted(run.learner, world, rows, 2, np.random.default_rng(1))
+    _, y = weighted(run.learner, env_model, rows, 2, np.random.default_rng(1))
     lone = []
     for e in range(2):
         made = path(
-            run.learner, world, rows.xnext, ~rows.end, 2, np.random.default_rng(2), np.full(40, e)
+            run.learner,
+            env_model,
+            rows.xnext,
+            ~rows.end,
+            2,
+            np.random.default_rng(2),
+            np.full(40, e),
         )
         lone.append(zero + 0.99 * made.reward[0] + 0.99**2 * made.reward[1])
         np.testing.assert_allclose(
@@ -120,8 +128,8 @@ def test_without_a_horizon_value_expansion_is_the_same_learner():
 @pytest.mark.parametrize("value", [True, False])
 def test_the_gradient_along_a_path_is_that_of_differences(name, more, value):
     """Two steps, common noise, double precision, along a random direction of the parameters."""
-    run, world = started(name, **more)
-    made, x0 = Pathwise(run.learner, world), run.buffer.data.x[5:25]
+    run, env_model = started(name, **more)
+    made, x0 = Pathwise(run.learner, env_model), run.buffer.data.x[5:25]
 
     def objective(flat):
         return made.objective(flat, x0, 2, value, np.random.default_rng(3))[0]
@@ -135,14 +143,14 @@ def test_the_gradient_along_a_path_is_that_of_differences(name, more, value):
 
 
 def test_without_steps_the_gradient_is_that_of_soft_actor_critic():
-    run, world = started("pendulum_v1")
+    run, env_model = started("pendulum_v1")
     learner, rows = run.learner, run.buffer.sample(20, run.rng)
     o = learner.batch(*rows_of(rows)).o
     e = np.random.default_rng(3).standard_normal((20, 1))
     a, _, known = learner.act(o, e)
     learner.actor_slope(known, -learner.action_value(o, a)[1] / 20, np.full(20, learner.alpha / 20))
     flat = torch.tensor(learner.actor.flat, requires_grad=True)
-    objective, _ = Pathwise(learner, world).objective(
+    objective, _ = Pathwise(learner, env_model).objective(
         flat, rows.x, 0, True, np.random.default_rng(3)
     )
     (slope,) = torch.autograd.grad(-objective, flat)

@@ -21,7 +21,7 @@ def data(task, M, rng):
 
 @cache
 def fitted(identify=True):
-    from agents.bayesian.steps.world import process
+    from agents.bayesian.steps.problem import process
 
     task, rng = Pendulum(believed={"mass": 0.5, "length": 1.5}), np.random.default_rng(0)
     simulator = IdentifiedSimulator(identify)

@@ -29,7 +29,7 @@ from experiments.engine.evaluation import evaluate_policy
 from experiments.engine.load_run import Opened
 from experiments.reports import comparison, comparison_trajectories, figures_trajectories
 from experiments.viewer import video
-from experiments.viewer.simulation import InTask, world_of
+from experiments.viewer.simulation import InTask, simulation_of
 from lqr import InputError, LinearGaussianController
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -260,32 +260,32 @@ def test_compare_refuses_in_one_line(forked, tmp_path):
 
 def test_a_world_without_noise_is_gymnasiums_episode():
     run = arm()
-    world = world_of(run)
+    simulation = simulation_of(run)
     import gymnasium
 
     env = gymnasium.make("Reacher-v5")
     observation, _ = env.reset(seed=3_000_000)
     for _ in range(50):
-        assert not world.over
-        world.step()
+        assert not simulation.over
+        simulation.step()
         observation, *_ = env.step(run.policy.act(observation))
-    assert world.over
-    np.testing.assert_allclose(world.data.qpos, env.unwrapped.data.qpos)
-    world.next_target()
-    assert not world.over
-    assert not np.allclose(world.data.qpos[2:], env.unwrapped.data.qpos[2:])  # another target
+    assert simulation.over
+    np.testing.assert_allclose(simulation.data.qpos, env.unwrapped.data.qpos)
+    simulation.next_target()
+    assert not simulation.over
+    assert not np.allclose(simulation.data.qpos[2:], env.unwrapped.data.qpos[2:])  # another target
 
 
 def test_a_push_and_noise_take_the_arm_elsewhere():
     ends = []
     for push, noise in ((False, 0.0), (True, 0.0), (False, 0.5)):
-        world = world_of(arm())
-        world.noise = noise
+        simulation = simulation_of(arm())
+        simulation.noise = noise
         if push:
-            world.push()
+            simulation.push()
         for _ in range(20):
-            world.step()
-        ends.append(world.data.qpos[:2].copy())
+            simulation.step()
+        ends.append(simulation.data.qpos[:2].copy())
     assert np.abs(ends[1] - ends[0]).max() > 0.1
     assert np.abs(ends[2] - ends[0]).max() > 0.01
 
@@ -293,15 +293,15 @@ def test_a_push_and_noise_take_the_arm_elsewhere():
 def test_controllers_play_in_their_conditions_in_turn():
     K, k = np.zeros((2, 50, 2, 6)), np.zeros((2, 50, 2))
     policy = ControllerPolicy(LinearGaussianController(K, k, np.tile(np.eye(2), (2, 50, 1, 1))))
-    world = world_of(arm()._replace(policy=policy))
-    assert isinstance(world, InTask)
+    simulation = simulation_of(arm()._replace(policy=policy))
+    assert isinstance(simulation, InTask)
     targets = []
     for _ in range(3):
-        world.step()
-        targets.append(world.data.qpos[2:4].copy())
-        world.next_target()
+        simulation.step()
+        targets.append(simulation.data.qpos[2:4].copy())
+        simulation.next_target()
     np.testing.assert_allclose(targets[2], targets[0])
-    np.testing.assert_allclose(targets[:2], world.run.task.targets)
+    np.testing.assert_allclose(targets[:2], simulation.run.task.targets)
 
 
 def planner():
@@ -319,10 +319,10 @@ def test_a_planner_is_evaluated_watched_and_filmed_in_its_task():
     found = episodes.run_episodes(run, 2, None)
     assert len(found) == 2
     assert all(np.isfinite(episode.total) for episode in found)
-    world = world_of(run)
-    assert isinstance(world, InTask)
+    simulation = simulation_of(run)
+    assert isinstance(simulation, InTask)
     for _ in range(3):
-        world.step()
+        simulation.step()
     assert run.policy.acts >= 3
     scenes = video._scenes(run.task, run.policy, None)
     times = [next(scenes)[1].time for _ in range(3)]

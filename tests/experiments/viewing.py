@@ -18,7 +18,7 @@ from agents.tasks.mujoco.reacher import Reacher
 from experiments.engine.load_run import Opened
 from experiments.viewer import browser as studio
 from experiments.viewer.browser import Pressed, launch
-from experiments.viewer.simulation import world_of
+from experiments.viewer.simulation import simulation_of
 
 WIDTH, HEIGHT = 620, 360  # px, little to draw: without a graphics card a frame takes a while
 TARGET, PUSH, NOISE, REPEAT = (
@@ -53,7 +53,7 @@ def opened():
         10, 2, (8,), np.full(2, 0.1), np.random.default_rng(3), -np.ones(2), np.ones(2)
     )
     handle, player = launch(
-        world_of(Opened(Path("nowhere"), {}, Reacher(conditions=2), policy)), port
+        simulation_of(Opened(Path("nowhere"), {}, Reacher(conditions=2), policy)), port
     )
     return handle, player, port
 
@@ -75,11 +75,15 @@ def from_the_simulations_side(handle, player, port):
         handle.sync()
     assert player.steps >= 5
     assert b"<html" in served(f"http://127.0.0.1:{port}/").lower()
-    number = player.world.number
+    number = player.simulation.number
     for word, value in (("target", 0.0), ("noise", 0.25), ("push", 0.0), ("repeat", 0.0)):
         handle.dispatch(Pressed(word, value))
-    assert (player.world.number, player.world.noise, player.repeat) == (number + 1, 0.25, False)
-    assert player.world.push_left == 10  # 0.2 s
+    assert (player.simulation.number, player.simulation.noise, player.repeat) == (
+        number + 1,
+        0.25,
+        False,
+    )
+    assert player.simulation.push_left == 10  # 0.2 s
 
 
 def click(browser, at, answered):
@@ -117,12 +121,12 @@ def from_a_browser(handle, player, port):
             with Chromium() as browser:
                 browser.open(f"http://127.0.0.1:{port}/", WIDTH, HEIGHT)
                 click(browser, REPEAT, lambda: not player.repeat)
-                number, target = player.world.number, player.world.data.qpos[2:].copy()
-                click(browser, TARGET, lambda: player.world.number > number)
-                assert not np.array_equal(player.world.data.qpos[2:], target)
+                number, target = player.simulation.number, player.simulation.data.qpos[2:].copy()
+                click(browser, TARGET, lambda: player.simulation.number > number)
+                assert not np.array_equal(player.simulation.data.qpos[2:], target)
                 click(browser, PUSH, lambda: bool(pushed))
                 click(
-                    browser, NOISE, lambda: 0.5 < player.world.noise < 0.9
+                    browser, NOISE, lambda: 0.5 < player.simulation.noise < 0.9
                 )  # right of the slider's middle
                 click(browser, CLOSE, lambda: not WINDOWS[0].open)
                 click(browser, VIEW, lambda: True)
@@ -136,7 +140,7 @@ def from_a_browser(handle, player, port):
     thread.start()
     while thread.is_alive():
         handle.sync()
-        if player.world.push_left:
+        if player.simulation.push_left:
             pushed.append(True)
     if failed:
         raise failed[0]

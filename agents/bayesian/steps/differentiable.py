@@ -33,8 +33,8 @@ class ModelTensors(NamedTuple):
     half: Tensor  # (du,), of their range
 
 
-def world_of(task: Task, model: Featured, space: RBFSpace) -> ModelTensors:
-    """Returns the world of a fitted model."""
+def tensors_of(task: Task, model: Featured, space: RBFSpace) -> ModelTensors:
+    """Returns a fitted model, and the policy's space, as tensors."""
     import torch
 
     dx, angles, du = task.dx, angles_of(task), task.du
@@ -56,13 +56,13 @@ def world_of(task: Task, model: Featured, space: RBFSpace) -> ModelTensors:
     return ModelTensors(f, drift, angles, inputs, seen, space, middle, half)
 
 
-def policy_bumps(world: ModelTensors, point: Tensor) -> Bumps:
+def policy_bumps(model: ModelTensors, point: Tensor) -> Bumps:
     """Returns the policy of a point (d,), before the squashing, as a function of its features."""
     import torch
 
-    centres, targets, logs = world.space.parts(point)
+    centres, targets, logs = model.space.parts(point)
     lengths = torch.exp(logs)
-    scale = torch.as_tensor(world.space.scale)
+    scale = torch.as_tensor(model.space.scale)
     c = centres / lengths
     K = torch.exp(-0.5 * ((c[:, None] - c) ** 2).sum(-1))
     weights = torch.linalg.solve(K + NOISE**2 * torch.eye(len(c), dtype=torch.float64), targets)

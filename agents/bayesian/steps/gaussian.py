@@ -39,54 +39,54 @@ def with_angles(x: Belief, angles: tuple[int, ...]) -> Belief:
     return x.joined(y.mean, y.cov, x.cov @ y.gain)
 
 
-def with_action(world: ModelTensors, policy: Bumps, known: Belief) -> Belief:
+def with_action(model: ModelTensors, policy: Bumps, known: Belief) -> Belief:
     """Returns the joint Gaussian of [x; cos; sin] and the action that the policy takes."""
     import torch
 
-    f = world.policy_inputs
+    f = model.policy_inputs
     v = moments(policy, known.mean[f], known.cov[f][:, f])
     v_cov = v.cov + 1e-10 * torch.eye(len(v.mean), dtype=torch.float64)
     u = squashed(v.mean, v_cov)
-    across = known.cov[:, f] @ v.gain @ u.gain * world.half
-    mean = world.middle + world.half * u.mean
-    return known.joined(mean, u.cov * world.half[:, None] * world.half, across)
+    across = known.cov[:, f] @ v.gain @ u.gain * model.half
+    mean = model.middle + model.half * u.mean
+    return known.joined(mean, u.cov * model.half[:, None] * model.half, across)
 
 
-def after(world: ModelTensors, x: Belief, known: Belief) -> Belief:
+def after(model: ModelTensors, x: Belief, known: Belief) -> Belief:
     """Returns the Gaussian of x', where `known` is that of [x; cos; sin; u]."""
-    z, dx = world.inputs, len(x.mean)
-    change = moments(world.f, known.mean[z], known.cov[z][:, z])
+    z, dx = model.inputs, len(x.mean)
+    change = moments(model.f, known.mean[z], known.cov[z][:, z])
     across = known.cov[:dx, z] @ change.gain
     cov = x.cov + change.cov + across + across.mT
-    return Belief(x.mean + world.drift + change.mean, 0.5 * (cov + cov.mT))
+    return Belief(x.mean + model.drift + change.mean, 0.5 * (cov + cov.mT))
 
 
-def paid(world: ModelTensors, goal: Goal, known: Belief) -> Tensor:
+def paid(model: ModelTensors, goal: Goal, known: Belief) -> Tensor:
     """Returns the expected saturating reward, where `known` is the Gaussian of [x; cos; sin]."""
-    f = world.policy_inputs
+    f = model.policy_inputs
     mean, cov = goal.A @ known.mean[f] + goal.b, goal.A @ known.cov[f][:, f] @ goal.A.mT
     return saturating(mean, cov, goal.width)
 
 
 def predicted(
-    world: ModelTensors, point: Tensor, start: Belief, horizon: int
+    model: ModelTensors, point: Tensor, start: Belief, horizon: int
 ) -> tuple[list[Belief], list[Belief]]:
     """Returns the Gaussians of [x; cos; sin] at the steps 0..T and of [x; u] at 0..T-1, under the
     policy of a point.
     """
-    policy, x, dx = policy_bumps(world, point), start, len(start.mean)
-    states, acted = [with_angles(x, world.angles)], []
-    pick = [*range(dx), *range(len(states[0].mean), len(states[0].mean) + len(world.half))]
+    policy, x, dx = policy_bumps(model, point), start, len(start.mean)
+    states, acted = [with_angles(x, model.angles)], []
+    pick = [*range(dx), *range(len(states[0].mean), len(states[0].mean) + len(model.half))]
     for _ in range(horizon):
-        known = with_action(world, policy, states[-1])
-        x = after(world, x, known)
-        states.append(with_angles(x, world.angles))
+        known = with_action(model, policy, states[-1])
+        x = after(model, x, known)
+        states.append(with_angles(x, model.angles))
         acted.append(Belief(known.mean[pick], known.cov[pick][:, pick]))
     return states, acted
 
 
 def loss(
-    world: ModelTensors,
+    model: ModelTensors,
     planned: Task,
     goal: Goal | None,
     point: Tensor,
@@ -99,10 +99,10 @@ def loss(
     """
     import torch
 
-    states, acted = predicted(world, point, start, horizon)
+    states, acted = predicted(model, point, start, horizon)
     if goal is not None:
-        return -sum(paid(world, goal, known) for known in states[1:])
-    dx, du = len(start.mean), len(world.half)
+        return -sum(paid(model, goal, known) for known in states[1:])
+    dx, du = len(start.mean), len(model.half)
     last = states[-1]
     still = torch.zeros(du, dtype=torch.float64)
     end = Belief(last.mean[:dx], last.cov[:dx, :dx]).joined(

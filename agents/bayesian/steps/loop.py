@@ -18,7 +18,7 @@ from ...settings import Count, EvaluationSettings
 from ...tasks.action_limits import bounded
 from ...tasks.capabilities import ObservationOf, capability, manifold_of
 from ...training import Training, measured
-from .world import process
+from .problem import process
 
 
 @dataclass(frozen=True)

@@ -25,37 +25,37 @@ def bumps(f: Bumps, z: Tensor) -> Tensor:
     return f.variance[:, None] * torch.exp(torch.clamp(power, max=0.0))
 
 
-def known_of(world: ModelTensors, x: Tensor) -> Tensor:
+def known_of(model: ModelTensors, x: Tensor) -> Tensor:
     """Returns [x; cos; sin], (M, .)."""
     import torch
 
-    angle = x[:, list(world.angles)]
+    angle = x[:, list(model.angles)]
     return torch.cat([x, torch.cos(angle), torch.sin(angle)], 1)
 
 
-def action(world: ModelTensors, policy: Bumps, known: Tensor, kept: Tensor) -> Tensor:
+def action(model: ModelTensors, policy: Bumps, known: Tensor, kept: Tensor) -> Tensor:
     """Returns the actions (M, du); `kept` (M, n) weighs the basis functions: dropout."""
     import torch
 
-    k = bumps(policy, known[:, world.policy_inputs])
+    k = bumps(policy, known[:, model.policy_inputs])
     v = torch.einsum("mep,ep->me", k * kept[:, None], policy.weights)
-    return world.middle + world.half * (9 * torch.sin(v) + torch.sin(3 * v)) / 8
+    return model.middle + model.half * (9 * torch.sin(v) + torch.sin(3 * v)) / 8
 
 
-def change(world: ModelTensors, known: Tensor, u: Tensor, noise: Tensor) -> Tensor:
+def change(model: ModelTensors, known: Tensor, u: Tensor, noise: Tensor) -> Tensor:
     """Returns draws of x' - x, (M, dx), with standard normal noise (M, dx)."""
     import torch
 
-    z = torch.cat([known, u], 1)[:, world.inputs]
-    k = bumps(world.f, z)
-    mean = torch.einsum("mep,ep->me", k, world.f.weights)
-    part = torch.einsum("mep,eqp->meq", k, world.f.explained)
-    var = torch.clamp(world.f.variance - (part**2).sum(-1), min=0.0) + world.f.noise
-    return world.drift + mean + torch.sqrt(var) * noise
+    z = torch.cat([known, u], 1)[:, model.inputs]
+    k = bumps(model.f, z)
+    mean = torch.einsum("mep,ep->me", k, model.f.weights)
+    part = torch.einsum("mep,eqp->meq", k, model.f.explained)
+    var = torch.clamp(model.f.variance - (part**2).sum(-1), min=0.0) + model.f.noise
+    return model.drift + mean + torch.sqrt(var) * noise
 
 
 def loss(
-    world: ModelTensors,
+    model: ModelTensors,
     planned: Task,
     goal: Goal | None,
     point: Tensor,
@@ -69,19 +69,19 @@ def loss(
     """
     import torch
 
-    policy, x = policy_bumps(world, point), starts
+    policy, x = policy_bumps(model, point), starts
     paid, steps = torch.zeros(len(x), dtype=torch.float64), []
     for z in noise:
-        known = known_of(world, x)
-        u = action(world, policy, known, kept)
+        known = known_of(model, x)
+        u = action(model, policy, known, kept)
         steps.append(torch.cat([x, u], 1))
-        x = x + change(world, known, u, z)
+        x = x + change(model, known, u, z)
         if goal is not None:
-            gap = known_of(world, x)[:, world.policy_inputs] @ goal.A.mT + goal.b
+            gap = known_of(model, x)[:, model.policy_inputs] @ goal.A.mT + goal.b
             paid = paid + torch.exp(-0.5 * (gap**2).sum(1) / goal.width**2)
     if goal is not None:
         return -paid.mean()
-    last = torch.cat([x, torch.zeros(len(x), len(world.half), dtype=torch.float64)], 1)
+    last = torch.cat([x, torch.zeros(len(x), len(model.half), dtype=torch.float64)], 1)
     mean = torch.stack([*steps, last], 1)
     still = torch.zeros(*mean.shape, mean.shape[-1], dtype=torch.float64)
     return expected_cost(planned, mean, still, unit).mean()

@@ -18,7 +18,7 @@ from dynamics.replay_buffer import Transitions
 from ...interfaces import Array
 from ...learners.off_policy import in_units
 from ...learners.sac import SAC, Batch
-from .world import ImaginedWorld
+from .environment_model import EnvironmentModel
 
 
 class Path(NamedTuple):
@@ -34,25 +34,25 @@ class Path(NamedTuple):
 
 
 def path(
-    learner: SAC, world: ImaginedWorld, x: Array, alive: Array, H: int, rng: Any,
+    learner: SAC, env_model: EnvironmentModel, x: Array, alive: Array, H: int, rng: Any,
     member: Array | None = None,
 ) -> Path:  # fmt: skip
     """Returns H imagined steps from states x (B, dx), where `alive` (B,)."""
     n, steps = learner.units, []
-    x = world.extended(x)
+    x = env_model.extended(x)
     for _ in range(H):
-        seen = world.observation_of(x)
+        seen = env_model.observation_of(x)
         o = ((seen - n.o_mean) / n.o_std).astype(learner.dtype)
         a, logp, _ = learner.act(o, learner.noise(len(o), rng))
         u = learner.policy.middle + learner.policy.half * a
-        after = world.step(x, u, rng, member)
+        after = env_model.step(x, u, rng, member)
         sound = np.isfinite(after).all(-1) & alive
         after = np.where(sound[:, None], after, x)
-        end = np.asarray(world.ends(after[:, : world.task.dx]), bool)
-        reward = (world.rewards(x, u, after, end) - n.r_mean) / n.r_std
+        end = np.asarray(env_model.ends(after[:, : env_model.task.dx]), bool)
+        reward = (env_model.rewards(x, u, after, end) - n.r_mean) / n.r_std
         steps.append((o, a, logp, reward.astype(o.dtype), (end & sound).astype(o.dtype), sound))
         alive, x = sound & ~end, after
-    last = ((world.observation_of(x) - n.o_mean) / n.o_std).astype(learner.dtype)
+    last = ((env_model.observation_of(x) - n.o_mean) / n.o_std).astype(learner.dtype)
     o, a, logp, reward, end, alive = (np.stack(part) for part in zip(*steps, strict=True))
     return Path(o, a, logp, reward, end, alive, last)
 
@@ -69,7 +69,7 @@ def targets(learner: SAC, made: Path, rng: np.random.Generator) -> Array:
 
 
 def expanded(
-    learner: SAC, world: ImaginedWorld, rows: Transitions, H: int, every: bool,
+    learner: SAC, env_model: EnvironmentModel, rows: Transitions, H: int, every: bool,
     rng: np.random.Generator,
 ) -> tuple[Batch, Array, Array, Array]:  # fmt: skip
     """Returns the real transitions, and observations, actions and targets for the critics: of the
@@ -78,7 +78,7 @@ def expanded(
     real = in_units(learner, rows)
     if H == 0:
         return real, real.o, real.a, learner.targets(real, rng)
-    made = path(learner, world, rows.xnext, real.end == 0, H, rng)
+    made = path(learner, env_model, rows.xnext, real.end == 0, H, rng)
     y = targets(learner, made, rng)
     ahead = y[0] - learner.dtype(learner.alpha) * made.logp[0]
     first = real.reward + learner.dtype(learner.discount) * np.where(
@@ -99,7 +99,7 @@ def expanded(
 
 
 def weighted(
-    learner: SAC, world: ImaginedWorld, rows: Transitions, H: int, rng: np.random.Generator
+    learner: SAC, env_model: EnvironmentModel, rows: Transitions, H: int, rng: np.random.Generator
 ) -> tuple[Batch, Array]:
     """Returns the real transitions and STEVE's targets (B,): those of all horizons 0 .. H, weighed
     by one over their variance over the members of the model and the two critics.
@@ -107,10 +107,10 @@ def weighted(
     Buckman, Hafner, Tucker, Brevdo & Lee, Sample-Efficient Reinforcement Learning with Stochastic
     Ensemble Value Expansion (2018), with rewards that are known.
     """
-    real, E = in_units(learner, rows), world.c.members
+    real, E = in_units(learner, rows), env_model.c.members
     B, gamma = len(real.reward), learner.dtype(learner.discount)
     x, member = np.tile(rows.xnext, (E, 1)), np.repeat(np.arange(E), B)
-    made = path(learner, world, x, np.tile(real.end == 0, E), H, rng, member)
+    made = path(learner, env_model, x, np.tile(real.end == 0, E), H, rng, member)
     alpha, total = learner.dtype(learner.alpha), np.tile(real.reward, E)[None]
     weight, on = gamma, np.tile(1 - real.end, E)
     total = total + weight * (1 - on) * learner.dtype(learner.end_value)

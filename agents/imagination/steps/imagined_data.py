@@ -28,13 +28,13 @@ from ...interfaces import Array, Task
 from ...learners.off_policy import OffPolicy, in_units, stacked
 from ...learners.sac import Batch
 from ...settings import Count, Counts, Finite, Fraction, NotNegative, Share
-from .world import ImaginedWorld, WorldSettings
+from .environment_model import EnvironmentModel, ModelSettings
 
 PERCENTILE, MEMORY = 95.0, 0.9  # of MACURA's level: of disagreement; of its running mean
 
 
 @dataclass(frozen=True)
-class ImaginedSettings(WorldSettings):
+class ImaginedSettings(ModelSettings):
     """Settings of the data that are imagined."""
 
     rollouts: Count = 20_000  # imagined rows begun at each fit
@@ -66,7 +66,7 @@ class ImaginedData:
         """`c` are `ImaginedSettings`."""
         check_rollout_length(c.rollout_length)
         self.task, self.c = task, c
-        self.world = ImaginedWorld(task, c)
+        self.env_model = EnvironmentModel(task, c)
         longest = max(c.rollout_length[:2])
         self.buffer = ReplayBuffer(c.rollouts * longest * c.retain)
         self.level = 0.0  # of disagreement, MACURA's
@@ -80,9 +80,9 @@ class ImaginedData:
 
     def refill(self, run: OffPolicy) -> None:
         """Fits the model to all that was seen, and rolls it out under the policy of now."""
-        error = self.world.fit(run.buffer, run.rng)
+        error = self.env_model.fit(run.buffer, run.rng)
         k = self.length(run.env_steps)
-        found = self.world.rollouts(
+        found = self.env_model.rollouts(
             run.learner.policy,
             self.starts(run),
             k,
@@ -90,7 +90,7 @@ class ImaginedData:
             until=self.until(),
             bonus=self.c.bonus * float(run.learner.units.r_std),
         )
-        rows = self.world.rows(found)
+        rows = self.env_model.rows(found)
         count = len(rows.x)
         self.buffer.add(**rows._asdict(), first=np.ones(count, bool))
         kept = count / (len(found.length) * k)
@@ -144,14 +144,14 @@ class ImaginedData:
 
     def observed(self, rows: Transitions) -> Transitions:
         """Returns imagined rows with what a policy sees of them."""
-        see = self.world.observation_of
+        see = self.env_model.observation_of
         return rows._replace(o=see(rows.x), onext=see(rows.xnext))
 
     def state(self) -> dict[str, Any]:
         """Returns all that `load_state` needs."""
         numbers = {name: float(value) for name, value in self.numbers.items()}
         return {
-            "world": self.world.state(),
+            "env_model": self.env_model.state(),
             "rows": self.buffer.state(),
             "level": self.level,
             "numbers": numbers,
@@ -161,8 +161,8 @@ class ImaginedData:
         """Takes over what `state` returned. Raises CheckpointError for anything else."""
         numbers = dict.fromkeys(self.numbers, float)
         check_tree(
-            state, {"world": dict, "rows": dict, "level": float, "numbers": numbers}, "imagined"
+            state, {"env_model": dict, "rows": dict, "level": float, "numbers": numbers}, "imagined"
         )
-        self.world.load_state(state["world"])
+        self.env_model.load_state(state["env_model"])
         self.buffer.load_state(state["rows"])
         self.level, self.numbers = state["level"], dict(state["numbers"])

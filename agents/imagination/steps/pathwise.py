@@ -18,7 +18,7 @@ from ...interfaces import Array
 from ...learners.relu_networks import ReluNetworks
 from ...learners.sac import LOG_2PI, SAC
 from ...policies.squashed import LOG_STD
-from .world import ImaginedWorld
+from .environment_model import EnvironmentModel
 
 DIFFERENCE = 1e-4  # of an observation's derivatives, in spreads of the state
 
@@ -63,10 +63,10 @@ def squashed(out: Any, e: Any) -> tuple[Any, Any]:
 
 
 class Pathwise:
-    """A learner and a world as one differentiable function."""
+    """A learner and a model of the environment as one differentiable function."""
 
-    def __init__(self, learner: SAC, world: ImaginedWorld):
-        self.learner, self.world = learner, world
+    def __init__(self, learner: SAC, env_model: EnvironmentModel):
+        self.learner, self.env_model = learner, env_model
         self.n = learner.units
 
     def objective(self, flat: Any, x0: Array, H: int, value: bool, rng: np.random.Generator) -> Any:
@@ -75,9 +75,9 @@ class Pathwise:
         """
         import torch
 
-        world, learner = self.world, self.learner
-        E = world.c.members
-        x0 = world.extended(x0[: len(x0) // E * E])
+        env_model, learner = self.env_model, self.learner
+        E = env_model.c.members
+        x0 = env_model.extended(x0[: len(x0) // E * E])
         x = torch.as_tensor(x0, dtype=flat.dtype)
         actor, alpha = networks(learner.actor, flat), learner.alpha
         total = torch.zeros(len(x0), dtype=flat.dtype)
@@ -86,7 +86,9 @@ class Pathwise:
             a, logp = self._act(actor, x, rng)
             u = a * self._as(learner.policy.half, x) + self._as(learner.policy.middle, x)
             after = self._step(x, u, rng)
-            end = np.asarray(world.ends(after.detach().double().numpy()[:, : world.task.dx]), bool)
+            end = np.asarray(
+                env_model.ends(after.detach().double().numpy()[:, : env_model.task.dx]), bool
+            )
             reward = self._reward(x, u, after, end)
             total = total + weight * (reward - alpha * logp)
             over = torch.as_tensor(end, dtype=flat.dtype)
@@ -131,24 +133,24 @@ class Pathwise:
         return self._as(rng.standard_normal(shape), like)
 
     def _act(self, actor: Any, x: Any, rng: np.random.Generator) -> tuple[Any, Any]:
-        e = self._noise((len(x), self.world.task.du), x, rng)
+        e = self._noise((len(x), self.env_model.task.du), x, rng)
         return squashed(actor(self._seen(x)[None])[0], e)
 
     def _seen(self, x: Any) -> Any:
         """Returns what the networks see of states x (B, dx), in units."""
-        x = x[:, : self.world.task.dx]
-        if self.world.seen is not None:
+        x = x[:, : self.env_model.task.dx]
+        if self.env_model.seen is not None:
             scale = self._scale()
             x = from_numpy(
                 x,
-                self.world.observation_of,
-                lambda at: slopes(self.world.observation_of, at, scale),
+                self.env_model.observation_of,
+                lambda at: slopes(self.env_model.observation_of, at, scale),
             )
         return (x - self._as(self.n.o_mean, x)) / self._as(self.n.o_std, x)
 
     def _scale(self) -> Array:
-        normaliser = self.world.model.normaliser
-        dx = self.world.task.dx
+        normaliser = self.env_model.model.normaliser
+        dx = self.env_model.task.dx
         if normaliser is None:
             return np.ones(dx)
         rate = normaliser.inverse_std[:dx]
@@ -158,13 +160,13 @@ class Pathwise:
         """Returns x' (B, dx): an equal part of the rows through each member."""
         import torch
 
-        if self.world.true is not None:
+        if self.env_model.true is not None:
             return self._true_step(x, u)
-        model, E = self.world.model, self.world.c.members
+        model, E = self.env_model.model, self.env_model.c.members
         n = model.normaliser
         assert n is not None
         at = x
-        if self.world.learns_reward:
+        if self.env_model.learns_reward:
             at = torch.cat([x[:, :-1], torch.zeros_like(x[:, -1:])], 1)
         z = (torch.cat([at, u], 1) - self._as(n.mean, x)) * self._as(n.inverse_std, x)
         params = {name: p.to(x.dtype) for name, p in model.params.items()}
@@ -178,7 +180,7 @@ class Pathwise:
         """Returns x' of the simulator, with its Jacobian by differences."""
         import torch
 
-        true, dx = self.world.true, x.shape[1]
+        true, dx = self.env_model.true, x.shape[1]
         assert true is not None
         xu = torch.cat([x, u], 1)
         return from_numpy(
@@ -191,20 +193,20 @@ class Pathwise:
         """Returns the reward (B,), in units."""
         import torch
 
-        world, dx, du = self.world, self.world.task.dx, self.world.task.du
-        if world.learns_reward:
+        env_model, dx, du = self.env_model, self.env_model.task.dx, self.env_model.task.du
+        if env_model.learns_reward:
             paid = after[:, -1]
         else:
             both = torch.cat([x, u, after], 1)
 
             def value(at: Array) -> Array:
                 parts = at[:, :dx], at[:, dx : dx + du], at[:, dx + du :]
-                return world.cost.rewards(*parts, end)[:, None]
+                return env_model.cost.rewards(*parts, end)[:, None]
 
             def slope(at: Array) -> Array:
                 X = np.stack([at[:, :dx], at[:, dx + du :]], 1)
                 U = at[:, None, dx : dx + du]
-                C, c, _ = world.cost.at(world.cost.midst).expand(X, U)
+                C, c, _ = env_model.cost.at(env_model.cost.midst).expand(X, U)
                 xu = np.concatenate([X, np.concatenate([U, 0 * U], 1)], -1)
                 g = np.einsum("btij,btj->bti", C, xu) + c
                 last = np.where(end[:, None], g[:, 1, :dx], 0.0)

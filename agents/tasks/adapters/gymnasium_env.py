@@ -118,7 +118,7 @@ class TaskEnv(gymnasium.Env):
         return float(now), float(last)
 
     def _standing(self, discount: float) -> float:
-        """Returns what staying where it is would cost, at the last step's price: one potential for
+        """Returns what staying where it is would cost, at the last step's cost: one potential for
         all times.
         """
         return float(

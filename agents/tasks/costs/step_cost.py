@@ -1,4 +1,4 @@
-"""What one step costs: the price of a transition, one for whoever learns from steps.
+"""What one step costs: the cost of a transition, one for whoever learns from steps.
 
     paid = c_t(x_t, u_t) + [the episode ended there] c_t+1(x_t+1)
 
@@ -24,8 +24,8 @@ class StepCost:
 
     @property
     def midst(self) -> int:
-        """The step at which a transition is priced whose time is not known, as an imagined one's is
-        not: the second, as the first and the last may have prices of their own.
+        """The step at which a transition is evaluated whose time is not known, as an imagined one's is
+        not: the second, as the first and the last may have costs of their own.
         """
         return min(1, self.task.horizon - 1)
 
@@ -50,14 +50,14 @@ class StepCost:
         return -(now + np.where(end, last, 0.0))
 
     def check_stationary(self, x: Array, u: Array, xnext: Array) -> None:
-        """Raises InputError where these transitions (M, .) are priced otherwise at another time: a
+        """Raises InputError where these transitions (M, .) cost something else at another time: a
         critic that does not see the time cannot learn that.
         """
         T = self.task.horizon
         times = sorted({self.midst, T // 2, max(T - 2, self.midst)})
-        prices = [self.parts(x, u, xnext, t)[0] for t in times]
-        gap = max(float(np.abs(price - prices[0]).max()) for price in prices)
-        if gap > 1e-6 * max(float(np.abs(prices[0]).max()), 1e-12):
+        costs = [self.parts(x, u, xnext, t)[0] for t in times]
+        gap = max(float(np.abs(cost - costs[0]).max()) for cost in costs)
+        if gap > 1e-6 * max(float(np.abs(costs[0]).max()), 1e-12):
             raise InputError(
                 f"the cost of {self.task.name} changes with time (by {gap:.3g} between steps {times}); expected one "
                 "that is the same at each step: a critic does not see the time; choose a planner or a local method"

@@ -1,4 +1,4 @@
-"""The world as a search knows it: a Gaussian process, starts, and what an episode is worth."""
+"""The model as a search knows it: a Gaussian process, starts, and what an episode is worth."""
 
 from collections.abc import Callable
 from typing import Any

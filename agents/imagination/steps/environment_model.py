@@ -40,7 +40,7 @@ Known = Literal["task", "learned"]
 
 
 @dataclass(frozen=True)
-class WorldSettings:
+class ModelSettings:
     """Settings of what is imagined with."""
 
     # of the task: ensemble, or simulator, the task's own, which tells what a perfect model brings
@@ -53,11 +53,11 @@ class WorldSettings:
     ends: Known = "task"  # where episodes end: task, as it says itself, or learned
 
 
-class ImaginedWorld:
+class EnvironmentModel:
     """The model and its heads; `state` and `load_state` are as a model's."""
 
     def __init__(self, task: Task, c: Any):
-        """`c` are `WorldSettings`. Raises InputError for a task whose observation is no function
+        """`c` are `ModelSettings`. Raises InputError for a task whose observation is no function
         of its state, or that lies on a manifold.
         """
         if manifold_of(task):
