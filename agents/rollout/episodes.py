@@ -47,14 +47,15 @@ def side_by_side(
     N, T = len(where), task.horizon
     x = np.empty((N, T + 1, task.dx))
     u = np.zeros((N, T, task.du))
-    o = np.empty((N, T + 1, task.do))
     length, alive, failed = np.full(N, T), np.ones(N, bool), np.zeros(N, bool)
     reset = named(f"{task.name}.reset", task.reset)
     step = named(f"{task.name}.step", task.step)
     observe = named(f"{task.name}.observe", task.observe)
     done = named(f"{task.name}.done", task.done)
     x[:, 0] = shaped(reset(where.copy(), rng), (N, task.dx), f"{task.name}.reset")
-    o[:, 0] = shaped(observe(), (N, task.do), f"{task.name}.observe")
+    first = shaped(observe(), (N, task.do), f"{task.name}.observe")
+    o = np.empty((N, T + 1, task.do), np.float32 if first.dtype == np.float32 else float)
+    o[:, 0] = first
     if not (np.isfinite(x[:, 0]).all() and np.isfinite(o[:, 0]).all()):
         i = int(np.argmin(np.isfinite(x[:, 0]).all(1) & np.isfinite(o[:, 0]).all(1)))
         raise SimulationError(

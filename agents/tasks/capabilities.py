@@ -357,6 +357,12 @@ def env_id_of(task: Any) -> str | None:
     return None if twin is None else twin.env_id
 
 
+def pixels_of(task: Any) -> int:
+    """Returns how many numbers of an observation are a picture's; 0 where the task shows none."""
+    told = capability(task, Image)
+    return 0 if told is None else int(np.prod(told.image))
+
+
 def angles_of(task: Any) -> tuple[int, ...]:
     """Returns which coordinates of x are angles; none where the task does not say."""
     told = capability(task, Angles)
@@ -407,6 +413,7 @@ __all__ = [
     "diverged",
     "env_id_of",
     "manifold_of",
+    "pixels_of",
     "runs_serially",
     "state_names",
 ]

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,12 @@ DTYPES = {
 }
 
 Tree = Mapping[str, Any]
+
+
+class Bytes(NamedTuple):
+    """The form of an array of uint8, for `check_tree`."""
+
+    shape: tuple[int | str, ...]
 
 
 def save_tree(
@@ -118,8 +124,8 @@ def check_tree(tree: Any, expected: Mapping[str, Any], where: str) -> None:
     """Raises CheckpointError where a tree has other keys, shapes or kinds than expected; `where` is
     what it names.
 
-    expected: for each key a type, a shape of finite floats, or a mapping again. A letter in a shape
-    stands for one and the same size wherever it is.
+    expected: for each key a type, a shape of finite floats, `Bytes` of a shape, or a mapping again.
+    A letter in a shape stands for one and the same size wherever it is.
     """
     _check_tree(tree, expected, where, {})
 
@@ -141,20 +147,22 @@ def _check_tree(tree: Any, expected: Mapping[str, Any], where: str, sizes: dict[
                     f"{where}/{key}: got {value!r:.80}, expected a {form.__name__}; {advice}"
                 )
         else:
+            kind = np.dtype(np.uint8 if isinstance(form, Bytes) else float)
+            form = tuple[Any, ...](form.shape if isinstance(form, Bytes) else form)
             shape = getattr(value, "shape", ())
             if len(shape) == len(form):
                 for letter, size in zip(form, shape, strict=True):
                     if isinstance(letter, str):
                         sizes.setdefault(letter, size)
             asked = tuple(sizes.get(size, size) for size in form)
-            if not isinstance(value, np.ndarray) or shape != asked or value.dtype != float:
+            if not isinstance(value, np.ndarray) or shape != asked or value.dtype != kind:
                 found = (
                     f"shape {shape} of {value.dtype}"
                     if isinstance(value, np.ndarray)
                     else repr(value)[:80]
                 )
                 raise CheckpointError(
-                    f"{where}/{key}: got {found}, expected {asked} of float64; {advice}"
+                    f"{where}/{key}: got {found}, expected {asked} of {kind}; {advice}"
                 )
 
 

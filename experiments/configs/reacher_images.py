@@ -16,4 +16,4 @@ config = method.Config(
     probe=False,
     std_share=0.0,
     initial="zero",
-)  # 10 iterations of 8 x 2 episodes; the pictures make checkpoints of about 0.3 GB
+)  # 10 iterations of 8 x 2 episodes

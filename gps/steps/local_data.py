@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.interfaces import Cost
+from agents.interfaces import Cost, Task
 from agents.rollout import Trajectories
+from agents.tasks.capabilities import pixels_of
 from dynamics import Chart
 from lqr import Gaussian, LinearGaussianController
 
@@ -101,6 +102,13 @@ def cost_scale(cost: Array, used: Array) -> Array:
     mean = np.where(used, cost, 0.0).sum((1, 2)) / steps
     gap = np.where(used, cost - mean[:, None, None], 0.0)
     return cost.shape[-1] * np.sqrt((gap**2).sum((1, 2)) / steps)
+
+
+def without_pictures(data: LocalData, task: Task) -> LocalData:
+    """Returns data whose observations, where they begin with a picture, are left out: local models
+    do not see them, and they are large.
+    """
+    return data._replace(o=data.o[..., :0].astype(float)) if pixels_of(task) else data
 
 
 def in_chart(data: LocalData, chart: Chart) -> LocalData:

@@ -14,7 +14,7 @@ from agents.interfaces import Iteration, Policy, State, Task
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, rollout
 from agents.rollout.visible import action_effect, cost_spread
-from agents.tasks.capabilities import Interruptible, capability, manifold_of
+from agents.tasks.capabilities import Interruptible, capability, manifold_of, pixels_of
 from agents.training import Training
 from dynamics import Chart, Fit, chart_of, error_along, make_prior
 from dynamics.asking import update
@@ -23,7 +23,15 @@ from lqr import LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
 from .exploration import action_scale, with_std
 from .initial_controllers import initial_controllers, state_dim
-from .local_data import LocalData, by_condition, data_of, recentred, transitions, tree_of
+from .local_data import (
+    LocalData,
+    by_condition,
+    data_of,
+    recentred,
+    transitions,
+    tree_of,
+    without_pictures,
+)
 from .local_models import expand_cost, fit_dynamics
 from .probe import candidates, probe, probed_conditions
 from .restarts import COUNTED, Start, Trials, begun, restarted, tree_of_trials, trials_of
@@ -169,7 +177,7 @@ class LocalPolicies:
         """Returns the outcome of the trust-region test of the new episodes, and the models around
         those that are accepted; see `trust_region_test`.
         """
-        config = self.config
+        config, new = self.config, without_pictures(new, self.task)
         predicted = self.data.predicted if self.data else np.zeros(len(new.cost))
         data, accepted, actual, growth = trust_region_test(self.data, new, accept_all=accept_all)
         # a step's size, squared, is that of the noise times the KL
@@ -316,7 +324,7 @@ def check_state(state: State, task: Task, restarts: bool = False) -> None:
         "controller": controller,
         "x": (C, "N", T + 1, dx),
         "u": (C, "N", T, du),
-        "o": (C, "N", T + 1, task.do),
+        "o": (C, "N", T + 1, 0 if pixels_of(task) else task.do),
         "used": (C, "N", T),
         "cost": (C,),
         "multiplier": (C,),

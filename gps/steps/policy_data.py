@@ -1,11 +1,13 @@
 """What the global policy is trained on: states, observations, and states near them."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.interfaces import Task
-from agents.tasks.capabilities import Image, ObservationOf, capability, manifold_of
+from agents.tasks.capabilities import ObservationOf, capability, manifold_of, pixels_of
+from dynamics.vision.pictures import Packed, from_tree, pack, to_tree, tree_form, unpack
 from lqr import InputError, TrajectoryDistribution, forward
 
 from .linearise import slopes
@@ -19,7 +21,7 @@ def check_forecasts(task: Task, policy: str, forecasts: int, between: int = 0) -
     """Raises InputError where states cannot be forecast, or mixed, for what the policy sees."""
     made = {"forecasts": forecasts, "between": between}
     for name, count in made.items():
-        if count and capability(task, Image) is not None:
+        if count and pixels_of(task):
             raise InputError(
                 f"{name} is {count}, for pictures of {task.name}, which cannot be made; expected --{name} 0"
             )
@@ -39,6 +41,44 @@ class PolicyData(NamedTuple):
     x: Array  # (C, N, T, dx)
     o: Array  # (C, N, T, do)
     used: Array  # (C, N, T), 0 or 1
+
+
+def kept(data: PolicyData, task: Task) -> PolicyData:
+    """Returns data as a replay keeps them: pictures as bytes, where a task says by observations of
+    float32 that they are made of these.
+    """
+    pixels = pixels_of(task) if data.o.dtype == np.float32 else 0
+    return data._replace(o=pack(data.o, pixels)) if pixels else data  # type: ignore[arg-type]
+
+
+def as_seen(data: PolicyData) -> PolicyData:
+    """Returns data with observations as policies see them."""
+    return data._replace(o=unpack(data.o)) if isinstance(data.o, Packed) else data
+
+
+def saved(data: PolicyData) -> dict[str, Any]:
+    """Returns what is kept as a tree."""
+    return data._asdict() | ({"o": to_tree(data.o)} if isinstance(data.o, Packed) else {})
+
+
+def restored(tree: Mapping[str, Any], task: Task) -> PolicyData:
+    """Returns what is kept out of a tree of the form of `saved`. Raises CheckpointError for pictures
+    that cannot be read.
+    """
+    o = tree["o"]
+    if isinstance(o, Mapping):
+        o = from_tree(o, pixels_of(task), "state/replay")
+    return PolicyData(tree["x"], o, tree["used"])  # type: ignore[arg-type]
+
+
+def saved_form(part: Any, task: Task, lead: tuple[Any, ...]) -> dict[str, Any]:
+    """Returns the form of `saved`, as `check_tree` takes it, of data of these leading axes, kept as
+    `part` is.
+    """
+    pixels, o = pixels_of(task), part.get("o") if isinstance(part, Mapping) else None
+    squeezed = pixels and isinstance(o, Mapping)
+    o = tree_form(lead, task.do - pixels) if squeezed else (*lead, task.do)
+    return {"x": (*lead, task.dx), "o": o, "used": lead}
 
 
 def joined(parts: list[PolicyData]) -> PolicyData:

@@ -19,7 +19,16 @@ from .exploration import action_scale
 from .linearise import linearise, observation_slopes, with_jacobian, with_mixture
 from .local_data import LocalData, states
 from .local_policies import LocalFit, LocalPolicies, Report
-from .policy_data import PolicyData, joined, within_trust_region
+from .policy_data import (
+    PolicyData,
+    as_seen,
+    joined,
+    kept,
+    restored,
+    saved,
+    saved_form,
+    within_trust_region,
+)
 from .policy_lag import PolicyLag
 from .settings import PolicySettings
 from .trajectory_step import TrajectoryStep
@@ -51,7 +60,7 @@ class GlobalPolicy:
             check_state(state, task, config.replay if keeps_data else 0)
             self.lag = PolicyLag(config, state["iterations_above_limit"])
             self.policy = build_policy(state["policy"], "state")
-            self.replay = [PolicyData(**part) for _, part in sorted(state["replay"].items())]
+            self.replay = [restored(part, task) for _, part in sorted(state["replay"].items())]
         else:
             noise = std * action_scale(task)
             self.policy = make_policy(config.policy, task, config.hidden, noise, rng)
@@ -61,12 +70,12 @@ class GlobalPolicy:
         if given.
         """
         part = PolicyData(states(new)[:, :, :-1].copy(), new.o[:, :, :-1].copy(), new.used)
-        self.replay = [*self.replay, part][-self.config.replay :]
+        self.replay = [*self.replay, kept(part, self.task)][-self.config.replay :]
         return self.all(chart)
 
     def all(self, chart: Chart | None = None) -> PolicyData:
         """Returns all that is in the replay, in the coordinates of a chart if given."""
-        data = joined(self.replay)
+        data = joined([as_seen(part) for part in self.replay])
         return data if chart is None else data._replace(x=chart.to_tangent(data.x))
 
     def within_trust_region(self, data: PolicyData, fit: LocalFit) -> PolicyData:
@@ -150,7 +159,7 @@ class GlobalPolicy:
         """Returns, as a tree, all that a new `GlobalPolicy` needs to go on."""
         return {
             "policy": state_of(self.policy),
-            "replay": {f"{i:03d}": part._asdict() for i, part in enumerate(self.replay)},
+            "replay": {f"{i:03d}": saved(part) for i, part in enumerate(self.replay)},
             "iterations_above_limit": self.lag.count,
         }
 
@@ -182,9 +191,8 @@ def check_state(state: State, task: Task, largest: int) -> None:
     check_tree({"number": state.get("number")}, {"number": int}, "state")
     C, T = task.conditions, task.horizon
     names = [f"{i:03d}" for i in range(min(state["number"], largest))]
-    replay = {
-        n: {"x": (C, n, T, task.dx), "o": (C, n, T, task.do), "used": (C, n, T)} for n in names
-    }  # n stands for N
+    parts = state["replay"] if isinstance(state.get("replay"), dict) else {}
+    replay = {n: saved_form(parts.get(n), task, (C, n, T)) for n in names}  # n stands for N
     form = {"policy": dict, "replay": replay, "iterations_above_limit": int}
     check_tree({key: state.get(key) for key in form}, form, "state")
 

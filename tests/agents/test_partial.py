@@ -8,6 +8,7 @@ import pytest
 from agents.policies import make_policy
 from agents.rollout import rollout
 from agents.tasks.wrappers.partial import PointMassHidden, ReacherFourHidden, ReacherImages
+from dynamics.storage.tree import load_tree, save_tree
 from gps import badmm
 from gps.steps.distillation import distil
 from gps.steps.initial_controllers import initial_controllers
@@ -50,7 +51,7 @@ def test_the_red_in_the_picture_is_where_the_target_is(images):
     images.reset(np.arange(6), np.random.default_rng(0))
     o = images.observe()
     picture = o[:, : 48 * 48 * 3].reshape(6, 48, 48, 3)
-    assert np.array_equal(picture, images.pictures())
+    assert np.array_equal(picture, images.pictures() / np.float32(255))
     assert picture.min() >= 0
     assert picture.max() <= 1
     red = np.clip(picture[..., 0] - picture[..., 1:].max(-1) - 0.05, 0, None)
@@ -73,6 +74,36 @@ def test_a_method_learns_from_pictures_and_goes_on_from_its_state(images):
     second = next(badmm.train(task, config, np.random.default_rng(1), first.state))
     assert second.number == 2
     assert np.isfinite(second.scalars["policy_cost"])
+
+
+def test_a_run_that_is_resumed_from_its_files_is_the_same_to_the_bit(images, tmp_path):
+    task, rng = ReacherImages(conditions=2, size=24), np.random.default_rng(0)
+    config = badmm.Config(
+        policy="convolutional", hidden=(8,), policy_steps=4, inner=1, iterations=3, samples=1
+    )
+    run, numbers = badmm.train(task, config, rng), []
+    for step in (next(run), next(run)):
+        save_tree(tmp_path / str(step.number), step.state)
+        numbers.append(rng.bit_generator.state)
+    whole = next(run)
+    rng.bit_generator.state = numbers[-1]
+    again = next(badmm.train(task, config, rng, load_tree(tmp_path / "2")[0]))
+    o = np.random.default_rng(1).integers(0, 256, (3, task.do)) / 255
+    assert np.array_equal(whole.policy.mean(o), again.policy.mean(o))
+    assert whole.scalars == again.scalars
+    pictures = 2 * 50 * 24 * 24 * 3  # of an iteration, in bytes
+    size = [(tmp_path / n / "arrays.safetensors").stat().st_size for n in "12"]
+    assert size[1] - size[0] < 0.5 * pictures
+
+
+def test_convolutions_act_in_float32_as_they_would_in_float64(images):
+    policy = make_policy("convolutional", images, (16,), np.ones(2), np.random.default_rng(0))
+    o = images.observe()
+    import torch
+
+    exact = policy.program()(torch.as_tensor(o, dtype=torch.float64)).numpy()
+    assert o.dtype == np.float32
+    np.testing.assert_allclose(policy.act(o), exact, atol=2e-6)
 
 
 @pytest.mark.slow

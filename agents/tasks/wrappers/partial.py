@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dynamics.vision.pictures import observed
 from lqr import InputError
 
 from ...settings import Count, Whole, typed
@@ -58,8 +59,8 @@ class ReacherImages(Reacher):
     """Reacher-v5's arm, targets and cost; the policy sees a picture from above, then cosines, sines
     and velocities.
 
-    The picture, size x size pixels of red, green and blue in [0, 1], is rendered by MuJoCo. Raises
-    InputError where there is no OpenGL to render with.
+    The picture, size x size pixels of red, green and blue, is rendered by MuJoCo; an observation is of
+    float32, n / 255 for each byte n of it. Raises InputError where there is no OpenGL.
     """
 
     name, env_id = "reacher_images", None
@@ -73,17 +74,18 @@ class ReacherImages(Reacher):
         self.do = size * size * 3 + 6
 
     def observe(self) -> Array:
-        """Returns pictures and proprioception, (B, size * size * 3 + 6)."""
+        """Returns pictures and proprioception, (B, size * size * 3 + 6), float32."""
         q, v = self._sim.field("qpos"), self._sim.field("qvel")
         rest = np.concatenate([np.cos(q[:, :2]), np.sin(q[:, :2]), v[:, :2]], 1)
-        return np.concatenate([self.pictures().reshape(len(q), -1), rest], 1)
+        return observed(self.pictures(), rest)
 
     def pictures(self) -> Array:
-        """Returns what is seen from above now, (B, size, size, 3), in [0, 1]."""
+        """Returns what is seen from above now, (B, size, size, 3), uint8."""
         import mujoco
 
         renderer, camera = self._eye
-        data, out = mujoco.MjData(self.model), np.empty((len(self._sim.field("qpos")), *self.image))
+        data = mujoco.MjData(self.model)
+        out = np.empty((len(self._sim.field("qpos")), *self.image), np.uint8)
         for i, (q, v) in enumerate(
             zip(self._sim.field("qpos"), self._sim.field("qvel"), strict=True)
         ):
@@ -91,10 +93,8 @@ class ReacherImages(Reacher):
             mujoco.mj_kinematics(self.model, data)
             mujoco.mj_camlight(self.model, data)
             renderer.update_scene(data, camera)
-            out[i] = (
-                renderer.render().reshape(*out.shape[1:2], 2, *out.shape[2:3], 2, 3).mean((1, 3))
-            )  # smooth edges
-        return out / 255
+            out[i] = halved(renderer.render())
+        return out
 
     @cached_property
     def _eye(self) -> tuple[Any, Any]:
@@ -120,3 +120,12 @@ class ReacherImages(Reacher):
             raise InputError(
                 f"got no OpenGL for pictures ({type(error).__name__}); expected some: {ADVICE}"
             ) from None
+
+
+def halved(picture: Array) -> Array:
+    """Returns a picture (h, w, c) of bytes of half that size, each pixel the rounded mean of four:
+    smooth edges.
+    """
+    p = picture.astype(np.uint16)
+    total = p[::2, ::2] + p[1::2, ::2] + p[::2, 1::2] + p[1::2, 1::2]
+    return ((total + 2) // 4).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""What makes a state of pictures."""
