@@ -17,9 +17,14 @@ from .batching import all_finite, flatten, restore, temperatures
 from .errors import NotPositiveDefinite, NumericalError
 from .kernels import plain
 from .kernels.marginals_blocked import _divergence, _forward
-from .kernels.marginals_small import _divergence_small, _forward_small
+from .kernels.marginals_small import (
+    _divergence_small,
+    _forward_small,
+    divergence_steps,
+    forward_steps,
+)
 from .kernels.riccati_blocked import _backward
-from .kernels.riccati_small import _backward_small
+from .kernels.riccati_small import _backward_small, backward_steps
 from .types import (
     Array,
     Gaussian,
@@ -102,7 +107,7 @@ def backward_flat(
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         plain.backward(todo, F, f, W, C, c, const, tau, *out)
     elif n <= SMALL:
-        _backward_small((0,) * dx, (0,) * (n - dx), todo, F, f, W, C, c, const, tau, *out)
+        _backward_small(backward_steps(dx, n - dx).address, todo, F, f, W, C, c, const, tau, *out)
     else:
         _backward(todo, F, f, W, C, c, const, tau, *out)
     return out
@@ -133,7 +138,7 @@ def forward_flat(
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         plain.forward(K, k, S, F, f, W, m0, P0, mean, cov)
     elif n <= SMALL:
-        _forward_small((0,) * dx, (0,) * (n - dx), K, k, S, F, f, W, m0, P0, mean, cov)
+        _forward_small(forward_steps(dx, n - dx).address, K, k, S, F, f, W, m0, P0, mean, cov)
     else:
         _forward(K, k, S, F, f, W, m0, P0, mean, cov)
     for word, field in (("mean", mean), ("covariance", cov)):
@@ -163,6 +168,6 @@ def divergence_flat(
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         plain.divergence(todo, *new, *anchor, *model, kl)  # type: ignore[call-arg]
     elif dx + du <= SMALL:
-        _divergence_small((0,) * dx, (0,) * du, todo, *new, *anchor, *model, kl)
+        _divergence_small(divergence_steps(dx, du).address, todo, *new, *anchor, *model, kl)
     else:
         _divergence(todo, *new, *anchor, *model, kl)

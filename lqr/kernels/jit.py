@@ -10,6 +10,7 @@ used.
 
 import contextlib
 import hashlib
+import inspect
 import json
 import os
 import warnings
@@ -18,10 +19,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from numba import cfunc, config, njit, types
+from llvmlite import ir
+from numba import cfunc, config, extending, njit, types
 from numba.core.ccallback import CFunc
 from numba.core.typing.templates import Signature
 
+FLAT, COUNTS = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
 part: Any = njit(fastmath={"contract"}, forceinline=True)  # a piece of a kernel, compiled into it
 shared: Any = njit(fastmath={"contract"})  # a piece that is compiled once and called
 
@@ -69,10 +72,11 @@ class Pointer:
     def __init__(self, function: Any, signature: Any):
         known = _Precise(signature.return_type, signature.args, signature.recvr)
         self.function, self._numba_type_ = function, types.FunctionType(known)
+        self.address = int(function.address)
 
     def __wrapper_address__(self) -> int:
         """Returns where the compiled function is (numba's protocol)."""
-        return int(self.function.address)
+        return self.address
 
 
 def pointer(
@@ -97,6 +101,27 @@ def pointer(
     if only_loaded:
         return None
     return Pointer(cfunc(signature, fastmath={"contract"})(function), signature)
+
+
+def at_address(signature: Any) -> Any:
+    """Returns a function call(address, *arguments) for use in kernels: it calls what `pointer`
+    compiled for the signature. A number as an argument costs nothing, a `Pointer` microseconds.
+    """
+
+    def call(typing: Any, address: Any, *arguments: Any) -> Any:
+        def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
+            kinds = [context.get_value_type(kind) for kind in signature.args]
+            function = ir.FunctionType(context.get_value_type(signature.return_type), kinds)
+            builder.call(builder.inttoptr(values[0], function.as_pointer()), values[1:])
+            return context.get_dummy_value()
+
+        return types.void(types.intp, *signature.args), code
+
+    names = ["typing", "address", *(f"a{i}" for i in range(len(signature.args)))]
+    named: Any = call
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    named.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+    return extending.intrinsic(call)
 
 
 def _guard(cache: Any, function: Callable[..., Any]) -> None:

@@ -4,13 +4,19 @@
 P (dx, dx) and m (dx,) hold the distribution of the state; each step is straight-line vector code.
 """
 
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
 import numpy as np
+from numba import types
 
-from .jit import kernel
+from .jit import FLAT, at_address, kernel, part, pointer
 from .simd import Emitter, emitted
+
+FORWARD = types.void(types.int64, types.int64, *[FLAT] * 10)
+DIVERGENCE = types.void(types.int64, types.int64, *[FLAT] * 13)
+call_forward, call_divergence = at_address(FORWARD), at_address(DIVERGENCE)
 
 
 class Reader:
@@ -131,23 +137,51 @@ def diverge(e: Emitter, xs, us, at, K, k, S, Ka, ka, precision, logdet, P, m, kl
     e.store(b.select(good, half, e.constant(np.nan)), e.at_flat(kl, at))
 
 
+@lru_cache
+def forward_steps(dx: int, du: int) -> Any:
+    """Returns the pass over the steps of one problem of these sizes."""
+    xs, us = (0,) * dx, (0,) * du
+
+    def of_one(b, T, K, k, S, F, f, W, P, m, mean, cov):
+        for t in range(T):
+            mark(xs, us, b * T + t, b * (T + 1) + t, K, k, S, P, m, mean, cov)
+            advance(xs, us, b * T + t, K, k, S, F, f, W, P, m)
+
+    return pointer(of_one, FORWARD)
+
+
+@lru_cache
+def divergence_steps(dx: int, du: int) -> Any:
+    """Returns the divergence of the steps of one problem of these sizes."""
+    xs, us = (0,) * dx, (0,) * du
+
+    def of_one(b, T, K, k, S, Ka, ka, precision, logdet, F, f, W, P, m, kl):
+        for t in range(T):
+            diverge(xs, us, b * T + t, K, k, S, Ka, ka, precision, logdet, P, m, kl)
+            advance(xs, us, b * T + t, K, k, S, F, f, W, P, m)
+
+    return pointer(of_one, DIVERGENCE)
+
+
+@part
+def _begin(b, m0, P0, m, P):
+    """Writes the distribution of the first state, (dx,) and (dx dx,)."""
+    dx = m0.shape[1]
+    for i in range(dx):  # not as slices, whose compilation takes seconds
+        m[i] = m0[b, i]
+        for j in range(dx):
+            P[i * dx + j] = P0[b, i, j]
+
+
 @kernel
-def _forward_small(xs, us, K, k, S, F, f, W, m0, P0, mean, cov):
+def _forward_small(address, K, k, S, F, f, W, m0, P0, mean, cov):
     B, T, dx, _ = F.shape
     Kf, kf, Sf, Ff, ff = K.reshape(-1), k.reshape(-1), S.reshape(-1), F.reshape(-1), f.reshape(-1)
-    Wf = W.reshape(-1)
-    meanf = mean.reshape(-1)
-    covf = cov.reshape(-1)
-    P = np.empty(dx * dx)
-    m = np.empty(dx)
+    Wf, meanf, covf = W.reshape(-1), mean.reshape(-1), cov.reshape(-1)
+    P, m = np.empty(dx * dx), np.empty(dx)
     for b in range(B):
-        for i in range(dx):  # not as slices, whose compilation takes seconds
-            m[i] = m0[b, i]
-            for j in range(dx):
-                P[i * dx + j] = P0[b, i, j]
-        for t in range(T):
-            mark(xs, us, b * T + t, b * (T + 1) + t, Kf, kf, Sf, P, m, meanf, covf)
-            advance(xs, us, b * T + t, Kf, kf, Sf, Ff, ff, Wf, P, m)
+        _begin(b, m0, P0, m, P)
+        call_forward(address, b, T, Kf, kf, Sf, Ff, ff, Wf, P, m, meanf, covf)
         for i in range(dx):
             mean[b, T, i] = m[i]
             for j in range(dx):
@@ -155,25 +189,12 @@ def _forward_small(xs, us, K, k, S, F, f, W, m0, P0, mean, cov):
 
 
 @kernel
-def _divergence_small(xs, us, todo, K, k, S, Ka, ka, precision, logdet, F, f, W, m0, P0, kl):
+def _divergence_small(address, todo, K, k, S, Ka, ka, precision, logdet, F, f, W, m0, P0, kl):
     T, dx = F.shape[1:3]
-    Kf = K.reshape(-1)
-    kf = k.reshape(-1)
-    Sf = S.reshape(-1)
-    Ff = F.reshape(-1)
-    ff = f.reshape(-1)
-    Wf = W.reshape(-1)
-    Kaf = Ka.reshape(-1)
-    kaf = ka.reshape(-1)
-    Pf = precision.reshape(-1)
-    lf = logdet.reshape(-1)
-    klf = kl.reshape(-1)
+    Kf, kf, Sf, Ff, ff = K.reshape(-1), k.reshape(-1), S.reshape(-1), F.reshape(-1), f.reshape(-1)
+    Kaf, kaf, Pf = Ka.reshape(-1), ka.reshape(-1), precision.reshape(-1)
+    Wf, lf, klf = W.reshape(-1), logdet.reshape(-1), kl.reshape(-1)
     P, m = np.empty(dx * dx), np.empty(dx)
     for b in todo:
-        for i in range(dx):  # not as slices, whose compilation takes seconds
-            m[i] = m0[b, i]
-            for j in range(dx):
-                P[i * dx + j] = P0[b, i, j]
-        for t in range(T):
-            diverge(xs, us, b * T + t, Kf, kf, Sf, Kaf, kaf, Pf, lf, P, m, klf)
-            advance(xs, us, b * T + t, Kf, kf, Sf, Ff, ff, Wf, P, m)
+        _begin(b, m0, P0, m, P)
+        call_divergence(address, b, T, Kf, kf, Sf, Kaf, kaf, Pf, lf, Ff, ff, Wf, P, m, klf)
