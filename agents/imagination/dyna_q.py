@@ -11,23 +11,20 @@ least and the largest of the random steps, and `levels` of each action.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
 from dynamics import ReplayBuffer
-from lqr import InputError
 
 from ..interfaces import Array, Iteration, State, Task
-from ..learners.stepwise import Stepwise, refuse_unlimited
+from ..learners.cells import Cells
+from ..learners.stepwise import Stepwise
 from ..learners.tabular import TabularQ
-from ..policies.tabular import Grid, TabularPolicy
+from ..policies.tabular import TabularPolicy
 from ..settings import Count, EvaluationSettings, NotNegative, Positive, Share, Whole
-from ..tasks.capabilities import Tabular, capability
 from ..training import Training
 
 ACTOR = "policy"
-MOST = 10**6  # entries of a table
 
 
 @dataclass(frozen=True)
@@ -51,71 +48,52 @@ class Table:
     """The cells, the moves, and the learner; made when the cells are known."""
 
     def __init__(self, task: Task, c: Config):
-        self.task, self.c = task, c
-        refuse_unlimited(task)
-        told = capability(task, Tabular)
-        low, high = task.action_low, task.action_high
-        steps = [np.linspace(a, b, c.levels) for a, b in zip(low, high, strict=True)]
-        self.moves = told.moves if told else np.array(list(product(*steps)))
-        counts = told.cells[2] if told else np.full(task.do, c.bins)
-        if np.prod(counts, dtype=float) * len(self.moves) > MOST:
-            raise InputError(
-                f"{task.name} has {task.do} observations and {task.du} actions: a table of {c.bins} bins and "
-                f"{c.levels} levels has more than {MOST} entries; expected fewer, or another method"
-            )
-        extent = told.cells[:2] if told else (np.zeros(task.do), np.ones(task.do))
-        self.grid, self.mean, self.ready = Grid(extent[0], extent[1], counts), 0.0, told is not None
+        self.c, self.cells = c, Cells(task, c.bins, c.levels)
         self.learner = TabularQ(
-            self.grid.cells, len(self.moves), c.learning_rate, c.discount, c.curiosity
+            self.cells.grid.cells,
+            len(self.cells.moves),
+            c.learning_rate,
+            c.discount,
+            c.curiosity,
         )
 
-    def measure(self, o: Array, reward: Array) -> None:
-        """Learns the range of observations (M, do) and the mean of rewards (M,)."""
-        self.grid = Grid(o.min(0), o.max(0), self.grid.counts)
-        self.mean, self.ready = float(reward.mean()), True
-
-    def policy(self, rng: np.random.Generator) -> TabularPolicy:
+    def policy(self) -> TabularPolicy:
         """Returns the greedy policy."""
-        Q = self.learner.Q
-        best = self.moves[np.argmax(Q, 1)]
-        return TabularPolicy(self.grid, best, self.task.action_low, self.task.action_high)
+        return self.cells.policy(np.argmax(self.learner.Q, 1))
 
     def act(self, x: Array, o: Array, rng: np.random.Generator) -> Array:
         """Returns a move (1, du): greedy but for a share, and at random before the cells are
         known.
         """
-        if not self.ready:
-            return rng.uniform(self.task.action_low, self.task.action_high, (1, self.task.du))
-        cell = int(self.grid.cell_of(o)[0])
-        return self.moves[[self.learner.choose(cell, self.c.epsilon, rng)]]
+        if not self.cells.ready:
+            return self.cells.random_moves(1, rng)
+        cell = int(self.cells.grid.cell_of(o)[0])
+        return self.cells.moves[[self.learner.choose(cell, self.c.epsilon, rng)]]
 
     def learn(self, buffer: ReplayBuffer, rng: np.random.Generator) -> None:
         """Learns from the newest transition, and plans."""
-        if not self.ready and buffer.total >= self.c.warm_up:
-            self.measure(buffer.data.o, buffer.data.reward)  # type: ignore[arg-type]
-        if not self.ready:
+        if not self.cells.ready and buffer.total >= self.c.warm_up:
+            self.cells.measure(buffer.data.o, buffer.data.reward)  # type: ignore[arg-type]
+        if not self.cells.ready:
             return
         row = buffer.data
         assert row.o is not None
         assert row.onext is not None
         assert row.reward is not None
         assert row.end is not None
-        s, after = self.grid.cell_of(row.o[-1]), self.grid.cell_of(row.onext[-1])
-        a = int(np.argmin((((self.moves - row.u[-1]) / self.task.action_high.max()) ** 2).sum(1)))
-        end, reward = bool(row.end[-1]), float(row.reward[-1]) - self.mean
-        reward -= self.mean * self.c.discount / (1 - self.c.discount) if end else 0.0
-        self.learner.update(int(s), a, reward, int(after), end, self.c.planning_steps, rng)
+        s, after = (int(self.cells.grid.cell_of(o[-1])) for o in (row.o, row.onext))
+        a, end = int(self.cells.move_of(row.u[-1])), bool(row.end[-1])
+        reward = float(self.cells.worth(row.reward[-1], end, self.c.discount))  # type: ignore[arg-type]
+        self.learner.update(s, a, reward, after, end, self.c.planning_steps, rng)
 
     def state(self) -> State:
         """Returns all that `load_state` needs."""
-        grid = {"low": self.grid.low, "high": self.grid.high, "mean": self.mean}
-        return {"learner": self.learner.state(), "ready": self.ready, **grid}
+        return {"learner": self.learner.state(), "cells": self.cells.state()}
 
     def load_state(self, state: State) -> None:
         """Takes over what `state` returned."""
         self.learner.load_state(state["learner"])
-        self.grid = Grid(state["low"], state["high"], self.grid.counts)
-        self.mean, self.ready = state["mean"], state["ready"]
+        self.cells.load_state(state["cells"])
 
 
 def train(
@@ -135,7 +113,7 @@ def train(
                 lambda x, o, t: table.act(x, o, rng), config.iteration_steps, training.episodes, rng
             )
         )
-        policy = table.policy(rng)
+        policy = table.policy()
         shown = training.evaluate(policy, rng)
         scalars = training.row(
             shown,
