@@ -25,6 +25,7 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "mountain_car": "agents.tasks.classic.mountain_car:MountainCar",
     "mountain_car_sparse": "agents.tasks.classic.mountain_car:SparseMountainCar",
     "maze": "agents.tasks.classic.maze:Maze",
+    "rooms": "agents.tasks.classic.rooms:Rooms",
     "pusher": "agents.tasks.mujoco.pusher:Pusher",
     "inverted_pendulum": "agents.tasks.mujoco.inverted:InvertedPendulum",
     "inverted_double_pendulum": "agents.tasks.mujoco.inverted:InvertedDoublePendulum",
