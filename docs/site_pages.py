@@ -35,6 +35,7 @@ NAV: list[Any] = [
             {"Policies": "policies.md"},
             {"Planning": "planning.md"},
             {"Imagined data": "imagined.md"},
+            {"Many teachers": "teachers.md"},
         ]
     },
     {"Packages": [{n: f"{n}.md"} for n in ("lqr", "dynamics", "agents", "gps")]},

@@ -14,6 +14,7 @@ METHODS = (
     "agents/baselines",
     "agents/bayesian",
     "agents/imagination",
+    "gps/multitask",
 )  # folders that hold methods, and `steps`
 LONGEST = 40  # lines of a `train`
 
@@ -119,7 +120,7 @@ def test_no_folders_of_a_package_import_each_other_in_a_circle(package):
 def test_a_folder_of_methods_holds_methods_and_their_steps(folder):
     for path in sorted((ROOT / folder).iterdir()):
         if path.is_dir():
-            assert path.name in ("steps", "__pycache__"), path
+            assert f"{folder}/{path.name}" in METHODS or path.name in ("steps", "__pycache__"), path
         elif path.suffix == ".py" and path.name != "__init__.py":
             assert {"Config", "train"} <= public_names(path) | bound(path), path
 

@@ -45,6 +45,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "pigps": LOCAL | POLICY,
     "pilqr": LOCAL,
     "pilqr_gps": LOCAL | POLICY,
+    "trpo": {"iterations": 2, "hidden": (4,)},
     "sac": STEPWISE | {"update_ratio": 1.0},
     "reset_free": LOCAL | POLICY | {"samples": 6},
     "mbmf": PLANS
@@ -53,6 +54,7 @@ SMALL: dict[str, dict[str, Any]] = {
     | {"policy_hidden": (4,), "policy_steps": 20, "policy_episodes": 1, "model": "nn"},
     "bptt": FITTED | {"path_length": 2, "paths": 4},
     "dhmbpo": IMAGINED | {"path_length": 1, "rollout_length": (2,)},
+    "distral": {"iterations": 2, "bins": 3, "levels": 3},
     "dyna_q": {"iterations": 2, "iteration_steps": 12, "warm_up": 18, "planning_steps": 2},
     "mba": STEPWISE | {"update_ratio": 1.0, "rollouts": 10, "rollout_length": 2},
     "mbpo": IMAGINED,
