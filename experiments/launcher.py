@@ -75,14 +75,15 @@ def _begins(path: Path, first: str) -> bool:
 def program() -> NoReturn:
     """Runs a command, as in `gps run reacher` or `gps evaluate RUN`: what the package installs."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if name not in COMMANDS:
-        usage = f"usage: gps COMMAND [...]; COMMAND is one of {', '.join(COMMANDS)}"
-        print(usage, file=sys.stdout if name in ("-h", "--help") else sys.stderr)
-        sys.exit(0 if name in ("-h", "--help") else 2)
-    del sys.argv[1]
+    helped = name in ("-h", "--help")
+    sys.argv[1:2] = []
 
     def main(words: Sequence[str]) -> int:
-        return int(import_module(f"experiments.{name}").main(words))
+        if name in COMMANDS:
+            return int(import_module(f"experiments.{name}").main(words))
+        usage = f"usage: gps COMMAND [...]; COMMAND is one of {', '.join(COMMANDS)}"
+        print(usage, file=sys.stdout if helped else sys.stderr)
+        return 0 if helped else 2
 
     launch(main)
 

@@ -14,14 +14,15 @@ from .parser import HelpShown
 from .progress import Unbreakable, complain, printable
 from .run_folder import Busy
 
+FILES = 5
 EXIT_CODES = (  # the first class that fits decides
     (Busy, 4),
     (CheckpointError, 3),
-    (StorageError, 5),
+    (StorageError, FILES),
     (InputError, 2),
     (NumericalError, 6),
     (SimulationError, 6),
-    (OSError, 5),
+    (OSError, FILES),
     (GPSError, 1),
 )
 
@@ -30,25 +31,31 @@ def guarded(command: Callable[[Sequence[str]], int], words: Sequence[str]) -> in
     """Runs a command on its words; every command goes through here.
 
     Returns the exit code: 0 done, 2 settings, 3 checkpoint, 4 busy, 5 files, 6 numbers or
-    simulation, 128 + a signal when stopped, 1 anything else. Whatever happens costs one line.
+    simulation, 128 + a signal when stopped, 1 anything else. Whatever happens costs one line; text
+    that had no place to go, as on a full disk, is 5.
     """
     debug = "--debug" in words
+    said, told = Unbreakable(sys.stdout), False
     try:
-        with contextlib.redirect_stdout(Unbreakable(sys.stdout)), warnings.catch_warnings():  # type: ignore[type-var]
+        with contextlib.redirect_stdout(said), warnings.catch_warnings():  # type: ignore[type-var]
             warnings.showwarning = partial(_show_warning, shown=set())
             code = command(words)
     except KeyboardInterrupt:
-        code = 130
+        code, told = 130, True
     except HelpShown:
         code = 0
     except (Exception, SystemExit) as error:
+        told = True
         code = next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
         if debug:
             with contextlib.suppress(OSError, ValueError):
                 traceback.print_exc()
         complain(_told(error))
+    said.flush()
+    if said.lost and not told:
+        complain(f"cannot write the standard output ({said.lost}); all else is done")
     _close_output()
-    return code
+    return code or (FILES if said.lost else 0)
 
 
 def _told(error: BaseException) -> str:

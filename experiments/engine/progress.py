@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 COLUMNS = (  # metric, heading, format; those that a method yields are shown
@@ -28,22 +28,34 @@ def printable(text: object) -> str:
 
 class Unbreakable:
     """A stream whose writes never fail: a closed pipe or a full disk behind it costs the text, not
-    the run.
+    the run. `lost` is the error of the first that failed, but for a reader that is gone.
     """
 
     def __init__(self, stream: TextIO | None):
         self._stream = stream or open(os.devnull, "w")  # noqa: SIM115  None where it was closed from the start
+        self.lost: OSError | None = None
         with contextlib.suppress(AttributeError, OSError, ValueError):
             self._stream.reconfigure(errors="replace")  # type: ignore[attr-defined]
 
     def write(self, text: str) -> int:
-        with contextlib.suppress(OSError, ValueError):
+        with self._losing():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with self._losing():
             self._stream.flush()
+
+    @contextlib.contextmanager
+    def _losing(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            pass  # who reads has read enough, as `head` does
+        except OSError as error:
+            self.lost = self.lost or error
+        except ValueError:
+            pass  # it was closed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -292,8 +292,9 @@ def test_output_that_nobody_can_read_costs_the_text_and_not_the_run(start, tmp_p
     process = start("toy", "--out", "r", "--iterations", 2, stdout=writer)
     os.close(writer)
     _, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
-    assert err == ""
+    full = "error: cannot write the standard output ([Errno 28] No space left on device); all else"
+    told = {"closed": (0, ""), "/dev/full": (5, f"{full} is done\n")}  # a reader may have enough
+    assert (process.returncode, err) == told[sink]
     assert (tmp_path / "r" / "result.json").exists()
 
 

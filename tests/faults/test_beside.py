@@ -25,6 +25,7 @@ from experiments.engine.overrides import saved_task
 from experiments.engine.run_folder import new_folder
 from experiments.engine.saved_files import saved_config, saved_result
 from experiments.engine.verification import verify
+from experiments.launcher import COMMANDS
 from experiments.sweeps.ownership import check_runs, claim
 from lqr import CheckpointError, InputError, StorageError
 
@@ -385,18 +386,37 @@ def test_text_out_of_a_run_reaches_a_terminal_as_characters_that_it_shows(parent
 # one guard: broken outputs, exits of others' code, Ctrl-C
 
 
-def test_a_broken_output_costs_the_text_alone(parent, place, run):
+def test_a_broken_output_costs_the_text_alone_and_is_told(parent, place, run):
     said = place / "said"
     said.mkdir()
-    for name in ("out", "err"):
-        (said / name).symlink_to("/dev/full")
-    assert parent.run(place, ["r"], command="verify", said=said) == 0
-    assert parent.run(place, ["r", "--out", "p.html"], command="compare", said=said) == 0
+    (said / "out").symlink_to("/dev/full")
+    cut = "error: cannot write the standard output ([Errno 28] No space left on device)"
+
+    def full(*words, command):
+        code = parent.run(place, words, command=command, said=said)
+        (line,) = (said / "err").read_text().splitlines()
+        assert line.startswith(cut)
+        return code
+
+    assert full("r", command="verify") == 5
+    assert full("r", "--out", "p.html", command="compare") == 5
     assert (place / "p.html").exists()
     shutil.move(run, place / "s" / "seed_3")
     words = ["toy", "--first", "3", "--seeds", "1", "--out", "s"]
-    assert parent.run(place, words, command="sweep", said=said) == 0
+    assert full(*words, command="sweep") == 5
     assert (place / "s" / "sweep.csv").read_text().startswith("seed,")
+    (said / "err").unlink()
+    (said / "err").symlink_to("/dev/full")
+    assert parent.run(place, ["s/seed_3"], command="verify", said=said) == 5
+    shutil.rmtree(place / "s" / "seed_3" / "policy")
+    assert parent.run(place, ["s/seed_3"], command="verify", said=said) == 3
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_full_output_ends_every_command_with_5_and_one_line(parent, place, command):
+    (place / "out").symlink_to("/dev/full")
+    assert parent.run(place, ["--help"], command=command) == 5
+    assert "cannot write the standard output" in error_of(place)
 
 
 def test_an_exit_out_of_a_users_cost_is_an_error_and_leaves_nothing(parent, place):
