@@ -575,17 +575,22 @@ def test_ctrl_c_while_the_libraries_load_is_silent(place):
 
 
 PAGE = """
+import json
 import numpy as np
 from dynamics import Network
 from agents.tasks.classic.point_mass import PointMass
 from gps import lqr_flm
-config = lqr_flm.Config(iterations=1, samples=2)
-(iteration,) = lqr_flm.train(PointMass(), config, np.random.default_rng(0))
-assert np.isfinite(iteration.scalars["cost"])
+config = lqr_flm.Config(iterations=2, samples=2)
+*_, last = lqr_flm.train(PointMass(), config, np.random.default_rng(0))
+print(json.dumps(last.scalars))
 """
 
 
-def test_a_method_runs_without_a_compiler():
+def test_a_method_without_a_compiler_tells_the_same_but_for_rounding(capsys):
+    """Compiled code fuses multiplications and additions, and the search for eta ends elsewhere."""
+    exec(PAGE)
+    compiled = json.loads(capsys.readouterr().out)
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", PAGE], env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(done.stdout) == pytest.approx(compiled, rel=1e-7, abs=1e-10)
