@@ -24,6 +24,9 @@ VARIABLES = (
     "MKL_NUM_THREADS",
     "ATEN_CPU_CAPABILITY",
     "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+    "NUMBA_DISABLE_JIT",
+    "NUMBA_OPT",
 )
 
 
@@ -50,7 +53,9 @@ def fingerprint(*parts: Any) -> dict[str, str]:
     compared bit by bit. `parts` are modules, functions and classes that the run is made of.
     """
     numbers = {name: _version(name) for name in NUMERICAL}
-    variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    variables = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
+    if variables.get("NUMBA_DISABLE_JIT") == "0":
+        del variables["NUMBA_DISABLE_JIT"]
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from harness import PLAIN, fresh
 
+from experiments.engine import provenance
+
 ROOT = Path(__file__).resolve().parents[2]
 TOY = ROOT / "tests" / "experiments" / "toy.py"
 THREADS = """
@@ -80,6 +82,15 @@ def test_a_resume_on_a_machine_that_rounds_otherwise_warns_is_noted_or_is_refuse
     assert parent.run(place, ["--resume", "r"]) == 0
     assert "warning: numpy, rounding differ" in (place / "err").read_text()
     assert json.loads((place / "r" / "result.json").read_text())["exact_resume"] is False
+
+
+def test_what_numba_is_told_to_compile_is_part_of_what_decides_the_last_bits(monkeypatch):
+    for name in provenance.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    before = provenance.fingerprint()
+    for value, noted in (("1", {"NUMBA_DISABLE_JIT": "1"}), ("0", {}), ("", {})):
+        monkeypatch.setenv("NUMBA_DISABLE_JIT", value)
+        assert provenance.fingerprint() == before | noted
 
 
 def test_the_time_that_checkpoints_take_is_reported(parent, place):
