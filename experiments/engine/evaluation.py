@@ -9,6 +9,7 @@ import numpy as np
 
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import metrics_of, rollout
+from agents.tasks.action_limits import bounded, resting
 from agents.tasks.capabilities import env_id_of
 
 from .episodes import FIRST_SEED, acting, digests_of, episodes, taken
@@ -58,12 +59,15 @@ def evaluate_idle(env_id: str, episodes: int = 20) -> Evaluation:
 
 
 def random_actions(low: Any, high: Any, rng: np.random.Generator) -> np.ndarray:
-    """Returns uniformly random numbers between limits; where one is infinite, normal ones."""
-    limited = np.isfinite(low) & np.isfinite(high)
+    """Returns uniformly random numbers between limits; where one is none, normal ones about
+    the action to begin with.
+    """
+    limited = bounded(low, high)
     if limited.all():
         return rng.uniform(low, high)
     inside = rng.uniform(np.where(limited, low, 0.0), np.where(limited, high, 1.0))
-    return np.where(limited, inside, np.clip(rng.standard_normal(np.shape(low)), low, high))
+    normal = resting(low, high) + rng.standard_normal(np.shape(low))
+    return np.where(limited, inside, np.clip(normal, low, high))
 
 
 class Acting:

@@ -15,8 +15,10 @@ from agents.planners.models import SimulatorModel
 from agents.planners.objective import Objective
 from agents.policies import make_policy, policy_class, trained_words
 from agents.rollout import rollout
+from agents.tasks.adapters.gymnasium_env import TaskEnv
 from agents.tasks.adapters.gymnasium_task import GymnasiumTask
 from agents.training import Training
+from experiments.engine.evaluation import random_actions
 from lqr import InputError, LinearGaussianController, WeightedNorm
 
 BOUNDED = {
@@ -119,6 +121,24 @@ def test_a_policy_begins_within_the_limits_and_never_leaves_them(word, limits):
         for u in (policy.act(o), policy.predict(o)[0]):
             assert np.isfinite(u).all()
             assert ((least <= np.float32(u)) & (np.float32(u) <= most)).all()
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_as_an_environment_a_task_gets_actions_within_the_limits_and_pays_numbers(limits):
+    task, rng = recorder(limits), np.random.default_rng(0)
+    env = TaskEnv(task)
+    env.action_space.seed(0)
+    env.reset(seed=0)
+    for _ in range(task.horizon):
+        _, reward, _, _, told = env.step(env.action_space.sample())
+        assert np.isfinite(reward)
+        assert not told["diverged"]
+    some = [random_actions(task.action_low, task.action_high, rng) for _ in range(50)]
+    free = task.action_low < task.action_high
+    for u in (np.concatenate(task.taken), np.array(some)):
+        assert ((u >= task.action_low) & (u <= task.action_high)).all()
+        assert (u.std(0)[free] > 0.1 * (limits in UNLIMITED)).all()
+        assert (np.abs(u) < 6.0).all()
 
 
 class Room(gymnasium.Env):

@@ -20,6 +20,7 @@ import gymnasium
 import numpy as np
 
 from ...interfaces import Array, Cost, EpisodeDiscarded, Task
+from ..action_limits import bounded
 from ..capabilities import applied, diverged
 from ..costs.step_cost import StepCost
 
@@ -58,8 +59,8 @@ class TaskEnv(gymnasium.Env):
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (task.do,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (task.du,), np.float32)
         low, high = task.action_low, task.action_high
-        limited = np.isfinite(low) & np.isfinite(high)  # else the unit is 1, about 0 or the limit
-        with np.errstate(invalid="ignore"):
+        limited = bounded(low, high)  # else the unit is 1, about 0 or the limit
+        with np.errstate(over="ignore", invalid="ignore"):
             self.middle = np.where(limited, 0.5 * (low + high), np.clip(0.0, low, high))
             self.half = np.where(limited, 0.5 * (high - low), 1.0)
         self._cost = StepCost(task)
