@@ -138,11 +138,16 @@ def _evaluated(result: Mapping[str, Any]) -> str:
     spread = random["spread"] if own else result[base]["spread"]
     learned, doubtful = gain > max(spread, 2 * error), gain <= 2 * error
     word = "It learned" if learned else "It did not learn" if doubtful else "It learned a little"
-    which = "episodes from its own starts in" if own else "fresh episodes of"
-    text = f"{word}: over {got['episodes']} {which} {result['env_id']} the policy's mean return is "
+    if got["episodes"] == 1:
+        which = "one episode from its own start in" if own else "one fresh episode of"
+    else:
+        which = f"{got['episodes']} " + (
+            "episodes from its own starts in" if own else "fresh episodes of"
+        )
+    text = f"{word}: over {which} {result['env_id']} the policy's mean return is "
     text += f"{got['mean_return']:.2f}, where random actions get {random['mean_return']:.1f}"
     text += f" and no action {idle['mean_return']:.1f}"
-    text += f"; in the same {pairs} episodes it gets {abs(gain):.3g} ± {error:.2g} "
+    text += f"; in the same {'episode' if pairs == 1 else f'{pairs} episodes'} it gets {abs(gain):.3g} ± {error:.2g} "
     text += f"{'more' if gain >= 0 else 'less'} than {BASES[base]}"
     if got["final_distance"] is not None:
         text += (

@@ -151,8 +151,10 @@ def show(path: Path, about: Mapping[str, Any], result: dict[str, Any]) -> None:
     rows = [("result", result["verdict"])]
     if "evaluation" in result:
         got = result["evaluation"]
-        text = f"return {got['mean_return']:.2f} ± {got['standard_error']:.2f} (standard error)"
-        rows.append((result["env_id"], f"{text}, {got['episodes']} episodes"))
+        text = f"return {got['mean_return']:.2f}"
+        if got["episodes"] > 1:
+            text += f" ± {got['standard_error']:.2f} (standard error), {got['episodes']} episodes"
+        rows.append((result["env_id"], text if got["episodes"] > 1 else f"{text}, one episode"))
         if got["final_distance"] is not None:
             rows.append(("final distance", f"{got['final_distance']:.4f} m, mean of the episodes"))
     rows += held_out_rows(result) + oracle_rows(result)

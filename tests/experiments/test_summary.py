@@ -66,6 +66,9 @@ def test_the_same_episodes_decide_however_much_these_differ_among_themselves():
     assert told.startswith("It learned a little")
     assert "in the same 20 episodes it gets 0.5 ± 0.1 more than no action" in told
     assert "0.5 ± 0.1 less than no action" in evaluated(mean_return=-10.5, error=0.1)
+    one = evaluated(mean_return=-9.5, error=0.0, pairs=1, episodes=1)
+    assert "over one fresh episode of Reacher-v5" in one
+    assert "in the same episode it gets 0.5 ± 0 more" in one
 
 
 def test_a_gain_is_the_mean_of_the_differences_of_pairs_with_their_error():
