@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.learners.sb3 import unlogged
+from agents.tasks.base.mujoco_warnings import heed
 from dynamics.storage.files import discard, read_file, read_json, write_file
 from lqr import CheckpointError, InputError
 
@@ -101,6 +102,7 @@ def train(
     import torch
 
     torch.set_num_threads(1)
+    heed()
     model = getattr(stable_baselines3, algorithm)(
         "MlpPolicy", gymnasium.make(env_id), seed=seed, device="cpu"
     )

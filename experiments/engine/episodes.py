@@ -10,6 +10,7 @@ import numpy as np
 from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import Trajectories, metrics_of, rollout
 from agents.tasks.action_form import ActionForm
+from agents.tasks.base.mujoco_warnings import heed
 from lqr import InputError, SimulationError
 
 from .load_run import Opened
@@ -50,6 +51,7 @@ def episodes(
     """
     import gymnasium
 
+    heed()
     env = gymnasium.make(env_id)
     try:
         found = []
@@ -95,6 +97,7 @@ def check_fit(run: Opened, env_id: str) -> None:
         raise InputError(
             f"--env is {env_id!r}; expected a plain id: what stands before a colon would be imported"
         )
+    heed()
     try:
         env = gymnasium.make(env_id)
     except gymnasium.error.Error as error:

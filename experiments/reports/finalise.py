@@ -14,6 +14,7 @@ import numpy as np
 
 from agents.mpc.steps.model_evaluation import oracle, plans_in_a_model
 from agents.saving import build_policy, save_policy
+from agents.tasks.base.mujoco_warnings import WARNED
 from agents.tasks.capabilities import HeldOut, Named, capability, env_id_of
 from dynamics.storage.files import write_file
 from lqr import CheckpointError, GPSError
@@ -125,6 +126,7 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
         if not stop.asked and (reason := make()):
             skipped.append(reason)
             warnings.warn(reason, stacklevel=2)
+    result["mujoco_warnings"] = dict(WARNED)
     result |= {"skipped": skipped, "finish_seconds": time.perf_counter() - start}
     if stop.asked:
         return
@@ -177,6 +179,10 @@ def show(path: Path, about: Mapping[str, Any], result: dict[str, Any]) -> None:
             "time",
             f"{times}; {100 * result['saving'] / max(result['seconds'], 1e-9):.1f} % in checkpoints",
         )
+    ]
+    rows += [
+        ("MuJoCo warned", f"{count} times: {said}")
+        for said, count in result["mujoco_warnings"].items()
     ]
     rows += [("skipped", reason) for reason in result["skipped"]]
     table(rows)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.tasks.base.mujoco_warnings import heed
 from agents.tasks.capabilities import Rendered, capability, env_id_of
 from lqr import InputError
 
@@ -90,6 +91,7 @@ class InGymnasium(Simulation):
     def __init__(self, run: Opened):
         import gymnasium
 
+        heed()
         self.env = gymnasium.make(run.task.env_id)
         super().__init__(run)
 

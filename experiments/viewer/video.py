@@ -154,6 +154,9 @@ def _scenes(task: Any, policy: Any, episodes: int | None) -> Iterator[tuple[Any,
     if (env_id := env_id_of(task)) and not sees_state:
         import gymnasium
 
+        from agents.tasks.base.mujoco_warnings import heed
+
+        heed()
         env = gymnasium.make(env_id)
         for i in range(episodes or EPISODES):
             observation, _ = env.reset(seed=FIRST_SEED + i)

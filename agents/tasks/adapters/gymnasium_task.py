@@ -10,7 +10,6 @@ side by side.
 
 import inspect
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from functools import partial
@@ -23,7 +22,7 @@ from lqr import InputError
 from ...interfaces import Cost
 from ...settings import Count, Whole, checked
 from ..action_form import ActionForm
-from ..base.mujoco_batch import silence
+from ..base.mujoco_warnings import heed
 from .answers import RESET, STEP, number, observed, parts, truth
 from .blaming import blaming
 from .subprocesses import Processes
@@ -126,6 +125,7 @@ class GymnasiumTask(OwnTask):
                 "or `lambda: MyEnv(3)`: episodes side by side need several"
             )
         called = getattr(env, "__qualname__", type(env).__name__)
+        heed()  # it may be one of MuJoCo
         with blaming(env if isinstance(env, str) else called, "make"):
             first: Any = make()
         if not isinstance(first, gymnasium.Env):
@@ -133,8 +133,6 @@ class GymnasiumTask(OwnTask):
                 f"{called} gave a {type(first).__name__}; expected a gymnasium.Env: return one, and see OwnTask for "
                 "objects of other kinds"
             )
-        if mujoco := sys.modules.get("mujoco"):
-            silence(mujoco)
         if self.env_id is None:
             limit = time_limit(first)
             horizon = limit if horizon is None else horizon

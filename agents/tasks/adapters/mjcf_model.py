@@ -11,7 +11,7 @@ import numpy as np
 
 from lqr import InputError
 
-from ..base.mujoco_batch import silence
+from ..base.mujoco_warnings import heed
 
 Array = np.ndarray
 MARKER = "goal of "  # and the name of the site: the bodies that show the goals
@@ -35,7 +35,7 @@ class ModelFile:
         """
         import mujoco
 
-        silence(mujoco)
+        heed()
         self.path = Path(file).absolute()
         if not self.path.is_file():
             raise InputError(

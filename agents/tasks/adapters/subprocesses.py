@@ -19,6 +19,7 @@ import numpy as np
 
 from lqr import GPSError, SimulationError
 
+from ..base.mujoco_warnings import heed
 from .answers import RESET, STEP, number, observed, parts, truth
 from .blaming import blaming
 
@@ -101,6 +102,7 @@ class Contained:
     def __call__(self) -> Any:
         """Returns the environment."""
         with blaming(self.name, "make"):
+            heed()
             return Blamed(self.make(), self.name)
 
 

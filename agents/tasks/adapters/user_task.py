@@ -30,6 +30,7 @@ from lqr.cost_terms import careful
 from ...interfaces import Cost
 from ...settings import Count, Positive, checked
 from ..action_limits import UNLIMITED, resting
+from ..base.mujoco_warnings import heed
 from ..costs.derivatives import check_expansion
 from ..costs.reward_cost import RewardCost
 from ..costs.user_cost import UserCost
@@ -96,6 +97,7 @@ class OwnTask:
                 "leave out an actuator that cannot move"
             )
         self._make, self._metrics = make, metrics
+        heed(load=False)
         self._sims = [self._made()]
         with blaming(name, "reset"):
             start = self._sims[0].reset(0, np.random.default_rng(0))

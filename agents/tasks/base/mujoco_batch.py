@@ -9,6 +9,8 @@ import numpy as np
 
 from lqr import InputError
 
+from .mujoco_warnings import heed
+
 Array = np.ndarray
 SHORTEST = 1e-9  # s, of a time step
 DERIVED = ("xpos", "xquat", "site_xpos", "sensordata")  # what tasks read besides the state
@@ -17,11 +19,6 @@ DERIVED = ("xpos", "xquat", "site_xpos", "sensordata")  # what tasks read beside
 def usable_cores() -> int:
     """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def silence(mujoco: Any) -> None:
-    """Keeps MuJoCo from writing MUJOCO_LOG.TXT where the user stands when it warns."""
-    mujoco.set_mju_user_warning(lambda message: None)
 
 
 def check_time_step(model: Any) -> None:
@@ -66,7 +63,7 @@ class MujocoBatch:
         """The mujoco.MjModel."""
         import mujoco
 
-        silence(mujoco)
+        heed()
         written_out = self.xml.lstrip().startswith("<")
         model = (
             mujoco.MjModel.from_xml_string(self.xml)

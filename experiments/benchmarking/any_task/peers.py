@@ -8,6 +8,7 @@ from typing import Any
 
 from agents.learners.sb3 import unlogged
 from agents.tasks.adapters.gymnasium_env import TaskEnv
+from agents.tasks.base.mujoco_warnings import heed
 from lqr import InputError
 
 from ...sweeps.ownership import claim
@@ -70,5 +71,6 @@ def environment(row: Row, task: Any) -> Any:
     import gymnasium
 
     if row.kind == "gymnasium":
+        heed()
         return gymnasium.make(row.task, max_episode_steps=row.steps)
     return TaskEnv(task)
