@@ -37,6 +37,7 @@ from .steps.local_data import LocalData
 from .steps.local_policies import LocalPolicies
 from .steps.policy_data import PolicyData, check_forecasts, with_forecast
 from .steps.policy_step import GlobalPolicy, compare, report
+from .steps.seeing import SeeingSettings
 from .steps.settings import LocalSettings, PolicySettings, RestartSettings
 from .steps.trajectory_step import trajectory_step
 
@@ -47,7 +48,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Config(PolicySettings, RestartSettings, LocalSettings):
+class Config(SeeingSettings, PolicySettings, RestartSettings, LocalSettings):
     """Settings of guided policy search by the dual update."""
 
     inner: Count = 2  # alternations of controllers, policy and multipliers per iteration

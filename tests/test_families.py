@@ -8,6 +8,7 @@ from agents.planners import PLANNERS
 from agents.policies import POLICIES
 from agents.tasks import TASKS
 from dynamics import MODELS, PRIORS
+from dynamics.vision.encoders import ENCODERS
 from experiments.engine.cli import parse
 from experiments.engine.registry import methods
 
@@ -17,13 +18,18 @@ FAMILIES = {  # page -> the words that it explains
     "planning.md": tuple(PLANNERS),
     "policies.md": tuple(POLICIES),
     "tasks.md": tuple(TASKS),
+    "seeing.md": tuple(ENCODERS),
     "methods.md": tuple(methods()),
 }
 CHOICES = [  # a command that chooses each word of a table
     *(("lqr_flm", "--prior", word) for word in PRIORS),
     *(("mpc", "--model", word) for word in MODELS),
     *(("mpc", "--planner", word) for word in PLANNERS),
-    *(("badmm", "--policy", word) for word in ("mlp", "mlp_std", "recurrent", "convolutional")),
+    *(
+        ("badmm", "--policy", word)
+        for word in ("mlp", "mlp_std", "recurrent", "convolutional", "keypoints")
+    ),
+    *(("badmm", "--filters", word) for word in ("none", "points", "poses")),
     *((word,) for word in methods()),
 ]
 

@@ -21,6 +21,7 @@ POLICIES: dict[str, str | type] = {
     "mlp_std": "agents.policies.mlp_std:StdPolicy",
     "recurrent": "agents.policies.recurrent:RecurrentPolicy",
     "convolutional": "agents.policies.convolutional:ConvolutionalPolicy",
+    "keypoints": "agents.policies.keypoints:KeypointPolicy",
     "rbf": "agents.policies.rbf:RBFPolicy",
     "squashed": "agents.policies.squashed:SquashedPolicy",
     "tabular": "agents.policies.tabular:TabularPolicy",

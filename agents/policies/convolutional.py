@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dynamics.storage.tree import check_tree
+from dynamics.vision.networks import soft_argmax
 from lqr import CheckpointError, InputError
 
 from ..interfaces import Array, State
@@ -286,20 +287,3 @@ class ConvolutionalPolicy(Memoryless):
         return cls(
             {name: filters[name] for name in form["filters"]}, *layers_of(state), image, *numbers
         )  # type: ignore[arg-type]
-
-
-def soft_argmax(maps: Any) -> Any:
-    """Returns the expected places (M, F, 2) under a softmax over each map (M, F, height, width), as
-    a tensor.
-
-    x grows to the right, y down; -1 and 1 are the middles of the first and the last pixel.
-    """
-    import torch
-
-    height, width = int(maps.shape[2]), int(maps.shape[3])
-    share = torch.softmax(maps.flatten(2), -1).unflatten(2, (height, width))
-    x, y = (
-        torch.linspace(-1, 1, n, dtype=maps.dtype) if n > 1 else torch.zeros(1, dtype=maps.dtype)
-        for n in (width, height)
-    )
-    return torch.stack([share.sum(2) @ x, share.sum(3) @ y], -1)

@@ -121,7 +121,7 @@ class NeuralPolicy(Memoryless):
         o, target, precision, weight = used(weight, o, target, precision)
         precision = weight[:, None, None] * precision
         before = self.weights, self.biases, self.centre, self.scale
-        self._renormalise(o)
+        self.renormalise(o)
         unit = action_unit(self.low, self.high, target)
         target, precision = target / unit, precision * unit * unit[:, None]
         precision = precision / np.trace(precision, axis1=1, axis2=2).mean() * precision.shape[-1]
@@ -174,9 +174,12 @@ class NeuralPolicy(Memoryless):
             *layers_of(state), *(state[name] for name in ("centre", "scale", "cov", "low", "high"))
         )
 
-    def _renormalise(self, o: Array) -> None:
-        """Takes over the mean and spread of these observations, without changing the function."""
-        old, new = (self.centre, self.scale), units(o)
+    def renormalise(self, o: Array, least: Array | float = 0.0) -> None:
+        """Takes over the mean and spread, or more, `least`, of these observations, without changing
+        the function.
+        """
+        (centre, scale), old = units(o), (self.centre, self.scale)
+        new = centre, np.maximum(scale, least)
         if not (
             (self.scale == 1.0).all() and (self.centre == 0.0).all()
         ):  # as `create` made it, but for its weights

@@ -232,6 +232,23 @@ class Image(Protocol):
     image: tuple[int, int, int]  # height, width, channels
 
 
+class Views(NamedTuple):
+    """Pictures of a task, and what is known of each."""
+
+    pictures: Array  # (M, h, w, c), uint8
+    labels: Array  # (M, dl), such as places in m
+
+
+class ShowsViews(Protocol):
+    """The task shows itself in random states, each with a goal of its own. Used to train encoders."""
+
+    label_names: Sequence[str]  # dl, each with its unit
+
+    def views(self, count: int, rng: np.random.Generator) -> Views:
+        """Returns so many pictures."""
+        ...
+
+
 class HeldOut(Protocol):
     """The task knows conditions that training does not see. A run's policy is graded in them."""
 
@@ -399,12 +416,14 @@ __all__ = [
     "Rendered",
     "Rewarded",
     "Serial",
+    "ShowsViews",
     "Simulations",
     "StartMeasure",
     "StartMeasures",
     "Tabular",
     "Targets",
     "TuningCost",
+    "Views",
     "action_form_of",
     "angles_of",
     "applied",

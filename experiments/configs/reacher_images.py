@@ -1,19 +1,26 @@
-"""The reaching arm, seen in pictures of 64 x 64 pixels: a convolutional policy learns to find its
-target there.
+"""Reach any target, seen in pictures of 64 x 64 pixels: filters that were learned to tell where tip,
+elbow and target are, local controllers that know, one policy that sees.
 """
 
-from agents.tasks import ReacherImages as task
+from functools import partial
+
+from agents.tasks import ReacherImages
 from gps import badmm as method
 
+task = partial(ReacherImages, conditions=40, covering=True)
 config = method.Config(
-    policy="convolutional",
-    hidden=(64,),
-    policy_steps=300,
-    iterations=10,
-    samples=2,
-    inner=1,
-    replay=3,
+    policy="keypoints",
+    filters="poses",
+    fixed_filters=True,
+    iterations=15,
+    samples=1,
+    kl_step=200.0,
+    max_kl_step=3000.0,
     probe=False,
     std_share=0.0,
     initial="zero",
-)  # 10 iterations of 8 x 2 episodes
+    restarts=3,
+    policy_steps=1500,
+    inner=1,
+    evaluate_every=5,
+)  # 40 targets, 600 episodes

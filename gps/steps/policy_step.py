@@ -30,6 +30,7 @@ from .policy_data import (
     within_trust_region,
 )
 from .policy_lag import PolicyLag
+from .seeing import SeeingSettings, with_filters
 from .settings import PolicySettings
 from .trajectory_step import TrajectoryStep
 
@@ -64,6 +65,8 @@ class GlobalPolicy:
         else:
             noise = std * action_scale(task)
             self.policy = make_policy(config.policy, task, config.hidden, noise, rng)
+            if isinstance(config, SeeingSettings):
+                self.policy = with_filters(self.policy, task, config, rng)
 
     def add(self, new: LocalData, chart: Chart | None = None) -> PolicyData:
         """Adds episodes to the replay, and returns all that is in it, in the coordinates of a chart

@@ -48,6 +48,8 @@ for word, size in zip(words[::2], words[1::2]):
     np.save(word + "_u.npy", np.stack(out, 1))
 """
 
+SEEING = ("convolutional", "keypoints")  # a picture
+
 
 class World:
     """What a policy is made for."""
@@ -56,7 +58,7 @@ class World:
     action_low, action_high = np.array([-0.4, -np.inf]), np.array([0.5, 0.9])
 
     def __init__(self, word):
-        self.do = 3 + 360 * (word == "convolutional")
+        self.do = 3 + 360 * (word in SEEING)
 
 
 def trained(word):
@@ -66,7 +68,7 @@ def trained(word):
     rng, world = np.random.default_rng(0), World(word)
     policy = make_policy(word, world, (7, 6), np.ones(2), rng)
     o = rng.uniform(size=(5, 4, world.do)) * 3 - 1
-    policy.fit(o, 4 * o[..., :2], np.tile(np.eye(2), (5, 4, 1, 1)), rng, steps=40, rate=0.03)
+    policy.fit(o, 4 * o[..., -2:], np.tile(np.eye(2), (5, 4, 1, 1)), rng, steps=40, rate=0.03)
     return policy, o
 
 

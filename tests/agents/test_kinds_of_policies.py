@@ -5,9 +5,10 @@ blob's centre.
 import numpy as np
 import pytest
 
-from agents.policies.convolutional import ConvolutionalPolicy, soft_argmax
+from agents.policies.convolutional import ConvolutionalPolicy
 from agents.policies.mlp_std import RANGE, StdPolicy, divergence
 from agents.policies.recurrent import RecurrentPolicy
+from dynamics.vision.networks import soft_argmax
 from lqr import CheckpointError, InputError
 
 DO, DU = 4, 2

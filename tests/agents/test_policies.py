@@ -15,6 +15,7 @@ from lqr import CheckpointError, InputError, NumericalError
 T, DU, REST, IMAGE = 6, 2, 3, (10, 9, 1)
 STD = np.array([0.3, 0.5])
 WORDS = trained_words()
+SEEING = ("convolutional", "keypoints")  # a picture
 
 
 class World:
@@ -24,7 +25,7 @@ class World:
     action_low, action_high = np.array([-1.0, -np.inf]), np.array([0.5, 2.0])
 
     def __init__(self, word):
-        self.do = REST + int(np.prod(IMAGE)) * (word == "convolutional")
+        self.do = REST + int(np.prod(IMAGE)) * (word in SEEING)
 
 
 def seen(world, N=7, seed=1):
@@ -130,7 +131,7 @@ def test_predict_is_what_stable_baselines_expects(word):
 @pytest.mark.parametrize("word", WORDS)
 def test_what_is_handed_out_keeps_the_limits_and_samples_have_the_covariance(word):
     world, policy = made(word)
-    o = np.repeat(seen(world)[:1, 0], 20_000 if word != "convolutional" else 4000, 0)
+    o = np.repeat(seen(world)[:1, 0], 20_000 if word not in SEEING else 4000, 0)
     draws = policy.sample(o, 0, np.random.default_rng(5))
     cov = policy.covariance(o[:1])[0]
     np.testing.assert_allclose(np.cov(draws.T), cov, atol=0.08 * np.diag(cov).max())

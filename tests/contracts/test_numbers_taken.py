@@ -143,8 +143,8 @@ KINDS = {
 @pytest.mark.parametrize("word", trained_words())
 def test_a_policy_of_any_kind_of_number_is_saved_and_loaded(word, kind, tmp_path):
     of = KINDS[kind]
-    size = np.int64(16 * 16 if word == "convolutional" else 2)
-    more = {"image": (np.int64(16), 16, 1)} if word == "convolutional" else {}
+    size = np.int64(16 * 16 if word in ("convolutional", "keypoints") else 2)
+    more = {"image": (np.int64(16), 16, 1)} if word in ("convolutional", "keypoints") else {}
     made = policy_class(word).create(
         size,
         np.int64(1),
@@ -166,7 +166,7 @@ def test_a_policy_of_any_kind_of_number_is_saved_and_loaded(word, kind, tmp_path
 @pytest.mark.parametrize("argument", ["hidden", "std", "low", "do"])
 def test_a_policy_takes_no_truth_value_for_a_number(word, argument):
     good = {"do": 16 * 16, "du": 1, "hidden": (4,), "std": np.ones(1), "low": -1.0, "high": 2.0}
-    more = {"image": (16, 16, 1)} if word == "convolutional" else {}
+    more = {"image": (16, 16, 1)} if word in ("convolutional", "keypoints") else {}
     bad = {"hidden": (True,), "std": True, "low": False, "do": True}[argument]
     kind = policy_class(word)
     with pytest.raises(InputError, match=argument):

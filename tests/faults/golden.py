@@ -27,6 +27,7 @@ META = {"about": "a golden file", "list": [1, 2.5, "three"]}
 def policies():
     """Returns a policy of each kind, and where it is asked: {kind: (policy, arguments of act)}."""
     from agents.policies.convolutional import ConvolutionalPolicy
+    from agents.policies.keypoints import KeypointPolicy
     from agents.policies.linear import LinearPolicy
     from agents.policies.linear_gaussian import ControllerPolicy
     from agents.policies.mlp import NeuralPolicy
@@ -35,6 +36,7 @@ def policies():
     from agents.policies.recurrent import RecurrentPolicy
     from agents.policies.squashed import SquashedPolicy
     from agents.policies.tabular import Grid, TabularPolicy
+    from dynamics.vision.colours import raw_colours
     from lqr import LinearGaussianController
 
     rng, std = np.random.default_rng(0), np.array([0.5, 2.0])
@@ -70,6 +72,10 @@ def policies():
     grid = Grid(np.array([-1.0, 0.0]), np.array([1.0, 3.0]), np.array([2, 3]))
     table = own.uniform(low, high, (grid.cells, 2))
     found["tabular"] = TabularPolicy(grid, table, low, high), (np.array([0.3, 1.2]),)
+    points = KeypointPolicy.create(81 + 3, 2, (4,), std, own, image=(9, 9, 1), points=2)
+    points.layers.weights[-1] = own.normal(size=points.layers.weights[-1].shape)
+    points.colours = raw_colours((9, 9, 1))
+    found["keypoints"] = points, (own.uniform(size=84),)
     found["linear_gaussian"] = ControllerPolicy(controller), (rng.normal(size=3), 3, 1)
     return {**found, "mpc": (planner(rng), (np.array([0.3, -0.2]), 0))}
 

@@ -10,6 +10,8 @@ from agents.policies import trained_words
 from dynamics.storage.tree import load_tree, save_tree
 from gps import badmm, mdgps
 
+SEEING = ("convolutional", "keypoints")
+
 
 class Watched(World):
     """A linear world that shows a picture of a bright spot, and its state beside it."""
@@ -29,10 +31,8 @@ class Watched(World):
 @pytest.mark.parametrize("word", trained_words())
 @pytest.mark.parametrize("method", [badmm, mdgps], ids=["badmm", "mdgps"])
 def test_a_run_with_any_kind_of_policy_resumes_to_the_same_bits(method, word, tmp_path):
-    task = Watched() if word == "convolutional" else World(2, 5, 2, 1)
-    settings = (
-        {"forecasts": 0} if method is mdgps and word in ("convolutional", "recurrent") else {}
-    )
+    task = Watched() if word in SEEING else World(2, 5, 2, 1)
+    settings = {"forecasts": 0} if method is mdgps and word in (*SEEING, "recurrent") else {}
     config = method.Config(
         iterations=3,
         samples=2,

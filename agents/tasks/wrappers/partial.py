@@ -16,10 +16,12 @@ from dynamics.vision.pictures import observed
 from lqr import InputError
 
 from ...settings import Count, Whole, typed
+from ..capabilities import Views
 from ..classic.point_mass import PointMass
-from ..mujoco.reacher import Reacher, ReacherFour
+from ..mujoco.reacher import LINKS, Reacher, ReacherFour, sample_layout, tip_of
 
 Array = np.ndarray
+OUTMOST = 3.0  # rad, of the elbow, in reacher.xml
 ADVICE = "apt-get install --no-install-recommends libegl1 libgl1"
 
 
@@ -66,10 +68,24 @@ class ReacherImages(Reacher):
     name, env_id = "reacher_images", None
     observation_of = None  # type: ignore[assignment]  # a picture has to be rendered
     start_measures = None  # type: ignore[assignment]  # no number of it is the target's place
+    label_names = (
+        "tip x (m)",
+        "tip y (m)",
+        "elbow x (m)",
+        "elbow y (m)",
+        "target x (m)",
+        "target y (m)",
+    )
 
     @typed
-    def __init__(self, conditions: Count = 8, size: Count = 64, layout_seed: Whole = 20_000):
-        super().__init__(conditions, layout_seed)
+    def __init__(
+        self,
+        conditions: Count = 8,
+        size: Count = 64,
+        layout_seed: Whole = 20_000,
+        covering: bool = False,
+    ):
+        super().__init__(conditions, layout_seed, covering=covering)
         self.image = (size, size, 3)
         self.do = size * size * 3 + 6
 
@@ -95,6 +111,22 @@ class ReacherImages(Reacher):
             renderer.update_scene(data, camera)
             out[i] = halved(renderer.render())
         return out
+
+    def held_out(self) -> "ReacherImages":
+        """Returns the task with 40 other targets."""
+        return ReacherImages(40, self.image[0], layout_seed=99)
+
+    def views(self, count: int, rng: np.random.Generator) -> Views:
+        """Returns so many pictures of the arm at random angles, each with a target of its own, and
+        where tip, elbow and target are (m).
+        """
+        other = ReacherImages(1, self.image[0])
+        angles = rng.uniform(-np.pi, np.pi, (count, 2)) * (1, OUTMOST / np.pi)
+        _, targets = sample_layout(count, rng)
+        other.start(angles, np.zeros((count, 2)), targets)
+        elbow = LINKS[0] * np.stack([np.cos(angles[:, 0]), np.sin(angles[:, 0])], -1)
+        places = np.concatenate([tip_of(angles), elbow, targets], 1)
+        return Views(other.pictures(), places)
 
     @cached_property
     def _eye(self) -> tuple[Any, Any]:
