@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from every_method import METHODS, small
 
-from agents.learners.learned_reward import LearnedReward
 from agents.tasks.adapters.gymnasium_task import GymnasiumTask
 from dynamics.storage.tree import load_tree, save_tree
 
@@ -14,12 +13,6 @@ from dynamics.storage.tree import load_tree, save_tree
 def pendulum():
     """Returns a short episode of the pendulum from two starts."""
     return GymnasiumTask("Pendulum-v1", horizon=6, conditions=2)
-
-
-@pytest.fixture(autouse=True)
-def few_steps(monkeypatch):
-    """What is learned of the rewards is compared, not judged."""
-    monkeypatch.setattr(LearnedReward.__init__, "__defaults__", ((4,), 20, 200))
 
 
 @pytest.mark.parametrize("word", METHODS)
