@@ -11,6 +11,7 @@ from lqr import InputError
 TASKS = {  # the name -> the class, or other callable, that builds it; a user may add to this, a file cannot
     "reacher": "agents.tasks.mujoco.reacher:Reacher",
     "reacher_four": "agents.tasks.mujoco.reacher:ReacherFour",
+    "reacher_tasks": "agents.tasks.mujoco.reacher_tasks:ReacherTasks",
     "reacher_reset_free": "agents.tasks.mujoco.reacher:ReacherResetFree",
     "reacher_four_hidden": "agents.tasks.wrappers.partial:ReacherFourHidden",
     "reacher_images": "agents.tasks.wrappers.partial:ReacherImages",

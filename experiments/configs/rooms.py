@@ -3,4 +3,4 @@
 from agents.tasks import Rooms as task
 from gps.multitask import distral as method
 
-config = method.Config(kl_cost=0.08, entropy_cost=0.02, goal_coordinates=(2,))
+config = method.Config(kl_cost=0.15, entropy_cost=0.01, goal_coordinates=(2,))

@@ -19,6 +19,7 @@ from ..engine import tables
 from ..engine.training import Kept
 from .figures_iterations import divergence, imitation, improvement, learning, multipliers
 from .figures_planning import open_loop, planner, predicted_cost
+from .figures_teachers import pairwise, teachers
 from .figures_trajectories import model_error, plane, states
 from .style import STYLE
 
@@ -114,6 +115,19 @@ FIGURES = {  # name of the file, in the report's order
         "Multipliers",
         "The weight on the divergence grows as controllers and policy are drawn together; the "
         "shift should settle.",
+    ),
+    "teachers": Figure(
+        teachers,
+        "Teachers and student",
+        "The two bars of a task should be of one height.",
+        columns=("teacher_cost", "policy_cost"),
+    ),
+    "pairwise": Figure(
+        pairwise,
+        "Divergence between the policies",
+        "Row i, column j: how far policy i is from policy j where i goes. It falls to 0 at each "
+        "distillation; a penalty keeps it small in between.",
+        whole=("pairwise_kl",),
     ),
 }
 

@@ -28,6 +28,8 @@ FITTED = STEPWISE | {"update_ratio": 1.0, "model_hidden": (4,), "fit_steps": 3, 
 FITTED |= {"fit_every": 8}
 IMAGINED = FITTED | {"rollouts": 10}
 SEARCH = {"iterations": 2, "starts": 3, "units": 3}
+TAUGHT = {"iterations": 3, "rounds": 2, "samples": 2, "teacher": "trpo", "teacher_samples": 2}
+TAUGHT |= {"teacher_hidden": (4,), "hidden": (3,), "distil_steps": 20}
 SMALL: dict[str, dict[str, Any]] = {
     "ars": {"iterations": 2, "directions": 2, "elites": 1},
     "auto": {"budget": 250},
@@ -55,6 +57,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "bptt": FITTED | {"path_length": 2, "paths": 4},
     "dhmbpo": IMAGINED | {"path_length": 1, "rollout_length": (2,)},
     "distral": {"iterations": 2, "bins": 3, "levels": 3},
+    "dnc": {"iterations": 2, "hidden": (4,), "parts": 2, "distil_every": 2, "distil_steps": 20},
+    "policy_distillation": TAUGHT,
     "dyna_q": {"iterations": 2, "iteration_steps": 12, "warm_up": 18, "planning_steps": 2},
     "mba": STEPWISE | {"update_ratio": 1.0, "rollouts": 10, "rollout_length": 2},
     "mbpo": IMAGINED,

@@ -128,3 +128,13 @@ def test_an_episode_gone_astray_does_not_cost_a_policy_with_limits_what_it_knows
     of_controllers(policy, teacher, PolicyData(x, o, np.ones((1, N, T))), rng, steps=300)
     error = np.sqrt(((policy.mean(x[0, 1:]) - x[0, 1:] @ [[0.5], [0.5]]) ** 2).mean())
     assert low < error < high
+
+
+def test_with_equal_precisions_distillation_is_least_squares_cloning_of_the_means():
+    rng = np.random.default_rng(7)
+    A, _, x = lines(rng, np.tile(np.eye(DU), (3, 1, 1)))
+    student = Exact(DX, DU)
+    distil([lambda x, a=a: x @ a.T for a in A], x, student, rng, cov=0.3 * np.eye(DU))
+    y = np.einsum("cij,cnj->cni", A, x)
+    expected = np.linalg.lstsq(x.reshape(-1, DX), y.reshape(-1, DU), rcond=None)[0]
+    np.testing.assert_allclose(student.B, expected, atol=1e-9)
