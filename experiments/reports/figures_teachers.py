@@ -35,7 +35,11 @@ def pairwise(plt: Any, last: Mapping[str, Any], task: Any) -> Any:
         return None
     shown = np.unique(np.linspace(0, len(apart) - 1, 5).astype(int))
     figure, axes = plt.subplots(
-        1, len(shown) + 1, figsize=(10, 2.6), width_ratios=[1] * len(shown) + [2.2]
+        1,
+        len(shown) + 1,
+        figsize=(10, 2.6),
+        width_ratios=[1] * len(shown) + [2.2],
+        layout="constrained",
     )
     most = max(float(apart[shown].max()), 1e-12)
     for axis, at in zip(axes, shown, strict=False):
