@@ -4,12 +4,14 @@
 `read_out`: pictures of the reaching arm at random angles, each with a target of its own; encoders
 learn from 3000 of them, and a linear read-out of their codes tells where tip, elbow and target are
 in 1000 others (root mean square of the distance). Labels are used for the read-out alone, but for
-`poses`.
+`poses`. `policies`: `reacher_images`, taught on 40 targets and judged on 40 others, beside the same
+where the policy sees the state. `control`: local controllers whose goals are pictures.
 """
 
 import argparse
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -17,10 +19,14 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
+from agents.rollout import rollout
+from agents.tasks.mujoco.reacher import Reacher, ReacherFour
 from agents.tasks.wrappers.partial import ReacherImages
+from agents.tasks.wrappers.reacher_points import reacher_points
 from dynamics.vision.encoder import Clips
 from dynamics.vision.encoders import make_encoder
 from dynamics.vision.judgement import explained, neighbours_error, read_out, spread, untrained
+from experiments.configs import reacher_images, reacher_points_local
 
 Array = np.ndarray
 TRAIN, TEST = 3000, 1000  # pictures
@@ -32,6 +38,24 @@ ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
     "autoencoder": ("autoencoder", {"slow": 0.0}),
     "poses": ("poses", {}),
     "poses, raw colours": ("poses", {"whiten": False}),
+}
+
+STATE = {"policy": "mlp", "filters": "none", "fixed_filters": False}
+POLICIES: dict[str, dict[str, Any]] = {  # what differs from the experiment reacher_images
+    "poses, fixed": {},
+    "poses": {"fixed_filters": False},
+    "points, fixed": {"filters": "points"},
+    "points": {"filters": "points", "fixed_filters": False},
+    "none": {"filters": "none", "fixed_filters": False},
+    "state": STATE,
+}
+CONTROL: dict[str, dict[str, Any] | None] = {  # settings of reacher_points
+    "points": {},
+    "true coordinates": None,
+    "random points": {"learned": False},
+    "codes and rates, no joints": {"keep": False, "memory": "moving"},
+    "log": {"cost": "log"},
+    "exp": {"cost": "exp"},
 }
 
 
@@ -66,23 +90,88 @@ def row(name: str, seed: int) -> str:
     return f"{line}  {spread(codes)[1]:5.1f}  {near:5.2f}  {took:5.1f}"
 
 
+def policies(name: str, seed: int) -> str:
+    """Returns what a policy that was taught on 40 targets costs, and where it ends, on 40 others."""
+    settings = POLICIES[name]
+    config = replace(reacher_images.config, **settings)
+    task = reacher_images.task() if config.policy == "keypoints" else Reacher(covering=True)
+    seen = isinstance(task, ReacherImages)
+    test = task.held_out() if seen else Reacher(40, layout_seed=99)
+    begun = time.process_time()
+    for step in reacher_images.method.train(task, config, np.random.default_rng(seed)):
+        last = step
+    took = time.process_time() - begun
+    told = []
+    for world, rng in ((task, np.random.default_rng(0)), (test, np.random.default_rng(0))):
+        shown = rollout(world, last.policy, np.arange(40), 1, rng, noise=0.0)
+        far = 1000 * world.metrics(shown.x, shown.u)["distance"]
+        told += [shown.costs.mean(), far.mean(), np.median(far), (far < 20).mean()]
+    own, held = told[:4], told[4:]
+    return (
+        f"{name:28} {seed:4}  {own[0]:6.2f} {own[1]:5.0f}  {held[0]:6.2f} {held[1]:5.0f} {held[2]:5.0f} "
+        f"{held[3]:5.2f}  {took:6.0f}"
+    )
+
+
+def control(name: str, seed: int) -> str:
+    """Returns how far from the four goals, given as pictures, local controllers end."""
+    rng = np.random.default_rng(seed)
+    begun = time.process_time()
+    settings = CONTROL[name]
+    task = ReacherFour() if settings is None else reacher_points(seed=seed, **settings)
+    middle = time.process_time()
+    config = reacher_points_local.config
+    for step in reacher_points_local.method.train(task, config, rng):
+        last = step
+    took = time.process_time()
+    shown = rollout(task, last.policy, np.arange(4), 1, np.random.default_rng(0), noise=0.0)
+    far = 1000 * task.metrics(shown.x, shown.u)["distance"]
+    return (
+        f"{name:28} {seed:4}  "
+        + " ".join(f"{d:6.1f}" for d in far)
+        + f"  {far.mean():6.1f}  {middle - begun:5.0f} {took - middle:5.0f}"
+    )
+
+
+KINDS = {  # word -> what it is about, its members, those of the row that must hold, its columns
+    "read_out": (
+        row,
+        ENCODERS,
+        ["points", "raw colours"],
+        "tip, elbow, target mm; the same untrained; explained plain, weighted, by colour; "
+        "dimension; neighbours; CPU s",
+    ),
+    "policies": (
+        policies,
+        POLICIES,
+        ["poses, fixed", "state"],
+        "own targets: cost, mm; 40 others: cost, mean mm, median mm, within 20 mm; CPU s",
+    ),
+    "control": (
+        control,
+        CONTROL,
+        ["points", "true coordinates"],
+        "mm to each goal; mean; CPU s of encoder and training",
+    ),
+}
+
+
 def main() -> None:
-    """Prints a line for each encoder and seed."""
+    """Prints a line for each variant and seed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["read_out"])
+    parser.add_argument("what", choices=list(KINDS))
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0, 1, ...")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument(
-        "--encoders", nargs="+", choices=list(ENCODERS), default=["points", "raw colours"]
-    )
+    parser.add_argument("--only", nargs="+", help="these variants, or `all`")
     options = parser.parse_args()
-    print(
-        f"{'encoder':28} {'seed':>4} {'tip':>6} {'elbow':>6} {'target':>6} mm, untrained mm "
-        "explained plain, weighted, by colour; dimension, neighbours, CPU s"
-    )
-    for name in options.encoders:
-        for seed in range(options.first, options.first + options.seeds):
-            print(row(name, seed), flush=True)
+    told, members, usual, columns = KINDS[options.what]
+    names = list(members) if options.only == ["all"] else options.only or usual
+    if unknown := [name for name in names if name not in members]:
+        parser.error(f"got {', '.join(unknown)}; expected some of {', '.join(members)}")
+    print(f"{'variant':28} seed  {columns}")
+    for seed in range(options.first, options.first + options.seeds):
+        for name in names:
+            print(told(name, seed), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from .box_qp import solve_box_qp
 from .constrained import ConstrainedResult, constrained_ilqr
 from .cost_function import CostFunction
 from .cost_terms import Sum
-from .costs import Action, ActionLimits, Lorentzian, Quadratic, StateLimits, WeightedNorm
+from .costs import Action, ActionLimits, Lorentzian, Quadratic, Saturated, StateLimits, WeightedNorm
 from .divergence import entropy, kl_divergence, negative_log_density
 from .equality import ConstrainedLQR, equality_constrained
 from .errors import (
@@ -86,6 +86,7 @@ __all__ = [
     "Quadratic",
     "QuadraticCost",
     "QuadraticValue",
+    "Saturated",
     "ShootingResult",
     "SimulationError",
     "Smoothed",

@@ -173,6 +173,40 @@ class Lorentzian(_Radial):
 
 
 @dataclass(frozen=True, eq=False)
+class Saturated(_Radial):
+    """ramp_t * (1 - exp(-sqrt(alpha + s) / width)) with s = sum_i weights_i (x_i - target_i)^2: far
+    away it is flat.
+
+    Shapes as in WeightedNorm. Not convex away from the target: see `make_convex`.
+    """
+
+    weights: Any
+    width: float = 1.0  # in units of the root of s, above 0
+    alpha: float = 1e-5  # in units of s
+    target: Any = 0.0
+    ramp: Any = "constant"
+    _least = (  # type: ignore[assignment]
+        ("weights", 0.0),
+        ("width", 0.0),
+        ("alpha", 0.0),
+        ("target", None),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.width > 0:
+            raise InputError(f"width is {self.width}; expected a number above 0")
+
+    def _profile(self, s: Array) -> Parts:
+        r, w = np.sqrt(self.alpha + s), self.width
+        near = np.exp(-r / w)
+        with np.errstate(divide="ignore", invalid="ignore"):  # alpha = 0 has values alone
+            slope = near / (2 * w * r)
+            curvature = -0.25 * near / (w * r**2) * (1 / w + 1 / r)
+        return 1 - near, slope, curvature
+
+
+@dataclass(frozen=True, eq=False)
 class Action(Separable):
     """ramp_t * 1/2 sum_i weights_i (u_i - target_i)^2; weights a number or (du,), target likewise
     or (..., T, du).

@@ -15,6 +15,7 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "reacher_reset_free": "agents.tasks.mujoco.reacher:ReacherResetFree",
     "reacher_four_hidden": "agents.tasks.wrappers.partial:ReacherFourHidden",
     "reacher_images": "agents.tasks.wrappers.partial:ReacherImages",
+    "reacher_four_images": "agents.tasks.wrappers.partial:ReacherFourImages",
     "point_mass": "agents.tasks.classic.point_mass:PointMass",
     "point_mass_hidden": "agents.tasks.wrappers.partial:PointMassHidden",
     "disc": "agents.tasks.classic.disc:Disc",

@@ -249,6 +249,18 @@ class ShowsViews(Protocol):
         ...
 
 
+class ShowsGoals(Protocol):
+    """The task shows what it sees, and what each condition's goal looks like. Used by `Pictured`."""
+
+    def pictures(self) -> Array:
+        """Returns what is seen now, (B, h, w, c), uint8."""
+        ...
+
+    def goal_pictures(self) -> Array:
+        """Returns each condition's goal, (C, h, w, c), uint8."""
+        ...
+
+
 class HeldOut(Protocol):
     """The task knows conditions that training does not see. A run's policy is graded in them."""
 
@@ -416,6 +428,7 @@ __all__ = [
     "Rendered",
     "Rewarded",
     "Serial",
+    "ShowsGoals",
     "ShowsViews",
     "Simulations",
     "StartMeasure",

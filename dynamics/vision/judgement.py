@@ -37,6 +37,20 @@ def read_out(codes: Array, labels: Array, ridge: float = RIDGE) -> Readout:
     return Readout(matrix, middle - centre @ matrix)
 
 
+def principal(codes: Array, share: float = 0.999, count: int | None = None) -> Readout:
+    """Returns the first principal components of codes (M, d): so many, or those that hold such a
+    share of the variance, in the codes' own unit.
+    """
+    centre = codes.mean(0)
+    values, vectors = np.linalg.eigh(np.cov(codes.T))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    if count is None:
+        held = np.cumsum(values) / values.sum()
+        count = min(int(np.searchsorted(held, share)) + 1, len(values))
+    matrix = vectors[:, :count].copy()
+    return Readout(matrix, -centre @ matrix)
+
+
 def r_squared(told: Array, labels: Array) -> Array:
     """Returns the share of each label's variance that is told, (dl,)."""
     return 1 - ((told - labels) ** 2).mean(0) / labels.var(0)

@@ -47,7 +47,7 @@ def kept(data: PolicyData, task: Task) -> PolicyData:
     """Returns data as a replay keeps them: pictures as bytes, where a task says by observations of
     float32 that they are made of these.
     """
-    pixels = pixels_of(task) if data.o.dtype == np.float32 else 0
+    pixels = pixels_of(task) if data.o.dtype == np.float32 else 0  # else floats, or codes
     return data._replace(o=pack(data.o, pixels)) if pixels else data  # type: ignore[arg-type]
 
 
@@ -71,13 +71,15 @@ def restored(tree: Mapping[str, Any], task: Task) -> PolicyData:
     return PolicyData(tree["x"], o, tree["used"])  # type: ignore[arg-type]
 
 
-def saved_form(part: Any, task: Task, lead: tuple[Any, ...]) -> dict[str, Any]:
+def saved_form(
+    part: Any, task: Task, lead: tuple[Any, ...], seen: int | None = None
+) -> dict[str, Any]:
     """Returns the form of `saved`, as `check_tree` takes it, of data of these leading axes, kept as
-    `part` is.
+    `part` is, or of `seen` numbers of an observation.
     """
     pixels, o = pixels_of(task), part.get("o") if isinstance(part, Mapping) else None
     squeezed = pixels and isinstance(o, Mapping)
-    o = tree_form(lead, task.do - pixels) if squeezed else (*lead, task.do)
+    o = tree_form(lead, task.do - pixels) if squeezed else (*lead, seen or task.do)
     return {"x": (*lead, task.dx), "o": o, "used": lead}
 
 

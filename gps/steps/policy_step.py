@@ -58,9 +58,11 @@ class GlobalPolicy:
         self.replay: list[PolicyData] = []  # oldest first
         self.lag = PolicyLag(config)
         if state:
-            check_state(state, task, config.replay if keeps_data else 0)
-            self.lag = PolicyLag(config, state["iterations_above_limit"])
+            check_tree({"policy": state.get("policy")}, {"policy": dict}, "state")
             self.policy = build_policy(state["policy"], "state")
+            seen = self.learner.do if self.learner is not self.policy else None
+            check_state(state, task, config.replay if keeps_data else 0, seen)
+            self.lag = PolicyLag(config, state["iterations_above_limit"])
             self.replay = [restored(part, task) for _, part in sorted(state["replay"].items())]
         else:
             noise = std * action_scale(task)
@@ -68,11 +70,20 @@ class GlobalPolicy:
             if isinstance(config, SeeingSettings):
                 self.policy = with_filters(self.policy, task, config, rng)
 
+    @property
+    def learner(self) -> Any:
+        """What is trained: the policy, or its layers where what comes before them is fixed; the
+        replay then keeps what these see.
+        """
+        return self.policy.layers if getattr(self.policy, "fixed", False) else self.policy
+
     def add(self, new: LocalData, chart: Chart | None = None) -> PolicyData:
         """Adds episodes to the replay, and returns all that is in it, in the coordinates of a chart
         if given.
         """
-        part = PolicyData(states(new)[:, :, :-1].copy(), new.o[:, :, :-1].copy(), new.used)
+        o = new.o[:, :, :-1]
+        o = self.policy.features(o) if self.learner is not self.policy else o.copy()
+        part = PolicyData(states(new)[:, :, :-1].copy(), o, new.used)
         self.replay = [*self.replay, kept(part, self.task)][-self.config.replay :]
         return self.all(chart)
 
@@ -100,7 +111,7 @@ class GlobalPolicy:
 
         Raises InputError where the policy has no derivatives and the config asks for them.
         """
-        policy, (x, o, used) = self.policy, data
+        policy, (x, o, used) = self.learner, data
         cov = policy.cov if hasattr(policy, "cov") else policy.covariance(o)
         mean = policy.mean(o)
         if self.config.linearisation == "mixture":
@@ -126,7 +137,7 @@ class GlobalPolicy:
         name.
         """
         return distil(
-            self.policy,
+            self.learner,
             teacher,
             data,
             rng,
@@ -187,15 +198,15 @@ def report(
     return scalars | evaluation | lag | counts, arrays | pictures
 
 
-def check_state(state: State, task: Task, largest: int) -> None:
+def check_state(state: State, task: Task, largest: int, seen: int | None = None) -> None:
     """Raises CheckpointError where a state of `GlobalPolicy` does not fit the task, or `largest`
-    iterations of episodes.
+    iterations of episodes, of which the replay keeps `seen` numbers where that is no observation.
     """
     check_tree({"number": state.get("number")}, {"number": int}, "state")
     C, T = task.conditions, task.horizon
     names = [f"{i:03d}" for i in range(min(state["number"], largest))]
     parts = state["replay"] if isinstance(state.get("replay"), dict) else {}
-    replay = {n: saved_form(parts.get(n), task, (C, n, T)) for n in names}  # n stands for N
+    replay = {n: saved_form(parts.get(n), task, (C, n, T), seen) for n in names}  # n stands for N
     form = {"policy": dict, "replay": replay, "iterations_above_limit": int}
     check_tree({key: state.get(key) for key in form}, form, "state")
 

@@ -18,11 +18,8 @@ from agents.tasks.capabilities import ShowsViews, capability
 from dynamics.networks.modules import part
 from dynamics.vision.encoder import Clips
 from dynamics.vision.encoders import make_encoder
-from dynamics.vision.judgement import Readout, read_out
+from dynamics.vision.judgement import principal, read_out
 from lqr import InputError
-
-Array = np.ndarray
-SHARE = 0.999  # of the points' variance that the principal components hold
 
 
 @dataclass(frozen=True)
@@ -68,16 +65,3 @@ def with_filters(policy: Any, task: Task, config: SeeingSettings, rng: np.random
     return policy.see_with(
         part(encoder.params, "network"), encoder.colours, reading, config.fixed_filters
     )
-
-
-def principal(codes: Array, share: float = SHARE) -> Readout:
-    """Returns the first principal components of codes (M, d) that hold such a share of their
-    variance, each of unit variance.
-    """
-    centre = codes.mean(0)
-    values, vectors = np.linalg.eigh(np.cov(codes.T))
-    values, vectors = values[::-1], vectors[:, ::-1]
-    held = np.cumsum(values) / values.sum()
-    count = min(int(np.searchsorted(held, share)) + 1, len(values))
-    matrix = vectors[:, :count] / np.sqrt(values[:count])
-    return Readout(matrix, -centre @ matrix)

@@ -12,6 +12,7 @@ from dynamics.vision.judgement import (
     explained,
     memory_share,
     neighbours_error,
+    principal,
     r_squared,
     read_out,
     spread,
@@ -140,6 +141,17 @@ def test_the_effective_dimension_of_a_code_counts_what_varies():
     std, size = spread(flat)
     np.testing.assert_allclose(std, [1, 1, 0, 0, 0], atol=0.05)
     assert size == pytest.approx(2.0, abs=0.01)
+
+
+def test_principal_components_are_those_of_the_singular_values():
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 6)) + 5.0
+    told = principal(codes)(codes)
+    assert told.shape == (300, 3)
+    values = np.linalg.svd(codes - codes.mean(0), compute_uv=False)[:3]
+    np.testing.assert_allclose(np.cov(told.T), np.diag(values**2 / 299), atol=1e-9)
+    np.testing.assert_allclose(told.mean(0), 0.0, atol=1e-9)
+    assert principal(codes, count=2)(codes).shape == (300, 2)
 
 
 def clips(word, count=60, seed=0):

@@ -8,7 +8,7 @@ from agents.policies.keypoints import KeypointPolicy
 from agents.tasks.capabilities import Views
 from dynamics.vision.pictures import observed
 from gps import badmm
-from gps.steps.seeing import principal, with_filters
+from gps.steps.seeing import with_filters
 from lqr import InputError
 
 
@@ -69,15 +69,6 @@ def test_filters_that_are_not_fixed_move():
     o = rng.integers(0, 256, (12, policy.do)) / 255
     policy.fit(o, np.ones((12, 2)), np.tile(np.eye(2), (12, 1, 1)), rng, steps=3)
     assert not any(np.array_equal(before[name], a) for name, a in policy.filters.items())
-
-
-def test_principal_components_have_variance_one_and_are_not_correlated():
-    rng = np.random.default_rng(0)
-    codes = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 6)) + 5.0
-    told = principal(codes)(codes)
-    assert told.shape == (300, 3)
-    np.testing.assert_allclose(np.cov(told.T), np.eye(3), atol=1e-9)
-    np.testing.assert_allclose(told.mean(0), 0.0, atol=1e-9)
 
 
 def test_what_cannot_be_learned_for_is_refused():

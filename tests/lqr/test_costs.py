@@ -11,6 +11,7 @@ from lqr import (
     InputError,
     Lorentzian,
     Quadratic,
+    Saturated,
     StateLimits,
     Sum,
     WeightedNorm,
@@ -32,6 +33,7 @@ TERMS = {
         [1.0, 2.0, 0.0], l1=3.0, l2=0.5, alpha=1e-2, target=RNG.normal(size=(T + 1, DX))
     ),
     "lorentzian": Lorentzian([1.0, 2.0, 0.5], l1=3.0, l2=0.5, alpha=1e-2, ramp="quadratic"),
+    "saturated": Saturated([1.0, 2.0, 0.5], width=2.0, alpha=1e-2, target=[0.5, 0.0, 1.0]),
     "action": Action([2.0, 3.0], target=0.1, ramp=np.arange(T + 1.0)),
     "state limits": StateLimits([-0.5, -np.inf, -0.3], [0.5, 0.1, np.inf], weight=7.0, margin=0.2),
     "action limits": ActionLimits(-0.5, 0.4, weight=3.0, margin=[0.2, 0.3]),
@@ -105,6 +107,10 @@ def test_values_match_the_formulas_by_hand():
     np.testing.assert_allclose(
         WeightedNorm([4.0], l1=2.0, l2=0.5, alpha=0.0)(x, u), [1 + 4, 9 + 12]
     )
+    far = np.array([0.0, 2.0])  # 1 - exp(-distance / width)
+    np.testing.assert_allclose(
+        Saturated([1.0], width=4.0, alpha=0.0)(far[:, None], u), 1 - np.exp(-far / 4)
+    )
     np.testing.assert_allclose(Lorentzian([1.0], l1=2.0, l2=0.0, alpha=1.0)(x, u), np.log([2, 10]))
     np.testing.assert_allclose(Action(3.0)(x, u), [6, 0])
 
@@ -167,6 +173,7 @@ def test_adding_sums_gives_one_flat_sum():
         (lambda: WeightedNorm(1.0, l1=-1.0), "l1 holds -1.0; expected none below 0"),
         (lambda: WeightedNorm(1.0, l1=1.0, alpha=0.0).expand(X, U), "alpha is 0"),
         (lambda: WeightedNorm(1.0, ramp=[1.0, np.nan]), r"ramp is nan at index \(1,\)"),
+        (lambda: Saturated(1.0, width=0.0), "width is 0.0; expected a number above 0"),
         (lambda: Lorentzian(1.0, alpha=0.0), "alpha is 0.0; expected a number above 0"),
         (lambda: Lorentzian(np.ones(2)).expand(X, U), "weights have shape"),
         (lambda: Quadratic(np.eye(DX) * np.nan), r"C is nan at index \(0, 0\)"),

@@ -112,6 +112,14 @@ class ReacherImages(Reacher):
             out[i] = halved(renderer.render())
         return out
 
+    def goal_pictures(self) -> Array:
+        """Returns pictures of the arm with its tip at each condition's target, (C, size, size, 3),
+        uint8; of the two ways to bend it, that nearer to where it starts.
+        """
+        other = ReacherImages(1, self.image[0])
+        other.start(angles_at(self.targets, self.angles), np.zeros_like(self.targets), self.targets)
+        return other.pictures()
+
     def held_out(self) -> "ReacherImages":
         """Returns the task with 40 other targets."""
         return ReacherImages(40, self.image[0], layout_seed=99)
@@ -152,6 +160,41 @@ class ReacherImages(Reacher):
             raise InputError(
                 f"got no OpenGL for pictures ({type(error).__name__}); expected some: {ADVICE}"
             ) from None
+
+
+class ReacherFourImages(ReacherImages):
+    """The comparison task with its four targets and its cost, in pictures."""
+
+    name = "reacher_four_images"
+    held_out = None  # type: ignore[assignment]
+
+    @typed
+    def __init__(self, size: Count = 64):
+        super().__init__(4, size)
+        four = ReacherFour()
+        self.angles, self.targets, self.cost = four.angles, four.targets, four.cost
+
+    def reset(self, conditions: Array, rng: np.random.Generator) -> Array:
+        """Starts simulation i at rest, in condition conditions[i]."""
+        still = np.zeros((len(conditions), 2))
+        return self.start(self.angles[conditions], still, self.targets[conditions])
+
+
+def angles_at(tips: Array, near: Array) -> Array:
+    """Returns the joint angles (C, 2) at which the fingertip is at places (C, 2), of both the ones
+    nearer to angles `near` (C, 2); the elbow is straight for a place that is out of reach.
+    """
+    a, b = LINKS
+    cosine = np.clip(((tips**2).sum(1) - a**2 - b**2) / (2 * a * b), -1, 1)
+    both = []
+    for elbow in (np.arccos(cosine), -np.arccos(cosine)):
+        turn = np.arctan2(b * np.sin(elbow), a + b * np.cos(elbow))
+        shoulder = np.arctan2(tips[:, 1], tips[:, 0]) - turn
+        about = near[:, 0]
+        shoulder = about + (shoulder - about + np.pi) % (2 * np.pi) - np.pi
+        both.append(np.stack([shoulder, elbow], 1))
+    far = [np.linalg.norm(angles - near, axis=1) for angles in both]
+    return np.where((far[0] <= far[1])[:, None], *both)
 
 
 def halved(picture: Array) -> Array:
