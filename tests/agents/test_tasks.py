@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 
 from agents.rollout import run
 from agents.tasks import TASKS, make_task
-from agents.tasks.capabilities import Named, ObservationOf, capability
+from agents.tasks.capabilities import Image, Named, ObservationOf, capability
 from lqr import InputError, LinearGaussianController
 
 STEPS = 25  # of the episodes that are compared; the tasks' own may have 1000
@@ -36,6 +36,7 @@ FIXED = (
     "maze",
     "reacher_four",
     "reacher_four_hidden",
+    "reacher_four_images",
     "peg",
     "peg_nine",
     "peg_blind",
@@ -89,7 +90,8 @@ def test_its_numbers_are_what_its_arrays_are(task):
     assert x.shape == (4, STEPS + 1, task.dx)
     assert o.shape == (4, STEPS + 1, task.do)
     assert done.dtype == bool
-    assert x.dtype == o.dtype == float
+    assert x.dtype == float
+    assert o.dtype == (np.float32 if capability(task, Image) else float)  # pictures are bytes
     for limit in (task.action_low, task.action_high):
         assert limit.shape == (task.du,)
     assert (task.action_low < task.action_high).all()
