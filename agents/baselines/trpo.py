@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..interfaces import Iteration, State, Task
+from ..interfaces import Array, Iteration, State, Task
 from ..learners.gaussian_layers import GaussianLayers
 from ..learners.trust_region import batch_of, improved, initial_policy, with_units
 from ..policies.mlp import NeuralPolicy
 from ..rollout import rollout
 from ..settings import Count, Counts, EvaluationSettings, Fraction, Positive
 from ..tasks.action_limits import action_unit
-from ..training import Training
+from ..training import COUNTS, Training
 
 ACTOR = "policy"  # whose the column cost is
 
@@ -42,6 +42,14 @@ class TrustRegionSettings(EvaluationSettings):
 @dataclass(frozen=True)
 class Config(TrustRegionSettings):
     """Settings of TRPO."""
+
+
+def begun_from(policy: NeuralPolicy, std: Array) -> State:
+    """Returns a state from which `train` begins with this policy, and deviations (du,) of its
+    actions: what was learned in other tasks.
+    """
+    begun = {**policy.state(), "cov": np.diag(np.asarray(std, dtype=float) ** 2)}
+    return {**dict.fromkeys(COUNTS, 0), "policy": begun}
 
 
 def train(

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..base import Array
+from ..base import Array, Model
 from ..threads import one_thread
+from .adam import CosineAdam
 from .base import MLPEnsemble, Params
 from .fused_forward import change_each, fuse
 
@@ -82,6 +83,41 @@ class Ensemble(MLPEnsemble):
         """
         mean = self._moments(self._ask(x, u)[0])[0]
         return np.sqrt(mean.var(0).mean(-1)).reshape(np.shape(x)[:-1])
+
+    def imitate(self, teacher: Model, x: Array, u: Array, rng: np.random.Generator) -> float:
+        """Learns what another model predicts at x (M, dx) and u (M, du), soft targets: its mean and
+        the variance of each coordinate; returns the mean of KL(teacher || self), nats, where all
+        coordinates are independent.
+
+        Nobody needs to have been at these points. An ensemble's disagreement becomes a part of the
+        variance that its student tells; a student of one member costs a fraction of it.
+        """
+        import torch
+
+        self.fit(x, u, teacher.sample(x, u, rng), rng)  # a first network, from labels
+        told = teacher.predict(x, u)
+        z, normaliser = self._ask(x, u)
+        change, unit = told.mean - x, normaliser.change_std
+        mean = (change - normaliser.change_mean) / unit
+        var = np.diagonal(told.cov, axis1=-2, axis2=-1) / unit**2
+        Z, m, v = (torch.as_tensor(a, dtype=torch.float32) for a in (z, mean, var))
+        E, batch = self.members_, min(self.batch, len(z))
+
+        def loss(rows: Any) -> Any:
+            found, log = self.heads_of(params, Z[rows].expand(E, -1, -1))
+            square = (v[rows] + (found - m[rows]) ** 2) * (-log).exp()
+            return 0.5 * (square + log - v[rows].log() - 1).sum(-1).mean(-1)
+
+        with one_thread():
+            params = {name: value.clone().requires_grad_() for name, value in self.params.items()}
+            optimiser = CosineAdam(params.values(), self.learning_rate, self.steps, foreach=True)
+            for _ in range(self.steps):
+                optimiser.zero_grad()
+                loss(torch.as_tensor(rng.integers(len(z), size=batch))).sum().backward()
+                optimiser.step()
+            self.params, self.fused = {n: p.detach() for n, p in params.items()}, None
+            with torch.no_grad():
+                return float(loss(slice(None)).mean())
 
     def _extra(self, dx: int) -> dict[str, Array]:
         E = self.members_

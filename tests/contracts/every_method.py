@@ -57,6 +57,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "bptt": FITTED | {"path_length": 2, "paths": 4},
     "dhmbpo": IMAGINED | {"path_length": 1, "rollout_length": (2,)},
     "distral": {"iterations": 2, "bins": 3, "levels": 3},
+    "actor_mimic": TAUGHT,
     "dnc": {"iterations": 2, "hidden": (4,), "parts": 2, "distil_every": 2, "distil_steps": 20},
     "policy_distillation": TAUGHT,
     "dyna_q": {"iterations": 2, "iteration_steps": 12, "warm_up": 18, "planning_steps": 2},
