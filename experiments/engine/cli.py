@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from lqr import CheckpointError, InputError
 
 from . import listing, registry
+from .config_file import with_file
 from .flat import differing, flat, hints, parts, profiles, rebuilt, with_parts, with_profile
 from .registry import Experiment, nearest
 
@@ -64,7 +65,13 @@ class Options:
     evaluation_episodes: int | None = None
     # folder for the results; new or empty; None is runs/NAME/DATE-TIME-seedSEED
     out: Path | None = None
-    resume: Path | None = None  # go on with the run in this folder, with its settings
+    # go on with the run in this folder, with its settings; more --iterations make it longer
+    resume: Path | None = None
+    # begin where the run in this folder stands, of the same method, with these settings and this task
+    init: Path | None = None
+    # settings out of a file: a run's config.json, or what --save-config wrote; the words go before it
+    config: Path | None = None
+    save_config: Path | None = None  # write the settings into this file, JSON, and run nothing
     # refuse to resume where the last bits could differ, as on another machine
     strict_resume: bool = False
     debug: bool = False  # show the traceback of an error
@@ -114,6 +121,8 @@ def parse(
     request = _typed(experiment, config, Options(seed=seed), words[1:])
     assert request is not None
     odd = differing(request.config, config)
+    if "iterations" in odd and request.config.iterations > config.iterations:
+        odd.remove("iterations")  # it is made longer
     odd += ["seed"] if request.options.seed != seed else []
     odd += ["out"] if request.options.out is not None else []
     if odd:
@@ -134,6 +143,8 @@ def _typed(
     profile = _value_after(words, "--profile")
     if profile in named:
         config = with_profile(config, experiment.method, profile)
+    if file := _value_after(words, "--config"):
+        config = with_file(Path(file), experiment, config)
     config = with_parts(config, {name: _value_after(words, f"--{name}") for name in parts(config)})
     word = experiment.method.__name__.rpartition(".")[2]
     settings = _settings(word, config, {} if len(named) < 2 else named)

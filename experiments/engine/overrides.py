@@ -153,6 +153,11 @@ def saved_task(
     the task's own. Raises CheckpointError where a task has to be named, or is another.
     """
     chosen = saved.get("chosen", {})
+    if isinstance(chosen, dict) and "python" in chosen:
+        raise CheckpointError(
+            f"{path}: got a run from Python, whose task {chosen['python']} is in no table; expected one of the "
+            "command line: load its policy by agents.load_policy(path, task)"
+        )
     named = (("task", task), ("cost", cost))
     given: dict[str, Any] = {key: value for key, value in named if value is not None}
     left_out = isinstance(chosen, dict) and "cost" in chosen and cost is None

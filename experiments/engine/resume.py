@@ -12,7 +12,8 @@ from lqr import CheckpointError, GPSError
 from . import provenance
 from .flat import flat, rebuilt, with_parts
 from .registry import Experiment
-from .saved_files import Checkpoint, saved_config
+from .run_folder import RunFolder
+from .saved_files import Checkpoint, saved_config, saved_result
 
 
 def restore(path: Path, experiment: Experiment) -> tuple[Any, int]:
@@ -72,7 +73,8 @@ def check_owner(
     odd = [
         key
         for key in {**settings, **saved}
-        if saved.get(key) != settings.get(key) or (key in saved) != (key in settings)
+        if key != "iterations"  # a run may be made longer
+        and (saved.get(key) != settings.get(key) or (key in saved) != (key in settings))
     ]
     odd += differing_choices(checkpoint.meta.get("chosen", experiment.chosen), experiment.chosen)
     odd += [
@@ -136,6 +138,46 @@ def same_machine(saved: Mapping[str, Any], mine: Mapping[str, Any], strict: bool
             stacklevel=2,
         )
     return not odd
+
+
+def longer(path: Path, config: Any) -> bool:
+    """Returns whether a finished run is to go on: more iterations are asked for than it made."""
+    made = (saved_result(path) or {}).get("iterations")
+    return isinstance(made, int) and (getattr(config, "iterations", None) or 0) > made
+
+
+def start_of(path: Path, about: Mapping[str, Any]) -> Checkpoint:
+    """Returns the newest checkpoint of another run, from whose state a new one begins; `about` is
+    the new one's config.json. Raises CheckpointError where the runs are of two methods, or the
+    other one has made as many iterations as the new one is to end with.
+    """
+    saved, start = saved_config(path), RunFolder(path).newest()
+    if saved["method"] != about["method"]:
+        raise CheckpointError(
+            f"{path}: got a run of {saved['method']} to begin from; expected one of {about['method']}"
+        )
+    if start is None or not isinstance(start.tree.get("state"), dict):
+        raise CheckpointError(f"{path}: got a run without an iteration; expected one or more")
+    done, asked = start.meta["iteration"], about["config"].get("iterations")
+    if asked is not None and asked <= done:
+        raise CheckpointError(
+            f"{path}: got {asked} iterations for a run that begins after iteration {done} of this one; "
+            f"expected more, such as --iterations {2 * done}: the numbers go on"
+        )
+    return start
+
+
+def as_first(
+    start: Checkpoint, about: Mapping[str, Any], seed: int
+) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """Returns the number, the tree and the account of the checkpoint with which a new run begins
+    where another one stood: its own generator, and no time spent.
+    """
+    names = ("experiment", "config", "chosen")
+    rng = np.random.default_rng(seed).bit_generator.state
+    fresh = {"seed": seed, "rng": rng, "seconds": 0.0, "saving": 0.0, "exact": True}
+    meta = {name: about[name] for name in names} | fresh | {"not_drawn": []}
+    return start.meta["iteration"], {k: start.tree.get(k) for k in ("state", "policy")}, meta
 
 
 def unfit(error: Exception, path: Path) -> CheckpointError:

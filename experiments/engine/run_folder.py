@@ -18,13 +18,14 @@ from dynamics.storage.files import (
     discard,
     folders_by_number,
     make_folder,
+    read_json,
     refuse_links,
     write_file,
 )
 from dynamics.storage.tree import load_tree, save_tree
 from lqr import CheckpointError, GPSError, StorageError
 
-from .saved_files import CONFIG, TABLES, Checkpoint, checked
+from .saved_files import CONFIG, RESULT, TABLES, Checkpoint, checked
 from .tables import Table
 
 LOCK, CHECKPOINTS = "run.lock", "checkpoints"
@@ -103,6 +104,20 @@ class RunFolder:
         self._take_lock()
         make_folder(self.path / CHECKPOINTS)
         self.tidy()
+
+    def lengthen(self, iterations: int | None) -> None:
+        """Notes that the run is to make more iterations than it was begun with, and that it is not
+        finished. Its config.json is written first: whatever happens then, the run goes on to there.
+        """
+        about = read_json(self.path / CONFIG)
+        before = about["config"].get("iterations")
+        if iterations is None or before is None or iterations <= before:
+            return
+        about["config"]["iterations"] = iterations
+        about["lengthened_from"] = [*about.get("lengthened_from", []), before]
+        write_file(self.path / CONFIG, json.dumps(about, indent=1, allow_nan=False).encode())
+        (self.path / RESULT).unlink(missing_ok=True)
+        discard(self.path / "policy")  # that of the newest checkpoint counts meanwhile
 
     def tidy(self) -> None:
         """Removes what a killed writer left half-written."""

@@ -23,7 +23,7 @@ from .flat import flat
 from .overrides import imports, modules_of
 from .progress import Display
 from .registry import Experiment
-from .resume import check_owner, restore_generator, same_machine, unfit
+from .resume import as_first, check_owner, longer, restore_generator, same_machine, start_of, unfit
 from .run_folder import RunFolder
 from .saved_files import RESULT, saved_config
 from .signals import Stop
@@ -73,30 +73,39 @@ def run(
     kept: Kept,
     resume: bool = False,
     strict: bool = False,
+    begun_from: Path | None = None,
+    on_iteration: Callable[[Iteration], object] | None = None,
 ) -> int:
     """Trains, and leaves everything in the folder `path`. Returns the process's exit code: 0, or
     128 + a signal.
 
     `finalise` makes what a finished run leaves: policy, figures, report and result; `kept` names the
     arrays of the method that it needs. With `strict`,
-    a run of another machine is not resumed: its last bits could differ.
+    a run of another machine is not resumed: its last bits could differ. `begun_from` is the folder
+    of another run, from whose newest state a new one begins. `on_iteration` is called after each
+    iteration is saved, and ends the training where it returns True.
     """
     exact = True
     with Stop() as stop, RunFolder(path) as folder:
         if resume:
             folder.reopen()
-            if (path / RESULT).exists():
+            if (path / RESULT).exists() and not longer(path, config):
                 print(f"{path} is finished already; its report is {path / 'report.html'}")
                 return 0
         task = experiment.task()
         about = describe(experiment, config, seed, task)
         if resume:
             exact = same_machine(saved_config(path)["fingerprint"], about["fingerprint"], strict)
+            folder.lengthen(getattr(config, "iterations", None))
         else:
             source = capability(task, ModelSource)
+            start = None if begun_from is None else start_of(begun_from, about)
+            about |= {} if start is None else {"begun_from": f"{begun_from}"}
             folder.begin(about, source.model_text if source else None)
+            if start is not None:
+                folder.save(*as_first(start, about, seed))
         try:
-            _train(experiment, task, config, seed, folder, stop, exact, kept)
+            _train(experiment, task, config, seed, folder, stop, exact, kept, on_iteration)
             if not stop.asked:
                 finalise(task, folder, stop)
         except StoppedByUser as told:
@@ -122,6 +131,7 @@ def _train(
     stop: Stop,
     exact: bool,
     kept: Kept,
+    on_iteration: Callable[[Iteration], object] | None = None,
 ) -> None:
     """Runs the iterations that are missing, with a checkpoint after each."""
     rng = np.random.default_rng(seed)
@@ -180,7 +190,7 @@ def _train(
                 }
             )
             events.append(row)
-            if iteration.number == total or stop.asked or total is None:
+            if iteration.number == total or stop.asked or total is None or on_iteration:
                 arrays = last_arrays(iteration.arrays, kept, only)
                 save_tree(folder.path / "trajectories", arrays, finite=False)
             meta = {
@@ -207,6 +217,8 @@ def _train(
             display.iteration(iteration.number, iteration.scalars, before + last - start, left)
             for symptom in watch.look(row, each):
                 display.say(f"        {symptom.word}: try {symptom.first}")
+            if on_iteration is not None and on_iteration(iteration) is True:
+                break
             if stop.asked:
                 break
     finally:

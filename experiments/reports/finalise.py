@@ -4,6 +4,7 @@ all.
 
 import json
 import shlex
+import sys
 import time
 import warnings
 from collections.abc import Mapping
@@ -31,7 +32,6 @@ from ..engine.evaluation import (
 from ..engine.gains import gains
 from ..engine.overrides import imports
 from ..engine.progress import clock, places, table
-from ..engine.registry import load
 from ..engine.run_folder import RunFolder
 from ..engine.saved_files import RESULT, saved_config
 from ..engine.signals import Stop
@@ -113,7 +113,7 @@ def finalise(task: Any, folder: RunFolder, stop: Stop) -> None:
     returns = None
     if "evaluation" in result:
         returns = result["evaluation"]["mean_return"], result["idle"]["mean_return"]
-    if told := getattr(load(about["experiment"]).method, "told", None):
+    if told := getattr(sys.modules[about["method"]], "told", None):
         result["told"] = told(checkpoint.tree["state"])
     result["symptoms"] = [
         symptom._asdict() for symptom in watch.of_folder(path, about, task, returns)
@@ -194,6 +194,8 @@ def show(path: Path, about: Mapping[str, Any], result: dict[str, Any]) -> None:
 
 def commands(path: Path, about: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns what a person may do next with a run: what for, and the words for a shell or Python."""
+    if "python" in about["chosen"]:
+        return [("use", run_report.loading(path, about)[1])]
     words = f"{shlex.quote(str(path))} {as_words(imports(about['chosen']))}".strip()
     return [
         ("evaluate", f"{program('evaluate')} {words}"),

@@ -69,9 +69,25 @@ def page(path: Path, about: Mapping[str, Any], result: Mapping[str, Any]) -> str
         ),
         "<h2>Use it</h2>",
         f"<pre><code>{html.text(snippet(path, about, result['input']))}</code></pre>",
-        f"<p>Made by <code>{html.text(command(about))}</code></p>",
+        *_origin(about),
     ]
     return html.document(title, parts)
+
+
+def _origin(about: Mapping[str, Any]) -> list[str]:
+    """Returns how the run came about: by which command, and whether it began or ended elsewhere."""
+    made = f"Made by <code>{html.text(command(about))}</code>"
+    parts = [
+        "Made from Python, by <code>experiments.run.run</code>"
+        if "python" in about["chosen"]
+        else made
+    ]
+    if begun := about.get("begun_from"):
+        parts.append(f"It began where another run stood: {html.text(str(begun))}")
+    if before := about.get("lengthened_from"):
+        numbers = ", then ".join(map(str, before))
+        parts.append(f"It was made longer: it was begun with {html.text(numbers)} iterations")
+    return [f"<p>{part}.</p>" for part in parts]
 
 
 def _names(result: Mapping[str, Any]) -> list[tuple[str, str]]:

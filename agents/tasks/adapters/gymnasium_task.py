@@ -11,7 +11,7 @@ side by side.
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from functools import partial
 from typing import Any
 
@@ -72,8 +72,8 @@ class Environment:
 
 
 class GymnasiumTask(OwnTask):
-    """An environment by its id, or by a function that makes one (for wrappers and settings of your
-    own).
+    """An environment by its id, by a function that makes one (for wrappers and settings of your
+    own), or one that is there: others are then made as `gymnasium.make` made it, or are copies.
 
     With `processes` each episode's environment runs in a process of its own, which pays where a
     step takes more than a millisecond (see `agents.tasks.adapters.subprocesses`); the numbers are
@@ -84,7 +84,7 @@ class GymnasiumTask(OwnTask):
 
     def __init__(
         self,
-        env: str | Callable[[], Any],
+        env: Any,
         cost: Cost | None = None,
         *,
         horizon: int | None = None,
@@ -117,6 +117,8 @@ class GymnasiumTask(OwnTask):
                 gymnasium.make, spec, max_episode_steps=10**9, disable_env_checker=True
             )
             self.env_id: str | None = env
+        elif isinstance(env, gymnasium.Env):
+            make, self.env_id = maker(env), None
         elif callable(env):
             make, self.env_id = env, None
         else:
@@ -195,6 +197,21 @@ class GymnasiumTask(OwnTask):
                 f"end; expected {self.horizon} steps, the horizon: take the limit off, or set horizon={self._steps}"
             )
         return said
+
+
+def maker(env: Any) -> Callable[[], Any]:
+    """Returns what makes environments like this one. Raises InputError where nothing can."""
+    import gymnasium
+
+    if env.spec is not None:
+        return partial(gymnasium.make, env.spec, disable_env_checker=True)
+    try:
+        return partial(deepcopy, deepcopy(env))
+    except Exception as error:
+        raise InputError(
+            f"got the environment {type(env).__name__}, which gymnasium.make did not make and which cannot be copied "
+            f"({type(error).__name__}: {error}); expected a function that makes one: episodes side by side need several"
+        ) from None
 
 
 def time_limit(env: Any) -> int | None:
