@@ -23,9 +23,11 @@ def run(
     evaluation_episodes: int | None = None,
 ) -> Any:
     """Learns `task` by `method`, and leaves in the folder `out` what the command line leaves; see
-    `experiments.library.run`, which says what is returned and raised.
+    `experiments.engine.library.run`, which says what is returned and raised.
     """
-    from experiments import library
+    from experiments.engine import library
+    from experiments.reports.figures import kept
+    from experiments.reports.finalise import finalise
 
     return library.run(
         task,
@@ -36,6 +38,8 @@ def run(
         resume=resume,
         on_iteration=on_iteration,
         evaluation_episodes=evaluation_episodes,
+        finalise=finalise,
+        kept=kept(),
     )
 
 

@@ -12,12 +12,13 @@ from agents.saving import load_policy
 from agents.tasks.adapters.gymnasium_task import GymnasiumTask
 from lqr import InputError
 
-from .engine import training
-from .engine.cli import Options
-from .engine.overrides import choose
-from .engine.registry import Experiment, builder, load, methods
-from .engine.run_folder import new_folder
-from .engine.saved_files import CONFIG, RESULT, saved_result
+from . import training
+from .cli import Options
+from .overrides import choose
+from .registry import Experiment, builder, load, methods
+from .run_folder import RunFolder, new_folder
+from .saved_files import CONFIG, RESULT, saved_result
+from .signals import Stop
 
 
 class Finished(NamedTuple):
@@ -38,6 +39,8 @@ def run(
     resume: bool = False,
     on_iteration: Callable[[Iteration], object] | None = None,
     evaluation_episodes: int | None = None,
+    finalise: Callable[[Any, RunFolder, Stop], None],
+    kept: training.Kept,
 ) -> Finished:
     """Learns `task` by `method` with `config`, the method's defaults where it is None.
 
@@ -47,10 +50,9 @@ def run(
     that is there goes on. `on_iteration` is called with each iteration once it is saved: where it
     returns True the training ends there, and the report is made; what it raises stops the run,
     which can be resumed. Linear algebra uses one thread meanwhile, as on the command line, so that
-    numbers are the same. Raises InputError, CheckpointError, StorageError.
+    numbers are the same. `finalise` and `kept` are as in `training.run`. Raises InputError,
+    CheckpointError, StorageError.
     """
-    from .reports.figures import kept
-    from .reports.finalise import finalise
 
     experiment = _experiment(task, method, config, evaluation_episodes)
     usual = Path.cwd() / "runs" / experiment.name
@@ -62,7 +64,7 @@ def run(
             seed=seed,
             path=path,
             finalise=finalise,
-            kept=kept(),
+            kept=kept,
             resume=resume and (path / CONFIG).exists(),
             on_iteration=on_iteration,
         )
