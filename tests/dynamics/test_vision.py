@@ -157,7 +157,7 @@ def test_principal_components_are_those_of_the_singular_values():
 def clips(word, count=60, seed=0):
     rng = np.random.default_rng(seed)
     pictures, places = two_disks(count, rng)
-    frames = 4
+    frames = 5
     shape = count // frames, frames
     return Clips(
         pictures.reshape(*shape, *pictures.shape[1:]),
@@ -177,7 +177,7 @@ def test_an_encoder_learns_the_same_from_the_same_numbers_and_is_restored(word):
     loss = made.fit(data, np.random.default_rng(1))
     assert np.isfinite(loss)
     codes = made(data.pictures)
-    assert codes.shape == (15, 4, made.d)
+    assert codes.shape == (12, 5, made.d)
     assert codes.dtype == float
     again = make_encoder(word, (16, 16, 3), steps=6, batch=4, **settings)
     again.fit(data, np.random.default_rng(1))
