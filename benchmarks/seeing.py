@@ -5,7 +5,8 @@
 learn from 3000 of them, and a linear read-out of their codes tells where tip, elbow and target are
 in 1000 others (root mean square of the distance). Labels are used for the read-out alone, but for
 `poses`. `policies`: `reacher_images`, taught on 40 targets and judged on 40 others, beside the same
-where the policy sees the state. `control`: local controllers whose goals are pictures.
+where the policy sees the state. `control`: local controllers whose goals are pictures. `kept`: what
+codes keep of drawn worlds.
 """
 
 import argparse
@@ -25,8 +26,17 @@ from agents.tasks.wrappers.partial import ReacherImages
 from agents.tasks.wrappers.reacher_points import reacher_points
 from dynamics.vision.encoder import Clips
 from dynamics.vision.encoders import make_encoder
-from dynamics.vision.judgement import explained, neighbours_error, read_out, spread, untrained
+from dynamics.vision.judgement import (
+    explained,
+    neighbours_error,
+    r_squared,
+    read_out,
+    spread,
+    untrained,
+)
 from experiments.configs import reacher_images, reacher_points_local
+
+from .drawn import driven, navigation, pendulum
 
 Array = np.ndarray
 TRAIN, TEST = 3000, 1000  # pictures
@@ -56,6 +66,18 @@ CONTROL: dict[str, dict[str, Any] | None] = {  # settings of reacher_points
     "codes and rates, no joints": {"keep": False, "memory": "moving"},
     "log": {"cost": "log"},
     "exp": {"cost": "exp"},
+}
+
+WORLDS = {"driven": driven, "navigation": navigation, "pendulum": pendulum}
+KEPT: dict[str, tuple[str, str, dict[str, Any]]] = {  # name -> world, encoder, its settings
+    "inverse": ("driven", "inverse", {}),
+    "inverse_k": ("driven", "inverse_k", {}),
+    "autoencoder": ("driven", "autoencoder", {"slow": 0.0}),
+    "points": ("driven", "points", {}),
+    "priors": ("navigation", "priors", {}),
+    "one point": ("navigation", "points", {"points": 1}),
+    "autoencoder, one point": ("navigation", "autoencoder", {"points": 1, "slow": 0.0}),
+    "pve": ("pendulum", "pve", {"d": 1}),
 }
 
 
@@ -133,6 +155,34 @@ def control(name: str, seed: int) -> str:
     )
 
 
+def kept(name: str, seed: int) -> str:
+    """Returns what codes tell of what is driven, and of what moves by itself, or of a place, or of
+    speeds: shares of variance in clips that were not learned from.
+    """
+    world, word, settings = KEPT[name]
+    rng = np.random.default_rng(seed)
+    clips, test = (WORLDS[world](count, 16, rng) for count in (250, 80))
+    encoder = make_encoder(word, clips.pictures.shape[2:], **settings)
+    begun = time.process_time()
+    encoder.fit(clips, rng)
+    took = time.process_time() - begun
+    codes, labels = encoder(test.pictures), flat(test.labels)
+    share = r_squared(
+        read_out(flat(encoder(clips.pictures)), flat(clips.labels))(flat(codes)), labels
+    )
+    told = [share[i : i + 2].mean() for i in range(0, len(share), 2)]
+    if world == "pendulum":
+        speed, rate = np.linalg.norm(np.diff(codes, axis=1), axis=2), np.abs(test.labels[:, 1:, 1])
+        told = [share[0], np.corrcoef(speed.ravel(), rate.ravel())[0, 1]]
+    line = f"{world:12} {name:20} {seed:4}  " + " ".join(f"{t:6.3f}" for t in told)
+    return f"{line}  {neighbours_error(flat(codes), labels):6.3f}  {took:5.1f}"
+
+
+def flat(a: Any) -> Array:
+    """Returns (N, T, ...) as (NT, ...)."""
+    return a.reshape(-1, *a.shape[2:])
+
+
 KINDS = {  # word -> what it is about, its members, those of the row that must hold, its columns
     "read_out": (
         row,
@@ -146,6 +196,13 @@ KINDS = {  # word -> what it is about, its members, those of the row that must h
         POLICIES,
         ["poses, fixed", "state"],
         "own targets: cost, mm; 40 others: cost, mean mm, median mm, within 20 mm; CPU s",
+    ),
+    "kept": (
+        kept,
+        KEPT,
+        list(KEPT),
+        "share told of what is driven, of what wanders (or of the place; or of the angle, "
+        "correlation of speeds); neighbours; CPU s",
     ),
     "control": (
         control,

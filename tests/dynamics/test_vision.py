@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from drawn_pictures import disks, two_disks
 
+from dynamics.networks.adam import CosineAdam
 from dynamics.networks.modules import to_tensors
 from dynamics.vision.colours import colours_of, rarity_of, raw_colours
-from dynamics.vision.encoder import Clips
+from dynamics.vision.encoder import Batch, Clips
 from dynamics.vision.encoders import ENCODERS, make_encoder
+from dynamics.vision.inverse import Inverse
 from dynamics.vision.judgement import (
     explained,
     memory_share,
@@ -19,6 +21,8 @@ from dynamics.vision.judgement import (
     untrained,
 )
 from dynamics.vision.networks import Blobs, Keypoints, soft_argmax
+from dynamics.vision.position_velocity import PositionVelocity
+from dynamics.vision.priors import Priors
 from lqr import CheckpointError, InputError
 
 
@@ -165,6 +169,106 @@ def clips(word, count=60, seed=0):
         places.reshape(*shape, 4),
         rng.normal(size=(shape[0], frames - 1)),
     )
+
+
+def losses_by_hand():
+    """Codes, actions and rewards of four steps, and the losses of the priors, pair by pair."""
+    z = np.array([[[0.0, 0], [1, 0]], [[1, 1], [1, 3]], [[0, 2], [0, 2]], [[2, 2], [1, 2.0]]])
+    u = np.array([0.0, 0, 1, 0])[:, None, None]
+    reward = np.array([0.0, 5, 5, 0])[:, None]
+    change, s = z[:, 1] - z[:, 0], z[:, 0]
+    size, near = np.linalg.norm(change, axis=1), lambda i, j: np.exp(-((s[i] - s[j]) ** 2).sum())
+    pairs = [(i, j) for i in (0, 1, 3) for j in (0, 1, 3) if i != j]
+    other = [(i, j) for i, j in pairs if reward[i] != reward[j]]
+    expected = (size**2).mean() + np.mean([near(i, j) for i, j in other])
+    expected += 5 * np.mean([(size[i] - size[j]) ** 2 for i, j in pairs])
+    gaps = [((change[i] - change[j]) ** 2).sum() for i, j in pairs]
+    expected += 5 * np.mean([near(*pair) * gap for pair, gap in zip(pairs, gaps, strict=True)])
+    return z, u, reward, expected
+
+
+def test_the_priors_are_those_of_all_pairs_by_hand():
+    import torch
+
+    z, u, reward, expected = losses_by_hand()
+    batch = Batch(None, *(torch.as_tensor(a) for a in (u, u, reward)))
+    assert float(Priors().loss({}, torch.as_tensor(z), batch)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_positions_and_velocities_are_judged_as_by_hand():
+    import torch
+
+    p = np.array([[0.0, 1, 3], [2, 2, 1], [1, 0, 0]])[:, :, None]
+    u = np.array([[0.0, 1], [0, -1], [0, 0]])[:, :, None]
+    made = PositionVelocity(2.0, 0.1, 0.2, 0.3, 0.4)
+    made.prepare(Clips(np.zeros((1, 2, 8, 8, 3), np.uint8), np.array([[[-1.0], [1.0]]])), None)
+    v = 2.0 * np.diff(p[..., 0], axis=1)
+    a = v[:, 1] - v[:, 0]
+    cov = (u[:, 1, 0] * (a - a.mean())).mean()
+    expected = np.exp(-np.abs(np.diff(p[:, 1, 0]))).mean() + 0.1 * np.abs(v).mean()
+    expected += 0.2 * (a**2).mean() + 0.3 * ((np.abs(v[:, 1]) - np.abs(v[:, 0])) ** 2).mean()
+    expected += 0.4 * np.exp(-cov)
+    batch = Batch(None, torch.as_tensor(u), None, None)
+    told = float(made.loss({}, torch.as_tensor(p), batch))
+    assert told == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_an_inverse_model_of_linear_codes_tells_the_action_to_the_noise(steps):
+    """The code after k steps less that before is B u of the first of them, and no more is told."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    made, z = Inverse(2, 2, steps, hidden=16), rng.normal(size=(400, steps + 1, 2))
+    u = rng.normal(size=(400, steps, 2))
+    z[:, 1:] = z[:, :1] + u[:, :1]
+    made.prepare(Clips(np.zeros((1, 2, 8, 8, 3), np.uint8), u), None)
+    params = to_tensors(made.start(rng), grad=True)
+    batch = Batch(None, torch.as_tensor(u, dtype=torch.float32), None, None)
+    codes, adam = torch.as_tensor(z, dtype=torch.float32), CosineAdam(params.values(), 0.02, 150)
+    first = float(made.loss(params, codes, batch).detach())
+    for _ in range(150):
+        adam.zero_grad()
+        loss = made.loss(params, codes, batch)
+        loss.backward()
+        adam.step()
+    assert first > 0.5
+    assert float(loss.detach()) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("word", "lacks", "message"),
+    [
+        ("inverse", {"u": None}, "got actions of shape None"),
+        ("inverse", {"u": np.zeros((12, 4, 3))}, "expected"),
+        ("priors", {"reward": None}, "no rewards that differ"),
+        ("priors", {"reward": np.ones((12, 4))}, "no rewards that differ"),
+        ("pve", {"u": None}, "got actions of shape None"),
+        ("poses", {"labels": None}, "labels of a picture"),
+    ],
+)
+def test_what_an_objective_lacks_is_told(word, lacks, message):
+    made = make_encoder(word, (16, 16, 3), steps=1)
+    with pytest.raises(InputError, match=message):
+        made.fit(clips(word)._replace(**lacks), np.random.default_rng(0))
+
+
+@pytest.mark.slow
+def test_an_inverse_encoder_keeps_what_is_driven_and_not_what_wanders():
+    rng = np.random.default_rng(0)
+    u = rng.uniform(-1, 1, (150, 8, 2))
+    start, wandering = rng.uniform(-0.5, 0.5, (150, 1, 2)), rng.uniform(-0.7, 0.7, (150, 9, 2))
+    driven = start + np.concatenate([np.zeros((150, 1, 2)), 0.15 * np.cumsum(u, 1)], 1)
+    places = np.stack([np.clip(driven, -0.8, 0.8), wandering], 2)
+    colours = [(0.2, 0.5, 0.9), (0.9, 0.8, 0.2)]
+    pictures = disks(places.reshape(-1, 2, 2), colours, [0.25, 0.25])
+    data = Clips(pictures.reshape(150, 9, 16, 16, 3), u)
+    made = make_encoder("inverse", (16, 16, 3), steps=250)
+    made.fit(data, rng)
+    codes, told = made(pictures), places.reshape(-1, 4)
+    r2 = r_squared(read_out(codes[:900], told[:900])(codes[900:]), told[900:])
+    assert r2[:2].min() > 0.9
+    assert r2[2:].max() < 0.2
 
 
 SMALL = {"poses": {"labels": 4, "points": 3}}
