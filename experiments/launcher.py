@@ -22,6 +22,7 @@ COMMANDS = [
     "sweep",
     "export",
     "verify",
+    "tune",
     "benchmark",
     "peers",
 ]  # modules of this folder

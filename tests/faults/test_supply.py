@@ -57,6 +57,7 @@ def test_every_import_has_its_dependency_and_the_optional_ones_are_extras():
                         "av",
                         "ray",
                         "cmaes",
+                        "optuna",
                         "stable_baselines3",
                         "onnx",
                         "onnxscript",
