@@ -1,4 +1,4 @@
-"""Reach any target: local controllers for targets all over the plane teach one neural policy
+"""Reach for targets all over the plane: local controllers for many teach one neural policy
 (Gymnasium's Reacher-v5).
 """
 

@@ -1,4 +1,4 @@
-"""Reach any target after a few dozen episodes: plans in a Gaussian process teach one neural policy
+"""Reach for targets all over the plane in few episodes: plans in a Gaussian process teach a network
 (Reacher-v5).
 """
 

@@ -1,5 +1,5 @@
-"""Reach any target although no start comes twice: episodes that are alike share a controller, all
-teach one policy.
+"""Reach for targets all over the plane, no start twice: episodes that are alike share a
+controller, all teach one policy.
 """
 
 from agents.tasks import ReacherResetFree as task
