@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,13 @@ MOST_BYTES = 1 << 26  # of a curve
 def run(algorithm: str, env_id: str, steps: int, seed: int, every: int, folder: Path) -> int:
     """Trains once, in a folder that says of whom it is; returns 0, at once where it is done.
 
-    Raises CheckpointError for a folder of other words, or one that says not whose it is.
+    Raises CheckpointError for a folder of other words, or one that says not whose it is; InputError,
+    before there is a folder, for words that cannot be.
     """
+    check(algorithm, steps, seed)
+    check_environment(env_id)
+    if every < 1:
+        raise InputError(f"got {every} steps between two evaluations; expected 1 or more")
     mark = {
         "algorithm": algorithm,
         "env_id": env_id,
@@ -68,6 +74,43 @@ def finished(folder: Path, mark: Mapping[str, Any]) -> bool:
     return True
 
 
+def check(algorithm: str, steps: int, seed: int) -> None:
+    """Raises InputError for an algorithm, steps or a seed that cannot be, and where
+    Stable-Baselines3 is not installed.
+    """
+    if algorithm not in ALGORITHMS or steps < 1 or not 0 <= seed < 2**32:
+        raise InputError(
+            f"got {algorithm}, {steps} steps and the seed {seed}; expected one of {ALGORITHMS}, 1 or more, and "
+            f"0 or more, less than {2**32}"
+        )
+    if find_spec("stable_baselines3") is None:
+        raise InputError(
+            "stable_baselines3 is not installed; expected it for the peers: "
+            'pip install -c constraints.txt -e ".[peers]"'
+        )
+
+
+def check_environment(env_id: str) -> None:
+    """Raises InputError for an environment that Gymnasium does not know, or whose actions are no
+    numbers with limits.
+    """
+    import gymnasium
+
+    heed()
+    try:
+        env = gymnasium.make(env_id)
+    except gymnasium.error.Error as error:
+        raise InputError(
+            f"got the environment {env_id!r}; expected one that Gymnasium knows: {error}"
+        ) from None
+    with env:
+        if not isinstance(env.action_space, gymnasium.spaces.Box):
+            raise InputError(
+                f"{env_id} has the actions {env.action_space}; expected a Box of numbers, as these peers are compared "
+                "with"
+            )
+
+
 class Greedy:
     """A trained policy's mean action, in the form that is evaluated."""
 
@@ -84,21 +127,9 @@ def train(
 ) -> None:
     """Trains for `steps` steps and writes a row of CURVE after every `every`; one thread, so that a
     seed repeats.
-
-    Raises InputError for another algorithm, and where Stable-Baselines3 is not installed.
     """
-    if algorithm not in ALGORITHMS or min(steps, every) < 1:
-        raise InputError(
-            f"got {algorithm}, {steps} steps, every {every}; expected one of {ALGORITHMS}, 1 or more each"
-        )
-    try:
-        import stable_baselines3
-    except ModuleNotFoundError:
-        raise InputError(
-            "stable_baselines3 is not installed; expected it for the peers: "
-            'pip install -c constraints.txt -e ".[peers]"'
-        ) from None
     import gymnasium
+    import stable_baselines3
     import torch
 
     torch.set_num_threads(1)

@@ -339,6 +339,26 @@ def test_a_peer_is_done_where_its_mark_says_so(place, monkeypatch):
         peers.run("SAC", "Reacher-v5", 10, 3, 5, place / "p")
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"env_id": "NoSuch-v5"}, "NoSuch"),
+        ({"env_id": "CartPole-v1"}, "Discrete"),
+        ({"steps": -5}, "-5 steps"),
+        ({"every": 0}, "0 steps between"),
+        ({"seed": -1}, "seed -1"),
+        ({"algorithm": "TD9"}, "TD9"),
+    ],
+)
+def test_a_peer_that_is_refused_leaves_nothing(place, change, word):
+    from experiments.benchmarking import peers
+
+    words = {"algorithm": "PPO", "env_id": "Pendulum-v1", "steps": 9, "seed": 0, "every": 9}
+    with pytest.raises(InputError, match=word):
+        peers.run(**words | change, folder=place / "p")
+    assert not (place / "p").exists()
+
+
 # comparisons: finished runs count, each seed once
 
 

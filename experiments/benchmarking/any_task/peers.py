@@ -12,7 +12,7 @@ from agents.tasks.base.mujoco_warnings import heed
 from lqr import InputError
 
 from ...sweeps.ownership import claim
-from ..peers import ALGORITHMS
+from ..peers import check
 from .episodes import Peer, evaluate, fresh_task, keep
 from .learning import EVALUATED
 from .rows import ROWS, Row
@@ -29,8 +29,7 @@ def run(algorithm: str, word: str, steps: int, seed: int, folder: Path) -> int:
     rows = {PREFIX + row.name: row for row in ROWS}
     if word not in rows:
         raise InputError(f"got {word!r}; expected one of {', '.join(rows)}")
-    if algorithm not in ALGORITHMS or steps < 1:
-        raise InputError(f"got {algorithm}, {steps} steps; expected one of {ALGORITHMS}, 1 or more")
+    check(algorithm, steps, seed)
     if rows[word].missing:
         raise InputError(f"got {word!r}, which {rows[word].missing}; expected it to be installed")
     about = {"algorithm": algorithm, "row": word, "steps": steps, "seed": seed}
@@ -42,13 +41,7 @@ def run(algorithm: str, word: str, steps: int, seed: int, folder: Path) -> int:
 
 def train(algorithm: str, row: Row, steps: int, seed: int, folder: Path) -> None:
     """Trains with default settings, on one thread, and keeps how the mean action does."""
-    try:
-        import stable_baselines3
-    except ModuleNotFoundError:
-        raise InputError(
-            "stable_baselines3 is not installed; expected it for the peers: "
-            'pip install -c constraints.txt -e ".[peers]"'
-        ) from None
+    import stable_baselines3
     import torch
 
     torch.set_num_threads(1)
