@@ -32,7 +32,7 @@ def main(words: Sequence[str], run: str | Path | None = None) -> int:
     from experiments.engine.run_folder import new_folder
     from experiments.engine.signals import Stop
     from experiments.engine.training import describe
-    from experiments.sweeps.ownership import check_runs, claim
+    from experiments.sweeps.ownership import MARK, check_runs, claim, withdrawn
     from experiments.sweeps.process import Launch, start
     from experiments.sweeps.ray import RayProcess, cluster
     from experiments.sweeps.results import show, write_page, write_table
@@ -50,6 +50,7 @@ def main(words: Sequence[str], run: str | Path | None = None) -> int:
     folder = (
         here / asked.out if asked.out else new_folder(here / "runs" / asked.experiment, "sweep")
     )
+    is_new = not os.path.lexists(folder / MARK)
     if folder.is_dir():
         check_runs(folder, about)
     claim(folder, {key: about[key] for key in ("experiment", "method", "config", "chosen")})
@@ -66,12 +67,15 @@ def main(words: Sequence[str], run: str | Path | None = None) -> int:
                 flush=True,
             )
             return 128 + stop.asked
+    failed = next((abs(outcome.code) for outcome in ended if outcome.code), 0)
+    if failed and is_new and withdrawn(folder, seeds):
+        return failed
     if rows := write_table(folder, seeds):
         write_page(folder)
         show(rows, folder)
     outcomes = [outcome._asdict() for outcome in ended]
     write_file(folder / "sweep.json", json.dumps(outcomes, indent=1).encode())
-    return next((abs(outcome.code) for outcome in ended if outcome.code), 0)
+    return failed
 
 
 def _parsed(words: Sequence[str]) -> tuple["Namespace", list[str]]:
@@ -97,6 +101,10 @@ def _parsed(words: Sequence[str]) -> tuple["Namespace", list[str]]:
         help="run on the Ray cluster at this address; alone, on a new one",
     )
     asked, rest = parser.parse_known_args(list(words))
+    if asked.first + asked.seeds > 2**32:
+        raise InputError(
+            f"got the seeds up to {asked.first + asked.seeds - 1}; expected less than {2**32}"
+        )
     for name in ("seeds", "jobs"):
         if getattr(asked, name) is not None and getattr(asked, name) < 1:
             raise InputError(f"--{name} is {getattr(asked, name)}; expected 1 or more")

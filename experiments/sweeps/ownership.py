@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dynamics.storage.files import folders_by_number, make_folder, read_json, write_file
+from dynamics.storage.files import discard, folders_by_number, make_folder, read_json, write_file
 from lqr import CheckpointError
 
 from ..engine.resume import differing_choices
+from ..engine.run_folder import remove_empty
 from ..engine.saved_files import CONFIG, saved_config
 
 MARK = "begun_with.json"
@@ -42,6 +43,18 @@ def claim(folder: Path, mark: Mapping[str, Any], foreign: Sequence[str] = ()) ->
             "or one that this command began"
         )
     write_file(folder / MARK, json.dumps(mine, indent=1).encode())
+
+
+def withdrawn(folder: Path, seeds: Sequence[int]) -> bool:
+    """Returns whether no run of these seeds began in a sweep's folder; what the sweep wrote there is
+    then taken away, and the folder where nothing else is in it.
+    """
+    if any(os.path.lexists(folder / f"seed_{seed}") for seed in seeds):
+        return False
+    for name in (MARK, *(f"seed_{seed}.log" for seed in seeds)):
+        discard(folder / name)
+    remove_empty(folder)
+    return True
 
 
 def check_runs(folder: Path, about: Mapping[str, Any]) -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from experiments.engine.guard import guarded
 from experiments.engine.run_folder import CHECKPOINTS
 from experiments.engine.signals import Stop
+from experiments.sweep import main
+from experiments.sweeps.ownership import MARK, claim, withdrawn
 from experiments.sweeps.process import start
 from experiments.sweeps.results import write_table
 from experiments.sweeps.seeds import TRIES, sweep
@@ -169,12 +172,35 @@ def test_the_command_runs_shows_and_goes_on_where_it_was_and_leaves_nobody_when_
     assert (tmp_path / "s" / "sweep.csv").read_bytes() == serial
 
 
+def test_a_sweep_of_which_no_run_began_leaves_nothing(tmp_path, monkeypatch):
+    def refused(words, log):
+        log.write_text("error: unknown task\n")
+        return Scripted([2], [])
+
+    monkeypatch.setattr("experiments.sweeps.process.start", refused)
+    out = tmp_path / "s"
+    out.mkdir()
+    assert guarded(main, ["point_mass", "--seeds", "2", "--out", str(out)]) == 2
+    assert not out.exists()
+
+
+def test_what_began_or_is_somebody_elses_stays(tmp_path):
+    claim(tmp_path / "s", {"experiment": "toy"})
+    (tmp_path / "s" / "seed_3").mkdir()
+    assert not withdrawn(tmp_path / "s", range(2, 4))
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {MARK, "seed_3"}
+    (tmp_path / "s" / "seed_3").rename(tmp_path / "s" / "mine")
+    assert withdrawn(tmp_path / "s", range(2, 4))
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {"mine"}
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
         (["tay"], "toy"),
         (["toy", "--seeds", "0"], "--seeds is 0"),
         (["toy", "--seed", "3"], "--seeds"),
+        (["toy", "--first", "99999999999"], "seeds up to 100000000003"),
         (["toy", "--iteration", "3"], "--iterations"),
     ],
 )
