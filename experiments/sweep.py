@@ -101,6 +101,8 @@ def _parsed(words: Sequence[str]) -> tuple["Namespace", list[str]]:
         help="run on the Ray cluster at this address; alone, on a new one",
     )
     asked, rest = parser.parse_known_args(list(words))
+    if not asked.patience > 0:
+        raise InputError(f"--patience is {asked.patience}; expected seconds, more than 0")
     if asked.first + asked.seeds > 2**32:
         raise InputError(
             f"got the seeds up to {asked.first + asked.seeds - 1}; expected less than {2**32}"

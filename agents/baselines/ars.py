@@ -28,7 +28,7 @@ class Config(EvaluationSettings):
 
     iterations: Count = 100  # rounds of episodes
     directions: Count = 8  # N, each tried forwards and backwards in every condition
-    elites: Count = 4  # b, the best of them
+    elites: Count = 4  # b, the best of them; at most all of them
     step: Positive = 0.1  # alpha, in half action ranges per deviation of the observations
     noise: Positive = 0.05  # nu, same unit
 

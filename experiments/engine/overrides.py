@@ -61,7 +61,10 @@ def choose(
     Raises InputError for what cannot be had, CheckpointError where the options are not those of the
     saved run.
     """
-    given = {key: value for key in CHOICES if (value := getattr(options, key)) not in (None, False)}
+    given = {key: value for key in CHOICES if (value := getattr(options, key)) is not None}
+    given = {key: value for key, value in given.items() if value is not False}  # 0 is asked for
+    if given.get("evaluation_episodes") == 0:
+        del given["evaluation_episodes"]  # none are made where none are asked for
     if options.mjcf is not None:
         given["task"] = _model_word(options, given)
     if "task" in given:

@@ -141,6 +141,8 @@ def test_an_environment_of_a_users_module_is_registered_by_importing_it(here):
             {"task": "pendulum", "task_horizon": 5},
             "got --task-horizon, which it has no setting for",
         ),
+        ({"task": "pusher", "task_horizon": 0}, "got --task-horizon 0; expected 1"),
+        ({"task": "pusher", "task_conditions": 0}, "got --task-conditions 0; expected 1"),
         ({"task": "pusher", "cost": "mine"}, "expected MODULE:FUNCTION or FILE.py:FUNCTION"),
         ({"task": "pusher", "cost": "nowhere:reach"}, "No module named 'nowhere'"),
         ({"task": "pusher", "cost": "nowhere.py:reach"}, "which is not there"),
@@ -150,6 +152,10 @@ def test_an_environment_of_a_users_module_is_registered_by_importing_it(here):
 def test_what_cannot_be_chosen_is_said_in_one_line(here, words, message):
     with pytest.raises(InputError, match=message):
         chosen("lqr_flm", **words).task()
+
+
+def test_no_evaluation_episodes_are_none():
+    assert chosen("reacher_four", evaluation_episodes=0) == load("reacher_four")
 
 
 def test_settings_of_a_task_need_a_task():

@@ -200,6 +200,8 @@ def test_what_began_or_is_somebody_elses_stays(tmp_path):
         (["tay"], "toy"),
         (["toy", "--seeds", "0"], "--seeds is 0"),
         (["toy", "--seed", "3"], "--seeds"),
+        (["toy", "--patience", "nan"], "--patience is nan"),
+        (["toy", "--patience", "0"], "--patience is 0"),
         (["toy", "--first", "99999999999"], "seeds up to 100000000003"),
         (["toy", "--iteration", "3"], "--iterations"),
     ],
