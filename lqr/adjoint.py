@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .batching import finite, flatten, restore
+from .batching import finite, flatten, restore, vector
 from .errors import InputError, NotPositiveDefinite
 from .evaluation import _action_value
 from .passes import backward_flat
@@ -87,7 +87,7 @@ def solve_lqr_vjp(
 
 def _flat(dynamics: Any, cost: Any, x0: Any) -> tuple[tuple[int, ...], list[Array], Array]:
     lead, (model, costs) = flatten(("dynamics", "cost"), dynamics, cost)
-    start, dx = finite("x0", x0), model[1].shape[-1]
+    start, dx = vector("x0", x0), model[1].shape[-1]
     try:
         start = np.broadcast_to(start, (*lead, dx)).reshape(-1, dx)
     except ValueError as error:

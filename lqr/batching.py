@@ -109,15 +109,50 @@ def whole(name: str, given: Any, least: int) -> int:
     return number
 
 
+def truth(name: str, given: Any, *others: Any) -> Any:
+    """Returns the argument, a truth value or one of `others`, as Python's own. Raises InputError for
+    anything else.
+    """
+    if isinstance(given, bool | np.bool_):
+        return bool(given)
+    known = None if given is None else given if isinstance(given, str) else others
+    if known not in others:
+        words = ", ".join(map(repr, (True, False, *others)))
+        raise InputError(f"{name} is {_described(given)}; expected one of {words}")
+    return given
+
+
+def truths(name: str, given: Any) -> Array:
+    """Returns an array of truth values. Raises InputError for anything else."""
+    found = given if isinstance(given, np.ndarray | bool | np.bool_ | list) else None
+    array = np.asarray(found)
+    if array.dtype != bool:
+        raise InputError(
+            f"{name} is {_described(given)}; expected True, False, or an array of them"
+        )
+    return array
+
+
+def share(name: str, given: Any) -> float:
+    """Returns the argument as a float. Raises InputError unless it is above 0 and below 1."""
+    value = number(name, given)
+    if not 0 < value < 1:
+        raise InputError(f"{name} is {value}; expected a number above 0 and below 1")
+    return value
+
+
+def vector(name: str, a: Any) -> Array:
+    """Returns vectors (..., d) as float64. Raises InputError for anything else."""
+    array = finite(name, a)
+    if array.ndim < 1 or array.size == 0:
+        raise InputError(f"{name} has shape {array.shape}; expected vectors (..., d)")
+    return array
+
+
 def number(name: str, given: Any, least: float = 0.0) -> float:
     """Returns the argument as a float. Raises InputError unless it is finite and at least that."""
     array = numbers(name, given)
-    if (
-        array.ndim
-        or np.asarray(given).dtype.kind == "b"
-        or not least <= array < math.inf
-        or not math.isfinite(array)
-    ):
+    if array.ndim or not least <= array < math.inf or not math.isfinite(array):
         raise InputError(
             f"{name} is {_described(given)}; expected a finite number of at least {least:g}"
         )
@@ -192,7 +227,7 @@ def numbers(name: str, a: Any) -> Array:
         raise InputError(f"{name} is {_described(a)}; expected an array of real numbers")
     try:
         array = np.asarray(a)
-        if array.dtype.kind not in "fiub":
+        if array.dtype.kind not in "fiu":  # a truth value is no number
             raise TypeError(f"dtype {array.dtype}")
         return array.astype(float, copy=False)
     except (TypeError, ValueError) as error:
@@ -353,7 +388,7 @@ def temperatures(
 
     Raises InputError where it is not a finite number of at least 0, or has another shape.
     """
-    if isinstance(value, float | int) and 0 <= value < math.inf:
+    if type(value) in (float, int) and 0 <= value < math.inf:
         return np.full((math.prod(lead), T), float(value))
     given = numbers(name, value)
     try:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .batching import callable_of, finite, number, positive, whole
+from .batching import callable_of, finite, number, positive, truths, whole
 from .cost_function import as_cost
 from .costs import as_term
 from .differentiation import Dynamics
@@ -144,8 +144,8 @@ def pressing(raised: Array, equality: Array) -> Array:
 
 def _which(equality: Any, m: int) -> Array:
     """Returns which constraints are equalities, (m,). Raises InputError for anything else."""
-    which = np.asarray(equality)
-    if which.dtype.kind != "b" or which.shape not in ((), (m,)):
+    which = truths("equality", equality)
+    if which.shape not in ((), (m,)):
         raise InputError(
             f"equality is {equality!r}; expected True, False, or booleans of shape ({m},), one per constraint"
         )

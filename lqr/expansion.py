@@ -97,6 +97,18 @@ def absolute(value: Array, g: Array, H: Array, xu: Array) -> QuadraticCost:
     return QuadraticCost(H, c, value - 0.5 * np.einsum("...i,...i->...", g + c, xu))
 
 
+def _around(around: Any, C: Array) -> Array:
+    """Returns the trajectory (X, U) as xu (..., T+1, n)."""
+    if hasattr(around, "_fields") or not isinstance(around, tuple | list) or len(around) != 2:
+        raise InputError(f"around is a {type(around).__name__}; expected a trajectory (X, U)")
+    xu = stack(*around)
+    if xu.shape[-1] != C.shape[-1] or xu.shape[-2] not in (1, *C.shape[-3:-2]):
+        raise InputError(
+            f"around is xu of shape {xu.shape}; expected (..., T+1, n) as cost.C, {C.shape}, has them"
+        )
+    return xu
+
+
 def make_convex(cost: QuadraticCost, floor: float = 0.0, around: Any = None) -> QuadraticCost:
     """Returns the cost with every eigenvalue of C raised to at least `floor` (the nearest such C).
 
@@ -118,7 +130,7 @@ def make_convex(cost: QuadraticCost, floor: float = 0.0, around: Any = None) -> 
         0.5 * (raised + np.swapaxes(raised, -1, -2)),
     )
     if around is not None:
-        xu = stack(*around)
+        xu = _around(around, C)
         shift = ((raised - C) @ xu[..., None])[..., 0]
         c, const = c - shift, const + 0.5 * np.einsum("...i,...i->...", shift, xu)
     return QuadraticCost(raised, c, const)

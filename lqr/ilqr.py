@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .batching import callable_of, number, whole
+from .batching import callable_of, number, truth, whole
 from .box_qp import BoxQP, ilqr_backward_with
 from .cost_function import as_cost
 from .differentiation import (
@@ -130,6 +130,8 @@ def ilqr(
     """
     max_iterations = whole("max_iterations", max_iterations, 0)
     tolerance, mu = number("tolerance", tolerance), number("mu", mu)
+    second_order, timed = truth("second_order", second_order, None), truth("timed", timed)
+    vectorised = truth("vectorised", vectorised, "any")
     for name, function in (("hessian", hessian), ("solve_qp", solve_qp), ("callback", callback)):
         if function is not None:
             callable_of(name, function, "or None")

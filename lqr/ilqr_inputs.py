@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .batching import finite, flatten, numbers, with_batch
+from .batching import finite, flatten, numbers, truths, with_batch
 from .errors import InputError
 from .expansion import Cost, stack
 from .kernels.ilqr_backward import evaluate_quadratic
@@ -32,7 +32,7 @@ def prepare(cost: Cost | QuadraticCost, x0: Any, U: Any, low: Any, high: Any, ac
     numbers.
     """
     x0, U, low, high = finite("x0", x0), finite("U", U), numbers("low", low), numbers("high", high)
-    going = np.asarray(active, dtype=bool)
+    going = truths("active", active)
     for name, a, least in (("x0", x0, 1), ("U", U, 2)):
         if a.ndim < least or a.size == 0:
             raise InputError(

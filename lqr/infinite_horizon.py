@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import solve_discrete_are
 
-from .batching import finite, number, symmetric
+from .batching import finite, number, symmetric, vector
 from .errors import InputError, NotPositiveDefinite, NumericalError
 from .types import Array
 
@@ -55,8 +55,11 @@ def infinite_horizon(
     if R is None and N is None:
         if Q is not None and cov is not None:
             raise InputError("R is None; expected infinite_horizon(A, B, Q, R), or (F, C, cov=...)")
-        F, C, cov = finite("F", F), symmetric("C", C), Q if cov is None else cov
+        F, C = finite("F", F), symmetric("C", C)
+        cov = cov if Q is None else symmetric("Q, the cov of (F, C)", Q, definite=True)
     else:
+        if Q is None or R is None:
+            raise InputError("got R or N without Q and R; expected infinite_horizon(A, B, Q, R, N)")
         F, C = _glued(F, C, Q, R, N)
     C = 0.5 * (C + np.swapaxes(C, -1, -2))
     if F.ndim < 2 or C.ndim < 2 or C.shape[-2:] != (F.shape[-1],) * 2 or F.shape[-1] <= F.shape[-2]:
@@ -65,8 +68,8 @@ def infinite_horizon(
         )
     dx, n = F.shape[-2:]
     noise = np.zeros((dx, dx)) if cov is None else symmetric("cov", cov, definite=True)
-    f = np.zeros(dx) if f is None else finite("f", f)
-    c = np.zeros(n) if c is None else finite("c", c)
+    f = np.zeros(dx) if f is None else vector("f", f)
+    c = np.zeros(n) if c is None else vector("c", c)
     gamma = number("discount", discount)
     if not 0 < gamma <= 1:
         raise InputError(f"discount is {discount}; expected a number above 0, up to 1")
@@ -78,8 +81,8 @@ def infinite_horizon(
         c = np.broadcast_to(c, (*lead, n))
     except ValueError as error:
         raise InputError(
-            f"F {F.shape}, C {C.shape}, cov {noise.shape}, f {f.shape} and c {c.shape} do not fit; expected the same "
-            "axes"
+            f"F {F.shape}, C {C.shape}, cov or Q {noise.shape}, f {f.shape} and c {c.shape} do not fit; expected "
+            "the same axes"
         ) from error
     F, C = np.broadcast_to(F, (*lead, dx, n)), np.broadcast_to(C, (*lead, n, n))
     K, V = np.zeros((*lead, n - dx, dx)), np.zeros((*lead, dx, dx))

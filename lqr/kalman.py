@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import solve_discrete_are
 
-from .batching import finite, numbers, of_kind, symmetric
+from .batching import finite, numbers, of_kind, symmetric, vector
 from .errors import InputError, NotPositiveDefinite, NumericalError
 from .types import Array, Gaussian
 
@@ -40,7 +40,7 @@ def kalman_predict(belief: Gaussian, F: Any, f: Any, cov: Any, u: Any) -> Gaussi
     symmetric and positive semi-definite.
     """
     m, P = _belief(belief)
-    F, f, u = finite("F", F), finite("f", f), finite("u", u)
+    F, f, u = finite("F", F), vector("f", f), vector("u", u)
     W, dx = symmetric("cov", cov, definite=True), m.shape[-1]
     if F.shape[-2:] != (dx, dx + u.shape[-1]) or f.shape[-1:] != (dx,) or W.shape[-1] != dx:
         raise InputError(
@@ -59,7 +59,7 @@ def kalman_update(belief: Gaussian, H: Any, h: Any, R: Any, o: Any) -> KalmanUpd
     NotPositiveDefinite where the covariance of what is observed is singular.
     """
     m, P = _belief(belief)
-    H, h, o = finite("H", H), finite("h", h), numbers("o", o)
+    H, h, o = finite("H", H), vector("h", h), numbers("o", o)
     R, dx, do = symmetric("R", R, definite=True), m.shape[-1], h.shape[-1]
     if H.shape[-2:] != (do, dx) or R.shape[-1] != do or o.shape[-1:] != (do,):
         raise InputError(

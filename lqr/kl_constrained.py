@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from .batching import positive
+from .batching import positive, share, whole
 from .errors import NumericalError
 from .lagrangian import Best, KLResult, prepare
 from .types import Array, Gaussian, LinearGaussianController, LinearGaussianDynamics, QuadraticCost
@@ -41,6 +41,7 @@ def minimise_cost_within_kl(
     of epsilon where the constraint binds. Raises InputError for epsilon <= 0, NumericalError where
     no eta in range gives a positive definite problem.
     """
+    tolerance, max_passes = share("tolerance", tolerance), whole("max_passes", max_passes, 1)
     p = prepare(dynamics, cost, anchor, x0, temperature)
     B = len(p.tau)
     bound, guess = positive("epsilon", epsilon, p.lead), positive("eta", eta, p.lead)

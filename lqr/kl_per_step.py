@@ -9,7 +9,7 @@ slope on.
 
 import numpy as np
 
-from .batching import positive
+from .batching import positive, share, whole
 from .errors import NumericalError
 from .kl_constrained import TYPICAL_SLOPE
 from .lagrangian import Best, KLResult, prepare
@@ -38,6 +38,7 @@ def minimise_cost_within_kl_per_step(
     within `tolerance`, or does not bind. Raises InputError for epsilon <= 0 or eta <= 0,
     NumericalError where no multipliers tried keep the bounds.
     """
+    tolerance, max_passes = share("tolerance", tolerance), whole("max_passes", max_passes, 1)
     p = prepare(dynamics, cost, anchor, x0, temperature)
     B, T = p.tau.shape
     bound = positive("epsilon", epsilon, p.lead, (T,))

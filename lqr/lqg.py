@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .batching import finite, flatten, numbers, of_kind, restore
+from .batching import finite, flatten, numbers, of_kind, restore, truth
 from .errors import InputError, NotPositiveDefinite
 from .evaluation import action_value
 from .kalman import predict, predict_root, root, symmetrised, update, update_root
@@ -104,6 +104,7 @@ def kalman_filter(
     that are not symmetric and positive semi-definite; NotPositiveDefinite, with the step, where the
     covariance of an observation is singular.
     """
+    square_root = truth("square_root", square_root)
     axes, (model, sensor, start) = flatten(
         ("dynamics", "observation", "x0"), dynamics, observation, x0
     )

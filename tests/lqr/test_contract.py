@@ -129,6 +129,18 @@ OTHERS += [lqr.backward(dynamics, quadratic)[1], step, "word", None, {}, object(
 PLACES = [(name, place) for name, call in CALLS.items() for place in call]
 
 
+OPTIONAL = [  # what has a default, and may be None where that is it
+    (name, p.name, p.default)
+    for name, call in CALLS.items()
+    for p in inspect.signature(getattr(lqr, name)).parameters.values()
+    if p.name not in call and p.kind is not p.VAR_KEYWORD
+]
+FUNCTIONS = {"jacobian", "hessian", "solve_qp", "callback"}
+NO_NUMBERS = [True, np.ones(2, bool), 1j, b"x", [[1.0], [1.0, 2.0]], float("nan")]
+NUMBERS = {"temperature", "eta", "tolerance", "max_passes", "rho", "violation", "max_rounds"}
+NUMBERS |= {"max_iterations", "mu", "floor", "discount", "weight", "low", "high", "Q_final"}
+
+
 def test_the_table_holds_every_public_function():
     public = {name for name in lqr.__all__ if inspect.isfunction(getattr(lqr, name))}
     assert public == set(CALLS)
@@ -145,6 +157,17 @@ def test_an_argument_of_another_kind_is_refused_by_name(name, place):
     for other in OTHERS:
         called = (name, place) == ("window", "cost") and callable(other)
         if type(other) is type(good) or called:  # a window may be taken of any function
+            continue
+        with pytest.raises(InputError, match=rf"\b{place}\b"):
+            getattr(lqr, name)(**{**CALLS[name], place: other})
+
+
+@pytest.mark.parametrize(("name", "place", "default"), OPTIONAL)
+def test_an_optional_argument_of_another_kind_is_refused_by_name(name, place, default):
+    others = [o for o in OTHERS if o is not default and not (place in FUNCTIONS and o is step)]
+    others += NO_NUMBERS if place in NUMBERS else [np.ones((2, 2)), 2]
+    for other in others:
+        if isinstance(other, str) and other == default:
             continue
         with pytest.raises(InputError, match=rf"\b{place}\b"):
             getattr(lqr, name)(**{**CALLS[name], place: other})
