@@ -10,6 +10,7 @@ from .divergence import entropy, kl_divergence, negative_log_density
 from .equality import ConstrainedLQR, equality_constrained
 from .errors import (
     CheckpointError,
+    Diverged,
     GPSError,
     InputError,
     NotPositiveDefinite,
@@ -67,6 +68,7 @@ __all__ = [
     "ConstrainedResult",
     "Cost",
     "CostFunction",
+    "Diverged",
     "Filtered",
     "GPSError",
     "Gaussian",

@@ -31,6 +31,10 @@ class SimulationError(GPSError, RuntimeError):
     """The simulator diverged, or gave something else than it promised."""
 
 
+class Diverged(SimulationError):
+    """Every episode of a round diverged: milder actions may do."""
+
+
 class StorageError(GPSError, OSError):
     """A file or a folder cannot be written or read."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dynamics.threads import one_thread
-from lqr import GPSError, InputError, NumericalError, SimulationError
+from lqr import Diverged, GPSError, InputError, NumericalError
 
 from ..interfaces import Array, State, Task
 from ..policies.mlp import NeuralPolicy
@@ -135,7 +135,7 @@ def update(
             [np.nan if one["diverged"] else one["cost"] for one in model.ep_info_buffer]
         )
         if np.isnan(costs).all():
-            raise SimulationError(
+            raise Diverged(
                 f"all {len(costs)} episodes of fine-tuning diverged in {task.name}; lower its noise"
             )
         return out_of(model, policy), state | tree(model), costs

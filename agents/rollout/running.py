@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynamics import Chart
-from lqr import InputError, LinearGaussianController, SimulationError
+from lqr import Diverged, InputError, LinearGaussianController
 
 from ..interfaces import Array, Policy, Task
 from ..tasks.capabilities import Rewarded, capability, runs_serially
@@ -100,7 +100,7 @@ def run(
         assert not isinstance(act, Sequence)
         found = side_by_side(task, act, where, rng, watch)
     if found.failed.all():
-        raise SimulationError(
+        raise Diverged(
             f"all {len(where)} episodes diverged in {task.name}; the simulator's state became huge or not a number: "
             "lower initial_std, or check the task's model"
         )

@@ -8,7 +8,7 @@ import numpy as np
 from agents.interfaces import Iteration, State, Task
 from agents.tasks.capabilities import LearnedCost, capability
 from agents.training import COUNTS, Training
-from lqr import NumericalError, SimulationError
+from lqr import Diverged, NumericalError
 
 LEAST = 3  # iterations of a candidate before it is judged
 LEARNED = 4  # times the steps of a judgement that are learned from until the next
@@ -80,7 +80,7 @@ class Race:
             self.running[word] = self._begun(word)
         try:
             found = next(self.running[word])
-        except (NumericalError, SimulationError):  # all its episodes diverged, for one
+        except (NumericalError, Diverged):  # another error is the task's, whoever learns
             training.add(0, self.needed(word))
             self.left.remove(word)
             self.failed.append(word)

@@ -13,7 +13,7 @@ from gps.auto import Candidate, Config, told
 from gps.steps.held_out import FIRST, Judge, surely_better
 from gps.steps.race import Race
 from gps.steps.records import REST, Records
-from lqr import InputError, SimulationError
+from lqr import Diverged, InputError
 from lqr.costs import WeightedNorm
 
 
@@ -93,7 +93,7 @@ class Failing(Learner):
 
     def train(self, task, config, rng, state=None):
         yield from itertools.islice(super().train(task, config, rng, state), 1)
-        raise SimulationError("every episode diverged")
+        raise Diverged("every episode diverged")
 
 
 def race(state=None, **learners):

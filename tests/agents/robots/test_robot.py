@@ -14,13 +14,11 @@ import pytest
 from carts import DT, Cart, Device, SerialCart, after, cart
 
 from agents.interfaces import StoppedByUser
-from agents.mpc import pets
-from agents.planners import CEM
 from agents.rollout import rollout, run
 from agents.tasks.adapters.gymnasium_env import TaskEnv
 from agents.tasks.adapters.robot import EmergencyStop, prompt
 from agents.tasks.base.wrapper import Wrapper
-from gps import lqr_flm, mdgps, pi2
+from gps import lqr_flm
 from lqr import InputError, LinearGaussianController, SimulationError
 
 BOTH = np.array([0, 1, 1])
@@ -92,34 +90,11 @@ def test_what_is_late_is_counted_and_no_action_is_held_for_less_than_a_period():
     assert task.metrics(np.zeros((1, 21, 2)), np.zeros((1, 20, 1)))["missed_deadlines"] == 0
 
 
-@pytest.mark.parametrize(
-    ("train", "config"),
-    [
-        (lqr_flm.train, lqr_flm.Config(iterations=2, samples=2, initial_std=50.0)),
-        (pi2.train, pi2.Config(iterations=2, samples=3, initial_std=50.0)),
-        (
-            mdgps.train,
-            mdgps.Config(iterations=1, samples=2, initial_std=50.0, policy_steps=5),
-        ),
-        (
-            pets.train,
-            pets.Config(
-                iterations=2,
-                horizon=2,
-                fit_steps=5,
-                members=2,
-                particles=2,
-                hidden=(8,),
-                planner=CEM(samples=8, elites=2, iterations=1),
-            ),
-        ),
-    ],
-    ids=["lqr_flm", "pi2", "mdgps", "pets"],
-)
-def test_no_method_passes_the_limits_of_actions_and_rates(train, config):
+def test_a_method_that_wants_more_gets_the_limits_of_actions_and_rates():
+    config = lqr_flm.Config(iterations=2, samples=2, initial_std=50.0)
     driver = Cart()
     task = driver.task(action_low=[-2], action_high=[3], rate_limit=0.5, rest=0.2)
-    list(train(task, config, np.random.default_rng(0)))
+    list(lqr_flm.train(task, config, np.random.default_rng(0)))
     assert len(driver.forces) >= 4
     changes = np.concatenate([np.diff(u, prepend=0.2) for u in driver.forces])
     assert np.abs(changes).max() <= 0.5 + 1e-12
