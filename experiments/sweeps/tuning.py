@@ -74,7 +74,8 @@ def open_study(folder: Path) -> Any:
         from optuna.storages.journal import JournalFileBackend
     except ModuleNotFoundError:
         raise InputError(
-            'a search needs Optuna, which is not installed; expected the extra: python -m pip install -c constraints.txt -e ".[tune]"'
+            "a search needs Optuna, which is not installed; expected the extra tune: "
+            'python -m pip install -c constraints.txt -e ".[tune]"'
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=1)
