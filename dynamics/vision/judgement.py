@@ -42,7 +42,7 @@ def principal(codes: Array, share: float = 0.999, count: int | None = None) -> R
     share of the variance, in the codes' own unit.
     """
     centre = codes.mean(0)
-    values, vectors = np.linalg.eigh(np.cov(codes.T))
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codes.T, bias=True)))
     values, vectors = values[::-1], vectors[:, ::-1]
     if count is None:
         held = np.cumsum(values) / values.sum()
@@ -95,7 +95,7 @@ def spread(codes: Array) -> tuple[Array, float]:
     """Returns the standard deviation of each number of codes (M, d), and their effective dimension:
     the exponential of the entropy of their principal components' shares.
     """
-    values = np.maximum(np.linalg.eigvalsh(np.cov(codes.T)), 0)
+    values = np.maximum(np.linalg.eigvalsh(np.atleast_2d(np.cov(codes.T, bias=True))), 0)
     share = values / max(values.sum(), 1e-300)
     share = share[share > 0]
     return codes.std(0), float(np.exp(-(share * np.log(share)).sum()))
