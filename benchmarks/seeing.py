@@ -13,6 +13,7 @@ import argparse
 import os
 import time
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -88,8 +89,11 @@ def errors(codes: Array, labels: Array) -> Array:
     return 1000 * np.sqrt((gap**2).sum(-1).mean(0))
 
 
-def row(name: str, seed: int) -> str:
-    """Returns what an encoder comes to, in a line."""
+@cache
+def learned(name: str, seed: int) -> Any:
+    """Returns an encoder that has learned, what it learned from and is judged by, the errors before
+    that, and CPU s.
+    """
     word, settings = ENCODERS[name]
     rng = np.random.default_rng(seed)
     views = ReacherImages(1).views(TRAIN + TEST, rng)
@@ -98,12 +102,17 @@ def row(name: str, seed: int) -> str:
     first = errors(untrained(encoder, clips, rng)(views.pictures), views.labels)
     begun = time.process_time()
     encoder.fit(clips, rng)
-    took = time.process_time() - begun
+    return encoder, views, first, time.process_time() - begun
+
+
+def row(name: str, seed: int) -> str:
+    """Returns what an encoder comes to, in a line."""
+    encoder, views, first, took = learned(name, seed)
     codes, test = encoder(views.pictures), views.pictures[TRAIN:]
     told = errors(codes, views.labels)
     line = f"{name:28} {seed:4} " + " ".join(f"{e:6.1f}" for e in told)
     line += "  " + " ".join(f"{e:4.0f}" for e in first)
-    if word == "poses":
+    if ENCODERS[name][0] == "poses":
         line += f"{'':31}"
     else:
         e = explained(encoder, test)
@@ -140,7 +149,12 @@ def control(name: str, seed: int) -> str:
     rng = np.random.default_rng(seed)
     begun = time.process_time()
     settings = CONTROL[name]
-    task = ReacherFour() if settings is None else reacher_points(seed=seed, **settings)
+    if settings is None:
+        task: Any = ReacherFour()
+    elif settings.get("learned", True):
+        task = reacher_points(learned("points", seed)[0], seed=seed, **settings)
+    else:
+        task = reacher_points(seed=seed, **settings)
     middle = time.process_time()
     config = reacher_points_local.config
     for step in reacher_points_local.method.train(task, config, rng):
@@ -216,19 +230,29 @@ KINDS = {  # word -> what it is about, its members, those of the row that must h
 def main() -> None:
     """Prints a line for each variant and seed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=list(KINDS))
+    parser.add_argument("what", nargs="+", choices=list(KINDS), help="one after the other, by seed")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0, 1, ...")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--only", nargs="+", help="these variants, or `all`")
     options = parser.parse_args()
-    told, members, usual, columns = KINDS[options.what]
-    names = list(members) if options.only == ["all"] else options.only or usual
+    for what in options.what:
+        _, members, usual, columns = KINDS[what]
+        names = chosen(options.only, members, usual, parser)
+        print(f"{what}: {', '.join(names)}; seed; {columns}")
+    for seed in range(options.first, options.first + options.seeds):
+        for what in options.what:
+            told, members, usual, _ = KINDS[what]
+            for name in chosen(options.only, members, usual, parser):
+                print(told(name, seed), flush=True)
+        learned.cache_clear()
+
+
+def chosen(only: Any, members: Any, usual: list[str], parser: argparse.ArgumentParser) -> list[str]:
+    """Returns the names that are asked for."""
+    names = list(members) if only == ["all"] else only or usual
     if unknown := [name for name in names if name not in members]:
         parser.error(f"got {', '.join(unknown)}; expected some of {', '.join(members)}")
-    print(f"{'variant':28} seed  {columns}")
-    for seed in range(options.first, options.first + options.seeds):
-        for name in names:
-            print(told(name, seed), flush=True)
+    return names
 
 
 if __name__ == "__main__":

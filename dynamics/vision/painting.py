@@ -54,9 +54,7 @@ class Painting:
 
 def halved(white: Array) -> Array:
     """Returns pictures (..., h, w, c) of half the sides, each pixel the mean of four."""
-    *lead, h, w, c = white.shape
-    return (
-        white[..., : h // 2 * 2, : w // 2 * 2, :]
-        .reshape(*lead, h // 2, 2, w // 2, 2, c)
-        .mean((-4, -2))
-    )
+    h, w = white.shape[-3] // 2 * 2, white.shape[-2] // 2 * 2
+    p = white[..., :h, :w, :]
+    rows = p[..., ::2, :, :] + p[..., 1::2, :, :]
+    return (rows[..., ::2, :] + rows[..., 1::2, :]) / 4

@@ -14,7 +14,7 @@ from .pictured import Pictured
 
 
 def reacher_points(
-    encoder: str = "points",
+    encoder: Any = "points",
     components: int = 6,
     views: int = 3000,
     steps: int = 700,
@@ -26,15 +26,17 @@ def reacher_points(
     """Returns the task, after an encoder has learned from pictures of random states, for about half
     a CPU minute; no label is used.
 
-    Its codes are their first principal components. Without `learned` the encoder is left as it is
-    drawn. `memory` is a word of FILTERS, and `pictured` the settings of `Pictured`.
+    `encoder` is a word, or an encoder that has learned. Its codes are their first principal
+    components. Without `learned` the encoder is left as it is drawn. `memory` is a word of FILTERS, and `pictured` the settings of `Pictured`.
     """
     task, rng = ReacherFourImages(), np.random.default_rng(seed)
     pictures = task.views(views, rng).pictures
-    made, clips = make_encoder(encoder, task.image, steps=steps), Clips(pictures[:, None])
-    if learned:
-        made.fit(clips, rng)
-    else:
-        made = untrained(made, clips, rng)
+    made, clips = encoder, Clips(pictures[:, None])
+    if isinstance(encoder, str):
+        made = make_encoder(encoder, task.image, steps=steps)
+        if learned:
+            made.fit(clips, rng)
+        else:
+            made = untrained(made, clips, rng)
     codes = Reduced(made, principal(made(pictures), count=components))
     return Pictured(task, FILTERS[memory](codes), **pictured)
