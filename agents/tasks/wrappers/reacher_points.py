@@ -27,7 +27,8 @@ def reacher_points(
     a CPU minute; no label is used.
 
     `encoder` is a word, or an encoder that has learned. Its codes are their first principal
-    components. Without `learned` the encoder is left as it is drawn. `memory` is a word of FILTERS, and `pictured` the settings of `Pictured`.
+    components. Without `learned` the encoder is left as it is drawn. `memory` is a word of FILTERS,
+    and `pictured` the settings of `Pictured`.
     """
     task, rng = ReacherFourImages(), np.random.default_rng(seed)
     pictures = task.views(views, rng).pictures
