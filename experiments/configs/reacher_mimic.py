@@ -3,4 +3,4 @@
 from agents.tasks import ReacherTasks as task
 from gps.multitask import actor_mimic as method
 
-config = method.Config(iterations=105, teacher="trpo", teacher_samples=20)
+config = method.Config(iterations=65, teacher="trpo", teacher_samples=20, distil_steps=1000)

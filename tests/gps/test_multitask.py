@@ -5,6 +5,7 @@ import pytest
 
 from agents.baselines import trpo
 from agents.interfaces import Iteration
+from agents.learners.gaussian_layers import Gaussians, divergences
 from agents.tasks import make_task
 from agents.tasks.mujoco.reacher_tasks import INERTIA, TARGETS
 from agents.tasks.wrappers.one_condition import OneCondition
@@ -151,3 +152,15 @@ def test_one_condition_is_a_task():
 def test_rounds_leave_the_teachers_an_iteration():
     with pytest.raises(InputError, match="rounds"):
         policy_distillation.Config(iterations=5, rounds=5)
+
+
+def test_divergences_of_pairs_are_those_from_the_distilled_policy():
+    """Of Gaussians as sure as each other: the sum over pairs is 2 k times the sum over the k, so that
+    DnC's penalty is the divergence from the policy that GPS distils.
+    """
+    rng, k = np.random.default_rng(0), 5
+    means, log_std = rng.standard_normal((k, 7, 3)), rng.standard_normal(3)
+    parts = [Gaussians(mean, log_std) for mean in means]
+    central = Gaussians(means.mean(0), log_std)  # the closest to all of them
+    pairs = sum(divergences(a, b) for a in parts for b in parts)
+    np.testing.assert_allclose(pairs, 2 * k * sum(divergences(a, central) for a in parts))
