@@ -2,8 +2,8 @@
 features; from there a new task is learned sooner.
 
     teacher i    learns in condition i alone
-    in rounds    episodes of the student;  in all states so far
-                 pi, f  <-  argmin  sum_i E KL(pi || teacher_i) + beta |f_i(h) - h_i|^2
+    in rounds    episodes of the student, and from all so far
+    pi, f  <-  argmin  sum_i E KL(pi || teacher_i) + beta |f_i(h) - h_i|^2
 
 Parisotto, Ba & Salakhutdinov, Actor-Mimic: Deep Multitask and Transfer Reinforcement Learning (2016).
 h are the student's last hidden units, h_i the teacher's, f_i linear. For a new task go on from the

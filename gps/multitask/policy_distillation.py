@@ -1,8 +1,8 @@
 """Policy distillation: teachers of one task each teach one policy of all tasks.
 
     teacher i    learns in condition i alone, by guided policy search or without a model
-    in rounds    episodes of the teachers, then of the student
-                 pi  <-  argmin  sum_i E KL(pi || teacher_i)  in all states so far
+    in rounds    episodes of the teachers, then of the student, and from all so far
+    pi  <-  argmin  sum_i E KL(pi || teacher_i)
 
 Rusu, Colmenarejo, Gulcehre, Desjardins, Kirkpatrick, Pascanu, Mnih, Kavukcuoglu & Hadsell, Policy
 Distillation (2015), for Gaussian actions; from the second round on the student acts and its

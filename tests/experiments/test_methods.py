@@ -42,6 +42,11 @@ TINY = {  # of the settings that a method has; the values that make it quick
     "restarts": 1,
     "candidates": 1,
     "particles": 5,
+    "rounds": 1,
+    "teacher": "trpo",
+    "teacher_samples": 2,
+    "teacher_hidden": (4,),
+    "distil_steps": 3,
 }
 
 
