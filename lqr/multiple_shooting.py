@@ -145,6 +145,10 @@ class Shooting:
                 self.mu = max(10 * self.mu, 1e-6)
             else:
                 self.mu = 0.0 if self.mu < 1e-6 else self.mu / 10
+        if iterations and not np.isfinite(self.evaluate(self.X, self.U)[0]):
+            raise InputError(
+                "cost(X, U) gave numbers that are not finite for the trajectory found; expected the same ones each time"
+            )
         merit = self.J + self.nu * abs(self.gaps).sum()
         affine = self.U - (K @ self.X[:-1, :, None])[..., 0]
         return (self.X, self.U, K, affine, self.J, self.largest(), merit, iterations,

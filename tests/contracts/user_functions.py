@@ -88,6 +88,20 @@ def constrained(**change):
     return solved(solve=lqr.constrained_ilqr, max_rounds=2, **change)
 
 
+def shot(dynamics=step, cost=COST, **options):
+    X = np.tile(START, (T + 1, 1))
+    found = lqr.multiple_shooting(dynamics, cost, START, X, GUESS, max_iterations=3, **options)
+    return found.X, found.U, found.cost
+
+
+def plain(x, u):
+    return x[..., 0] ** 2 + 0.3 * x[..., 1] ** 2 + 0.2 * np.cos(x[..., 0]) + 0.1 * (u**2).sum(-1)
+
+
+def final(x):
+    return 2.0 * (x**2).sum(-1)
+
+
 def receding(plant=step, plan=lambda x, U: lqr.ilqr(step, COST, x, U, max_iterations=1)):
     return lqr.receding_horizon(plant, plan, START, GUESS, 3)
 
@@ -372,6 +386,13 @@ PLACES = {
     "lqr: callback": Place(lambda p: None, lambda f: solved(callback=f), "callback", SILENT),
     "lqr: constraint": Place(limit, lambda f: constrained(constraint=f), "constraint"),
     "lqr: cost under constraints": Place(COST, lambda f: constrained(cost=Given(value=f)), "cost"),
+    "lqr: equality": Place(limit, lambda f: constrained(constraint=f, equality=True), "constraint"),
+    "lqr: a plain cost": Place(plain, lambda f: solved(cost=f), "cost"),
+    "lqr: a plain cost's end": Place(final, lambda f: solved(cost=lqr.CostFunction(plain, f)), "final|cost"),
+    "lqr: shooting, dynamics": Place(step, lambda f: shot(f), "dynamics"),
+    "lqr: shooting, jacobian": Place(jacobian, lambda f: shot(jacobian=f), "jacobian"),
+    "lqr: shooting, cost": Place(COST, lambda f: shot(cost=Given(value=f)), "cost"),
+    "lqr: shooting, cost.expand": Place(COST.expand, lambda f: shot(cost=Given(expand=f)), r"cost\.expand"),
     "lqr: plant": Place(step, lambda f: receding(plant=f), "plant"),
     "lqr: plan": Place(lambda x, U: lqr.ilqr(step, COST, x, U, max_iterations=1), lambda f: receding(plan=f), "plan"),
     "a cost in NumPy": Place(near, lambda f: expanded(UserCost(f, 2, 1)), "cost"),
