@@ -33,6 +33,7 @@ NAV: list[Any] = [
             {"Troubles": "symptoms.md"},
             {"Tasks": "tasks.md"},
             {"Policies": "policies.md"},
+            {"Using a policy": "deployment.md"},
             {"Planning": "planning.md"},
             {"Imagined data": "imagined.md"},
             {"Many teachers": "teachers.md"},

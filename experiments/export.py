@@ -1,7 +1,7 @@
 """Makes a program of a run's policy, to be used without this library: `python experiments/export.py
 RUN`.
 
-Writes policy_program.pt, which torch.jit.load reads, or with --format onnx policy_program.onnx,
+Writes policy_program.pt2, which torch.export.load reads, or with --format onnx policy_program.onnx,
 into the run's folder; --out says another place. See `agents.policies.export`.
 """
 
@@ -20,11 +20,9 @@ def main(words: Sequence[str]) -> int:
 
     parser = Parser("python experiments/export.py", __doc__)
     parser.add_argument("run", type=Path, help="the folder of a run, or its policy's")
+    parser.add_argument("--format", default="torch", help="torch or onnx (default torch)")
     parser.add_argument(
-        "--format", default="torchscript", help="torchscript or onnx (default torchscript)"
-    )
-    parser.add_argument(
-        "--out", type=Path, help="the file (default: policy_program.pt or .onnx in the folder)"
+        "--out", type=Path, help="the file (default: policy_program.pt2 or .onnx in the folder)"
     )
     asked = parser.parse_args(words)
     print(export(load_policy(asked.run), asked.out or asked.run / "policy_program", asked.format))

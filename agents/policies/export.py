@@ -1,4 +1,4 @@
-"""A policy as a file that runs without this library: TorchScript, which torch alone runs, or ONNX.
+"""A policy as a file that runs without this library: a program that torch alone runs, or ONNX.
 
 The program takes raw observations and returns the mean actions within the limits, in float64 (but
 for convolutions in ONNX, float32); the units of the observations are part of it. A policy with
@@ -18,14 +18,14 @@ from lqr import InputError
 
 from ..interfaces import Array
 
-FORMATS = {"torchscript": ".pt", "onnx": ".onnx"}
+FORMATS = {"torch": ".pt2", "onnx": ".onnx"}
 
 
-def export(policy: Any, path: str | Path, format: str = "torchscript") -> Path:
+def export(policy: Any, path: str | Path, format: str = "torch") -> Path:
     """Writes a policy as a program, and returns the path, with the format's ending.
 
-    torch.jit.load(path)(o) maps a tensor (B, do) to (B, du); with memory, (o, memory) to (u,
-    memory). In ONNX the names are observation, action, memory and next_memory. Raises InputError
+    torch.export.load(path).module()(o) maps a tensor (B, do), for any B, to (B, du); with memory,
+    (o, memory) to (u, memory). In ONNX the names are observation, action, memory and next_memory. Raises InputError
     for another format, for a policy that is no network, and where the packages for ONNX are
     missing; StorageError where the file cannot be written, which is then as it was.
     """
@@ -45,11 +45,7 @@ def export(policy: Any, path: str | Path, format: str = "torchscript") -> Path:
         inputs.append(torch.zeros(2, policy.size, dtype=torch.float64))
         names = ["observation", "memory"], ["action", "next_memory"]
     with warnings.catch_warnings(action="ignore"), torch.no_grad():  # torch's own, of its future
-        content = (
-            _torchscript(program, inputs)
-            if format == "torchscript"
-            else _onnx(program, inputs, *names)
-        )
+        content = _torch(program, inputs) if format == "torch" else _onnx(program, inputs, *names)
     write_file(path, content)
     return path
 
@@ -62,12 +58,13 @@ def named(path: Path, ending: str) -> Path:
     return path.with_suffix(ending) if other else path.with_name(path.name + ending)
 
 
-def _torchscript(program: Any, inputs: list[Any]) -> bytes:
-    """Returns what torch.jit.load reads."""
+def _torch(program: Any, inputs: list[Any]) -> bytes:
+    """Returns what torch.export.load reads."""
     import torch
 
-    content = io.BytesIO()
-    torch.jit.save(torch.jit.trace(program, tuple(inputs)), content)
+    content, any_batch = io.BytesIO(), {0: torch.export.Dim.AUTO}
+    shapes = (tuple(any_batch for _ in inputs),)  # of the one argument *inputs
+    torch.export.save(torch.export.export(program, tuple(inputs), dynamic_shapes=shapes), content)
     return content.getvalue()
 
 

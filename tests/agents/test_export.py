@@ -26,9 +26,9 @@ for name in ("agents", "gps", "lqr", "dynamics"):
         pass
 format, *words = sys.argv[1:]
 def loaded(file):
-    if format == "torchscript":
+    if format == "torch":
         import torch
-        program = torch.jit.load(file + ".pt")
+        program = torch.export.load(file + ".pt2").module()
         def step(*inputs):
             got = program(*map(torch.as_tensor, inputs))
             return [a.numpy() for a in (got if isinstance(got, tuple) else (got,))]
@@ -72,7 +72,7 @@ def trained(word):
     return policy, o
 
 
-@pytest.fixture(scope="module", params=["torchscript", "onnx"])
+@pytest.fixture(scope="module", params=["torch", "onnx"])
 def exported(request, tmp_path_factory):
     """A folder with the actions of all exported policies, which another process that has no way to
     this library computed.
@@ -104,19 +104,19 @@ def test_the_program_acts_as_the_policy_does_with_its_units_and_limits(word, exp
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("pol_v1.2", "pol_v1.2.pt"),
-        ("policy", "policy.pt"),
-        ("a.b/p.pt", "a.b/p.pt"),
-        ("policy.onnx", "policy.pt"),
+        ("pol_v1.2", "pol_v1.2.pt2"),
+        ("policy", "policy.pt2"),
+        ("a.b/p.pt2", "a.b/p.pt2"),
+        ("policy.onnx", "policy.pt2"),
     ],
 )
 def test_a_programs_name_is_kept_whatever_dots_are_in_it(name, expected):
-    assert named(Path(name), ".pt") == Path(expected)
+    assert named(Path(name), ".pt2") == Path(expected)
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path):
     policy, _ = trained("mlp")
-    with pytest.raises(InputError, match="expected one of torchscript, onnx"):
+    with pytest.raises(InputError, match="expected one of torch, onnx"):
         export(policy, tmp_path / "p", "pickle")
     controller = LinearGaussianController(
         np.zeros((1, 2, 1, 3)), np.zeros((1, 2, 1)), np.ones((1, 2, 1, 1))

@@ -17,9 +17,3 @@ def test_the_example_of_two_teachers_teaches_both_halves_and_the_surer_one_bette
     near, far = map(float, capsys.readouterr().out.split())
     assert near < 0.05
     assert near < far < 0.2
-
-
-def test_the_example_of_an_exported_policy_runs_the_program(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    run("export(")
-    assert capsys.readouterr().out.strip() == "True"

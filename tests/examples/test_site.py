@@ -44,7 +44,7 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lqr_to_gps", "priors"])
+@pytest.mark.parametrize("name", ["lqr_to_gps", "priors", "pretrained"])
 def test_a_notebook_runs(name, monkeypatch):
     import matplotlib
 
