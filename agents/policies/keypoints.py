@@ -162,6 +162,19 @@ class KeypointPolicy(Memoryless):
                 found.append(self.network(params, white).double().numpy())
         return np.concatenate(found).reshape(len(o), -1, 2)
 
+    def sights(self, o: Array) -> tuple[Array, Array]:
+        """Returns the pictures (M, h, w, c) in observations (M, do), in [0, 1], and what is found in
+        each (M, points, 3): x, y, and the peak of the share of the places, from 0 to 1.
+        """
+        import torch
+
+        params = to_tensors(self.filters)
+        with torch.inference_mode():
+            share = self.network.shares(params, torch.as_tensor(self.white(o)))
+            peaks = share.amax((2, 3)).double().numpy()
+        pictures = np.asarray(o[:, : self.pixels], dtype=float).reshape(-1, *self.image)
+        return pictures, np.concatenate([self.points(o), peaks[..., None]], 2)
+
     def white(self, o: Array) -> Array:
         """Returns the pictures (M, h, w, c) of observations in white colours, float32."""
         pictures = o[:, : self.pixels].reshape(-1, *self.image)

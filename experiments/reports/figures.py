@@ -19,6 +19,7 @@ from ..engine import tables
 from ..engine.training import Kept
 from .figures_iterations import divergence, imitation, improvement, learning, multipliers
 from .figures_planning import open_loop, planner, predicted_cost
+from .figures_seeing import sights
 from .figures_teachers import pairwise, teachers
 from .figures_trajectories import model_error, plane, states
 from .style import STYLE
@@ -121,6 +122,13 @@ FIGURES = {  # name of the file, in the report's order
         "Teachers and student",
         "The two bars of a task should be of one height.",
         columns=("teacher_cost", "policy_cost"),
+    ),
+    "sights": Figure(
+        sights,
+        "What the policy sees",
+        "The points that it finds, the larger the surer, along two of its episodes. One should stay "
+        "on the hand, one on the goal.",
+        whole=("seen_pictures", "seen_points"),
     ),
     "pairwise": Figure(
         pairwise,

@@ -30,7 +30,7 @@ from .policy_data import (
     within_trust_region,
 )
 from .policy_lag import PolicyLag
-from .seeing import SeeingSettings, with_filters
+from .seeing import SeeingSettings, sights, with_filters
 from .settings import PolicySettings
 from .trajectory_step import TrajectoryStep
 
@@ -155,7 +155,7 @@ class GlobalPolicy:
             **measured(self.task, test, "policy_"),
             "policy_diverged": float(test.failed.sum()),
         }
-        return scalars, test.evaluated
+        return scalars, test.evaluated | sights(self.policy, test)
 
     def iteration(
         self,

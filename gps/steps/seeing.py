@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from agents.interfaces import Task
+from agents.rollout import Trajectories
 from agents.settings import Count, Settings
 from agents.tasks.capabilities import ShowsViews, capability
 from dynamics.networks.modules import part
@@ -20,6 +21,9 @@ from dynamics.vision.encoder import Clips
 from dynamics.vision.encoders import make_encoder
 from dynamics.vision.judgement import principal, read_out
 from lqr import InputError
+
+Array = np.ndarray
+SHOWN, ALONG = 2, 4  # episodes of which a figure is drawn, and pictures of each
 
 
 @dataclass(frozen=True)
@@ -65,3 +69,18 @@ def with_filters(policy: Any, task: Task, config: SeeingSettings, rng: np.random
     return policy.see_with(
         part(encoder.params, "network"), encoder.colours, reading, config.fixed_filters
     )
+
+
+def sights(policy: Any, shown: Trajectories) -> dict[str, Array]:
+    """Returns, for a figure, what a policy that finds points saw in its evaluation episodes: pictures
+    of the first `SHOWN` of them along the way (M, h, w, c), and the points (M, K, 3), see there; NaN
+    where no episode was made, and nothing for any other policy.
+    """
+    if not hasattr(policy, "sights"):
+        return {}
+    steps = np.linspace(0, shown.o.shape[1] - 1, ALONG).round().astype(int)
+    o = shown.o[:SHOWN, steps].reshape(-1, policy.do)
+    known = np.isfinite(o).all()
+    pictures, points = policy.sights(o if known else np.zeros_like(o))
+    unknown = 0.0 if known else np.nan
+    return {"seen_pictures": pictures + unknown, "seen_points": points + unknown}

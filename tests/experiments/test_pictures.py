@@ -50,7 +50,7 @@ def test_the_report_is_one_whole_page_that_points_to_nothing_outside(reference):
     page.feed(text)
     assert page.open == []
     others = {"predicted_cost", "open_loop", "planner"}  # nothing here is planned in a model
-    others |= {"teachers", "pairwise"}  # nor learned from policies of parts
+    others |= {"teachers", "pairwise", "sights"}  # nor learned from policies, or from pictures
     assert len(page.links) == len(set(FIGURES) - others)
     assert all(link.startswith("data:image/") for link in page.links)
     assert "http" not in text

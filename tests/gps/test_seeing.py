@@ -5,10 +5,13 @@ import pytest
 
 from agents.policies import make_policy
 from agents.policies.keypoints import KeypointPolicy
+from agents.rollout import Trajectories
 from agents.tasks.capabilities import Views
+from dynamics.vision.colours import raw_colours
 from dynamics.vision.pictures import observed
+from experiments.reports.figures import FIGURES
 from gps import badmm
-from gps.steps.seeing import with_filters
+from gps.steps.seeing import sights, with_filters
 from lqr import InputError
 
 
@@ -90,3 +93,59 @@ def test_a_policy_with_a_reading_is_restored_to_the_bit():
     again = KeypointPolicy.from_state(policy.state())
     assert np.array_equal(again.mean(o), policy.mean(o))
     assert again.fixed
+
+
+def bright(policy):
+    """A policy whose every point is where its picture is bright."""
+    for name, a in policy.filters.items():
+        a[:] = 0.0
+        if name in ("W0", "W1", "W2"):
+            a[:, 0, a.shape[2] // 2, a.shape[3] // 2] = 1.0
+    policy.filters["temperature"][:] = np.log(0.01)
+    policy.colours = raw_colours(policy.image)
+    return policy
+
+
+def test_the_report_shows_pictures_along_an_episode_and_the_points_where_they_are():
+    task, rng = Spots(), np.random.default_rng(0)
+    policy = bright(make_policy("keypoints", task, (4,), np.ones(2), rng))
+    picture = np.full((3, 7, 16, 16, 3), 60, np.uint8)
+    picture[:, :, 8:12, 2:6] = 255
+    o = observed(picture.reshape(-1, 16, 16, 3), np.zeros((21, 1))).reshape(3, 7, -1)
+    found = Trajectories(*(np.zeros((3, 1)),) * 2, o, *(np.zeros(3),) * 3)
+    told = sights(policy, found)
+    assert told["seen_pictures"].shape == (8, 16, 16, 3)
+    np.testing.assert_allclose(told["seen_pictures"][0] * 255, picture[0, 0], atol=1e-3)
+    middle = (np.array([3.0, 9.0]) / 2) / 7 * 2 - 1  # pixels of the maps are two of the picture's
+    np.testing.assert_allclose(told["seen_points"][..., :2], np.tile(middle, (8, 16, 1)), atol=0.12)
+    assert told["seen_points"][..., 2].min() > 0.15
+    none = sights(policy, found._replace(o=np.full_like(o, np.nan)))
+    assert np.isnan(none["seen_points"]).all()
+    assert sights(make_policy("mlp", Blind(), (4,), np.ones(2), rng), found) == {}
+
+
+class Blind:
+    do, du, action_low, action_high = 3, 2, -np.ones(2), np.ones(2)
+
+
+def test_the_figure_of_what_is_seen_has_every_picture_and_point(tmp_path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    make, rng = FIGURES["sights"].make, np.random.default_rng(0)
+    last = {
+        "seen_pictures": rng.uniform(size=(8, 12, 10, 3)),
+        "seen_points": rng.uniform(size=(8, 5, 3)),
+    }
+    figure = make(plt, last, None)
+    figure.savefig(tmp_path / "a.png")
+    assert len(figure.axes) == 8
+    dots = figure.axes[3].collections[0].get_offsets()
+    np.testing.assert_allclose(dots[:, 0], (last["seen_points"][3, :, 0] + 1) / 2 * 9)
+    np.testing.assert_allclose(dots[:, 1], (last["seen_points"][3, :, 1] + 1) / 2 * 11)
+    last["seen_points"][:] = np.nan
+    assert make(plt, last, None) is None
+    assert make(plt, {}, None) is None
+    plt.close("all")
