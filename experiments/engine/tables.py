@@ -195,10 +195,13 @@ class Events:
             self.append(row)
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Writes one row; its "iteration" is TensorBoard's step."""
-        event = self._event(wall_time=time.time(), step=int(row["iteration"]))
+        """Writes one row; TensorBoard's step is the environment steps so far, so that methods can be
+        laid over each other, or the iteration where a method counts none.
+        """
+        x = "env_steps" if "env_steps" in row else "iteration"
+        event = self._event(wall_time=time.time(), step=int(row[x]))
         for key, value in row.items():
-            if key != "iteration":
+            if key != x:
                 event.summary.value.add(tag=key, simple_value=value)
         self._write(event)
 

@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import resource
@@ -378,7 +379,11 @@ def test_tensorboard_reads_each_step_once(toy, tmp_path):
     unfinished(toy)
     toy("toy", "--resume", "r")
     events = EventAccumulator(str(tmp_path / "r")).Reload()
-    assert [event.step for event in events.Scalars("cost")] == [1, 2, 3]
+    assert [event.value for event in events.Scalars("iteration")] == [1, 2, 3]
+    with open(tmp_path / "r" / "metrics.csv", newline="") as file:
+        steps = [int(float(row["env_steps"])) for row in csv.DictReader(file)]
+    assert [event.step for event in events.Scalars("cost")] == steps
+    assert steps[2] == 3 * steps[0] > 3
 
 
 def test_a_package_of_the_same_name_elsewhere_does_not_win(toy, tmp_path):
