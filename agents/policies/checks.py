@@ -15,9 +15,10 @@ def checked(o: Array, size: int | None, what: str) -> Array:
     """Returns what a policy is to act on, (..., size), as an array of float64. One observation may
     have an environment's own shape, such as (frames, size of a frame).
 
-    Raises InputError for another size, and for numbers that are not finite, by their places.
+    Raises InputError for another size, for what are no numbers, and for numbers that are not finite,
+    by their places.
     """
-    o = np.asarray(o, dtype=float)
+    o = _as_numbers(o, what)
     if o.ndim > 1 and o.size == size != o.shape[-1]:
         o = o.reshape(size)
     if o.ndim == 0 or size not in (None, o.shape[-1]):
@@ -33,7 +34,20 @@ def checked(o: Array, size: int | None, what: str) -> Array:
 
 def checked_rows(o: Array, size: int | None, what: str) -> Array:
     """Returns the same as rows (B, size), one for a single observation. Raises InputError."""
-    return np.atleast_2d(checked(o, size, what))
+    rows = np.atleast_2d(checked(o, size, what))
+    if rows.ndim > 2:
+        raise InputError(f"the {what} has shape {rows.shape}; expected ({size},), or rows of them")
+    return rows
+
+
+def _as_numbers(o: Any, what: str) -> Array:
+    try:
+        found = np.asarray(o)
+        if found.dtype.kind not in "fiubO":
+            raise TypeError(f"dtype {found.dtype}")
+        return found.astype(float, copy=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the {what} is no array of numbers ({error}); expected them") from error
 
 
 def sizes(do: Any, du: Any, hidden: Any) -> tuple[int, int, tuple[int, ...]]:

@@ -41,7 +41,10 @@ class ControllerPolicy(HandsOut):
         """
         T = self.controller.k.shape[1]
         clock = (self._clock if t is None else t) % T
-        action = self._action(checked(x, self._size, "state x"), clock, condition)
+        x = checked(x, self._size, "state x")
+        if x.ndim > 1:
+            raise InputError(f"the state x has shape {x.shape}; expected ({x.shape[-1]},)")
+        action = self._action(x, clock, condition)
         self._clock = clock + 1
         return self.handed_out(action)
 

@@ -197,6 +197,10 @@ def test_what_a_trained_policy_hands_out_is_what_the_environment_takes(word, sha
             assert many.shape == (1, *shape)
             u, state = policy.predict(seen, state=state)
             seen = env.step(u if i % 2 else policy.act(seen))[0]
+        for bad in (np.full(1, np.nan), np.array(["a"]), None, np.zeros(2), 1j * np.ones(1)):
+            for ask in (policy.act, policy.predict):
+                with pytest.raises(InputError, match="observation|state|simulation|number"):
+                    ask(bad)
         task.reset(np.array([0]), np.random.default_rng(0))
         policy.reset()
         assert task.step(policy.predict(task.observe())[0]).shape == (1, 1)
