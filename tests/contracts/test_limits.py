@@ -199,7 +199,7 @@ def test_what_a_trained_policy_hands_out_is_what_the_environment_takes(word, sha
             seen = env.step(u if i % 2 else policy.act(seen))[0]
         for bad in (np.full(1, np.nan), np.array(["a"]), None, np.zeros(2), 1j * np.ones(1)):
             for ask in (policy.act, policy.predict):
-                with pytest.raises(InputError, match="observation|state|simulation|number"):
+                with pytest.raises(InputError, match=r"observation|state|simulation|number"):
                     ask(bad)
         task.reset(np.array([0]), np.random.default_rng(0))
         policy.reset()
