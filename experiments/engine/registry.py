@@ -73,7 +73,7 @@ def load(name: str) -> Experiment:
         module = import_module(f"experiments.configs.{name}")
     except InputError as error:
         raise InputError(f"{FOLDER / name}.py: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"{FOLDER / name}.py cannot be imported ({reason}); correct it") from error
     text = inspect.getdoc(module) or name

@@ -96,7 +96,8 @@ GOOD += "config = method.Config()\n"
 
 
 @pytest.mark.parametrize(
-    "broken", ["import no_such_module\n" + GOOD, "config = = 3", GOOD + "1 / 0"]
+    "broken",
+    ["import no_such_module\n" + GOOD, "config = = 3", GOOD + "1 / 0", GOOD + "raise SystemExit"],
 )
 def test_an_experiment_that_cannot_be_imported_is_named_and_the_others_are_listed(configs, broken):
     (configs / "works_a.py").write_text(GOOD)
