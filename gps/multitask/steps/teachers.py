@@ -76,7 +76,8 @@ class Teachers:
     def rollout(self, samples: int, rng: np.random.Generator, noise: float = 1.0) -> Trajectories:
         """Returns so many episodes of each condition, by its teacher, condition by condition."""
         which = np.repeat(np.arange(self.task.conditions), samples)
-        draws = noise * rng.standard_normal((len(which), self.task.horizon, self.task.du))
+        shape = (len(which), self.task.horizon, self.task.du)
+        draws = noise * rng.standard_normal(shape) if noise else np.zeros(shape)
 
         def act(x: Array, o: Array, t: int, rows: slice) -> Array:
             u = np.empty((len(o), self.task.du))
