@@ -158,7 +158,7 @@ def ensemble(seed: int) -> Rows:
 
 def distilled(seed: int) -> Rows:
     """Costs of teachers and student in each of four reachers, and of students of the same teachers that
-    stay in the teachers' states, or learn their mean actions alone.
+    stay in the teachers' states, learn their mean actions alone, or see a tenth of the episodes.
     """
     config = replace(reacher_tasks.config, evaluate_every=0)
     task, taught = reacher_tasks.task(), config.iterations - config.rounds
@@ -167,10 +167,14 @@ def distilled(seed: int) -> Rows:
         if row.number == taught:
             known, draws = row.state, rng.bit_generator.state
     students = {"student": row.policy}
-    for name, more in (
+    few = {"samples": 1}
+    variants: tuple[tuple[str, dict[str, Any]], ...] = (
         ("in the teachers' states", {"acts": "teacher"}),
         ("means", {"soft": False}),
-    ):
+        ("a tenth of the episodes", few),
+        ("a tenth of them, in the teachers' states", few | {"acts": "teacher"}),
+    )
+    for name, more in variants:
         again = np.random.default_rng()
         again.bit_generator.state = draws
         settings = replace(config, **more)
