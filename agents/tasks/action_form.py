@@ -31,8 +31,7 @@ class ActionForm(NamedTuple):
         rounding leads out of none.
         """
         u = np.asarray(u)
-        with np.errstate(over="ignore"):
-            inside = np.clip(u.astype(self.dtype), self.low, self.high)
+        inside = np.clip(in_type(u, self.dtype), self.low, self.high)
         return np.asarray(inside).reshape((*u.shape[:-1], *self.shape))
 
     def state(self) -> State:
@@ -52,6 +51,12 @@ class ActionForm(NamedTuple):
         return cls(shape, dtype.name, low, high)
 
 
+def in_type(u: Array, dtype: Any) -> Array:
+    """Returns numbers in a type of floats; what is finite stays so, as its largest number."""
+    most = np.finfo(dtype).max
+    return np.where(np.isfinite(u), np.clip(u, -most, most), u).astype(dtype)
+
+
 class HandsOut:
     """What `act` and `predict` of a policy return: actions in the form of the environment that it
     was trained in, where there is one.
@@ -63,4 +68,4 @@ class HandsOut:
         """Returns actions u (..., du) as the environment takes them, (..., *shape); as they are,
         with that type, where no form is known.
         """
-        return np.asarray(u).astype(dtype) if self.form is None else self.form.fitted(u)
+        return in_type(np.asarray(u), dtype) if self.form is None else self.form.fitted(u)

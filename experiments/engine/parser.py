@@ -1,6 +1,7 @@
 """A parser of words whose errors are one line, as everywhere else."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -36,6 +37,9 @@ class Parser(argparse.ArgumentParser):
         for name, value in list(vars(found).items()):
             if isinstance(value, Path):
                 setattr(found, name, Path.cwd() / value)
+            elif isinstance(value, float) and not math.isfinite(value):
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"{option} is {value}; expected a finite number")
             elif isinstance(value, list) and all(isinstance(one, Path) for one in value):
                 setattr(found, name, [Path.cwd() / one for one in value])
         return found, rest

@@ -14,6 +14,7 @@ from agents.planners import PLANNERS
 from agents.planners.models import SimulatorModel
 from agents.planners.objective import Objective
 from agents.policies import make_policy, policy_class, trained_words
+from agents.policies.linear_gaussian import ControllerPolicy
 from agents.rollout import rollout
 from agents.tasks.adapters.gymnasium_env import TaskEnv
 from agents.tasks.adapters.gymnasium_task import GymnasiumTask
@@ -230,3 +231,17 @@ def test_a_run_in_which_no_action_varies_says_so():
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it was said
         training.count(still)
+
+
+@pytest.mark.parametrize("formed", [False, True])
+def test_a_finite_action_is_handed_out_as_a_finite_one_in_single_precision(formed):
+    controller = LinearGaussianController(
+        np.ones((1, 2, 1, 1)), np.zeros((1, 2, 1)), np.ones((1, 2, 1, 1))
+    )
+    policy = ControllerPolicy(controller)
+    if formed:
+        policy.form = room((1,), np.float32, -np.inf, np.inf).action_form
+    for x in (1e300, -1e300, 3.0):
+        u = policy.predict(np.array([x]))[0]
+        assert u.dtype == np.float32
+        assert u == np.float32(np.clip(x, *(s * np.finfo(np.float32).max for s in (-1.0, 1.0))))

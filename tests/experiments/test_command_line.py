@@ -150,3 +150,18 @@ def test_a_run_that_is_refused_leaves_no_folder(tmp_path, monkeypatch, words):
     out = ["--out", "new/r", "--iterations", "2"]
     assert guarded(run.main, ["mpc", "--task", task, *words, *out]) == 2
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("watch", ["r", "--seconds"]),
+        ("evaluate", ["r", "--within"]),
+        ("sweep", ["toy", "--patience"]),
+    ],
+)
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_number_that_is_none_is_refused_by_every_command(forked, command, words, number):
+    done = forked(command, *words, number)
+    assert done.returncode == 2
+    assert f"{words[1]} is {number}; expected a finite number" in done.stderr
