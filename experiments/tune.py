@@ -56,7 +56,8 @@ def main(words: Sequence[str]) -> int:
             tuning.work(study, search, asked.trials, lambda: bool(stop.asked), asked.worker)
             return 0
         tuning.forget_what_died(study)
-        tuning.begin(study, search)
+        if outside := tuning.begin(study, search):
+            print(f"not tried as they are: {', '.join(outside)} lie outside of their ranges")
         print(f"{len(ranges)} settings: {', '.join(r.name for r in ranges)}", flush=True)
         _search(study, search, asked, [*words, "--out", str(folder)], folder, stop)
         if not stop.asked:

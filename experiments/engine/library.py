@@ -10,14 +10,16 @@ from threadpoolctl import threadpool_limits
 from agents.interfaces import Iteration
 from agents.saving import load_policy
 from agents.tasks.adapters.gymnasium_task import GymnasiumTask
-from lqr import InputError
+from lqr import CheckpointError, InputError
 
 from . import training
 from .cli import Options
+from .flat import differing
 from .overrides import choose
 from .registry import Experiment, builder, load, methods
+from .resume import differing_choices, restore
 from .run_folder import RunFolder, new_folder
-from .saved_files import CONFIG, RESULT, saved_result
+from .saved_files import CONFIG, RESULT, saved_config, saved_result
 from .signals import Stop
 
 
@@ -57,6 +59,9 @@ def run(
     experiment = _experiment(task, method, config, evaluation_episodes)
     usual = Path.cwd() / "runs" / experiment.name
     path = new_folder(usual, f"seed{seed}") if out is None else Path(out).absolute()
+    resume = resume and (path / CONFIG).exists()
+    if resume:
+        _check_same(path, experiment, seed)
     with threadpool_limits(1):
         training.run(
             experiment,
@@ -65,11 +70,28 @@ def run(
             path=path,
             finalise=finalise,
             kept=kept,
-            resume=resume and (path / CONFIG).exists(),
+            resume=resume,
             on_iteration=on_iteration,
         )
     ended = saved_result(path) if (path / RESULT).exists() else None
     return Finished(path, load_policy(path, experiment.task()), ended)
+
+
+def _check_same(path: Path, experiment: Experiment, seed: int) -> None:
+    """Raises CheckpointError, naming what differs, unless the run in a folder is the one that is
+    asked for; more iterations make it longer.
+    """
+    config, own_seed = restore(path, experiment)
+    odd = differing(experiment.config, config)
+    if "iterations" in odd and experiment.config.iterations > config.iterations:
+        odd.remove("iterations")
+    odd += ["seed"] if seed != own_seed else []
+    odd += differing_choices(saved_config(path)["chosen"], experiment.chosen)
+    if odd:
+        raise CheckpointError(
+            f"{path}: got other values than the run there has for {', '.join(odd)}; expected the same with "
+            "resume=True, or another out"
+        )
 
 
 def _experiment(task: Any, method: Any, config: Any, episodes: int | None) -> Experiment:

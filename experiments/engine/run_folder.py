@@ -105,14 +105,12 @@ class RunFolder:
         make_folder(self.path / CHECKPOINTS)
         self.tidy()
 
-    def lengthen(self, iterations: int | None) -> None:
+    def lengthen(self, iterations: int) -> None:
         """Notes that the run is to make more iterations than it was begun with, and that it is not
         finished. Its config.json is written first: whatever happens then, the run goes on to there.
         """
         about = read_json(self.path / CONFIG)
-        before = about["config"].get("iterations")
-        if iterations is None or before is None or iterations <= before:
-            return
+        before = about["config"]["iterations"]
         about["config"]["iterations"] = iterations
         about["lengthened_from"] = [*about.get("lengthened_from", []), before]
         write_file(self.path / CONFIG, json.dumps(about, indent=1, allow_nan=False).encode())

@@ -96,7 +96,7 @@ def run(
         about = describe(experiment, config, seed, task)
         if resume:
             exact = same_machine(saved_config(path)["fingerprint"], about["fingerprint"], strict)
-            folder.lengthen(getattr(config, "iterations", None))
+            _lengthen(folder, experiment, config, seed)
         else:
             source = capability(task, ModelSource)
             start = None if begun_from is None else start_of(begun_from, about)
@@ -120,6 +120,19 @@ def run(
             print(f"stopped and saved; go on with:  {again}", flush=True)
             return 128 + stop.asked
         return 0
+
+
+def _lengthen(folder: RunFolder, experiment: Experiment, config: Any, seed: int) -> None:
+    """Has a run make the iterations that are asked for, if they are more than it was to make, and
+    all else is as it was: what is there is not touched before that is sure.
+    """
+    asked = getattr(config, "iterations", None)
+    before = saved_config(folder.path)["config"].get("iterations")
+    if asked is None or before is None or asked <= before:
+        return
+    if checkpoint := folder.newest():
+        check_owner(checkpoint, experiment, config, seed, folder.path)
+    folder.lengthen(asked)
 
 
 def _train(

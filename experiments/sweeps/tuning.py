@@ -98,14 +98,20 @@ def forget_what_died(study: Any) -> None:
         study.tell(trial.number, state=TrialState.FAIL)
 
 
-def begin(study: Any, search: Search) -> None:
-    """Has a new study try the settings as they are first: what is found is never worse on its
-    seeds.
+def begin(study: Any, search: Search) -> list[str]:
+    """Has a study try the settings as they are first, so that what is found is not worse on its
+    seeds; returns the names of those that lie outside of their ranges, for which it cannot be.
     """
     known = flat(search.config)
-    first = {r.name: known[r.name] for r in search.ranges if r.holds(known[r.name])}
-    if not study.trials and len(first) == len(search.ranges):
+    first = {r.name: known[r.name] for r in search.ranges}
+    outside = [r.name for r in search.ranges if not r.holds(first[r.name])]
+    waiting = (
+        t.system_attrs.get("fixed_params") for t in study.trials if t.state.name == "WAITING"
+    )
+    tried = [*(t.params for t in ended(study)), *waiting]
+    if not outside and first not in tried:
         study.enqueue_trial(first)
+    return outside
 
 
 def work(
@@ -152,10 +158,16 @@ def _score(search: Search, trial: Any, stopped: Callable[[], bool]) -> float | N
         score = math.inf
         for score in search.scores(config, seed):
             step += 1
-            trial.report(float(np.mean([*finals, score])), step)
+            if math.isfinite(score):  # what is not evaluated in this iteration says nothing
+                trial.report(float(np.mean([*finals, score])), step)
             if stopped():
                 return None
             if trial.should_prune():
                 return math.nan
+        if not ended(trial.study) and not math.isfinite(score):
+            raise InputError(
+                f"got {score} as the last {search.measure}; expected a number: does the last iteration evaluate "
+                "(--evaluate-every 1)"
+            )
         finals.append(score)
     return float(np.mean(finals))

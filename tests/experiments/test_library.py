@@ -5,6 +5,7 @@ longer, or begins where another one stood.
 import csv
 import json
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gymnasium
@@ -75,6 +76,28 @@ def test_what_a_callback_raises_loses_nothing_and_the_run_goes_on_to_the_same_bi
     run(Cart(1), lqr_flm, SMALL, out=tmp_path / "r", resume=True)
     run(Cart(1), lqr_flm, SMALL, out=tmp_path / "whole", resume=True)  # there is none: a new one
     assert table(tmp_path / "r") == table(tmp_path / "whole")
+
+
+def test_another_run_is_not_taken_for_the_one_that_is_asked_for(tmp_path):
+    done = run(Cart(1), lqr_flm, SMALL, out=tmp_path / "r")
+    before = {p: p.read_bytes() for p in done.path.rglob("*") if p.is_file()}
+    other = replace(SMALL, kl_step=3.0)
+    for words, said in (
+        ({"config": other}, "kl_step"),
+        ({"config": replace(other, iterations=9)}, "kl_step"),
+        ({"config": SMALL, "seed": 4}, "seed"),
+        ({"method": "pilqr"}, "pilqr"),
+        ({"config": SMALL, "task": PointMass()}, "python"),
+    ):
+        given = {"task": Cart(1), "method": "lqr_flm", "out": done.path, "resume": True} | words
+        with pytest.raises(CheckpointError, match=said):
+            run(given.pop("task"), given.pop("method"), **given)
+    after = {p: p.read_bytes() for p in done.path.rglob("*") if p.is_file()}
+    assert {p: b for p, b in after.items() if p.name != "run.lock"} == {
+        p: b for p, b in before.items() if p.name != "run.lock"
+    }
+    longer = run(Cart(1), lqr_flm, replace(SMALL, iterations=4), out=done.path, resume=True)
+    assert longer.result["iterations"] == 4
 
 
 def test_a_callback_ends_a_run_which_then_has_its_report(tmp_path):

@@ -35,10 +35,10 @@ class Bowl:
 
         for number in range(1, config.iterations + 1):
             Bowl.steps += 1
-            cost = np.log10(config.spread) ** 2 + config.tries / 100 + 1.0 / number
+            cost = np.log10(config.spread) ** 2 + config.tries / 100 + 1.0 / number + Bowl.height
             yield SimpleNamespace(number=number, scalars={"cost": cost})
 
-    steps = 0
+    steps, height = 0, 0.0
 
 
 def search(**more):
@@ -76,6 +76,10 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     whole = values(run(tmp_path / "a", 14))
+    study, mine = tuning.open_study(tmp_path / "b"), search()
+    tuning.begin(study, mine)
+    tuning.work(study, mine, 1, stopped=iter([False, True, True]).__next__)  # in the first trial
+    assert tuning.ended(study) == []
     run(tmp_path / "b", 9)
     study, mine = tuning.open_study(tmp_path / "b"), search()
     study.ask()  # a trial whose process was killed
@@ -89,9 +93,12 @@ def test_a_return_is_searched_upward(tmp_path):
     assert abs(np.log10(study.best_trial.params["spread"])) > 1
 
 
-def test_what_breaks_is_no_result_and_what_breaks_at_once_is_told(tmp_path):
+def test_what_breaks_at_once_is_told_with_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="measure is 'height'; expected one of cost"):
         run(tmp_path, 3, measure="height")
+    monkeypatch.setattr(Bowl, "height", np.nan)
+    with pytest.raises(InputError, match="--evaluate-every"):
+        run(tmp_path, 3)
 
 
 def test_the_usual_sizes_hold_their_values_and_words_are_understood():
