@@ -69,7 +69,7 @@ CONTROL: dict[str, dict[str, Any] | None] = {  # settings of reacher_points
     "exp": {"cost": "exp"},
 }
 
-WORLDS = {"driven": driven, "navigation": navigation, "pendulum": pendulum}
+SCENES = {"driven": driven, "navigation": navigation, "pendulum": pendulum}
 KEPT: dict[str, tuple[str, str, dict[str, Any]]] = {  # name -> world, encoder, its settings
     "inverse": ("driven", "inverse", {}),
     "inverse_k": ("driven", "inverse_k", {}),
@@ -175,7 +175,7 @@ def kept(name: str, seed: int) -> str:
     """
     world, word, settings = KEPT[name]
     rng = np.random.default_rng(seed)
-    clips, test = (WORLDS[world](count, 16, rng) for count in (250, 80))
+    clips, test = (SCENES[world](count, 16, rng) for count in (250, 80))
     encoder = make_encoder(word, clips.pictures.shape[2:], **settings)
     begun = time.process_time()
     encoder.fit(clips, rng)

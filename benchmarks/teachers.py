@@ -26,7 +26,10 @@ from gps.multitask.steps.teachers import Teachers
 
 Array = np.ndarray
 Rows = Iterator[tuple[str, float]]
-SOFT_Q = {"kl_cost": 0.0, "entropy_cost": 0.05}  # chosen on seeds 10 to 12, as Distral's prices are
+SOFT_Q = {
+    "kl_cost": 0.0,
+    "entropy_cost": 0.05,
+}  # chosen on seeds 10 to 12, as Distral's weights are
 
 
 def judged(task: Any, policy: Any, episodes: int = 50) -> Array:

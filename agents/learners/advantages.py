@@ -15,9 +15,9 @@ Array = np.ndarray
 
 
 def rewards_of(episodes: Trajectories, discount: float) -> Array:
-    """Returns minus the costs of the steps (N, T), less their mean, in their deviation: no constant
-    and no unit in the cost matters. What the last state costs belongs to the last step, and an end
-    is worth going on at the mean.
+    """Returns minus the costs of the steps (N, T), less their mean, in their deviation: no unit of
+    the cost matters, and no constant where episodes last as long as each other. What the last state
+    costs belongs to the last step; after an end nothing is paid any more.
     """
     N, T = episodes.u.shape[:2]
     mask, rows = episodes.mask, np.arange(N)

@@ -2,7 +2,8 @@
 
 A task may tell its cells and moves (`Tabular`); any other is cut into `bins` along each
 observation, between the least and the largest that were seen, and `levels` of each action. Where
-the cells are not told the mean reward is taken off, so that no constant in it matters.
+the cells are not told the mean reward is taken off, so that no constant in it matters where no
+episode ends early.
 """
 
 from itertools import product
@@ -52,7 +53,7 @@ class Cells:
         return np.argmin((gap**2).sum(-1), -1)
 
     def worth(self, reward: Array, end: Array, discount: float) -> Array:
-        """Returns rewards (...) less their mean; an end is worth going on at the mean for ever."""
+        """Returns rewards (...) less their mean; after an end nothing is paid any more."""
         ahead = self.mean * discount / (1 - discount)
         return reward - self.mean - np.where(end, ahead, 0.0)
 

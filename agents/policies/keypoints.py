@@ -15,7 +15,7 @@ import numpy as np
 
 from dynamics.networks.modules import to_tensors
 from dynamics.storage.tree import check_tree
-from dynamics.vision.colours import Colours, colours_of
+from dynamics.vision.colours import Colours, colours_of, raw_colours
 from dynamics.vision.judgement import Readout
 from dynamics.vision.networks import KERNELS, SMALLEST, Keypoints
 from lqr import InputError, NumericalError
@@ -48,7 +48,9 @@ class KeypointPolicy(Memoryless):
         colours: Colours | None = None,
         fixed: bool = False,
     ):
-        """Where there are no `colours` they are those of the first pictures that it learns from."""
+        """Where there are no `colours`, pictures are seen as they are until the first that it learns
+        from, whose colours it takes.
+        """
         points, channels = (len(filters[f"b{i}"]) for i in (2, 0))
         self.network = Keypoints(image, points, channels)
         self.filters, self.reading, self.layers = filters, reading, layers
@@ -178,7 +180,11 @@ class KeypointPolicy(Memoryless):
     def white(self, o: Array) -> Array:
         """Returns the pictures (M, h, w, c) of observations in white colours, float32."""
         pictures = o[:, : self.pixels].reshape(-1, *self.image)
-        return (self.colours or colours_of(pictures)).white(pictures)
+        return self._colours().white(pictures)
+
+    def _colours(self) -> Colours:
+        """Returns the colours that pictures are seen in: of one picture as of many."""
+        return self.colours or raw_colours(self.image)
 
     def fit(
         self,
@@ -274,7 +280,7 @@ class KeypointPolicy(Memoryless):
 
     def parameters(self) -> dict[str, Array]:
         """Returns all arrays that the mean depends on, by name."""
-        mean, whiten = self.colours or Colours(np.zeros(self.image), np.eye(self.image[2]))
+        mean, whiten = self._colours()
         return {
             "mean": mean,
             "whiten": whiten,

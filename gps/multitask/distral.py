@@ -12,7 +12,7 @@ it holds what all tasks have in common. `--kl-cost 0` learns each task by itself
 
 The entropy is paid for at each step, and so is a bonus for living: an agent that is to reach a goal
 needs a step to cost more than c_Ent log(number of moves). Where a task does not tell its cells (see
-`Cells`), both prices are in deviations of its rewards.
+`Cells`), both weights are in deviations of its rewards.
 """
 
 from collections.abc import Iterator

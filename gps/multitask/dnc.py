@@ -2,13 +2,15 @@
 
     maximise  sum_i  E[pi_i / old A_i]  -  alpha mean_j 1/2 (KL(pi_i || pi_j) + KL(pi_j || pi_i))
     each within  KL(old || pi_i) <= delta;   every R iterations
-    pi_c  <-  argmin sum_i E KL(pi_i || pi_c),    pi_i  <-  pi_c
+    pi_c  <-  argmin sum_i E KL(pi_c || pi_i),    pi_i  <-  pi_c
 
 Ghosh, Singh, Rajeswaran, Kumar & Levine, Divide-and-Conquer Reinforcement Learning (2018), algorithm 1.
 Each policy sees the starts of one part alone, whose returns differ less, so that its gradient is less
 noisy. KL(pi_i || pi_j) is taken in the states of i, KL(pi_j || pi_i) in those of j. The parts are
 clusters of what is observed at the starts of the first episodes. `--penalty 0` lets the policies go
-apart; `trpo` is one policy for all starts.
+apart; `trpo` is one policy for all starts. The paper's central policy is the most likely one given
+what the others do, of the divergence the other way round, and keeps how far they lie apart as noise;
+here it is distilled as everywhere in `gps`, by the others' precision, and keeps their own noise.
 """
 
 from collections.abc import Iterator

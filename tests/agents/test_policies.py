@@ -247,3 +247,16 @@ def test_a_word_that_is_not_trained_is_refused_with_those_that_are():
 def test_an_unknown_word_is_refused_with_the_choices():
     with pytest.raises(InputError, match="expected one of mlp, mlp_std, recurrent, convolutional"):
         make_policy("perceptron", World("mlp"), (4,), STD, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("word", [word for word in trained_words() if word != "recurrent"])
+def test_before_it_has_learned_a_policy_acts_on_each_observation_as_on_many(word):
+    torch = pytest.importorskip("torch")
+    world, rng = World(word), np.random.default_rng(0)
+    policy = make_policy(word, world, (5,), np.ones(world.du), rng)
+    o = rng.uniform(size=(4, world.do))
+    together = policy.mean(o)
+    alone = np.concatenate([policy.mean(row[None]) for row in o])
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+    program = policy.program()(torch.as_tensor(o)).numpy()
+    np.testing.assert_allclose(program, np.clip(together, policy.low, policy.high), atol=1e-6)

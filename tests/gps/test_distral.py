@@ -49,7 +49,7 @@ def test_without_a_price_of_divergence_it_is_soft_q_learning():
 
 
 def test_with_one_task_it_is_soft_q_learning_at_the_price_of_entropy_alone():
-    """pi_0 = pi: the divergence costs nothing, whatever its price is."""
+    """pi_0 = pi: the divergence costs nothing, whatever its weight is."""
     values = SoftQ(np.arange(6), 3, 0.3, 0.2, GAMMA)
     s, a = (i.ravel() for i in np.indices((6, 3)))
     for _ in range(80):
@@ -88,14 +88,14 @@ def distances(goal):
 
 
 def test_it_learns_the_rooms_and_a_new_goal_from_what_it_knows_of_the_others():
-    prices = {"kl_cost": 0.08, "entropy_cost": 0.02, "goal_coordinates": (2,)}
-    config = distral.Config(iterations=30, evaluate_every=0, **prices)
+    weights = {"kl_cost": 0.08, "entropy_cost": 0.02, "goal_coordinates": (2,)}
+    config = distral.Config(iterations=30, evaluate_every=0, **weights)
     task = make_task("rooms", goals=(5, 6))  # beside the door
     rows = list(distral.train(task, config, np.random.default_rng(0)))
     steps = np.array([row.scalars["episode_steps"] for row in rows])
     assert steps[-5:].mean() < steps[:5].mean() / 2
     assert rows[-1].scalars["kl"] > 0
-    new, few = make_task("rooms", goals=(0,)), {"samples": 10, "evaluate_every": 0, **prices}
+    new, few = make_task("rooms", goals=(0,)), {"samples": 10, "evaluate_every": 0, **weights}
     more = distral.Config(iterations=31, **few)
     (again,) = distral.train(new, more, np.random.default_rng(1), rows[-1].state)
     first = next(distral.train(new, distral.Config(**few), np.random.default_rng(1)))

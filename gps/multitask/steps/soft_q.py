@@ -5,7 +5,7 @@
     pi(a|s)  =  pi_0(a|s)^alpha exp(beta (Q(s, a) - V(s)))
     pi_0(a|s)  proportional to how often a was taken in s by all tasks, discounted
 
-Teh, Bapst, Czarnecki et al., Distral (2017), section 2.2: with a price c_KL of a nat of divergence
+Teh, Bapst, Czarnecki et al., Distral (2017), section 2.2: with a cost c_KL of a nat of divergence
 from the prior and a worth c_Ent of a nat of entropy, alpha = c_KL / (c_KL + c_Ent) and
 beta = 1 / (c_KL + c_Ent). With c_KL = 0 the prior does not matter: soft Q-learning.
 """
