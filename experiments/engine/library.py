@@ -112,10 +112,15 @@ def _experiment(task: Any, method: Any, config: Any, episodes: int | None) -> Ex
     if isinstance(task, str):
         word = None if method is None else task
         return choose(found, Options(task=word, evaluation_episodes=episodes))
-    name = getattr(task, "name", None) or getattr(task, "__name__", type(task).__name__)
+    name = _called(task)
     text = f"The task {name}, learned by {found.method.__name__}, run from Python."
-    chosen = {"python": str(name)} | ({} if episodes is None else {"evaluation_episodes": episodes})
+    chosen = {"python": name} | ({} if episodes is None else {"evaluation_episodes": episodes})
     return found._replace(text=text, task=builder(_task(task)), chosen=chosen)
+
+
+def _called(what: Any) -> str:
+    """Returns what a task, or what makes one, is called in the source."""
+    return str(getattr(what, "__name__", type(what).__name__))
 
 
 def _of_method(method: Any) -> Experiment:

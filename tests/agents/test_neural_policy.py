@@ -108,7 +108,7 @@ def test_new_units_of_the_observations_do_not_change_the_function():
     o = rng.normal(size=(50, DO)) * 4 - 1
     before, gradient = policy.mean(o), policy.jacobian(o)
     for spread in (0.01, 30.0):
-        policy._renormalise(spread * rng.normal(size=(100, DO)) + 2)
+        policy.renormalise(spread * rng.normal(size=(100, DO)) + 2)
         np.testing.assert_allclose(policy.mean(o), before, atol=1e-9)
         np.testing.assert_allclose(policy.jacobian(o), gradient, atol=1e-9)
 
@@ -118,7 +118,7 @@ def test_new_units_do_not_change_the_function_of_a_network_whose_spreads_happen_
     policy.scale, policy.centre = np.ones(DO), np.full(DO, 3.0)
     o = np.random.default_rng(0).normal(size=(50, DO))
     before = policy.mean(o)
-    policy._renormalise(5 * o + 1)
+    policy.renormalise(5 * o + 1)
     np.testing.assert_allclose(policy.mean(o), before, atol=1e-9)
 
 
