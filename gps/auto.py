@@ -118,8 +118,9 @@ def model_free(task: Task, budget: int) -> Candidate:
     )
     more = capability(task, MoreStarts)
     most = steps + task.horizon - 1  # whole episodes
+    starts = int(np.clip(budget // task.horizon, STARTS, FIRST))  # as many as full episodes
     reason = "what happens is told by no model, or the way there by no slope"
-    return Candidate(sac, config, reason, most, most, more.with_starts(FIRST) if more else None)
+    return Candidate(sac, config, reason, most, most, more.with_starts(starts) if more else None)
 
 
 def train(
