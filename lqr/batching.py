@@ -10,9 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numba import config
 
 from .errors import InputError
-from .kernels.jit import kernel
+from .kernels.inspection import _finite, _inspect
+from .kernels.inspection import _well as _matrices_well
 from .types import (
     Array,
     Gaussian,
@@ -197,7 +199,10 @@ def _common_lead(names: tuple[str, ...], shapes: tuple[tuple[int, ...], ...]) ->
 def _well(stack: Array, matrices: bool, definite: bool) -> bool:
     """Are all numbers finite, and all matrices what they should be?"""
     if matrices:
-        return _inspect(stack.reshape(-1, *stack.shape[-2:]), True, definite)[0] == 0
+        flat = stack.reshape(-1, *stack.shape[-2:])
+        if config.DISABLE_JIT:  # type: ignore[attr-defined]
+            return _inspect(flat, True, definite)[0] == 0
+        return _matrices_well(flat, definite)
     return all_finite(stack)
 
 
@@ -287,82 +292,6 @@ def _check_sizes(named: list[tuple[str, str, tuple[int, ...]]]) -> None:
                     f"{name} has shape {shape}: {axis} is {got}; expected {want} ({MEANING})"
                 )
             size.setdefault(axis, (got, name))
-
-
-@kernel
-def _finite(bits):
-    """Are the float64 whose bits these are all finite? As integers they are compared a vector at a
-    time.
-    """
-    largest = 0
-    for i in range(len(bits)):
-        largest = max(largest, bits[i] & 0x7FF0000000000000)
-    return largest < 0x7FF0000000000000
-
-
-@kernel
-def _inspect(A, matrices, definite):
-    """Returns a code, and which matrix: 0 well, 1 not finite, 2 not symmetric, 3 not positive
-    semi-definite.
-
-    Symmetric: |a_ij - a_ji| <= 1e-6 max(|a_ij|, |a_ji|, sqrt|a_ii a_jj|), or rounding beside the
-    largest entries of both rows. Positive semi-definite: so is A + 1e-8 diag A, but for rounding
-    in coordinates that hang together with others.
-    """
-    B, d, _ = A.shape
-    M, most = np.empty((d, d)), np.empty(d)
-    bits, word = A.view(np.int64), np.empty(1, np.int64)
-    number = word.view(np.float64)
-    for b in range(B):
-        largest = 0.0
-        for i in range(d):
-            word[0] = 0
-            for j in range(d):
-                word[0] = max(word[0], bits[b, i, j] & 0x7FFFFFFFFFFFFFFF)
-            most[i] = number[0]
-            if not most[i] < np.inf:
-                return 1, b
-            largest = max(largest, most[i])
-        if not matrices:
-            continue
-        diagonal = True
-        for i in range(d):
-            for j in range(i):
-                x, y = A[b, i, j], A[b, j, i]
-                diagonal = diagonal and x == 0.0 and y == 0.0
-                if x != y:
-                    near = np.sqrt(abs(A[b, i, i])) * np.sqrt(abs(A[b, j, j]))
-                    near = 1e-6 * max(near, max(abs(x), abs(y)))
-                    rounding = 1e-14 * np.sqrt(most[i]) * np.sqrt(most[j])
-                    if abs(x - y) > max(near, rounding):
-                        return 2, b
-        if not definite or largest == 0.0:
-            continue
-        rounding = 1e-15 * largest
-        for i in range(d):
-            if A[b, i, i] < (0.0 if diagonal else -rounding):
-                return 3, b
-        if diagonal:
-            continue
-        for i in range(d):
-            apart = True
-            for j in range(d):
-                M[i, j] = A[b, i, j]
-                apart = apart and (j == i or A[b, i, j] == 0.0)
-            if apart and M[i, i] < 0.0:
-                return 3, b
-            M[i, i] += 1e-8 * abs(M[i, i]) + (0.0 if apart else rounding)
-        for j in range(d):  # elimination by rows, so that the inner loop runs along them
-            pivot = M[j, j]
-            if pivot < 0.0:
-                return 3, b
-            for i in range(j + 1, d):
-                if pivot == 0.0 and M[j, i] != 0.0:
-                    return 3, b
-                factor = M[j, i] / pivot if pivot > 0.0 else 0.0
-                for m in range(i, d):
-                    M[i, m] -= factor * M[j, m]
-    return 0, 0
 
 
 def with_batch(a: Array, lead: tuple[int, ...], core: int) -> Array:

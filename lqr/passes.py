@@ -10,6 +10,8 @@ treat them as a batch. Problems of at most SMALL states and actions run in code 
 sizes, others in blocked loops compiled once.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numba import config
 
@@ -23,6 +25,7 @@ from .kernels.marginals_small import (
     divergence_steps,
     forward_steps,
 )
+from .kernels.one_problem import _solve_blocked, _solve_small
 from .kernels.riccati_blocked import _backward
 from .kernels.riccati_small import _backward_small, backward_steps
 from .types import (
@@ -35,6 +38,8 @@ from .types import (
     TrajectoryDistribution,
 )
 
+Shape = tuple[int, ...]
+FLOAT = np.dtype(np.float64)
 SMALL = 10  # states and actions; above it straight-line code outgrows what loops cost
 
 
@@ -46,6 +51,10 @@ def backward(
     `temperature` is tau above: a number, or (..., T). Raises NotPositiveDefinite, with the step,
     where Quu is not.
     """
+    if type(temperature) is float and temperature == 0.0:
+        found = _backward_of_one(dynamics, cost)
+        if found is not None:
+            return found
     lead, ((F, f, W), (C, c, const)) = flatten(("dynamics", "cost"), dynamics, cost)
     out = backward_flat(F, f, W, C, c, const, temperatures(temperature, lead, F.shape[1]))
     failed = out[-1]
@@ -60,6 +69,42 @@ def backward(
     return LinearGaussianController(*restore(lead, *out[:3])), QuadraticValue(
         *restore(lead, *out[3:6])
     )
+
+
+def _backward_of_one(
+    dynamics: LinearGaussianDynamics, cost: QuadraticCost
+) -> tuple[LinearGaussianController, QuadraticValue] | None:
+    """Returns controller and value of one problem of plain arrays without batch axis, checked and
+    solved by one kernel; None where anything else was given, or anything is not well.
+    """
+    if type(dynamics) is not LinearGaussianDynamics or type(cost) is not QuadraticCost:
+        return None
+    (F, f, W), (C, c, const) = dynamics, cost
+    for a in (F, f, W, C, c, const):
+        if type(a) is not np.ndarray or a.dtype is not FLOAT or not a.flags.carray:
+            return None
+    sizes = _sizes(F.shape, f.shape, W.shape, C.shape, c.shape, const.shape)
+    if sizes is None or config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return None
+    T, dx, du = sizes
+    K, k, cov = np.empty((T, du, dx)), np.empty((T, du)), np.zeros((T, du, du))
+    V, v, s = np.empty((T + 1, dx, dx)), np.empty((T + 1, dx)), np.empty(T + 1)
+    if dx + du <= SMALL:
+        steps = backward_steps(dx, du).address
+        well = _solve_small(steps, F, f, W, C, c, const, K, k, cov, V, v, s)
+    else:
+        well = _solve_blocked(F, f, W, C, c, const, K, k, cov, V, v, s)
+    return (LinearGaussianController(K, k, cov), QuadraticValue(V, v, s)) if well else None
+
+
+@lru_cache(maxsize=1024)
+def _sizes(F: Shape, f: Shape, W: Shape, C: Shape, c: Shape, const: Shape) -> Shape | None:
+    """Returns T, dx and du if these are the shapes of one problem without batch axis, else None."""
+    if len(F) != 3 or not 0 < F[1] < F[2] or F[0] < 1:
+        return None
+    T, dx, n = F
+    one = ((T, dx), (T, dx, dx), (T + 1, n, n), (T + 1, n), (T + 1,))
+    return (T, dx, n - dx) if (f, W, C, c, const) == one else None
 
 
 def forward(

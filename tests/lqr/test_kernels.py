@@ -8,7 +8,7 @@ from numba import njit
 from problems import random_controller, random_problem
 
 from lqr import forward, kl_divergence
-from lqr.batching import _finite, _inspect
+from lqr.kernels.inspection import _finite, _inspect
 from lqr.kernels.matrix_products import (
     add_lower_product,
     add_product,

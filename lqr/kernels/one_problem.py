@@ -1,0 +1,43 @@
+"""The backward pass of one problem, without batch axis, that is checked and solved in one call.
+
+They write K, k, cov (which begins as zero), V, v, s and return whether all was well; where it was
+not, what is written means nothing.
+"""
+
+import numpy as np
+
+from .inspection import _well_posed
+from .jit import kernel
+from .riccati_blocked import _backward
+from .riccati_small import call
+
+
+@kernel
+def _solve_small(address, F, f, W, C, c, const, K, k, cov, V, v, s):
+    if not _well_posed(F, f, W, C, c, const):
+        return False
+    T, dx, _ = F.shape
+    s[T] = const[T]
+    for i in range(dx):
+        v[T, i] = c[T, i]
+        for j in range(dx):
+            V[T, i, j] = C[T, i, j]
+    failed, tau = np.full(1, -1), np.zeros(T)
+    call(address, 0, T, F.reshape(-1), f.reshape(-1), W.reshape(-1), C.reshape(-1), c.reshape(-1),
+         const, tau, K.reshape(-1), k.reshape(-1), cov.reshape(-1), V.reshape(-1), v.reshape(-1), s,
+         failed)  # fmt: skip
+    return failed[0] < 0
+
+
+@kernel
+def _solve_blocked(F, f, W, C, c, const, K, k, cov, V, v, s):
+    if not _well_posed(F, f, W, C, c, const):
+        return False
+    T, dx, n = F.shape
+    du, S, failed = n - dx, T + 1, np.full(1, -1)
+    _backward(np.zeros(1, np.int64), F.reshape((1, T, dx, n)), f.reshape((1, T, dx)),
+              W.reshape((1, T, dx, dx)), C.reshape((1, S, n, n)), c.reshape((1, S, n)),
+              const.reshape((1, S)), np.zeros((1, T)), K.reshape((1, T, du, dx)),
+              k.reshape((1, T, du)), cov.reshape((1, T, du, du)), V.reshape((1, S, dx, dx)),
+              v.reshape((1, S, dx)), s.reshape((1, S)), failed)  # fmt: skip
+    return failed[0] < 0
