@@ -20,13 +20,13 @@ import numpy as np
 from agents.interfaces import Iteration, State, Task
 from agents.policies import make_policy
 from agents.rollout import rollout
-from agents.saving import build_policy, state_of
+from agents.saving import build_policy
 from agents.settings import Counts, NotNegative
 from agents.training import Training
 
 from ..steps.exploration import action_scale
 from .policy_distillation import TeacherSettings
-from .steps.lessons import lessons_of, restored
+from .steps.lessons import lessons_of, restored, round_ended
 from .steps.mimic import Mimic
 from .steps.teachers import Teachers
 
@@ -65,11 +65,4 @@ def train(
             error = mimic.fit(
                 student, lessons, teachers, rng, config.distil_steps, config.distil_rate
             )
-        shown = training.evaluate(student, rng)
-        scalars = training.row(
-            shown, sampled_cost=cost, feature_error=error, teacher_cost=teachers.cost.mean()
-        )
-        arrays = shown.evaluated | {"teacher_cost": teachers.cost}
-        saved: State = {"teachers": teachers.state(), "policy": state_of(student)}
-        saved["lessons"] = lessons._asdict() if lessons else None
-        yield training.iteration(student, scalars, arrays, saved)
+        yield round_ended(training, student, teachers, lessons, rng, cost, feature_error=error)

@@ -20,13 +20,13 @@ import numpy as np
 from agents.interfaces import Iteration, State, Task
 from agents.policies import POLICIES, make_policy
 from agents.rollout import rollout
-from agents.saving import build_policy, state_of
+from agents.saving import build_policy
 from agents.settings import Count, Counts, EvaluationSettings, Positive, word_of
 from agents.training import Training
 
 from ..steps.distillation import fit_student
 from ..steps.exploration import action_scale
-from .steps.lessons import check_rounds, lessons_of, restored
+from .steps.lessons import check_rounds, lessons_of, restored, round_ended
 from .steps.teachers import TEACHERS, Teachers
 
 ACTOR = "policy"  # whose the column cost is
@@ -88,11 +88,4 @@ def train(
                 student, lessons.targets, lessons.o, rng, lessons.weight,
                 config.distil_steps, config.distil_rate,
             )  # fmt: skip
-        shown = training.evaluate(student, rng)
-        scalars = training.row(
-            shown, sampled_cost=cost, policy_loss=loss, teacher_cost=teachers.cost.mean()
-        )
-        arrays = shown.evaluated | {"teacher_cost": teachers.cost}
-        saved: State = {"teachers": teachers.state(), "policy": state_of(student)}
-        saved["lessons"] = lessons._asdict() if lessons else None
-        yield training.iteration(student, scalars, arrays, saved)
+        yield round_ended(training, student, teachers, lessons, rng, cost, policy_loss=loss)

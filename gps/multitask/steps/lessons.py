@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.interfaces import State
+from agents.interfaces import Iteration, Policy, State
 from agents.rollout import Trajectories
+from agents.saving import state_of
+from agents.training import Training
 from dynamics.storage.tree import check_tree
 from lqr import InputError
 
@@ -56,6 +58,26 @@ def restored(state: State) -> Lessons:
     form |= {"precision": ("C", "N", "T", "du", "du"), "weight": ("C", "N", "T")}  # type: ignore[dict-item]
     check_tree(state, form, "lessons")
     return Lessons(**state)
+
+
+def round_ended(
+    training: Training,
+    student: Policy,
+    teachers: Teachers,
+    lessons: Lessons | None,
+    rng: np.random.Generator,
+    cost: float,
+    **more: float,
+) -> Iteration:
+    """Returns what `train` yields after a round: the student's noise-free episodes, the mean `cost` of
+    those that somebody learned from, the teachers' costs and more, and what a resumed run needs.
+    """
+    shown = training.evaluate(student, rng)
+    scalars = training.row(shown, sampled_cost=cost, **more, teacher_cost=teachers.cost.mean())
+    arrays = shown.evaluated | {"teacher_cost": teachers.cost}
+    saved: State = {"teachers": teachers.state(), "policy": state_of(student)}
+    saved["lessons"] = lessons._asdict() if lessons else None
+    return training.iteration(student, scalars, arrays, saved)
 
 
 def check_rounds(iterations: int, rounds: int) -> None:
