@@ -5,6 +5,7 @@ Actions are in units of half their range, observations in the policy's own. The 
 depend on the observation.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -56,21 +57,27 @@ class GaussianLayers:
         parts = views(theta, self.shapes)
         return Gaussians(self._hidden(parts, x)[-1], parts[-1])
 
-    def pushed(self, theta: Array, x: Array, v: Array) -> Gaussians:
-        """Returns the derivatives of the distributions along a change v (P,) of the parameters."""
+    def pushed(self, theta: Array, x: Array, v: Array, h: list[Array] | None = None) -> Gaussians:
+        """Returns the derivatives of the distributions along a change v (P,) of the parameters; `h`
+        is what `_hidden` returns, where it is known.
+        """
         parts, along = views(theta, self.shapes), views(v, self.shapes)
-        h, L = self._hidden(parts, x), self.count
-        slope = np.zeros_like(x)
+        h, L = self._hidden(parts, x) if h is None else h, self.count
+        slope = h[0] @ along[0].T + along[L]
         for i in range(L):
-            slope = slope @ parts[i].T + h[i] @ along[i].T + along[L + i]
+            if i:
+                slope = slope @ parts[i].T + h[i] @ along[i].T + along[L + i]
             if i < L - 1:
                 slope = slope * (1 - h[i + 1] ** 2)
         return Gaussians(slope, along[-1])
 
-    def pulled(self, theta: Array, x: Array, slope: Gaussians) -> Array:
+    def pulled(
+        self, theta: Array, x: Array, slope: Gaussians, h: list[Array] | None = None
+    ) -> Array:
         """Returns the gradient (P,) of what has these derivatives by the distributions."""
         parts = views(theta, self.shapes)
-        h, L, back = self._hidden(parts, x), self.count, slope.mean
+        h, L = self._hidden(parts, x) if h is None else h, self.count
+        back = slope.mean
         found: list[Array] = [np.empty(0)] * (2 * L)
         for i in reversed(range(L)):
             found[i], found[L + i] = back.T @ h[i], back.sum(0)
@@ -78,12 +85,19 @@ class GaussianLayers:
                 back = (back @ parts[i]) * (1 - h[i] ** 2)
         return np.concatenate([a.ravel() for a in (*found, slope.log_std)])
 
-    def fisher(self, theta: Array, x: Array, v: Array) -> Array:
-        """Returns the Fisher information times v (P,), the mean over inputs (M, do)."""
-        along = self.pushed(theta, x, v)
-        variance = np.exp(2 * self.gaussians(theta, x[:1]).log_std)
-        slope = Gaussians(along.mean / variance / len(x), 2 * along.log_std)
-        return self.pulled(theta, x, slope)
+    def fisher(self, theta: Array, x: Array) -> Callable[[Array], Array]:
+        """Returns the function of v (P,) that is the Fisher information times v, the mean over
+        inputs (M, do).
+        """
+        parts = views(theta, self.shapes)
+        h, variance = self._hidden(parts, x), np.exp(2 * parts[-1])
+
+        def product(v: Array) -> Array:
+            along = self.pushed(theta, x, v, h)
+            slope = Gaussians(along.mean / variance / len(x), 2 * along.log_std)
+            return self.pulled(theta, x, slope, h)
+
+        return product
 
     def log_density(self, p: Gaussians, u: Array) -> tuple[Array, Gaussians]:
         """Returns log p(u) (M,) of actions (M, du), up to a constant, and its derivatives, row by row.

@@ -106,7 +106,7 @@ def improved(
         return natural_step(
             theta,
             slope,
-            lambda v: layers.fisher(theta, batch.x, v),
+            layers.fisher(theta, batch.x),
             objective,
             divergence,
             bound,

@@ -61,10 +61,10 @@ def test_the_step_of_a_linear_policy_is_that_of_the_dense_fisher_information():
         F[np.ix_(at, at)] = moments / variance[i]
         F[8 + i, 8 + i] = 2.0
     for v in np.eye(10):
-        np.testing.assert_allclose(layers.fisher(theta, x, v), F @ v, atol=1e-12)
+        np.testing.assert_allclose(layers.fisher(theta, x)(v), F @ v, atol=1e-12)
     g = rng.standard_normal(10)
     found = natural_step(
-        theta, g, lambda v: layers.fisher(theta, x, v), lambda new: float(g @ new),
+        theta, g, layers.fisher(theta, x), lambda new: float(g @ new),
         lambda new: 0.5 * float((new - theta) @ F @ (new - theta)) * (1 - 1e-9), 0.02, 10, 0.0,
     )  # fmt: skip
     way = np.linalg.solve(F, g)
@@ -92,7 +92,7 @@ def test_the_fisher_information_is_the_curvature_of_the_divergence():
 
     h = 1e-4
     curvature = (kl(theta + h * v) + kl(theta - h * v)) / h**2
-    assert v @ layers.fisher(theta, x, v) == pytest.approx(curvature, rel=1e-4)
+    assert v @ layers.fisher(theta, x)(v) == pytest.approx(curvature, rel=1e-4)
 
 
 def test_a_density_at_a_limit_is_the_probability_of_all_beyond_it():

@@ -27,6 +27,15 @@ STEPWISE = {"iterations": 2, "iteration_steps": 12, "warm_up": 8, "batch": 4, "h
 FITTED = STEPWISE | {"update_ratio": 1.0, "model_hidden": (4,), "fit_steps": 3, "members": 2}
 FITTED |= {"fit_every": 8}
 IMAGINED = FITTED | {"rollouts": 10}
+ON_POLICY = {
+    "iterations": 2,
+    "iteration_steps": 12,
+    "warm_up": 8,
+    "hidden": (4,),
+    "model_hidden": (4,),
+}
+ON_POLICY |= {"fit_steps": 3, "members": 2, "updates": 3, "validate_every": 2, "imagined": 4}
+ON_POLICY |= {"imagined_steps": 3, "validation": 2}
 SEARCH = {"iterations": 2, "starts": 3, "units": 3}
 TAUGHT = {"iterations": 3, "rounds": 2, "samples": 2, "teacher": "trpo", "teacher_samples": 2}
 TAUGHT |= {"teacher_hidden": (4,), "hidden": (3,), "distil_steps": 20}
@@ -63,6 +72,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "dyna_q": {"iterations": 2, "iteration_steps": 12, "warm_up": 18, "planning_steps": 2},
     "mba": STEPWISE | {"update_ratio": 1.0, "rollouts": 10, "rollout_length": 2},
     "mbpo": IMAGINED,
+    "me_trpo": ON_POLICY,
     "mve": FITTED | {"value_expansion": 1},
     "svg": FITTED | {"path_length": 1},
     "mpc": PLANS,
