@@ -140,8 +140,8 @@ def test_a_step_of_ppo_follows_the_derivative_of_the_clipped_objective():
 def test_it_learns_to_go_to_a_point_from_a_few_episodes_and_goes_on_to_the_same_bits(optimiser):
     task, rng = make_task("point_mass"), np.random.default_rng(10)
     config = me_trpo.Config(
-        iterations=2, iteration_steps=100, warm_up=100, updates=10, imagined=20, imagined_steps=40, hidden=(8,),
-        model_hidden=(16,), members=2, fit_steps=60, optimiser=optimiser, kl_step=0.1, rate=1e-2,
+        iterations=2, iteration_steps=100, warm_up=100, updates=12, imagined=30, imagined_steps=50, hidden=(8,),
+        model_hidden=(16,), members=2, fit_steps=60, optimiser=optimiser, kl_step=0.03, rate=1e-2,
         evaluation_samples=4,
     )  # fmt: skip
     rows, at = [], []

@@ -194,9 +194,11 @@ class OnPolicy:
 
 
 def new_policy(task: Task, c: OnPolicySettings, rng: np.random.Generator) -> NeuralPolicy:
-    """Returns a policy that has seen nothing."""
+    """Returns a policy that has seen nothing, around the middle of the limits."""
     std = c.initial_std * action_unit(task.action_low, task.action_high)
-    return initial_policy(task, c.hidden, std, rng)
+    policy = initial_policy(task, c.hidden, std, rng)
+    policy.biases[-1][:] = 0.5 * (task.action_low + task.action_high)
+    return policy
 
 
 def _nothing() -> None:
