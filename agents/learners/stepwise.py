@@ -42,7 +42,6 @@ class Stepwise:
         refuse_unlimited(task)
         self.task, self.buffer, self.learn = task, buffer, learn
         self.cost = StepCost(task)
-        self.paid = capability(task, Rewarded) is not None
         self._t = 0
 
     def episodes(self, act: Act, steps: int, begun: int, rng: np.random.Generator) -> Trajectories:
@@ -63,6 +62,11 @@ class Stepwise:
         if not found.failed[0]:
             self._add(found, int(found.length[0]))
         return found
+
+    @property
+    def paid(self) -> bool:
+        """Whether the world pays each step, which a task may tell only once an episode has begun."""
+        return capability(self.task, Rewarded) is not None
 
     def check(self) -> None:
         """Raises InputError where the task's cost, as far as it is known, changes with time."""

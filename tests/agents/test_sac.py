@@ -197,6 +197,17 @@ def test_actions_without_limits_and_costs_that_change_with_time_are_refused():
         next(sac.train(make_task("mountain_car"), small(), np.random.default_rng(0)))
 
 
+def test_what_an_environment_pays_is_learned_from_as_it_is(monkeypatch):
+    """The rewards of Pendulum-v1 are minus its known formula; a fitted cost is asked by nobody."""
+    task = make_task("gymnasium:Pendulum-v1", horizon=30)
+    monkeypatch.setattr(type(task.learned), "_fit", lambda *_: pytest.fail("the fit was asked"))
+    *_, last = sac.train(task, small(iterations=1, evaluate_every=0), np.random.default_rng(0))
+    data = last.state["replay"]
+    (c, s, rate), u = data["x"].T, data["u"][:, 0]
+    formula = -(np.arctan2(s, c) ** 2 + 0.1 * rate**2 + 0.001 * u**2)
+    np.testing.assert_allclose(data["reward"], formula, atol=1e-4)
+
+
 def test_a_point_is_brought_to_its_target():
     task = make_task("point_mass")
     fast = {"actor_rate": 3e-3, "critic_rate": 3e-3, "track": 0.02, "batch": 64, "discount": 0.95}

@@ -4,10 +4,12 @@ the one that a user would bring.
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from agents.baselines import sac
 from agents.rollout import rollout
 from agents.tasks import make_task
 from agents.tasks.capabilities import runs_serially
@@ -18,7 +20,7 @@ from experiments.benchmarking.any_task.joint_task import JointTask
 from experiments.benchmarking.any_task.local_tasks import CartTask
 from experiments.engine.cli import parse
 from experiments.engine.episodes import FIRST_SEED
-from experiments.engine.evaluation import evaluate_idle
+from experiments.engine.evaluation import evaluate_idle, evaluate_policy
 from lqr import CheckpointError, InputError
 
 ROWS = {row.name: row for row in rows.ROWS}
@@ -270,17 +272,38 @@ def test_what_went_wrong_with_a_row_is_in_the_table_and_the_suite_goes_on(
     assert "failed" not in capsys.readouterr().out
 
 
-def test_sac_is_run_on_a_row_and_recorded_as_its_reference(tmp_path):
+def test_sac_is_run_on_a_row_and_kept(tmp_path):
     pytest.importorskip("stable_baselines3")
     place = tmp_path / "row" / "seed_3"
     assert any_peers.run("SAC", "any_task:Reacher-v5", 110, 3, place) == 0
-    kept = json.loads((place / learning.EVALUATED).read_text())
+    assert json.loads((place / learning.EVALUATED).read_text())["episodes"] == 20
+
+
+def test_a_reference_is_what_our_sac_came_to_early_and_at_last(tmp_path, monkeypatch):
+    """Against the same training by hand, whose policies are evaluated by Gymnasium's own loop."""
+    small = replace(learning.SAC, iteration_steps=100, warm_up=60, batch=16, hidden=(8,))
+    monkeypatch.setattr(learning, "SAC", small)
     file = tmp_path / "known.json"
-    references.record("Reacher-v5", references.of_sac({3: kept}, 110, ["a", "b c"]), file)
-    entry = references.read(file)["Reacher-v5"]
-    assert entry["command"] == "a 'b c'"
+    words = [
+        "--record",
+        "--tasks",
+        "Pendulum-v1",
+        "--seeds",
+        "1",
+        "--first",
+        "3",
+        "--references",
+        str(file),
+    ]
+    words += ["--reference-steps", "400", "--budget", "200", "--out", str(tmp_path / "out")]
+    assert benchmark.main(["any_task", *words]) == 0
+    entry = references.read(file)["Pendulum-v1"]
+    task = make_task("gymnasium:Pendulum-v1", horizon=200).with_starts(2)
+    run = sac.train(task, replace(small, iterations=4), np.random.default_rng(3))
+    by_hand = [evaluate_policy("Pendulum-v1", one.policy, 20).mean_return for one in run]
+    np.testing.assert_allclose([*entry["early_returns"], *entry["returns"]], by_hand[:2], rtol=1e-5)
     assert entry["seeds"] == [3]
-    assert references.value(entry) == kept["mean_return"]
+    assert "--first 3" in entry["command"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from agents.baselines import sac
+from agents.tasks import make_task
 from gps import badmm, lqr_flm
 
 from ...engine import tables
@@ -21,6 +23,9 @@ from .rows import Row
 
 COMMANDS = Path(__file__).resolve().parents[2]
 EVALUATED = "evaluated.json"
+SAC = sac.Config(  # of the references: an update for each step
+    iteration_steps=5000, update_ratio=1.0, batch=128, warm_up=1000, evaluate_every=0
+)
 METHODS: dict[str, Any] = {"lqr_flm": lqr_flm, "badmm": badmm}
 
 
@@ -69,3 +74,24 @@ def learn_here(row: Row, seed: int, place: Path, **changes: int) -> None:
     found = evaluate(task, last.policy)
     numbers = {"env_steps": last.scalars["env_steps"], "cpu_seconds": spent}
     keep(place / EVALUATED, found | numbers)
+
+
+def learn_by_sac(row: Row, seed: int, place: Path, steps: int, early: int) -> None:
+    """Learns a row by soft actor-critic in this process, and keeps how its policies do after `early`
+    steps, as `early`, and after all.
+    """
+    fresh, start, first = fresh_task(row, place), time.process_time(), dict[str, Any]()
+    task: Any = fresh
+    if row.kind == "gymnasium":  # other starts than the fresh ones
+        count = max(steps // fresh.horizon, 1)
+        task = make_task(f"gymnasium:{row.task}", horizon=row.steps, conditions=count)
+    config = replace(SAC, iterations=-(-steps // SAC.iteration_steps))
+    for last in sac.train(task, config, np.random.default_rng(seed)):
+        taken = int(last.scalars["env_steps"])
+        if not first and taken >= min(early, steps):
+            first = evaluate(fresh, last.policy) | {"env_steps": taken}
+        if taken >= steps:
+            break
+    spent = time.process_time() - start
+    numbers = {"env_steps": last.scalars["env_steps"], "cpu_seconds": spent, "early": first}
+    keep(place / EVALUATED, evaluate(fresh, last.policy) | numbers)

@@ -62,9 +62,16 @@ def of_ilqr(row: Row, folder: Path, command: Sequence[str]) -> dict[str, Any]:
 
 
 def of_sac(found: dict[int, dict[str, Any]], steps: int, command: Sequence[str]) -> dict[str, Any]:
-    """Returns the reference of a row of which SAC's evaluations are `found`, by seed."""
+    """Returns the reference of a row of which SAC's evaluations are `found`, by seed, with what it
+    came to early.
+    """
     returns = [one["mean_return"] for one in found.values()]
-    return _entry(f"SAC, {steps} steps", command, list(found), returns)
+    early = [one["early"] for one in found.values()]
+    told = {
+        "early_steps": [one["env_steps"] for one in early],
+        "early_returns": [one["mean_return"] for one in early],
+    }
+    return _entry(f"SAC (ours), {steps} steps", command, list(found), returns) | told
 
 
 def _entry(
