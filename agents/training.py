@@ -27,7 +27,7 @@ from .interfaces import Array, Iteration, Policy, State, Task
 from .rollout import Trajectories, metrics_of, rollout
 from .rollout.visible import cost_by_state, cost_variation
 from .tasks.action_form import HandsOut
-from .tasks.capabilities import LearnedCost, action_form_of, capability
+from .tasks.capabilities import LearnedCost, SharesEpisodes, action_form_of, capability
 
 COUNTS = ("number", "episodes", "steps", "evaluation_episodes", "evaluation_steps")
 
@@ -79,6 +79,8 @@ class Training:
             self.warned = warn_if_still(self.task, trajectories)
         self.add(len(trajectories.length), int(trajectories.length.sum()))
         self.seen = trajectories
+        if told := capability(self.task, SharesEpisodes):
+            told.share(trajectories)
         return trajectories
 
     def add(self, episodes: int, steps: int) -> None:

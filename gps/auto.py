@@ -47,6 +47,8 @@ FOREVER = 10**6  # iterations of a candidate: the budget ends it
 EPISODES = 12  # rounds of episodes that half the budget should allow, with 3 to 5 episodes each
 GROWTH = 700.0  # of badmm's penalty over the whole budget
 ROUNDS = 40  # iterations that the budget allows to what learns from single steps
+EXPLORED = 20  # part of the budget in which what learns from single steps explores at random
+FIT_STEPS = 300  # of the planner's models after each round
 PROBES = 11  # episodes of a probed condition, at most
 
 
@@ -67,7 +69,8 @@ def candidates(task: Task, budget: int, share: float) -> dict[str, Candidate]:
     """Returns the methods that can learn the task, by a word each; the second size of the noise only
     where it can be tried within its share of the budget.
     """
-    episode = task.horizon * task.conditions
+    found, place = dict[str, Candidate](), local_task(task, share)
+    episode = task.horizon * place.conditions
     samples = int(np.clip(budget // (2 * EPISODES * episode), 3, 5))
     most, rounds = samples * episode, max(budget // (2 * samples * episode), 2)
     local = badmm.Config(
@@ -76,21 +79,31 @@ def candidates(task: Task, budget: int, share: float) -> dict[str, Candidate]:
         penalty_growth=float(GROWTH ** (1 / rounds)),
         evaluate_every=0,
     )
-    probe = PROBES * max(1, task.conditions // 10) * task.horizon
+    probe = PROBES * max(1, place.conditions // 10) * task.horizon
     reason = "the dynamics are smooth along an episode"
-    found = {"badmm": Candidate(badmm, local, reason, probe + most, most)}
+    found["badmm"] = Candidate(badmm, local, reason, probe + most, most, place)
     if LEAST * most <= share:
         wide = replace(local, probe=False, initial="zero", initial_std=local.max_std)
         reason = "small noise shows nothing, as with contacts"
-        found["badmm_wide"] = Candidate(badmm, wide, reason, most, most)
+        found["badmm_wide"] = Candidate(badmm, wide, reason, most, most, place)
     low, high = task.action_low, task.action_high
     if manifold_of(task) is None and (bounded(low, high) & (low < high)).all():
-        planned = pets.Config(iterations=FOREVER, planner=PLANNERS["icem"]())
+        planned = pets.Config(iterations=FOREVER, planner=PLANNERS["icem"](), fit_steps=FIT_STEPS)
         reason = "the way leads through states that local controllers do not find"
-        found["pets"] = Candidate(pets, planned, reason, episode, episode)
+        every = task.horizon * task.conditions
+        found["pets"] = Candidate(pets, planned, reason, every, every)
         if is_stationary(task):
             found["sac"] = model_free(task, budget)
     return found
+
+
+def local_task(task: Task, share: float) -> Task:
+    """Returns the task with as many starts as local controllers can try within two shares, where it
+    has any number of them: three iterations of three episodes each, and a probe.
+    """
+    more = capability(task, MoreStarts)
+    few = int((2 * share / task.horizon - PROBES) // (3 * LEAST))
+    return more.with_starts(int(np.clip(few, 1, task.conditions))) if more else task
 
 
 def is_stationary(task: Task) -> bool:
@@ -112,15 +125,18 @@ def model_free(task: Task, budget: int) -> Candidate:
     config = sac.Config(
         iterations=FOREVER,
         iteration_steps=steps,
-        warm_up=min(400, steps),
-        update_ratio=1.0,
+        warm_up=max(budget // EXPLORED, 1),
+        action_repeat=max(task.horizon // 4, 1),
+        update_ratio=4.0,
+        batch=128,
         evaluate_every=0,
     )
     more = capability(task, MoreStarts)
     most = steps + task.horizon - 1  # whole episodes
     starts = int(np.clip(budget // task.horizon, STARTS, FIRST))  # as many as full episodes
     reason = "what happens is told by no model, or the way there by no slope"
-    return Candidate(sac, config, reason, most, most, more.with_starts(starts) if more else None)
+    place = more.with_starts(starts) if more else None
+    return Candidate(sac, config, reason, most, most, place, learns=True)
 
 
 def train(

@@ -18,6 +18,7 @@ from dynamics.replay_buffer import CAPACITY, Transitions
 from ..interfaces import Array, Iteration, State, Task
 from ..rollout import Trajectories
 from ..settings import Count, Counts, EvaluationSettings, Finite, Positive, Share, Whole
+from ..tasks.capabilities import OthersEpisodes, capability
 from ..training import Training, not_run
 from .sac import SAC, Batch, Told, Units
 from .stepwise import Stepwise, explored
@@ -32,6 +33,9 @@ class OffPolicySettings(EvaluationSettings):
     iterations: Count = 20  # rounds of whole episodes
     iteration_steps: Count = 200  # steps of a round, at least
     warm_up: Count = 400  # steps of random actions at the start
+    # steps that a random action is held, at most; above 1 these are the limits, and how long is
+    # drawn for each episode
+    action_repeat: Count = 1
     update_ratio: Positive = 10.0  # updates for each step from then on
     batch: Count = 256  # transitions of an update
     hidden: Counts = (64, 64)  # units of the hidden layers of policy and critics
@@ -78,6 +82,7 @@ class OffPolicy:
         parts = {"replay": self.buffer, "learner": self.learner, **parts}
         self.training = Training(task, config.iterations, state, config.evaluate_every, **parts)
         self._told: list[Told] = []
+        self._others = 0  # steps that others tried
 
     def iterations(self) -> range:
         """Returns the numbers of the iterations that are still to come."""
@@ -89,6 +94,11 @@ class OffPolicy:
         return self.buffer.total
 
     @property
+    def own_steps(self) -> int:
+        """Those of them that were tried here, and not by others."""
+        return self.env_steps - self._others
+
+    @property
     def offline(self) -> bool:
         """Whether nothing more is tried: the learner has to do with what is there."""
         return self.c.offline > 0 and self.env_steps >= self.c.warm_up
@@ -96,13 +106,22 @@ class OffPolicy:
     def collect(self) -> Trajectories:
         """Runs the episodes of an iteration, in which the learner learns."""
         self._told = []
+        if shared := capability(self.task, OthersEpisodes):
+            for found in shared.others():
+                self.steps.take(found)
+            self._others = max(self.env_steps - self.training.steps, 0)
         if self.offline:
             if self.prepare:
                 self.prepare(self)
             self._told = [self.update(self) for _ in range(self.c.offline)]
             return not_run(self.task, 1)
         act = explored(
-            self.task, lambda: self.learner.policy, self.c.warm_up, lambda: self.env_steps, self.rng
+            self.task,
+            lambda: self.learner.policy,
+            self.c.warm_up,
+            lambda: self.own_steps,
+            self.rng,
+            self.c.action_repeat,
         )
         begun = self.training.episodes
         found = self.steps.episodes(act, self.c.iteration_steps, begun, self.rng)
@@ -131,10 +150,10 @@ class OffPolicy:
 
     def _learn(self) -> None:
         """Comes after each step."""
-        after = self.env_steps - self.c.warm_up
-        if after < 0:
+        if self.own_steps < self.c.warm_up:
             return
-        if after == 0:
+        after = self.env_steps - self.c.warm_up
+        if not self.learner.updates:
             self.steps.check()
             data = self.buffer.data
             assert data.o is not None

@@ -63,6 +63,18 @@ class Stepwise:
             self._add(found, int(found.length[0]))
         return found
 
+    def take(self, found: Trajectories) -> None:
+        """Takes in the transitions of episodes that somebody else made."""
+        step = np.arange(found.u.shape[1])
+        first = np.broadcast_to(step == 0, found.mask.shape)[found.mask]
+        over = np.where(found.length < self.task.horizon, found.length, 0)[:, None]
+        end, cost = (step + 1 == over)[found.mask], found.cost[:, :-1][found.mask]
+        x, u, xnext = found.transitions
+        if len(x):
+            o, onext = found.o[:, :-1][found.mask], found.o[:, 1:][found.mask]
+            reward = -cost if self.paid else self.cost.rewards(x, u, xnext, end)
+            self.buffer.add(x, u, xnext, o, onext, reward, end, first)
+
     @property
     def paid(self) -> bool:
         """Whether the world pays each step, which a task may tell only once an episode has begun."""
@@ -94,14 +106,27 @@ class Stepwise:
 
 def explored(
     task: Task, policy: Callable[[], Any], random_steps: int, count: Callable[[], int],
-    rng: np.random.Generator,
+    rng: np.random.Generator, repeat: int = 1,
 ) -> Act:  # fmt: skip
-    """Returns who acts: at random within the limits for so many steps, then a draw of the policy."""
+    """Returns who acts: at random within the limits for so many steps, then a draw of the policy.
+
+    With `repeat` above 1 a random action is one of the limits, and is held for as many steps as are
+    drawn for an episode, 1 to `repeat`, each order of magnitude as likely: what has inertia is not
+    moved by what changes at each step.
+    """
+    held, action = 1, np.zeros(task.du)
 
     def act(x: Array, o: Array, t: int) -> Array:
-        if count() < random_steps:
+        nonlocal held, action
+        if count() >= random_steps:
+            actions: Array = policy().sample(o, t, rng)
+            return actions
+        if repeat == 1:
             return rng.uniform(task.action_low, task.action_high, (len(x), task.du))
-        actions: Array = policy().sample(o, t, rng)
-        return actions
+        if t == 0:
+            held = int(np.exp(rng.uniform(0.0, np.log(repeat + 1))))
+        if t % held == 0:
+            action = np.where(rng.random(task.du) < 0.5, task.action_low, task.action_high)
+        return np.tile(action, (len(x), 1))
 
     return act

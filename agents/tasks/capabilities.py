@@ -279,6 +279,24 @@ class MoreStarts(Protocol):
         ...
 
 
+class SharesEpisodes(Protocol):
+    """Somebody else learns from its episodes, too, and is told of all that a method learns from."""
+
+    def share(self, found: Any) -> None:
+        """Takes `Trajectories` that were made."""
+        ...
+
+
+class OthersEpisodes(Protocol):
+    """Others try things in the same world. Methods that learn from single steps learn from those
+    as well.
+    """
+
+    def others(self) -> Sequence[Any]:
+        """Returns the `Trajectories` since the last time."""
+        ...
+
+
 class GymnasiumTwin(Protocol):
     """An environment of Gymnasium has the same physics, observations and rewards. A run's policy is
     graded and shown in it.
@@ -420,6 +438,7 @@ __all__ = [
     "MujocoState",
     "Named",
     "ObservationOf",
+    "OthersEpisodes",
     "PaysNear",
     "PhysicalState",
     "Plane",
@@ -428,6 +447,7 @@ __all__ = [
     "Rendered",
     "Rewarded",
     "Serial",
+    "SharesEpisodes",
     "ShowsGoals",
     "ShowsViews",
     "Simulations",

@@ -10,6 +10,8 @@ from agents.tasks.capabilities import LearnedCost, capability
 from agents.training import COUNTS, Training
 from lqr import Diverged, NumericalError
 
+from .shared import Shared, Sharer, Sharing
+
 LEAST = 3  # iterations of a candidate before it is judged
 LEARNED = 4  # times the steps of a judgement that are learned from until the next
 
@@ -23,6 +25,7 @@ class Candidate(NamedTuple):
     first: int  # environment steps of its first iteration, at most
     most: int  # of each other one
     task: Task | None = None  # the race's, with other starts
+    learns: bool = False  # from the episodes of all the others as well; it is left out last
 
 
 class Race:
@@ -46,6 +49,7 @@ class Race:
         self.left = [word for word in self.all if word in state.get("left", self.all)]
         self.failed = [word for word in self.all if word in state.get("failed", {})]
         self.round = state.get("round", 1)
+        self.shared = Shared(state.get("shared"))
         self.running: dict[str, Iterator[Iteration]] = {}
 
     def needed(self, word: str) -> int:
@@ -61,7 +65,10 @@ class Race:
             behind = [word for word in fitting if self._is_behind(word)]
             if behind or len(self.left) == 1:
                 return (behind or fitting)[0]
-            order = sorted(self.left, key=lambda word: self.scores[word])
+            last = len(self.left) == 2
+            order = sorted(
+                self.left, key=lambda w: (last or not self.all[w].learns, self.scores[w])
+            )
             self.left = [w for w in self.left if w in order[: -(-len(order) // 2)]]
             self.round += 1
         return None
@@ -96,7 +103,12 @@ class Race:
         one, kept = self.all[word], self.states.get(word)
         if kept and (shared := capability(self.task, LearnedCost)):
             kept = {**kept, "rewards": shared.learned.state()}
+        hears = any(other.learns for other in self.all.values())
         task = one.task or self.task
+        if one.learns:
+            task = Sharer(task, self.shared)
+        elif hears:
+            task = Sharing(task, self.shared)
         return one.method.train(task, one.config, self.rng, kept)  # type: ignore[no-any-return]
 
     def is_due(self, word: str, cost: int) -> bool:
@@ -123,4 +135,5 @@ class Race:
             "left": dict.fromkeys(self.left, 1),
             "failed": dict.fromkeys(self.failed, 1),
             "round": self.round,
+            "shared": self.shared.state(),
         }

@@ -10,7 +10,9 @@ from agents import load_policy, save_policy
 from agents.baselines import sac
 from agents.learners.relu_networks import ReluNetworks
 from agents.learners.sac import SAC, Batch, Units
+from agents.learners.stepwise import Stepwise, explored
 from agents.tasks import make_task
+from dynamics import ReplayBuffer
 from dynamics.storage.tree import load_tree, save_tree
 from lqr import CheckpointError, InputError
 
@@ -206,6 +208,34 @@ def test_what_an_environment_pays_is_learned_from_as_it_is(monkeypatch):
     (c, s, rate), u = data["x"].T, data["u"][:, 0]
     formula = -(np.arctan2(s, c) ** 2 + 0.1 * rate**2 + 0.001 * u**2)
     np.testing.assert_allclose(data["reward"], formula, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["point_mass", "gymnasium:InvertedPendulum-v5"])
+def test_episodes_of_others_are_learned_from_as_ones_own(name):
+    """Those of InvertedPendulum end early, and are paid; a point's have a cost."""
+    more = {"horizon": 30} if ":" in name else {}
+    task = make_task(name, conditions=2, **more)
+    own, other = (Stepwise(task, ReplayBuffer(), lambda: None) for _ in range(2))
+    act = explored(task, lambda: None, 10**9, lambda: 0, np.random.default_rng(1), repeat=8)
+    other.take(own.episodes(act, 100, 0, np.random.default_rng(0)))
+    assert other.buffer.lengths == own.buffer.lengths
+    for a, b in zip(other.buffer.data, own.buffer.data, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_random_actions_that_are_held_are_limits_and_as_often_short_as_long():
+    task = make_task("point_mass")
+    act = explored(task, lambda: None, 1, lambda: 0, np.random.default_rng(0), repeat=16)
+    x, held = np.zeros((1, task.dx)), []
+    for _ in range(300):
+        u = np.array([act(x, x, t)[0] for t in range(64)])
+        assert np.isin(u, np.stack([task.action_low, task.action_high])).all()
+        change = 1 + np.flatnonzero((u[1:] != u[:-1]).any(1))
+        held.append(np.gcd.reduce(change) if len(change) else 64)
+    held = np.array(held)
+    # by the logarithm of the time that is drawn, 1 to 17: 1, and 2 or 3, are log(2) / log(17) each
+    for found in (held == 1, (held == 2) | (held == 3)):
+        assert found.mean() == pytest.approx(np.log(2) / np.log(17), abs=0.08)
 
 
 def test_a_point_is_brought_to_its_target():

@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -283,18 +284,9 @@ def test_a_reference_is_what_our_sac_came_to_early_and_at_last(tmp_path, monkeyp
     """Against the same training by hand, whose policies are evaluated by Gymnasium's own loop."""
     small = replace(learning.SAC, iteration_steps=100, warm_up=60, batch=16, hidden=(8,))
     monkeypatch.setattr(learning, "SAC", small)
+    monkeypatch.setattr(command, "ROWS", [row._replace(most=None) for row in rows.ROWS])
     file = tmp_path / "known.json"
-    words = [
-        "--record",
-        "--tasks",
-        "Pendulum-v1",
-        "--seeds",
-        "1",
-        "--first",
-        "3",
-        "--references",
-        str(file),
-    ]
+    words = f"--record --tasks Pendulum-v1 --seeds 1 --first 3 --references {file}".split()
     words += ["--reference-steps", "400", "--budget", "200", "--out", str(tmp_path / "out")]
     assert benchmark.main(["any_task", *words]) == 0
     entry = references.read(file)["Pendulum-v1"]
@@ -304,6 +296,20 @@ def test_a_reference_is_what_our_sac_came_to_early_and_at_last(tmp_path, monkeyp
     np.testing.assert_allclose([*entry["early_returns"], *entry["returns"]], by_hand[:2], rtol=1e-5)
     assert entry["seeds"] == [3]
     assert "--first 3" in entry["command"]
+
+
+def test_nothing_is_paid_beyond_the_most_that_a_rows_rewards_allow(tmp_path):
+    """Against the rewards of Gymnasium at the best states there are."""
+    best = {"Pendulum-v1": (0.0, 200), "InvertedPendulum-v5": (1.0, 200), "Reacher-v5": (0.0, 50)}
+    for name, (paid, steps) in best.items():
+        assert ROWS[name].most == paid * steps
+        env = gymnasium.make(name)
+        env.reset(seed=0)
+        rewards = [env.step(np.zeros(env.action_space.shape))[1] for _ in range(4)]
+        assert max(rewards) <= paid
+    assert benchmark.main(["any_task", "--record", "--tasks", "Reacher-v5", "--references",
+                           str(tmp_path / "r.json"), "--out", str(tmp_path / "out")]) == 0  # fmt: skip
+    assert references.read(tmp_path / "r.json")["Reacher-v5"]["returns"] == [0.0]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from agents.interfaces import Iteration
+from agents.rollout import rollout
 from agents.tasks.adapters.user_task import OwnTask
 from agents.training import COUNTS, Training
 from gps import auto
@@ -88,6 +89,33 @@ def acting(task, action):
     return policy
 
 
+class Hearing(Learner):
+    """A method that notes the actions that others tried, and tries none."""
+
+    def __init__(self):
+        super().__init__(0)
+        self.heard = []
+
+    def train(self, task, config, rng, state=None):
+        for row in super().train(task, config, rng, state):
+            self.heard += [float(u) for found in task.others() for u in found.u[:, 0, 0]]
+            yield row
+
+    def candidate(self):
+        return super().candidate()._replace(learns=True)
+
+
+class Trying(Learner):
+    """A method that runs an episode of its policy in each iteration."""
+
+    def train(self, task, config, rng, state=None):
+        training = Training(task, 10)
+        for row in super().train(task, config, rng, state):
+            found = rollout(task, row.policy, np.array([0]), 1, rng, noise=0.0)
+            training.count(found, explored=False)
+            yield row
+
+
 class Failing(Learner):
     """A method all of whose episodes diverge in its second iteration."""
 
@@ -125,6 +153,22 @@ def test_who_does_not_fit_into_what_is_left_does_not_begin():
     found = race(small=Learner(0, steps=20), large=Learner(0, steps=50))
     assert found.turn(49) == "small"
     assert found.turn(19) is None
+
+
+def test_who_learns_from_others_is_told_of_all_their_episodes_once_and_left_out_last():
+    hearing = Hearing()
+    how = {"a": Trying(1, 2, 3, 4, 5), "b": Trying(6, 7, 8, 9, 10), "ears": hearing}
+    found, counts, order = race(**how), Counts(), []
+    for word, cost in zip(how, (1.0, 2.0, 3.0), strict=True):
+        found.score(word, cost)
+    for n in range(20):
+        if n == 7:  # what was not heard yet is kept
+            found = race(found.state(), **how)
+        order.append(found.turn(10**6))
+        found.advance(order[-1], counts)
+    assert order[:15] == ["a"] * 5 + ["b"] * 5 + ["ears"] * 5
+    assert found.left == ["a", "ears"]
+    np.testing.assert_allclose(hearing.heard, np.arange(1.0, 11.0), atol=1e-9)
 
 
 def test_a_race_goes_on_from_its_state():

@@ -139,6 +139,8 @@ def _record(row: Row, seeds: Sequence[int], asked: Namespace, stop: Stop) -> int
     folder, failed = asked.out / row.name, 0
     if row.kind in ILQR_KINDS:
         entry = references.of_ilqr(row, folder, command)
+    elif row.most is not None:
+        entry = references.of_most(row, command)
     else:
         place = folder / f"SAC_{asked.reference_steps}"
         for seed in seeds:

@@ -61,6 +61,14 @@ def of_ilqr(row: Row, folder: Path, command: Sequence[str]) -> dict[str, Any]:
     return _entry(what, command, [FIRST_SEED], [float(np.mean(returns))])
 
 
+def of_most(row: Row, command: Sequence[str]) -> dict[str, Any]:
+    """Returns the reference of a row whose rewards are bounded: nothing can do better, so what is
+    learned beside it is learned beside any other.
+    """
+    what = "the most that its rewards allow"
+    return _entry(what, command, [FIRST_SEED], [float(row.most or 0.0)])
+
+
 def of_sac(found: dict[int, dict[str, Any]], steps: int, command: Sequence[str]) -> dict[str, Any]:
     """Returns the reference of a row of which SAC's evaluations are `found`, by seed, with what it
     came to early.

@@ -31,6 +31,7 @@ class Row(NamedTuple):
     settings: str = HELD_OUT  # were they chosen on it?
     module: str = ""  # that it needs
     remedy: str = ""  # how to get the module
+    most: float | None = None  # the largest return that its rewards allow, where they tell one
 
     @property
     def missing(self) -> str:
@@ -45,15 +46,22 @@ class Row(NamedTuple):
         return self.kind in ("cart", "joint", "layout")
 
 
-def _gymnasium(env_id: str, steps: int | None, settings: str = HELD_OUT, box: bool = False) -> Row:
+def _gymnasium(
+    env_id: str,
+    steps: int | None,
+    settings: str = HELD_OUT,
+    box: bool = False,
+    most: float | None = None,
+) -> Row:
     module, remedy = ("Box2D", 'pip install "gymnasium[box2d]"') if box else ("", "")
     return Row(env_id, GYMNASIUM, "gymnasium", env_id, steps, settings=settings,
-               module=module, remedy=remedy)  # fmt: skip
+               module=module, remedy=remedy, most=most)  # fmt: skip
 
 
 def _dm(name: str, steps: int = 200) -> Row:
     return Row(name, OWN, "gymnasium", f"dm/{name}-v0", steps,
-               module="dm_control", remedy="pip install dm_control")  # fmt: skip
+               module="dm_control", remedy="pip install dm_control",
+               most=float(steps))  # fmt: skip
 
 
 def _carts() -> tuple[Row, ...]:
@@ -72,11 +80,11 @@ def _layouts() -> tuple[Row, ...]:
 
 
 ROWS = (
-    _gymnasium("Pendulum-v1", 200, CHOSEN),
-    _gymnasium("MountainCarContinuous-v0", 200),
-    _gymnasium("InvertedPendulum-v5", 200, ONCE),
-    _gymnasium("InvertedDoublePendulum-v5", 200),
-    _gymnasium("Reacher-v5", 50, CHOSEN),
+    _gymnasium("Pendulum-v1", 200, CHOSEN, most=0.0),
+    _gymnasium("MountainCarContinuous-v0", 200, most=100.0),
+    _gymnasium("InvertedPendulum-v5", 200, ONCE, most=200.0),
+    _gymnasium("InvertedDoublePendulum-v5", 200, most=2000.0),
+    _gymnasium("Reacher-v5", 50, CHOSEN, most=0.0),
     _gymnasium("Pusher-v5", 100, CHOSEN),
     _gymnasium("HalfCheetah-v5", 100, CHOSEN),
     _gymnasium("Hopper-v5", 100, CHOSEN),
