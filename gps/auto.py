@@ -120,7 +120,7 @@ def is_stationary(task: Task) -> bool:
 
 
 def model_free(task: Task, budget: int) -> Candidate:
-    """Returns soft actor-critic, which learns from as many starts as the task has."""
+    """Returns soft actor-critic, which learns from as many starts as the budget has episodes."""
     steps = max(budget // ROUNDS, 1)
     config = sac.Config(
         iterations=FOREVER,
