@@ -5,7 +5,8 @@ Prints return, distance and success rate with 95 % intervals, and writes a CSV w
 episode. The policy is run in the environment of Gymnasium that the run's task mirrors, or in the
 one that --env names; local controllers and planners, which see the state, and policies of other
 tasks, in the task itself, whose return is minus the cost unless it has one. --against compares it
-with another run's policy in the same episodes, in pairs; --by tells where it succeeds.
+with another run's policy in the same episodes, in pairs; --by tells where it succeeds. A planner goes
+after any cost, without a further step of learning: --cost FILE.py:FUNCTION.
 """
 
 if __name__ == "__main__":
@@ -21,9 +22,10 @@ def main(words: Sequence[str]) -> int:
     from experiments.benchmarking.priors import write_rows
     from experiments.engine import evaluated
     from experiments.engine.episodes import run_episodes
-    from experiments.engine.load_run import add_choices, open_run
+    from experiments.engine.load_run import add_choices, open_run, with_goal
     from experiments.engine.parser import Parser
     from experiments.engine.progress import places, table
+    from experiments.engine.saved_files import saved_config
     from lqr import InputError
 
     parser = Parser("python experiments/evaluate.py", __doc__)
@@ -53,7 +55,9 @@ def main(words: Sequence[str]) -> int:
             raise InputError(
                 f"--{name.replace('_', '-')} is {getattr(asked, name)}; expected {least} or more"
             )
-    run = open_run(asked.run, asked.task, asked.cost)
+    goal = asked.cost if "cost" not in saved_config(asked.run).get("chosen", {}) else None
+    run = open_run(asked.run, asked.task, None if goal else asked.cost)
+    run = with_goal(run, goal) if goal else run
     measure = evaluated.measure_of(run.task, asked.by) if asked.by else None
     other = open_run(asked.against, asked.task, asked.cost) if asked.against else None
     if other:

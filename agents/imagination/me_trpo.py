@@ -33,7 +33,7 @@ class Config(OnPolicySettings):
     """Settings of ME-TRPO."""
 
     optimiser: Literal["trpo", "ppo"] = "trpo"  # of the policy on imagined episodes
-    kl_step: Positive = 0.02  # of TRPO: nats per step of an episode
+    kl_step: Positive = 0.05  # of TRPO: nats per step of an episode
     damping: Positive = 0.1  # of TRPO: of the Fisher information, a share of the curvature
     clip: Positive = 0.2  # of PPO: how far a ratio of densities may be from 1 to count
     epochs: Count = 10  # of PPO: passes over the imagined steps
@@ -42,7 +42,7 @@ class Config(OnPolicySettings):
 
 PAPER = replace(
     Config(), iterations=100, iteration_steps=3000, model_hidden=(512, 512), updates=400,
-    imagined=500, kl_step=0.01, starts="initial",
+    imagined=500, imagined_steps=100, validate_every=5, kl_step=0.01, starts="initial",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from agents.tasks.capabilities import ModelSource, capability
 from lqr import CheckpointError, InputError
 
 from .cli import as_words
-from .overrides import imports, saved_task
+from .overrides import imports, saved_task, with_user_goal
 from .parser import Parser
 from .run_folder import MODEL
 from .saved_files import saved_config
@@ -64,6 +64,19 @@ def open_run(path: Path | str, task: str | None = None, cost: str | None = None)
                 f"{error}; it plans by another cost than the task's own: name it, {as_words(needed)}"
             ) from None
         raise
+
+
+def with_goal(run: Opened, cost: str) -> Opened:
+    """Returns a run whose planner goes after another cost, FILE.py:FUNCTION, in its task with that
+    cost. Raises InputError for a policy that does not plan.
+    """
+    if not hasattr(run.policy, "with_cost"):
+        raise InputError(
+            f"got --cost {cost} for the policy of {run.path}, which has learned its own cost; expected the run "
+            "of a planner, which goes after any cost, or no --cost"
+        )
+    task = with_user_goal(run.task, cost)
+    return run._replace(task=task, policy=run.policy.with_cost(task.cost))
 
 
 def add_choices(parser: Parser) -> None:

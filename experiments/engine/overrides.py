@@ -233,6 +233,13 @@ def _with_cost(build: Callable[[], Any], function: Callable[..., Any], words: st
     return WithCost(task, UserCost(function, task.dx, task.du, f"the cost {words}"))
 
 
+def with_user_goal(task: Any, words: str) -> Any:
+    """Returns the task with another goal, the cost FILE.py:FUNCTION or MODULE:FUNCTION."""
+    from agents.tasks.costs.user_cost import UserCost, WithGoal
+
+    return WithGoal(task, UserCost(load_function(words), task.dx, task.du, f"the cost {words}"))
+
+
 def _as_saved(given: Mapping[str, Any], saved: Any, path: Path | None) -> dict[str, Any]:
     """Returns what the saved run was given, after a look at what is given now."""
     saved = {key: value for key, value in saved.items() if key in CHOICES and key != PROCESSES}

@@ -2,6 +2,8 @@
 and a planner that is kept with it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,8 +80,10 @@ def test_a_task_with_a_cost_is_planned_by_it_and_one_without_by_what_it_paid(tmp
     assert LearnedReward.of(own) is None
     assert by_reward(own, None) is own
     config = pets.Config(iterations=2, planner=CEM(8, 2, 2), horizon=3, fit_steps=20, hidden=(8,))
-    for given, learns in ((own, False), (task, True)):
-        row = list(pets.train(given, config, np.random.default_rng(0)))[-1]
+    cases = ((own, "task", False), (own, "learned", True), (task, "task", True))
+    for given, known, learns in cases:
+        c = replace(config, reward=known)
+        row = list(pets.train(given, c, np.random.default_rng(0)))[-1]
         assert ("reward" in row.state) is learns
         assert isinstance(row.policy.cost, LearnedReward) is learns
     save_policy(tmp_path / "policy", row.policy, task=task.name)

@@ -148,9 +148,12 @@ def test_the_goal_is_exchanged_at_test_time_and_a_trajectory_is_followed():
     policy.cost = WeightedNorm([1.0, 0.1], target=target)
     followed = rollout(task, policy, np.zeros(1, int), 1, rng)
     assert np.abs(followed.x[0, 15:, 0] - target[15:, 0]).max() < 0.12
-    policy.cost = WeightedNorm([1.0, 0.1], target=[-1.0, 0.0])
-    there = rollout(task, policy, np.zeros(1, int), 1, rng)
+    policy.value = lambda x: 100.0 * (x[..., 0] - 3) ** 2  # of the old goal
+    other = policy.with_cost(WeightedNorm([1.0, 0.1], target=[-1.0, 0.0]))
+    there = rollout(task, other, np.zeros(1, int), 1, rng)
     assert np.abs(there.x[0, -10:, 0] + 1).max() < 0.1
+    assert policy.value is not None  # the planner that was asked keeps its goal
+    assert other.calls == task.horizon * 12 * 400 - 400 * 66  # none beyond the end, of 12 ahead
 
 
 def test_a_pole_that_only_full_pushes_hold_stays_up_in_the_true_model():

@@ -26,7 +26,7 @@ from dynamics.storage.tree import save_tree
 from experiments.engine import episodes, intervals
 from experiments.engine.episodes import Episode
 from experiments.engine.evaluation import evaluate_policy
-from experiments.engine.load_run import Opened
+from experiments.engine.load_run import Opened, with_goal
 from experiments.reports import comparison, comparison_trajectories, figures_trajectories
 from experiments.viewer import video
 from experiments.viewer.simulation import InTask, simulation_of
@@ -329,6 +329,16 @@ def test_a_planner_is_evaluated_watched_and_filmed_in_its_task():
     np.testing.assert_allclose(np.diff(times), run.task.dt)
     with pytest.raises(InputError, match="sees the state of inverted_pendulum"):
         episodes.run_episodes(run, 1, "InvertedPendulum-v5")
+
+
+def test_a_planner_goes_after_another_cost_and_a_policy_that_learned_one_does_not(tmp_path):
+    (tmp_path / "mine.py").write_text("def at_rest(x, u):\n    return 3.0 + 0 * x[:, 0]\n")
+    words, run = f"{tmp_path / 'mine.py'}:at_rest", planner()
+    (found,) = episodes.run_episodes(with_goal(run, words), 1, None)
+    assert found.total == pytest.approx(-3.0 * (found.steps + 1))  # of each state, the last too
+    assert run.policy.cost is run.task.cost
+    with pytest.raises(InputError, match="expected the run of a planner"):
+        with_goal(arm(), words)
 
 
 def test_what_a_planner_costs_is_called_the_planners_and_nobodys_beside_others():

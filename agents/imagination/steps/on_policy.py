@@ -44,18 +44,18 @@ class OnPolicySettings(ModelSettings, EvaluationSettings):
     fit_every: Count = 1  # rounds between fits
     hidden: Counts = (32, 32)  # units of the policy's hidden layers
     initial_std: Positive = 0.5  # of the actions at the start, in half action ranges
-    updates: Count = 20  # of the policy in each round, at most
-    imagined: Count = 50  # episodes that are imagined for each update
-    imagined_steps: Count = 100  # steps of each of them, at most an episode's
+    updates: Count = 50  # of the policy in each round, at most
+    imagined: Count = 100  # episodes that are imagined for each update
+    imagined_steps: Count = 50  # steps of each of them, at most an episode's
     # states that they begin in: all that were seen, or the initial ones of episodes
     starts: Literal["all", "initial"] = "all"
-    validate_every: Whole = 5  # updates after which members are asked about the policy; 0: never
+    validate_every: Whole = 10  # updates after which members are asked about the policy; 0: never
     # least share of members in which it improved; with less the round ends, with the best so far
     agreement: Fraction = 0.7
     validation: Count = 20  # episodes in each member that tell
     member_of: Literal["step", "episode"] = "step"  # how often an imagined row draws its member
     discount: Share = 0.97  # of a step
-    smoothing: Fraction = 0.95  # lambda, of the advantages
+    smoothing: Fraction = 0.98  # lambda, of the advantages
     capacity: Count = CAPACITY  # transitions that are kept: the newest
     # noise-free episodes of each condition that tell the cost; nothing is learned from them
     evaluation_samples: Count = 1

@@ -10,7 +10,7 @@ by the task's cost or, where it has none, by a reward that is learned along with
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -71,6 +71,9 @@ class MPCSettings(Settings):
     # deviations over particles that are taken off a sequence's mean cost, at first
     optimism: NotNegative = 0.0
     optimistic_iterations: Whole = 25  # rounds of optimism, if any; then the model is trusted
+    # what plans are evaluated by: the task's own cost, where it has one, or what steps paid and where
+    # episodes ended, learned along with the model
+    reward: Literal["task", "learned"] = "task"
 
     def __post_init__(self) -> None:
         """Raises InputError for a value that does not fit its field, and for optimism without
@@ -241,9 +244,10 @@ def make_model(config: MPCSettings) -> Any:
 
 def make_reward(task: Task, config: MPCSettings) -> LearnedReward | None:
     """Returns a new model of what the task pays, a network of the settings' sizes; None where the
-    task has a cost.
+    task has a cost, and that is to be known.
     """
-    return LearnedReward.of(task, config.hidden, config.fit_steps, config.capacity)
+    sizes = config.hidden, config.fit_steps, config.capacity
+    return LearnedReward(*sizes) if config.reward == "learned" else LearnedReward.of(task, *sizes)
 
 
 def controller(

@@ -4,7 +4,7 @@ A policy made of a planning model, a planner and a cost. Nothing of it is traine
 exchanged at any time: a model that has learned more, another goal, another planner.
 """
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +77,16 @@ class MPC(HandsOut):
         self.calls = 0  # one-step predictions of the model since it was made
         self.acts = 0  # environment steps since it was made
         self.reset()
+
+    def with_cost(self, cost: Cost) -> "MPC":
+        """Returns the same model and planner after another goal: nothing was learned for one cost
+        but a value beyond the horizon, which is left out.
+        """
+        other = copy(self)
+        other.cost, other.value, other.optimism = cost, None, 0.0
+        other.calls = other.acts = 0
+        other.reset()
+        return other
 
     def reset(self) -> None:
         """Forgets the last plans: an episode begins."""

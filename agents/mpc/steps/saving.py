@@ -18,6 +18,7 @@ from ...planners import PLANNERS, Planner
 from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
 from ...tasks import make_task
 from ...tasks.capabilities import PlanningCost, capability
+from ...tasks.costs.user_cost import WithCost
 from .policy import MPC
 
 MOST = 1_000_000  # of anything that a saved planner counts: sequences, iterations, steps, particles
@@ -54,6 +55,14 @@ class TaskMPC(MPC):
             replan_every=replan_every,
             dx=task.dx,
         )
+
+    def with_cost(self, cost: Cost) -> "TaskMPC":
+        """Returns the same model and planner after another goal; it is saved as one of the task
+        with that cost.
+        """
+        other: Any = super().with_cost(cost)
+        other.task, other.reward = WithCost(self.task, cost), None
+        return other  # type: ignore[no-any-return]
 
     def state(self) -> State:
         """Returns what `from_state` needs. Raises InputError for a planner that is in no table."""

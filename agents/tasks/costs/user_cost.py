@@ -253,6 +253,14 @@ class WithCost(Wrapper):
         self.cost = cost
 
 
+class WithGoal(WithCost):
+    """A task with another goal, by whose cost alone it is judged."""
+
+    def metrics(self, x: Array, u: Array) -> dict[str, Array]:
+        """Returns nothing: the task's own numbers are of its own goal."""
+        return {}
+
+
 def _gradient(value: Any, z: Any) -> Any:
     """Returns the derivatives of a sum over rows, (M, n), zero where it does not depend on z."""
     import torch
