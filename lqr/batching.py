@@ -13,8 +13,7 @@ import numpy as np
 from numba import config
 
 from .errors import InputError
-from .kernels.inspection import _finite, _inspect
-from .kernels.inspection import _well as _matrices_well
+from .kernels.inspection import _covariances, _finite, _inspect, _symmetric
 from .types import (
     Array,
     Gaussian,
@@ -200,10 +199,17 @@ def _well(stack: Array, matrices: bool, definite: bool) -> bool:
     """Are all numbers finite, and all matrices what they should be?"""
     if matrices:
         flat = stack.reshape(-1, *stack.shape[-2:])
-        if config.DISABLE_JIT:  # type: ignore[attr-defined]
-            return _inspect(flat, True, definite)[0] == 0
-        return _matrices_well(flat, definite)
+        return _plain(flat, definite) or _inspect(flat, True, definite)[0] == 0
     return all_finite(stack)
+
+
+def _plain(stack: Array, definite: bool) -> bool:
+    """Are matrices well, as can be seen at once? Where they are not `_inspect` judges, which need
+    not be compiled till then.
+    """
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return False
+    return (_covariances if definite else _symmetric)(stack)
 
 
 def all_finite(a: Array) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 COLUMNS = (  # metric, heading, format; those that a method yields are shown
@@ -18,6 +18,7 @@ COLUMNS = (  # metric, heading, format; those that a method yields are shown
     ("kl", "KL", "{:.3g}"),
     ("step", "step", "{:.3g}"),
 )
+OWN = ("lqr.", "dynamics.", "agents.", "gps.")  # modules whose kernels are kept on disk
 WIDTH = 9  # characters of a column
 
 
@@ -61,6 +62,30 @@ class Unbreakable:
         return getattr(self._stream, name)
 
 
+class Compiling:
+    """Says once, before the first kernel of ours that no cache of this machine holds, that it is
+    compiled.
+    """
+
+    def __init__(self, say: Callable[[str], None]):
+        from numba.core import event
+
+        self._say, self._event, self._told = say, event, False
+        event.Listener.register(Compiling)
+        event.register("numba:compile", self)
+
+    def notify(self, happening: Any) -> None:
+        """Takes what numba tells (its protocol)."""
+        function = happening.data["dispatcher"].py_func
+        if happening.is_start and not self._told and function.__module__.startswith(OWN):
+            self._told = True
+            self._say("        compiling once, about 5 s")
+
+    def close(self) -> None:
+        """Listens no more."""
+        self._event.unregister("numba:compile", self)
+
+
 class Display:
     """The progress of one run on the standard output. Times are in seconds."""
 
@@ -72,6 +97,7 @@ class Display:
         self.console = Console(file=Unbreakable(sys.stdout), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
         self._bar: Progress | None = None
         self.say(title)
+        self._compiling = Compiling(self.say)
         if self.console.is_terminal:
             shape = (
                 TextColumn("{task.description}"),
@@ -118,6 +144,7 @@ class Display:
 
     def close(self) -> None:
         """Takes the bar away."""
+        self._compiling.close()
         if self._bar:
             self._bar.stop()
 

@@ -1,20 +1,29 @@
 """The backward pass of one problem, without batch axis, that is checked and solved in one call.
 
-They write K, k, cov (which begins as zero), V, v, s and return whether all was well; where it was
-not, what is written means nothing.
+They write K, k, cov (which begins as zero), V, v, s and return whether all was well. Where it was
+not, or is not plainly so, what is written means nothing, and `passes.backward` goes the long way.
 """
 
 import numpy as np
 
-from .inspection import _well_posed
+from .inspection import _covariances, _finite, _symmetric
 from .jit import kernel
 from .riccati_blocked import _backward
 from .riccati_small import call
 
 
 @kernel
+def _plain(F, f, W, C, c, const):
+    """Are dynamics and cost what `batching.flatten` demands, as can be seen at once?"""
+    for flat in (F.reshape(-1), f.reshape(-1), c.reshape(-1), const):
+        if not _finite(flat.view(np.int64)):
+            return False
+    return _symmetric(C) and _covariances(W)
+
+
+@kernel
 def _solve_small(address, F, f, W, C, c, const, K, k, cov, V, v, s):
-    if not _well_posed(F, f, W, C, c, const):
+    if not _plain(F, f, W, C, c, const):
         return False
     T, dx, _ = F.shape
     s[T] = const[T]
@@ -31,7 +40,7 @@ def _solve_small(address, F, f, W, C, c, const, K, k, cov, V, v, s):
 
 @kernel
 def _solve_blocked(F, f, W, C, c, const, K, k, cov, V, v, s):
-    if not _well_posed(F, f, W, C, c, const):
+    if not _plain(F, f, W, C, c, const):
         return False
     T, dx, n = F.shape
     du, S, failed = n - dx, T + 1, np.full(1, -1)

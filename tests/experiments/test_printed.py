@@ -2,10 +2,14 @@
 
 import html
 import json
+import os
 import re
 import shlex
 import signal
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -19,6 +23,7 @@ from experiments.engine.run_folder import RunFolder
 from experiments.reports import figures, finalise, run_report
 from experiments.viewer import video
 
+ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = """
 import gymnasium, numpy as np
 class Tiny(gymnasium.Env):
@@ -169,3 +174,27 @@ def test_a_policy_of_stacked_frames_and_matrices_acts_on_what_its_environment_sh
     flat = load_policy(word)
     again = [np.ravel(p.predict(o)[0]) for p, o in ((policy, seen), (flat, seen.ravel()))]
     np.testing.assert_array_equal(*again)
+
+
+def test_a_run_says_once_that_it_compiles_and_nothing_where_that_was_done_before(tmp_path):
+    code = """
+import numpy as np
+from experiments.engine.progress import Display
+from lqr.batching import all_finite
+display = Display("title", 3)
+all_finite(np.zeros(3))
+display.close()
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "0"}
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.count("compiling once")
+        for _ in range(2)
+    ]
+    assert told == [1, 0]

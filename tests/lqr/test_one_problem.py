@@ -5,8 +5,8 @@ import pytest
 from problems import random_problem
 
 from lqr import InputError, LinearGaussianDynamics, QuadraticCost, backward
-from lqr.batching import flatten
-from lqr.kernels.inspection import _definite, _inspect, _well
+from lqr.batching import _well, flatten
+from lqr.kernels.inspection import _definite, _inspect
 from lqr.passes import _backward_of_one
 
 SIZES = [(1, 1, 1), (3, 2, 5), (9, 2, 4), (17, 3, 3)]
@@ -75,7 +75,7 @@ def test_matrices_that_are_plainly_well_have_eigenvalues_above_zero(d):
         if _definite(P):
             sure += 1
             assert np.linalg.eigvalsh(P).min() > 0
-        assert _well(P, True) == (_inspect(P, True, True)[0] == 0)
+        assert _well(P, True, True) == (_inspect(P, True, True)[0] == 0)
     assert 20 < sure < 180
 
 
