@@ -46,12 +46,25 @@ class HasSimulator(Protocol):
     simulator: Simulator
 
 
+class HasGraph(Protocol):
+    """The task's states are those of bodies that push each other. Used by graph networks."""
+
+    graph: Any  # a `dynamics.graphs.graph.Graph`
+
+
 def capability(task: Any, kind: type[Offer]) -> Offer | None:
     """Returns the task, typed as the Protocol `kind`, where it has all that this asks for and none
     of it is None; else None.
     """
     offered = all(getattr(task, name, None) is not None for name in members(kind))
     return task if offered else None
+
+
+def attached(model: Any, task: Any) -> Any:
+    """Returns the model, which has been handed the task where it has a method `attach`."""
+    if hasattr(model, "attach"):
+        model.attach(task)
+    return model
 
 
 def members(kind: type) -> list[str]:

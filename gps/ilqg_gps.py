@@ -45,6 +45,7 @@ from agents.tasks.action_limits import bounded, resting
 from agents.tasks.capabilities import ObservationOf, capability, manifold_of
 from agents.training import Training
 from dynamics import MODELS, Ensemble, Network, ReplayBuffer
+from dynamics.capabilities import attached
 from dynamics.replay_buffer import CAPACITY
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
@@ -72,7 +73,7 @@ class Config(EvaluationSettings):
     episode_smoothing: NotNegative = 0.0  # the same of the noise of later rounds
     # actions at their limits only, drawn at random with the mean that is asked for
     dither: bool = False
-    model: Annotated[str, word_of(MODELS)] = "gp"  # global model: nn, ensemble, gp
+    model: Annotated[str, word_of(MODELS)] = "gp"  # global model: nn, ensemble, gp, graph
     members: Count = 5  # networks of an ensemble
     model_hidden: Counts = (64, 64)  # units of the hidden layers of nn, ensemble
     # minibatch steps of each of their regressions, twice as many on a fresh start
@@ -121,7 +122,7 @@ def train(
     the model diverges whatever is done.
     """
     check_task(task, config)
-    model, buffer = make_model(config), ReplayBuffer(config.history)
+    model, buffer = attached(make_model(config), task), ReplayBuffer(config.history)
     planning_model = LearnedModel.of(task, model)
     reward = LearnedReward.of(task, config.model_hidden, config.fit_steps, config.history)
     planned = by_reward(task, reward)

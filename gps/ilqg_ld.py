@@ -34,6 +34,7 @@ from agents.tasks.capabilities import manifold_of
 from agents.training import Training
 from dynamics import MODELS, ReplayBuffer
 from dynamics.asking import linearise as ask
+from dynamics.capabilities import attached
 from dynamics.replay_buffer import CAPACITY
 from dynamics.storage.tree import check_tree
 from lqr import InputError, LinearGaussianController, LinearGaussianDynamics, backward, ilqr
@@ -56,7 +57,7 @@ class Config(EvaluationSettings):
 
     iterations: Count = 15  # rounds of episodes and updates
     samples: Count = 1  # episodes of each condition in each iteration
-    model: Annotated[str, word_of(MODELS)] = "gp"  # global model: nn, ensemble, gp
+    model: Annotated[str, word_of(MODELS)] = "gp"  # global model: nn, ensemble, gp, graph
     history: Count = CAPACITY  # transitions that the model is fitted to, at most: the newest
     plan_iterations: Count = 60  # of iLQR, in each round
     guesses: Whole = 1  # random action sequences that iLQR starts from besides the likely ones
@@ -74,7 +75,7 @@ def train(
     """
     check_task(task)
     every = np.arange(task.conditions)
-    model: Any = MODELS[config.model]()
+    model: Any = attached(MODELS[config.model](), task)
     planning_model, buffer = LearnedModel.of(task, model), ReplayBuffer(config.history)
     reward = LearnedReward.of(task)
     parts = {"model": model, "buffer": buffer, "reward": reward}

@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from dynamics.capabilities import attached
 from dynamics.storage.tree import check_tree
 from lqr import InputError
 
@@ -57,7 +58,7 @@ class Config(MPCSettings, EvaluationSettings):
     """Settings of MB-MF."""
 
     planner: PlannerSetting = RandomShooting(samples=300)  # of action sequences
-    # to plan in: nn, ensemble, gp, or simulator, the task's own
+    # to plan in: nn, ensemble, gp, graph, or simulator, the task's own
     model: Annotated[str, known_model] = "nn"
     iterations: Count = 25  # rounds in all: of planning, then of imitation, the rest of fine-tuning
     planning: Count = 5  # rounds of MPC
@@ -146,7 +147,7 @@ def mpc(task: Task, c: Config, model_state: State, reward: LearnedReward | None 
     """Returns the MPC in the model of that state, or in the simulator; by a learned reward, if any."""
     dynamics = None
     if c.model != "simulator":
-        dynamics = make_model(c)
+        dynamics = attached(make_model(c), task)
         dynamics.load_state(model_state)
     return controller(task, c, dynamics, reward)
 

@@ -27,12 +27,14 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "mountain_car": "agents.tasks.classic.mountain_car:MountainCar",
     "mountain_car_sparse": "agents.tasks.classic.mountain_car:SparseMountainCar",
     "maze": "agents.tasks.classic.maze:Maze",
+    "billiards": "agents.tasks.classic.billiards:Billiards",
     "rooms": "agents.tasks.classic.rooms:Rooms",
     "pusher": "agents.tasks.mujoco.pusher:Pusher",
     "inverted_pendulum": "agents.tasks.mujoco.inverted:InvertedPendulum",
     "inverted_double_pendulum": "agents.tasks.mujoco.inverted:InvertedDoublePendulum",
     "half_cheetah": "agents.tasks.mujoco.walkers:HalfCheetah",
     "hopper": "agents.tasks.mujoco.walkers:Hopper",
+    "links": "agents.tasks.mujoco.links:Links",
     "swimmer": "agents.tasks.mujoco.walkers:Swimmer",
     "walker2d": "agents.tasks.mujoco.walkers:Walker2d",
     "ant": "agents.tasks.mujoco.walkers:Ant",
@@ -75,6 +77,8 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "dm_peg": "agents.tasks.mujoco.dm_peg:DmPeg",
 }
 
+COUNTED = {"links": "links", "billiards": "balls"}  # tasks of any number of bodies -> its setting
+
 
 def __getattr__(name: str) -> Any:
     for place in TASKS.values():
@@ -86,7 +90,7 @@ def __getattr__(name: str) -> Any:
 
 def make_task(name: str, **settings: Any) -> Any:
     """Builds a task by its name, `randomised:NAME`, `gymnasium:ENV_ID` or `mjcf:FILE`, with its
-    constructor's settings.
+    constructor's settings; `links:5` has five links, `billiards:6` six balls.
 
     Raises InputError for an unknown name.
     """
@@ -102,6 +106,9 @@ def make_task(name: str, **settings: Any) -> Any:
         from .wrappers.randomised import Randomised
 
         return Randomised(make_task(name.removeprefix("randomised:"), **settings))
+    kind, counted, count = name.partition(":")
+    if counted and kind in COUNTED and count.isdecimal():
+        return make_task(kind, **{COUNTED[kind]: int(count)}, **settings)
     if name not in TASKS:
         raise InputError(
             f"unknown task {name!r}; expected gymnasium:ENV_ID, mjcf:FILE, randomised:NAME or one of {', '.join(TASKS)}"

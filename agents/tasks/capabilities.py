@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from dynamics.capabilities import HasManifold, HasSimulator, capability, manifold_of
+from dynamics.capabilities import HasGraph, HasManifold, HasSimulator, capability, manifold_of
 
 from ..interfaces import Array, Cost, Task
 
@@ -424,6 +424,7 @@ __all__ = [
     "Ends",
     "FormedActions",
     "GymnasiumTwin",
+    "HasGraph",
     "HasManifold",
     "HasSimulator",
     "HeldOut",

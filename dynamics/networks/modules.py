@@ -217,12 +217,19 @@ class GraphLayer:
         return joined(edges=edges.start(rng), nodes=nodes.start(rng))
 
     def __call__(
-        self, params: Tensors, nodes: Any, edges: Any, senders: Any, receivers: Any
+        self,
+        params: Tensors,
+        nodes: Any,
+        edges: Any,
+        senders: Any,
+        receivers: Any,
+        weights: Any = None,
     ) -> tuple[Any, Any]:
         """Returns new nodes (..., V, node_outputs) and edges (..., E, edge_outputs).
 
         Edge k goes from node senders[k] to node receivers[k], (E,) int64 tensors; nodes are (...,
-        V, node), edges (..., E, edge). Nodes in another order give the same in that order.
+        V, node), edges (..., E, edge). Nodes in another order give the same in that order. In the
+        sum at a node an edge counts by its `weights` (..., E), if any.
         """
         import torch
 
@@ -230,7 +237,8 @@ class GraphLayer:
         ends = [nodes[..., senders, :], nodes[..., receivers, :]]
         edges = of_edges(part(params, "edges"), torch.cat([edges, *ends], -1))
         total = edges.new_zeros((*nodes.shape[:-1], self.edge_outputs))
-        total = total.index_add(-2, receivers, edges)
+        counted = edges if weights is None else edges * weights[..., None]
+        total = total.index_add(-2, receivers, counted)
         return of_nodes(part(params, "nodes"), torch.cat([nodes, total], -1)), edges
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..asking import linearise
 from ..base import Array, Model
+from ..capabilities import attached
 from ..normal_inverse_wishart import NormalInverseWishart, asked, learnt
 from ..numbers import above, count
 from ..replay_buffer import CAPACITY, ReplayBuffer
@@ -32,6 +33,10 @@ class Linearised:
         )  # the relative strength of a step, and its reciprocal's
         self.updates = 0
         self.buffer = ReplayBuffer(count("window", window))
+
+    def attach(self, task: Any) -> None:
+        """Hands the task to a model that has a method `attach`."""
+        attached(self.model, task)
 
     def update(self, x: Array, u: Array, xnext: Array) -> None:
         """Adds transitions (M, .) and fits the model to all that are kept."""

@@ -324,7 +324,7 @@ def test_a_planner_is_chosen_by_its_word_or_given_and_a_wrong_one_is_refused():
     with pytest.raises(InputError, match=r"planner is <function .*enter your own class"):
         mpc_method.Config(planner=lambda *_: None)
     with pytest.raises(
-        InputError, match="model is 'gpp'; expected one of simulator, nn, ensemble, gp"
+        InputError, match="model is 'gpp'; expected one of simulator, nn, ensemble, gp, graph"
     ):
         mpc_method.Config(model="gpp")
 

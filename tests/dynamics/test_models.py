@@ -7,6 +7,7 @@ import pytest
 
 from dynamics import MODELS, Ensemble, GaussianProcess, Network
 from dynamics.gp.gaussian_process import JITTER
+from dynamics.graphs.network import GraphNetwork
 from dynamics.outliers import inliers
 from lqr import CheckpointError, InputError
 
@@ -15,6 +16,7 @@ SMALL = {
     "nn": partial(Network, hidden=(32,), steps=150),
     "ensemble": partial(Ensemble, hidden=(32,), steps=150),
     "gp": partial(GaussianProcess, subset=100, inducing=120),
+    "graph": partial(GraphNetwork, hidden=(32,), steps=150),
 }
 A = np.array([[1.0, 0.1, 0.0], [-0.2, 0.9, 0.05], [0.0, 0.3, 0.8]])
 B = np.array([[0.0, 0.1], [0.5, 0.0], [-0.2, 0.3]])

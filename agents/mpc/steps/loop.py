@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from dynamics import MODELS, PROPAGATIONS, Ensemble, GaussianProcess, Network
+from dynamics.capabilities import attached
+from dynamics.graphs.network import GraphNetwork
 from dynamics.propagation import MEMBERS
 from dynamics.replay_buffer import CAPACITY
 from lqr import InputError
@@ -52,7 +54,7 @@ class MPCSettings(Settings):
     action_repeat: Count = 1  # steps that a random action is held
     # steps of an episode between fits of the model; 0: it is fitted at the end alone
     fit_every: Whole = 0
-    # to plan in: nn, ensemble, gp, or simulator, the task's own
+    # to plan in: nn, ensemble, gp, graph, or simulator, the task's own
     model: Annotated[str, known_model] = "ensemble"
     # of the model's uncertainty: mean, sample, ts1, tsinf, moment; what needs members is mean in
     # another model
@@ -117,7 +119,7 @@ def train_mpc(
     """
     refuse(task, config)
     learns = config.model != "simulator"
-    dynamics: Any = make_model(config) if learns else None
+    dynamics: Any = attached(make_model(config), task) if learns else None
     online = OnlineModel(dynamics, config.fit_every, rng, config.capacity) if learns else None
     reward = make_reward(task, config)
     policy = controller(task, config, dynamics, reward, replan_every)
@@ -239,6 +241,14 @@ def make_model(config: MPCSettings) -> Any:
         )
     if config.model == "gp":
         return GaussianProcess(reject_outliers=config.reject_outliers, rare=config.rare)
+    if config.model == "graph":
+        return GraphNetwork(
+            hidden=config.hidden,
+            steps=config.fit_steps,
+            unroll=config.unroll,
+            reject_outliers=config.reject_outliers,
+            rare=config.rare,
+        )
     return MODELS[config.model]()
 
 

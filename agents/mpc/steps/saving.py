@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dynamics import MODELS, PROPAGATIONS, Ensemble
+from dynamics.capabilities import attached
 from dynamics.propagation import MEMBERS
 from dynamics.storage.tree import check_tree
 from lqr import CheckpointError, InputError
@@ -190,7 +191,7 @@ def _learned(state: State, task: Task) -> LearnedModel:
     made: Any = MODELS[word](
         **{k: tuple(v.tolist()) if isinstance(v, np.ndarray) else v for k, v in settings.items()}
     )
-    made.load_state(state["model"]["state"])
+    attached(made, task).load_state(state["model"]["state"])
     way, particles = state["propagation"], state["numbers"]["particles"]
     members = isinstance(made, Ensemble) or way not in MEMBERS
     if way not in PROPAGATIONS or not members or (way == "mean" and particles > 1):

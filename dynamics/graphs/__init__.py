@@ -1,0 +1,1 @@
+"""Models of worlds that consist of bodies: graph networks."""
