@@ -13,6 +13,7 @@ from .diagnostics import (
     open_loop_error,
 )
 from .gp.gaussian_process import GaussianProcess
+from .graphs.network import GraphNetwork
 from .local import Fit, fit_linear_gaussian
 from .manifold import Manifold
 from .models import MODELS
@@ -50,6 +51,7 @@ __all__ = [
     "FlatPrior",
     "GaussianMixturePrior",
     "GaussianProcess",
+    "GraphNetwork",
     "IdentifiedSimulator",
     "InChart",
     "Linearised",
