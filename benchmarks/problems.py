@@ -1,7 +1,7 @@
 """Random problems of a size, and the clock."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,15 +29,32 @@ def measure(function: Callable[[], Any], seconds: float) -> tuple[float, float]:
     """Returns the least and the median CPU time of one call, in microseconds, over blocks of some
     milliseconds.
     """
-    function()
-    calls, start, times = 1, time.process_time(), []
-    while len(times) < 7 or time.process_time() - start < seconds:
-        before = time.process_time()
-        for _ in range(calls):
-            function()
-        spent = time.process_time() - before
-        if spent < 2e-3:  # too short for the clock of a process: not counted
-            calls *= 2
-        else:
-            times.append(spent / calls)
-    return 1e6 * min(times), 1e6 * float(np.median(times))
+    return measure_each([function], seconds)[0]
+
+
+def measure_each(
+    functions: Sequence[Callable[[], Any]], seconds: float
+) -> list[tuple[float, float]]:
+    """Returns what `measure` does for each function, in turn in the same moments, so that whatever
+    else the machine does at times weighs on all alike. `seconds` are those of each.
+    """
+    calls, times = [], []
+    for function in functions:
+        function()
+        count = 1
+        while _spent(function, count) < 2e-3:  # too short for the clock of a process
+            count *= 2
+        calls.append(count)
+        times.append([])
+    start = time.process_time()
+    while len(times[0]) < 7 or time.process_time() - start < seconds * len(functions):
+        for function, count, found in zip(functions, calls, times, strict=True):
+            found.append(_spent(function, count) / count)
+    return [(1e6 * min(found), 1e6 * float(np.median(found))) for found in times]
+
+
+def _spent(function: Callable[[], Any], calls: int) -> float:
+    before = time.process_time()
+    for _ in range(calls):
+        function()
+    return time.process_time() - before

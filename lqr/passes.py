@@ -40,7 +40,7 @@ from .types import (
 
 Shape = tuple[int, ...]
 FLOAT = np.dtype(np.float64)
-SMALL = 10  # states and actions; above it straight-line code outgrows what loops cost
+SMALL = 12  # states and actions; above it straight-line code is long to compile
 
 
 def backward(

@@ -6,24 +6,32 @@ not, or is not plainly so, what is written means nothing, and `passes.backward` 
 
 import numpy as np
 
-from .inspection import _covariances, _finite, _symmetric
+from .inspection import _covariances, _finite, _mirrored
 from .jit import kernel
 from .riccati_blocked import _backward
 from .riccati_small import call
 
 
 @kernel
-def _plain(F, f, W, C, c, const):
-    """Are dynamics and cost what `batching.flatten` demands, as can be seen at once?"""
-    for flat in (F.reshape(-1), f.reshape(-1), c.reshape(-1), const):
-        if not _finite(flat.view(np.int64)):
-            return False
-    return _symmetric(C) and _covariances(W)
+def _plain(W, C, c):
+    """Are matrices what `batching.flatten` demands, as can be seen at once, and finite what no step
+    reads? Any other number that is not finite makes the first step's value so.
+    """
+    T = len(W)
+    last = _finite(C[T].reshape(-1).view(np.int64)) and _finite(c[T].view(np.int64))
+    return last and _mirrored(C) and _covariances(W)
+
+
+@kernel
+def _found(failed, V, v, s):
+    """Had each step a minimum, and is the value at the first step finite?"""
+    value = _finite(V[0].reshape(-1).view(np.int64)) and _finite(v[0].view(np.int64))
+    return failed[0] < 0 and value and np.isfinite(s[0])
 
 
 @kernel
 def _solve_small(address, F, f, W, C, c, const, K, k, cov, V, v, s):
-    if not _plain(F, f, W, C, c, const):
+    if not _plain(W, C, c):
         return False
     T, dx, _ = F.shape
     s[T] = const[T]
@@ -35,12 +43,12 @@ def _solve_small(address, F, f, W, C, c, const, K, k, cov, V, v, s):
     call(address, 0, T, F.reshape(-1), f.reshape(-1), W.reshape(-1), C.reshape(-1), c.reshape(-1),
          const, tau, K.reshape(-1), k.reshape(-1), cov.reshape(-1), V.reshape(-1), v.reshape(-1), s,
          failed)  # fmt: skip
-    return failed[0] < 0
+    return _found(failed, V, v, s)
 
 
 @kernel
 def _solve_blocked(F, f, W, C, c, const, K, k, cov, V, v, s):
-    if not _plain(F, f, W, C, c, const):
+    if not _plain(W, C, c):
         return False
     T, dx, n = F.shape
     du, S, failed = n - dx, T + 1, np.full(1, -1)
@@ -49,4 +57,4 @@ def _solve_blocked(F, f, W, C, c, const, K, k, cov, V, v, s):
               const.reshape((1, S)), np.zeros((1, T)), K.reshape((1, T, du, dx)),
               k.reshape((1, T, du)), cov.reshape((1, T, du, du)), V.reshape((1, S, dx, dx)),
               v.reshape((1, S, dx)), s.reshape((1, S)), failed)  # fmt: skip
-    return failed[0] < 0
+    return _found(failed, V, v, s)

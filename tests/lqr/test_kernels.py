@@ -20,7 +20,7 @@ from lqr.kernels.simd import add_dot, add_row, copy_row, scale_row, transpose, w
 from lqr.lagrangian import _augment
 from lqr.passes import SMALL, backward_flat, divergence_flat, forward_flat
 
-SIZES = [(1, 1, 1), (3, 2, 5), (9, 3, 4), (17, 9, 3)]
+SIZES = [(1, 1, 1), (3, 2, 5), (9, 3, 4), (10, 3, 4), (17, 9, 3)]
 
 
 @njit

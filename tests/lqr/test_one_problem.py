@@ -9,7 +9,7 @@ from lqr.batching import _well, flatten
 from lqr.kernels.inspection import _definite, _inspect
 from lqr.passes import _backward_of_one
 
-SIZES = [(1, 1, 1), (3, 2, 5), (9, 2, 4), (17, 3, 3)]
+SIZES = [(1, 1, 1), (3, 2, 5), (10, 2, 4), (17, 3, 3)]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -43,6 +43,22 @@ def test_what_the_long_way_refuses_it_leaves_to_that(size):
             with pytest.raises(InputError):
                 backward(dynamics, cost)
     assert 150 < refused < 300
+
+
+@pytest.mark.parametrize("size", [(2, 1, 2), (11, 2, 1)])
+def test_no_number_that_is_not_finite_stays_unseen_wherever_it_stands(size):
+    fields = [a for t in random_problem(np.random.default_rng(4), *size)[:2] for a in t]
+    assert _backward_of_one(*_problem(fields)) is not None
+    for which, a in enumerate(fields):
+        for place in range(a.size):
+            for value in (np.nan, np.inf, -np.inf):
+                spoilt = [b.copy() for b in fields]
+                spoilt[which].reshape(-1)[place] = value
+                if which in (2, 3):  # of a symmetric matrix, both sides
+                    other = np.swapaxes(spoilt[which], -1, -2).copy()
+                    seen = ~np.isfinite(other)
+                    spoilt[which][seen] = other[seen]
+                assert _backward_of_one(*_problem(spoilt)) is None, (which, place, value)
 
 
 def test_arrays_that_are_not_plain_and_sizes_that_do_not_fit_go_the_long_way():
