@@ -73,6 +73,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mba": STEPWISE | {"update_ratio": 1.0, "rollouts": 10, "rollout_length": 2},
     "mbpo": IMAGINED,
     "me_trpo": ON_POLICY,
+    "asynchronous": ON_POLICY,
     "mve": FITTED | {"value_expansion": 1},
     "svg": FITTED | {"path_length": 1},
     "mpc": PLANS,

@@ -8,6 +8,7 @@ Each of the three takes what it needs and returns what it made, so that they may
 other or side by side.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -23,8 +24,17 @@ from ...learners.stepwise import Stepwise, explored
 from ...learners.trust_region import initial_policy, is_new
 from ...policies.layers import units
 from ...policies.mlp import NeuralPolicy
-from ...rollout import Trajectories
-from ...settings import Count, Counts, EvaluationSettings, Fraction, Positive, Share, Whole
+from ...rollout import Act, Trajectories
+from ...settings import (
+    Count,
+    Counts,
+    EvaluationSettings,
+    Fraction,
+    NotNegative,
+    Positive,
+    Share,
+    Whole,
+)
 from ...tasks.action_limits import action_unit
 from ...training import Training
 from .environment_model import EnvironmentModel, ModelSettings
@@ -57,6 +67,8 @@ class OnPolicySettings(ModelSettings, EvaluationSettings):
     discount: Share = 0.97  # of a step
     smoothing: Fraction = 0.98  # lambda, of the advantages
     capacity: Count = CAPACITY  # transitions that are kept: the newest
+    # steps of the world in a second, as of a robot; 0: as many as are computed
+    pace: NotNegative = 0.0
     # noise-free episodes of each condition that tell the cost; nothing is learned from them
     evaluation_samples: Count = 1
 
@@ -81,14 +93,16 @@ def starts_of(buffer: ReplayBuffer, c: Any, count: int, rng: np.random.Generator
     return found
 
 
-def with_units_of(policy: NeuralPolicy, o: Array) -> NeuralPolicy:
-    """Returns a new policy with the units of the first observations (M, do) that were made; any
-    other as it is.
+def with_units_of(policy: NeuralPolicy, buffer: ReplayBuffer) -> NeuralPolicy:
+    """Returns a new policy with the units of the first observations that were made; any other as it
+    is.
     """
     if not is_new(policy):
         return policy
     p = policy
-    return NeuralPolicy(p.weights, p.biases, *units(o), p.cov, p.low, p.high)
+    return NeuralPolicy(
+        p.weights, p.biases, *units(np.asarray(buffer.data.o)), p.cov, p.low, p.high
+    )
 
 
 def improve(
@@ -128,7 +142,8 @@ class OnPolicy:
         self, task: Task, c: OnPolicySettings, rng: np.random.Generator, state: State | None
     ):
         """Begins, or goes on from an Iteration's state."""
-        self.task, self.c, self.rng = task, c, rng
+        self.task, self.rng = task, rng
+        self.c: Any = c
         self.buffer = ReplayBuffer(c.capacity)
         self.env_model = EnvironmentModel(task, c)
         self.steps = Stepwise(task, self.buffer, _nothing)
@@ -139,36 +154,47 @@ class OnPolicy:
             if state
             else new_policy(task, c, rng)
         )
-        self.model_error = 0.0
+        self.model_error, self.fitted = 0.0, state is not None
 
     def iterations(self) -> range:
         """Returns the numbers of the iterations that are still to come."""
         return self.training.iterations()
 
-    def collect(self) -> Trajectories:
-        """Runs the real episodes of a round."""
-        act = explored(
-            self.task, lambda: self.policy, self.c.warm_up, lambda: self.buffer.total, self.rng
+    def collect(self, waiting: Callable[[int], None] | None = None) -> Trajectories:
+        """Runs the real episodes of a round; `waiting(t)` is called before each of their steps."""
+        act = paced(
+            explored(
+                self.task, lambda: self.policy, self.c.warm_up, lambda: self.buffer.total, self.rng
+            ),
+            self.c.pace,
+            waiting,
         )
         begun = self.training.episodes
         found = self.steps.episodes(act, self.c.iteration_steps, begun, self.rng)
         if self.training.number == 0:
             self.steps.check()
-            self.policy = with_units_of(self.policy, self.buffer.data.o)  # type: ignore[arg-type]
         return self.training.count(found)
 
     def fit(self) -> None:
         """Fits the model to all that was seen."""
         if self.training.number % self.c.fit_every == 0:
             self.model_error = self.env_model.fit(self.buffer, self.rng)
+            self.fitted = True
 
     def improve(self, update: Update) -> Improved:
         """Improves the policy in the model."""
-        found = improve(self.policy, self.env_model, self.buffer, update, self.c, self.rng)
+        policy = with_units_of(self.policy, self.buffer)
+        found = improve(policy, self.env_model, self.buffer, update, self.c, self.rng)
         self.policy = found.policy
         return found
 
-    def iteration(self, found: Trajectories, told: Improved) -> Iteration:
+    def iteration(
+        self,
+        found: Trajectories,
+        told: Improved,
+        numbers: dict[str, float] | None = None,
+        arrays: dict[str, Array] | None = None,
+    ) -> Iteration:
         """Returns what is yielded after these episodes: the policy as it is now, graded from the
         same starts each time.
         """
@@ -184,13 +210,34 @@ class OnPolicy:
             imagined_cost=told.last.mean(),
             agreement=(told.last < told.first).mean(),
             std=float(np.sqrt(np.diag(policy.cov)).mean()),
+            **(numbers or {}),
         )
         C = self.task.conditions
         arrays = {
+            **(arrays or {}),
             "policy_cost": shown.costs.reshape(C, -1).mean(1),
             "policy_x": shown.states.reshape(C, -1, *shown.x.shape[1:])[:, 0],
         }
         return self.training.iteration(policy, scalars, arrays, {"policy": policy.state()})
+
+
+def paced(act: Act, pace: float, waiting: Callable[[int], None] | None = None) -> Act:
+    """Returns who acts at most `pace` times in a second, at any speed with 0, and is late by a step at
+    most; `waiting(t)` is called before each action.
+    """
+    due = -np.inf
+
+    def act_in_time(x: Array, o: Array, t: int) -> Array:
+        nonlocal due
+        if waiting:
+            waiting(t)
+        if pace:
+            time.sleep(max(due - time.monotonic(), 0.0))
+            now = time.monotonic()
+            due = (due if now - due < 1 / pace else now) + 1 / pace
+        return act(x, o, t)
+
+    return act_in_time
 
 
 def new_policy(task: Task, c: OnPolicySettings, rng: np.random.Generator) -> NeuralPolicy:
