@@ -13,8 +13,8 @@ from lqr.passes import SMALL
 
 # states, actions, steps: on both sides of the limit between the small and the blocked kernels and
 # of blocks of 4, 8 and 16, and from the shortest horizon on; each small size is compiled once
-COMPILED = [(1, 1, 1), (1, 3, 4), (3, 2, 50), (2, 4, 6), (8, 2, 5)]
-BLOCKED = [(9, 2, 5), (1, 10, 3), (10, 2, 50), (15, 4, 4), (17, 9, 3), (31, 5, 2)]
+COMPILED = [(1, 1, 1), (1, 3, 4), (3, 2, 50), (2, 4, 6), (10, 2, 5)]
+BLOCKED = [(10, 3, 50), (1, 12, 3), (12, 2, 5), (15, 4, 4), (17, 9, 3), (31, 5, 2)]
 SIZES = COMPILED + BLOCKED
 
 
