@@ -8,12 +8,13 @@ cannot is a constraint on the state, met by earlier ones. A step's actions are s
 value decomposition: one part meets constraints, the other minimises the cost-to-go.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .batching import finite, flatten
+from .batching import finite, flatten, vector, with_batch
 from .errors import InputError, NotPositiveDefinite, NumericalError
 from .types import Array, LinearGaussianController, LinearGaussianDynamics, QuadraticCost
 
@@ -21,14 +22,14 @@ RANK = 1e-9  # singular values below this share of the largest count as zero
 
 
 class ConstrainedLQR(NamedTuple):
-    """The optimum under equality constraints."""
+    """The optimum under equality constraints. A single problem has no leading axes."""
 
     controller: LinearGaussianController  # meets later constraints from every state that can
-    X: Array  # (T+1, dx), from x0 without noise
-    U: Array  # (T, du)
-    cost: float  # of X and U
-    multipliers: list[Array]  # one (m_t,) for each step 0..T: d cost / d d_t
-    costates: Array  # (T+1, dx), d cost / d x_t: the multipliers of the dynamics, and of x0
+    X: Array  # (..., T+1, dx), from x0 without noise
+    U: Array  # (..., T, du)
+    cost: Array  # (...), of X and U
+    multipliers: list[Array]  # one (..., m_t) for each step 0..T: d cost / d d_t
+    costates: Array  # (..., T+1, dx), d cost / d x_t: the multipliers of the dynamics, and of x0
 
 
 def equality_constrained(
@@ -37,22 +38,71 @@ def equality_constrained(
     constraints: Sequence[tuple[Any, Any] | None],
     x0: Any,
 ) -> ConstrainedLQR:
-    """Returns the optimum of one problem (no batch axes) from x0 (dx,), with its multipliers.
+    """Returns the optimum from x0 (..., dx), with its multipliers.
 
-    `constraints` has an entry for each step 0..T: None, or D (m_t, n) and d (m_t,); at step T D is
-    (m_T, dx). At the optimum the gradient of cost + sum_t multipliers_t'(D_t xu_t + d_t) along the
-    dynamics is zero. Raises InputError for shapes that do not fit; NumericalError if no trajectory
-    from x0 meets the constraints; NotPositiveDefinite, with the step, where what is left of Quu is
-    not.
+    `constraints` has an entry for each step 0..T: None, or D (..., m_t, n) and d (..., m_t); at step
+    T D is (..., m_T, dx). All leading axes broadcast, and are those of a batch. At the optimum the
+    gradient of cost + sum_t multipliers_t'(D_t xu_t + d_t) along the dynamics is zero. Raises
+    InputError for shapes that do not fit; NumericalError if no trajectory from x0 meets the
+    constraints; NotPositiveDefinite, with the step, where what is left of Quu is not.
     """
     lead, ((F, f, _), (C, c, const)) = flatten(("dynamics", "cost"), dynamics, cost)
-    if lead:
-        raise InputError(f"dynamics and cost have leading axes {lead}; expected one problem")
-    (F, f, C, c, const), (T, dx, n) = (a[0] for a in (F, f, C, c, const)), dynamics.F.shape
-    C, x0 = 0.5 * (C + np.swapaxes(C, -1, -2)), finite("x0", x0)
-    if x0.shape != (dx,):
-        raise InputError(f"x0 has shape {x0.shape}; expected {(dx,)}")
-    given = _checked(constraints, T, dx, n)
+    (T, dx, n), x0 = F.shape[1:], vector("x0", x0)
+    if x0.shape[-1] != dx:
+        raise InputError(f"x0 has shape {x0.shape}; expected (..., {dx})")
+    rows = _checked(constraints, T, dx, n)
+    heads = [("dynamics and cost", lead), ("x0", x0.shape[:-1])]
+    heads += [(f"constraints[{t}]", d.shape[:-1]) for t, (_, d) in enumerate(rows) if d.ndim > 1]
+    try:
+        whole = np.broadcast_shapes(*(head for _, head in heads))
+    except ValueError as error:
+        raise InputError(
+            f"leading axes do not broadcast: {dict(heads)}; make them equal or 1"
+        ) from error
+    C = 0.5 * (C + np.swapaxes(C, -1, -2))
+    arrays = [
+        with_batch(a.reshape(lead + a.shape[1:]), whole, a.ndim - 1) for a in (F, f, C, c, const)
+    ]
+    start = with_batch(x0, whole, 1)
+    spread = [(_each(D, whole, 2), _each(d, whole, 1)) for D, d in rows]
+    found = []
+    for b in range(len(start)):
+        try:
+            own = [(D[b], d[b]) for D, d in spread]
+            found.append(_solved([a[b] for a in arrays], own, start[b]))
+        except NotPositiveDefinite as error:
+            raise NotPositiveDefinite(str(error), batch=b, t=error.t) from error
+        except NumericalError as error:
+            raise NumericalError(f"problem {b}: {error}" if whole else str(error)) from error
+    return _stacked(found, whole)
+
+
+def _each(a: Array, lead: tuple[int, ...], core: int) -> Array:
+    """Returns an array, of no rows at times, with one batch axis before its last `core` axes."""
+    rest = a.shape[a.ndim - core :]
+    return np.broadcast_to(a, lead + rest).reshape(math.prod(lead), *rest)
+
+
+def _stacked(found: list[ConstrainedLQR], lead: tuple[int, ...]) -> ConstrainedLQR:
+    """Returns the solutions of a batch as one, with its leading axes."""
+
+    def whole(*arrays: Any) -> Any:
+        return np.stack(arrays).reshape(lead + np.shape(arrays[0]))[()]
+
+    controller, X, U, cost, multipliers, costates = zip(*found, strict=True)
+    return ConstrainedLQR(
+        LinearGaussianController(*map(whole, *controller)),
+        whole(*X),
+        whole(*U),
+        whole(*cost),
+        [whole(*each) for each in zip(*multipliers, strict=True)],
+        whole(*costates),
+    )
+
+
+def _solved(problem: list[Array], given: list[tuple[Array, Array]], x0: Array) -> ConstrainedLQR:
+    """Returns the optimum of one problem, of F, f, C, c, const."""
+    (F, f, C, c, const), (T, dx, n) = problem, problem[0].shape
     size = [_lengths(D) for D, _ in given]  # so that no unit hides another
     rows = [(D / s[:, None], d / s) for (D, d), s in zip(given, size, strict=True)]
     K, k = np.zeros((T, n - dx, dx)), np.zeros((T, n - dx))
@@ -155,7 +205,7 @@ def _solution(
         slope = C[t] @ xu + c[t] + F[t].T @ costates[t + 1] + rows[t][0].T @ multipliers[t]
         costates[t] = slope[:dx]
     controller = LinearGaussianController(K, k, np.zeros((T, n - dx, n - dx)))
-    return ConstrainedLQR(controller, X, U, float(total), multipliers, costates)
+    return ConstrainedLQR(controller, X, U, np.asarray(total), multipliers, costates)
 
 
 def _lengths(D: Array) -> Array:
@@ -180,9 +230,17 @@ def _checked(constraints: Any, T: int, dx: int, n: int) -> list[tuple[Array, Arr
         if not isinstance(entry, tuple | list) or len(entry) != 2:
             raise InputError(f"constraints[{t}] is a {type(entry).__name__}; expected (D, d)")
         D, d = finite(f"constraints[{t}]: D", entry[0]), finite(f"constraints[{t}]: d", entry[1])
-        if D.ndim != 2 or D.shape[1] != width or d.shape != D.shape[:1]:
+        if D.ndim < 2 or d.ndim < 1 or D.shape[-1] != width or d.shape[-1] != D.shape[-2]:
             raise InputError(
-                f"constraints[{t}]: D has shape {D.shape}, d {d.shape}; expected (m, {width}) and (m,)"
+                f"constraints[{t}]: D has shape {D.shape}, d {d.shape}; expected (..., m, {width}) and (..., m)"
             )
-        rows.append((D, d))
+        try:
+            head = np.broadcast_shapes(D.shape[:-2], d.shape[:-1])
+        except ValueError as error:
+            raise InputError(
+                f"constraints[{t}]: D has shape {D.shape}, d {d.shape}; their leading axes do not broadcast"
+            ) from error
+        rows.append(
+            (np.broadcast_to(D, head + D.shape[-2:]), np.broadcast_to(d, head + d.shape[-1:]))
+        )
     return rows

@@ -133,3 +133,40 @@ def test_what_does_not_fit_is_named():
     ):
         with pytest.raises(InputError, match=words):
             equality_constrained(dynamics, cost, rows, np.zeros(3))
+
+
+def test_a_batch_is_its_problems_one_by_one():
+    rng = np.random.default_rng(7)
+    dynamics, cost, x0 = random_problem(rng, DX, DU, T, (2, 3))
+    each = [[some(rng) for _ in range(3)] for _ in range(2)]
+    rows = [
+        None
+        if each[0][0][t] is None
+        else tuple(np.array([[row[t][i] for row in line] for line in each]) for i in (0, 1))
+        for t in range(T + 1)
+    ]
+    rows[2] = each[0][0][2]  # one for all
+    found = equality_constrained(dynamics, cost, rows, x0.mean)
+    for at in np.ndindex(2, 3):
+        problem = [type(p)(*(a[at] for a in p)) for p in (dynamics, cost)]
+        own = [None if r is None else (r[0][at], r[1][at]) for r in [*rows[:2], None, *rows[3:]]]
+        own[2] = rows[2]
+        X, U, total, multipliers, _ = dense(*problem, own, x0.mean[at])
+        np.testing.assert_allclose(found.X[at], X, rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(found.U[at], U, rtol=1e-8, atol=1e-8)
+        assert found.cost[at] == pytest.approx(total)
+        mine = np.concatenate([m[at] for m in found.multipliers])
+        np.testing.assert_allclose(mine, multipliers, rtol=1e-6, atol=1e-7)
+    assert found.controller.K.shape == (2, 3, T, DU, DX)
+
+
+def test_which_problem_of_a_batch_has_no_answer_is_named():
+    dynamics, cost, x0 = random_problem(np.random.default_rng(8), DX, DU, T, (2,))
+    rows = [None] * (T + 1)
+    rows[0] = (np.eye(DX, N), -x0.mean)
+    equality_constrained(dynamics, cost, rows, x0.mean)
+    moved = x0.mean + np.array([[0.0], [0.1]])
+    with pytest.raises(NumericalError, match="problem 1: no trajectory from x0"):
+        equality_constrained(dynamics, cost, rows, moved)
+    with pytest.raises(InputError, match="leading axes do not broadcast"):
+        equality_constrained(dynamics, cost, rows, x0.mean[[0, 0, 0]])
