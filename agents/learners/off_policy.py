@@ -66,12 +66,13 @@ class OffPolicy:
         update: Callable[["OffPolicy"], Told] | None = None,
         prepare: Callable[["OffPolicy"], None] | None = None,
         make: Callable[..., Any] | None = None,
+        actor: Callable[["OffPolicy"], Any] | None = None,
         **parts: Any,
     ):
         """`update(run)` makes one update, by default of a minibatch of the replay buffer;
         `prepare(run)` comes after each step, before its updates; `make(task, config, rng)` makes
-        the learner, by default soft actor-critic. Further `parts` are saved with
-        the run.
+        the learner, by default soft actor-critic; `actor(run)` returns who acts in
+        place of the learner's policy. Further `parts` are saved with the run.
         """
         self.task, self.c, self.rng = task, config, rng
         self.update, self.prepare = update or from_replay, prepare
@@ -82,6 +83,7 @@ class OffPolicy:
         parts = {"replay": self.buffer, "learner": self.learner, **parts}
         self.training = Training(task, config.iterations, state, config.evaluate_every, **parts)
         self._told: list[Told] = []
+        self.actor = actor or _own_policy
         self._others = 0  # steps that others tried
 
     def iterations(self) -> range:
@@ -117,7 +119,7 @@ class OffPolicy:
             return not_run(self.task, 1)
         act = explored(
             self.task,
-            lambda: self.learner.policy,
+            lambda: self.actor(self),
             self.c.warm_up,
             lambda: self.own_steps,
             self.rng,
@@ -131,7 +133,8 @@ class OffPolicy:
         """Returns what is yielded after these episodes: the policy as it is now, graded from the
         same starts each time.
         """
-        policy, C = self.learner.policy.copy(), self.task.conditions
+        policy, C = self.actor(self), self.task.conditions
+        policy = policy.copy() if policy is self.learner.policy else policy
         starts = np.random.default_rng(EVALUATION_SEED)
         shown = self.training.evaluate(policy, starts, self.c.evaluation_samples)
         said = np.array(self._told).reshape(-1, len(Told._fields))
@@ -165,6 +168,10 @@ class OffPolicy:
             self.prepare(self)
         while self.learner.updates < np.floor(self.c.update_ratio * after):
             self._told.append(self.update(self))
+
+
+def _own_policy(run: OffPolicy) -> Any:
+    return run.learner.policy
 
 
 def make_learner(task: Task, c: OffPolicySettings, rng: np.random.Generator) -> SAC:

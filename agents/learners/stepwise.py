@@ -119,7 +119,9 @@ def explored(
     def act(x: Array, o: Array, t: int) -> Array:
         nonlocal held, action
         if count() >= random_steps:
-            actions: Array = policy().sample(o, t, rng)
+            actor = policy()
+            seen = x if getattr(actor, "input", "o") == "x" else o
+            actions: Array = actor.sample(seen, t, rng)
             return actions
         if repeat == 1:
             return rng.uniform(task.action_low, task.action_high, (len(x), task.du))

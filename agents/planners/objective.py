@@ -20,6 +20,8 @@ AT_ONCE = (
     2**16
 )  # numbers of states that are evaluated together: what a cost computes then stays in the cache
 
+DIFFERENCE = 1e-3  # of a value's slope, in sizes of the state; it may be of single precision
+
 Value = Callable[[Array], Array]
 """The cost to go from states (..., dx), (...)."""
 
@@ -92,9 +94,9 @@ class Objective:
         """Returns the cost (N,) along the model's mean and its exact derivatives (N, H, du), by the
         adjoint recursion
 
-        p_H = dl_H/dx,   dJ/du_t = dl_t/du + B_t' p_t+1,   p_t = dl_t/dx + A_t' p_t+1,
+        p_H = dl_H/dx + dV/dx,   dJ/du_t = dl_t/du + B_t' p_t+1,   p_t = dl_t/dx + A_t' p_t+1,
 
-        without the terminal value.
+        with that of the value by central differences.
         """
         n, dx = self.count, len(self.x0)
         X = np.empty((len(U), n + 1, dx))
@@ -102,11 +104,13 @@ class Objective:
         with np.errstate(over="ignore", invalid="ignore"):
             for t in range(n):
                 X[:, t + 1] = self.step(X[:, t], U[:, t], t)
-            total = self.cost(X, U[:, :n]).sum(-1)
+            total, beyond = self.cost(X, U[:, :n]).sum(-1), np.zeros((len(U), dx))
+            if self.value is not None:
+                total, beyond = total + self.value(X[:, n]), _slope_of(self.value, X[:, n])
             quadratic = _expanded(self.cost, X, U[:, :n], np.isfinite(total))
             slope = _slope(quadratic, X, U[:, :n])
             F = self.jacobian(X[:, :-1], U[:, :n])
-            out, p = np.zeros(U.shape), slope[:, n, :dx]
+            out, p = np.zeros(U.shape), slope[:, n, :dx] + beyond
             for t in range(n - 1, -1, -1):
                 p = slope[:, t] + (np.swapaxes(F[:, t], -1, -2) @ p[..., None])[..., 0]
                 out[:, t], p = p[:, dx:], p[:, :dx]
@@ -126,3 +130,12 @@ def _slope(cost: QuadraticCost, X: Array, U: Array) -> Array:
     H+1, n).
     """
     return (cost.C @ stack(X, U)[..., None])[..., 0] + cost.c
+
+
+def _slope_of(value: Value, x: Array) -> Array:
+    """Returns the derivatives (N, dx) of a cost to go at states x (N, dx), by central differences."""
+    h = DIFFERENCE * np.maximum(np.abs(x), 1.0)
+    move = np.eye(x.shape[1]) * h[:, None]  # (N, dx, dx)
+    up, down = (value(x[:, None] + sign * move) for sign in (1.0, -1.0))
+    slope: Array = (up - down) / (2 * h)
+    return slope

@@ -74,6 +74,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mbpo": IMAGINED,
     "me_trpo": ON_POLICY,
     "asynchronous": ON_POLICY,
+    "valued_mpc": IMAGINED | {"planner": CEM(samples=8, elites=2, iterations=2), "horizon": 2},
     "mve": FITTED | {"value_expansion": 1},
     "svg": FITTED | {"path_length": 1},
     "mpc": PLANS,

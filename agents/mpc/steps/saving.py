@@ -15,6 +15,7 @@ from lqr import CheckpointError, InputError
 
 from ...interfaces import Array, Cost, State, Task
 from ...learners.learned_reward import LearnedReward
+from ...learners.learned_value import LearnedValue
 from ...planners import PLANNERS, Planner
 from ...planners.models import LearnedModel, PlanningModel, SimulatorModel
 from ...tasks import make_task
@@ -40,9 +41,10 @@ class TaskMPC(MPC):
         horizon: int,
         replan_every: int = 1,
         reward: LearnedReward | None = None,
+        value: LearnedValue | None = None,
     ):
         """Plans by the task's `planning_cost`, or by a learned `reward`, in the model of that word,
-        at most an episode ahead.
+        at most an episode ahead; what lies beyond costs a learned `value`.
         """
         self.task, self.word, self.reward = task, word, reward
         super().__init__(
@@ -55,6 +57,7 @@ class TaskMPC(MPC):
             high=task.action_high,
             replan_every=replan_every,
             dx=task.dx,
+            value=value,
         )
 
     def with_cost(self, cost: Cost) -> "TaskMPC":
@@ -93,6 +96,7 @@ class TaskMPC(MPC):
             "propagation": learned.propagation if learned else "",
             "cost": np.zeros(self.task.horizon + 1) if self.reward else cost_probe(self.task),
             "reward": _reward_state(self.reward),
+            **({"value": self.value.state()} if isinstance(self.value, LearnedValue) else {}),
         }
 
     @classmethod
@@ -108,7 +112,7 @@ class TaskMPC(MPC):
         form = {"task": str, "numbers": dict.fromkeys(NUMBERS, int), "propagation": str}
         check_tree(
             {k: v for k, v in state.items() if k not in ("planner", "model", "cost")},
-            form | {"reward": dict},
+            form | {"reward": dict} | ({"value": dict} if "value" in state else {}),
             "mpc",
         )
         word, settings = state["model"]["word"], dict(state["planner"])
@@ -122,7 +126,9 @@ class TaskMPC(MPC):
         task = _same_cost(state, task)
         model = SimulatorModel(task) if word == "simulator" else _learned(state, task)
         horizon, every = state["numbers"]["horizon"], state["numbers"]["replan_every"]
-        return cls(task, model, planner, word, horizon, every, _reward(state["reward"], task))
+        value = LearnedValue.from_state(state["value"], task) if "value" in state else None
+        reward = _reward(state["reward"], task)
+        return cls(task, model, planner, word, horizon, every, reward, value)
 
 
 def planning_cost(task: Task) -> Cost:
