@@ -295,6 +295,8 @@ def test_a_reference_is_what_our_sac_came_to_early_and_at_last(tmp_path, monkeyp
     by_hand = [evaluate_policy("Pendulum-v1", one.policy, 20).mean_return for one in run]
     np.testing.assert_allclose([*entry["early_returns"], *entry["returns"]], by_hand[:2], rtol=1e-5)
     assert entry["seeds"] == [3]
+    (got,) = command.gather([ROWS["Pendulum-v1"]], [3], tmp_path, references.read(file))
+    assert got.peers[3]["mean_return"] == entry["early_returns"][0]  # SAC at the same steps
     assert "--first 3" in entry["command"]
 
 

@@ -164,7 +164,7 @@ def gather(
             row,
             _evaluated(folder / row.name, seeds),
             kept_in(folder / row.name / BASELINES) or {},
-            _evaluated(folder / row.name / "SAC", seeds),
+            _evaluated(folder / row.name / "SAC", seeds) or references.early(known.get(row.name)),
             known.get(row.name),
             str((kept_in(folder / row.name / ERROR) or {}).get("error", "")),
         )

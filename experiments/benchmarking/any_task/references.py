@@ -101,3 +101,11 @@ def record(name: str, entry: dict[str, Any], file: Path) -> None:
 def value(entry: dict[str, Any] | None) -> float | None:
     """Returns a reference's mean return; None where there is none."""
     return float(np.mean(entry["returns"])) if entry else None
+
+
+def early(entry: dict[str, Any] | None) -> dict[int, dict[str, float]]:
+    """Returns what SAC, as a reference, came to early, by seed; nothing of other references."""
+    if not entry or "early_returns" not in entry:
+        return {}
+    told = zip(entry["seeds"], entry["early_returns"], strict=True)
+    return {int(seed): {"mean_return": float(total)} for seed, total in told}
