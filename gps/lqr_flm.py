@@ -15,11 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.interfaces import Iteration, State, Task
-from agents.settings import Whole
+from agents.settings import Count, Whole
+from lqr import InputError
 
 from .steps.local_policies import LocalPolicies
 from .steps.settings import LocalSettings, RestartSettings
 from .steps.simulated_pretraining import pretrain
+from .steps.starts import best_of_starts
 from .steps.trajectory_step import trajectory_step
 
 ACTOR = "controllers"  # whose the column cost is
@@ -31,12 +33,25 @@ class Config(RestartSettings, LocalSettings):
 
     # iterations in the prior's simulator, at first and when that is found to be wrong; 0: none
     pretraining: Whole = 0
+    # controllers that each condition begins with; after `start_iterations` the best goes on
+    starts: Count = 1
+    start_iterations: Count = 8  # of the iterations, those with all the starts, which none shows
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.starts > 1 and self.start_iterations >= self.iterations:
+            raise InputError(
+                f"start_iterations is {self.start_iterations}; expected less than iterations = "
+                f"{self.iterations}, as the best start goes on from there"
+            )
 
 
 def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
+    if config.starts > 1 and not state:
+        state = best_of_starts(train, task, config, rng)
     local = LocalPolicies(task, config, rng, state)
     if config.pretraining and not state:
         pretrain(train, local, rng)

@@ -65,13 +65,20 @@ class Race:
             behind = [word for word in fitting if self._is_behind(word)]
             if behind or len(self.left) == 1:
                 return (behind or fitting)[0]
-            last = len(self.left) == 2
-            order = sorted(
-                self.left, key=lambda w: (last or not self.all[w].learns, self.scores[w])
-            )
-            self.left = [w for w in self.left if w in order[: -(-len(order) // 2)]]
+            self.left = self._better()
             self.round += 1
         return None
+
+    def _better(self) -> list[str]:
+        """Returns who goes on: the better half, of which who learns from all the others is always
+        one; beside it the last other goes on for as long as that one is the better.
+        """
+        order = sorted(self.left, key=lambda w: (not self.all[w].learns, self.scores[w]))
+        count = -(-len(order) // 2)
+        if count == 1 and self.scores[order[1]] < self.scores[order[0]]:
+            count = 1 + self.all[order[0]].learns
+            order = order if count == 2 else order[1:]
+        return [word for word in self.left if word in order[:count]]
 
     def _is_behind(self, word: str) -> bool:
         """Returns whether a candidate has not had its share yet, or too few iterations."""

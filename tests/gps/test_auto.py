@@ -167,8 +167,12 @@ def test_who_learns_from_others_is_told_of_all_their_episodes_once_and_left_out_
         order.append(found.turn(10**6))
         found.advance(order[-1], counts)
     assert order[:15] == ["a"] * 5 + ["b"] * 5 + ["ears"] * 5
-    assert found.left == ["a", "ears"]
     np.testing.assert_allclose(hearing.heard, np.arange(1.0, 11.0), atol=1e-9)
+    assert found.left == ["a", "ears"]  # a is better than the ears, and teaches them
+    found.score("ears", 0.5)
+    while len(found.left) > 1:
+        found.advance(found.turn(10**6), counts)
+    assert found.left == ["ears"]
 
 
 def test_a_race_goes_on_from_its_state():

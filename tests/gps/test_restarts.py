@@ -8,6 +8,7 @@ import pytest
 
 from agents.tasks.costs.user_cost import UserCost
 from gps import lqr_flm
+from lqr import InputError
 
 
 class TwoWells:
@@ -48,7 +49,7 @@ class TwoWells:
         return {"end": x[:, -1, 0]}
 
 
-def trained(task=None, iterations=18, restarts=1, state=None, rng=None):
+def trained(task=None, iterations=18, restarts=1, state=None, rng=None, **more):
     config = lqr_flm.Config(
         iterations=iterations,
         samples=3,
@@ -57,6 +58,7 @@ def trained(task=None, iterations=18, restarts=1, state=None, rng=None):
         probe=False,
         initial="zero",
         restarts=restarts,
+        **more,
     )
     return lqr_flm.train(task or TwoWells(), config, rng or np.random.default_rng(0), state)
 
@@ -103,3 +105,36 @@ def test_a_run_goes_on_exactly_from_the_middle_of_a_restart():
 def test_neither_the_unit_of_the_cost_nor_a_constant_decides(run, unit, constant):
     other = list(trained(TwoWells(unit, constant)))
     assert [it.scalars["restarted"] for it in other] == [it.scalars["restarted"] for it in run]
+
+
+class OnTheTop(TwoWells):
+    """All start on the top between the wells, where chance decides which way they go."""
+
+    starts = np.zeros(4)
+
+
+def test_the_best_of_many_starts_goes_on():
+    """The right well costs 0.6 a step less than the left one."""
+    sides = [ends(last) for *_, last in (trained(OnTheTop(), restarts=0) for _ in range(1))]
+    assert (sides[0] < 0).any()  # one start alone: some go left
+    *_, last = trained(OnTheTop(), restarts=0, starts=6, start_iterations=7)
+    assert (ends(last) > 0.7).all()
+    assert last.number == 18  # the first seven among them
+    assert last.scalars["episodes"] == 3 * 4 * (6 * 7 + 11)
+
+
+def test_a_run_of_many_starts_goes_on_exactly():
+    rng = np.random.default_rng(0)
+    whole = trained(OnTheTop(), iterations=8, starts=2, start_iterations=3, rng=rng)
+    here = next(whole)
+    assert here.number == 4
+    state, again = deepcopy(here.state), deepcopy(rng)
+    rest = trained(OnTheTop(), 8, state=state, rng=again, starts=2, start_iterations=3)
+    for a, b in zip(whole, rest, strict=True):
+        np.testing.assert_array_equal(a.arrays["x"], b.arrays["x"])
+
+
+@pytest.mark.parametrize("first", [0, 9])
+def test_the_first_iterations_leave_one_for_what_is_shown(first):
+    with pytest.raises(InputError, match="start_iterations is"):
+        lqr_flm.Config(iterations=9, starts=2, start_iterations=first)

@@ -26,6 +26,7 @@ EVALUATED = "evaluated.json"
 SAC = sac.Config(  # of the references: an update for each step
     iteration_steps=5000, update_ratio=1.0, batch=128, warm_up=1000, evaluate_every=0
 )
+SETTINGS = {"lqr_flm": {"starts": 4}}  # beside the default ones, of all rows alike
 METHODS: dict[str, Any] = {"lqr_flm": lqr_flm, "badmm": badmm}
 
 
@@ -67,7 +68,7 @@ def evaluate_run(row: Row, folder: Path, place: Path) -> None:
 def learn_here(row: Row, seed: int, place: Path, **changes: int) -> None:
     """Learns a row in this process, by its method's default settings, but for `changes`."""
     task, method = fresh_task(row, place), METHODS[row.method]
-    config = replace(method.Config(), **changes)
+    config = replace(method.Config(), **SETTINGS.get(row.method, {}) | changes)
     start = time.process_time()
     *_, last = method.train(task, config, np.random.default_rng(seed))
     spent = time.process_time() - start

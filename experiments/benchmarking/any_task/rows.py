@@ -84,7 +84,7 @@ ROWS = (
     _gymnasium("MountainCarContinuous-v0", 200, most=100.0),
     _gymnasium("InvertedPendulum-v5", 200, ONCE, most=200.0),
     _gymnasium("InvertedDoublePendulum-v5", 200, most=2000.0),
-    _gymnasium("Reacher-v5", 50, CHOSEN, most=0.0),
+    _gymnasium("Reacher-v5", 50, CHOSEN),
     _gymnasium("Pusher-v5", 100, CHOSEN),
     _gymnasium("HalfCheetah-v5", 100, CHOSEN),
     _gymnasium("Hopper-v5", 100, CHOSEN),
