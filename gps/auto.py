@@ -57,8 +57,8 @@ class Config(Settings):
     """Settings of the choice of a method."""
 
     budget: Count = 20_000  # environment steps in all, evaluations included
-    trial_share: Share = 0.1  # of the budget, for each candidate in the first round
-    final_share: Share = 0.1  # of the budget, for the finalists' fresh episodes
+    trial_share: Share = 0.05  # of the budget, for each candidate in the first round
+    final_share: Share = 0.06  # of the budget, for the finalists' fresh episodes
 
     def candidates(self, task: Task) -> dict[str, Candidate]:
         """Returns the methods that are tried, by a word each."""

@@ -33,16 +33,16 @@ class Config(RestartSettings, LocalSettings):
 
     # iterations in the prior's simulator, at first and when that is found to be wrong; 0: none
     pretraining: Whole = 0
-    # controllers that each condition begins with; after `start_iterations` the best goes on
-    starts: Count = 1
-    start_iterations: Count = 8  # of the iterations, those with all the starts, which none shows
+    # controllers that each condition begins with; after `initial_iterations` the best goes on
+    initial_controllers: Count = 1
+    initial_iterations: Count = 8  # of the iterations, those with all the starts, which none shows
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.starts > 1 and self.start_iterations >= self.iterations:
+        if self.initial_controllers > 1 and self.initial_iterations >= self.iterations:
             raise InputError(
-                f"start_iterations is {self.start_iterations}; expected less than iterations = "
-                f"{self.iterations}, as the best start goes on from there"
+                f"initial_iterations is {self.initial_iterations}; expected less than iterations = "
+                f"{self.iterations}, as the best controller goes on from there"
             )
 
 
@@ -50,7 +50,7 @@ def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's."""
-    if config.starts > 1 and not state:
+    if config.initial_controllers > 1 and not state:
         state = best_of_starts(train, task, config, rng)
     local = LocalPolicies(task, config, rng, state)
     if config.pretraining and not state:

@@ -10,8 +10,8 @@ from agents.tasks.capabilities import HeldOut, MoreStarts, capability
 from agents.training import Training
 
 Array = np.ndarray
-SHARE = 0.02  # of the budget, for the episodes that judge a policy once
-LEAST, MOST = 3, 20  # of these episodes; fewer where the budget is small
+SHARE = 0.01  # of the budget, for the episodes that judge a policy once
+LEAST, MOST = 2, 20  # of these episodes; fewer where the budget is small
 FIRST = 100_000  # number of the first start, where a task has any number of them
 SEED = 5_000_000  # of the random numbers in these episodes, the same for all policies
 

@@ -13,7 +13,7 @@ from lqr import Diverged, NumericalError
 from .shared import Shared, Sharer, Sharing
 
 LEAST = 3  # iterations of a candidate before it is judged
-LEARNED = 4  # times the steps of a judgement that are learned from until the next
+LEARNED = 8  # times the steps of a judgement that are learned from until the next
 
 
 class Candidate(NamedTuple):

@@ -36,11 +36,13 @@ class Repeated(Wrapper):
 def best_of_starts(
     train: Callable[..., Any], task: Task, config: Any, rng: np.random.Generator
 ) -> State:
-    """Returns the state of `train` after `config.start_iterations` iterations with `config.starts`
+    """Returns the state of `train` after `config.initial_iterations` iterations with `config.initial_controllers`
     controllers for each condition, of which the best are kept.
     """
-    early = replace(config, iterations=config.start_iterations, starts=1, evaluate_every=0)
-    *_, last = train(Repeated(task, config.starts), early, rng)
+    early = replace(
+        config, iterations=config.initial_iterations, initial_controllers=1, evaluate_every=0
+    )
+    *_, last = train(Repeated(task, config.initial_controllers), early, rng)
     state = last.state
     cost = np.asarray(state["local"]["cost"])
     if "trials" in state:  # what was kept aside goes on

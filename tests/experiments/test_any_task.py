@@ -214,7 +214,9 @@ def test_episodes_are_those_of_unmodified_gymnasium():
 
 
 def test_a_layout_is_learned_here_and_kept(tmp_path):
-    learning.learn_here(ROWS["layout-3"], 0, tmp_path / "seed_0", iterations=2)
+    learning.learn_here(
+        ROWS["layout-3"], 0, tmp_path / "seed_0", iterations=2, initial_iterations=1
+    )
     kept = json.loads((tmp_path / "seed_0" / learning.EVALUATED).read_text())
     assert kept["env_steps"] >= 2 * 2 * 4 * 50
     task = episodes.fresh_task(ROWS["layout-3"], tmp_path)

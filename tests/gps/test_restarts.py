@@ -117,7 +117,7 @@ def test_the_best_of_many_starts_goes_on():
     """The right well costs 0.6 a step less than the left one."""
     sides = [ends(last) for *_, last in (trained(OnTheTop(), restarts=0) for _ in range(1))]
     assert (sides[0] < 0).any()  # one start alone: some go left
-    *_, last = trained(OnTheTop(), restarts=0, starts=6, start_iterations=7)
+    *_, last = trained(OnTheTop(), restarts=0, initial_controllers=6, initial_iterations=7)
     assert (ends(last) > 0.7).all()
     assert last.number == 18  # the first seven among them
     assert last.scalars["episodes"] == 3 * 4 * (6 * 7 + 11)
@@ -125,16 +125,18 @@ def test_the_best_of_many_starts_goes_on():
 
 def test_a_run_of_many_starts_goes_on_exactly():
     rng = np.random.default_rng(0)
-    whole = trained(OnTheTop(), iterations=8, starts=2, start_iterations=3, rng=rng)
+    whole = trained(OnTheTop(), iterations=8, initial_controllers=2, initial_iterations=3, rng=rng)
     here = next(whole)
     assert here.number == 4
     state, again = deepcopy(here.state), deepcopy(rng)
-    rest = trained(OnTheTop(), 8, state=state, rng=again, starts=2, start_iterations=3)
+    rest = trained(
+        OnTheTop(), 8, state=state, rng=again, initial_controllers=2, initial_iterations=3
+    )
     for a, b in zip(whole, rest, strict=True):
         np.testing.assert_array_equal(a.arrays["x"], b.arrays["x"])
 
 
 @pytest.mark.parametrize("first", [0, 9])
 def test_the_first_iterations_leave_one_for_what_is_shown(first):
-    with pytest.raises(InputError, match="start_iterations is"):
-        lqr_flm.Config(iterations=9, starts=2, start_iterations=first)
+    with pytest.raises(InputError, match="initial_iterations is"):
+        lqr_flm.Config(iterations=9, initial_controllers=2, initial_iterations=first)

@@ -26,7 +26,7 @@ EVALUATED = "evaluated.json"
 SAC = sac.Config(  # of the references: an update for each step
     iteration_steps=5000, update_ratio=1.0, batch=128, warm_up=1000, evaluate_every=0
 )
-SETTINGS = {"lqr_flm": {"starts": 4}}  # beside the default ones, of all rows alike
+SETTINGS = {"lqr_flm": {"initial_controllers": 4}}  # beside the default ones, of all rows alike
 METHODS: dict[str, Any] = {"lqr_flm": lqr_flm, "badmm": badmm}
 
 
