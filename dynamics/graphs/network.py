@@ -25,7 +25,7 @@ from ..storage.tree import check_tree
 from ..threads import one_thread
 from .graph import Graph, one_body
 from .messages import Messages, Scales
-from .training import Rows, descend, loss_over, scales_of
+from .training import Rows, descend, loss_over, scales_of, with_unit
 
 AT_ONCE = 4096  # states that are asked about together
 Transitions = tuple[Graph, Array, Array, Array]  # a graph, x (M, dx), u (M, du), x' (M, dx)
@@ -155,16 +155,17 @@ class GraphNetwork(ChangeModel):
         scales = self.scales = told if fresh or self.scales is None else self.scales
         many, rate = 2 if fresh else 1, self.settings["learning_rate"]
         batch, settings = self.settings["batch"], self.settings
+        data = [with_unit(some, scales) for some in data]
         if fresh:
             self.params, self.fresh_rows = self._network().start(rng), rows
         with one_thread():
             if sum(len(some.held) for some in data) > 1:
-                loss = loss_over(self._changes, scales, 1, settings["noise"])
+                loss = loss_over(self._changes, 1, settings["noise"])
                 steps = many * settings["steps"]
                 self.params = descend(loss, self.params, data, steps, batch, rate, rng)
                 follow = [some.following() for some in data]
                 if settings["unroll"] > 1 and all(len(some.train) for some in follow):
-                    loss = loss_over(self._changes, scales, settings["unroll"])
+                    loss = loss_over(self._changes, settings["unroll"])
                     steps, half = many * settings["unroll_steps"], max(batch // 2, 1)
                     self.params = descend(loss, self.params, follow, steps, half, rate / 2, rng)
             self._evaluate(data)

@@ -3,7 +3,7 @@
 An error of one body is a force on its neighbours in the next step, which a loss of single steps, K =
 1, does not see. So after these the network is to predict what comes of its own predictions:
 
-    x_0 = x_t,   x_k+1 = move(x_k, net(x_k, u_t+k)),   loss = mean over k = 1..K of |changes(x_t+k, x_k)|^2
+    x_0 = x_t,   x_k+1 = move(x_k, net(x_k, u_t+k)),   loss = mean over k = 1..K of |x_k - x_t+k|^2
 
 in units of what a linear model leaves, along the actions that were taken (as in
 `dynamics.networks.multistep_loss`, where states are vectors).
@@ -40,6 +40,7 @@ class Rows(NamedTuple):
     train: Array  # numbers of the rows that are learned from
     held: Array  # and of those that are held out
     many: Array  # (M,), how many rows follow one another from each on
+    unit: Array = np.ones(1)  # (dx,), in which errors of x' count
 
     def at(self, rows: Array) -> tuple[Any, Any, Any]:
         """Returns x, u and x' of these rows."""
@@ -67,6 +68,18 @@ def scales_of(data: Sequence[Rows]) -> Scales:
     enough = len(z) > 5 * z.shape[1]
     spread = np.clip((y - z @ linear).std(0), LEAST, 1.0) if enough else np.ones(len(std))
     return Scales(*node, *edge, mean, std, linear, spread)
+
+
+def with_unit(rows: Rows, scales: Scales) -> Rows:
+    """Returns rows whose errors count in units of what the linear path leaves of each coordinate."""
+    import torch
+
+    x, u, after = rows.at(rows.train)
+    straight = _seen(rows.graph, x, u, scales[:2], scales[2:4]) @ torch.as_tensor(scales.linear)
+    change = torch.as_tensor(scales.change_mean) + torch.as_tensor(scales.change_std) * straight
+    left, std = ((after - b).numpy().std(0) for b in (rows.graph.move(x, change), x))
+    unit = np.clip(left, LEAST * std, std) if (scales.spread < 1).any() else std
+    return rows._replace(unit=np.where(unit > 0, unit, 1.0))
 
 
 def units(a: Array) -> tuple[Array, Array]:
@@ -97,27 +110,24 @@ def _seen(
     return inputs(nodes, edges, graph, weights)
 
 
-def loss_over(net: Net, scales: Scales, steps: int, noise: float = 0.0) -> Any:
+def loss_over(net: Net, steps: int, noise: float = 0.0) -> Any:
     """Returns the loss over so many steps: (params, rows, numbers (B,), rng or None) -> (B,).
 
-    It is one of states, not of what each body says: what the bodies of a chain predict is joined, and
-    an error that they share moves all of it. `noise` is added to the first state where there is an
-    rng.
+    It is one of states, not of what each body says: an error that the bodies of a chain share moves
+    all of it. `noise` is added to the first state where there is an rng.
     """
     import torch
 
-    unit = torch.as_tensor(scales.change_std * scales.spread)
-
     def loss(params: Tensors, rows: Rows, at: Array, rng: np.random.Generator | None) -> Any:
         x, many, total = rows.x[at], rows.many[at], torch.zeros(len(at), dtype=torch.float64)
+        unit = torch.as_tensor(rows.unit)
         if noise and rng is not None:
             spread = noise * rows.x[rows.train].std(0)
             x = x + spread * torch.as_tensor(rng.standard_normal(tuple(x.shape)))
         for k in range(steps):
             _, u, after = rows.at(at + np.minimum(many - 1, k))
             x = rows.graph.move(x, net(params, rows.graph, x, u))
-            gap = (rows.graph.changes(after, x) / unit) ** 2
-            total = total + gap.mean((-2, -1)) * torch.as_tensor(many > k)
+            total = total + (((x - after) / unit) ** 2).mean(-1) * torch.as_tensor(many > k)
         return total / torch.as_tensor(np.minimum(many, steps))
 
     return loss

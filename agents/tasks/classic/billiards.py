@@ -7,6 +7,7 @@ one vector, u the force on the first disk (2, within +-50 N). The cost is the sq
 the first two, and 1e-5 |u|^2; `hit` tells whether they touched.
 """
 
+from collections.abc import Callable
 from itertools import permutations
 from typing import Any
 
@@ -16,7 +17,7 @@ from dynamics.graphs.graph import Graph
 from lqr import InputError
 from lqr.costs import Action, Quadratic
 
-from ...settings import Count
+from ...settings import Count, Positive
 from ..base.ode_task import MapTask
 
 Array = np.ndarray
@@ -33,14 +34,21 @@ class Billiards(MapTask):
     name = "billiards"
     horizon, dt = 50, 0.02
 
-    def __init__(self, balls: Count = 3, conditions: Count = 1, still: bool = False):
+    def __init__(
+        self,
+        balls: Count = 3,
+        conditions: Count = 1,
+        still: bool = False,
+        stiffness: Positive = STIFFNESS,
+    ):
         """With `still`, all are at rest at the start. Raises InputError for fewer than two balls, and
         for more than the table has room for.
         """
         super().__init__(conditions)
         if not 2 <= balls <= 12:
             raise InputError(f"balls is {balls}; expected 2 to 12")
-        self.balls, self.still = balls, still
+        self.balls, self.still, self.stiffness = balls, still, stiffness
+        self.substeps = round(SUBSTEPS * max(stiffness / STIFFNESS, 1.0) ** 0.5)
         self.name = self.name if balls == 3 else f"billiards:{balls}"
         self.dx, self.du, self.do = 4 * balls, 2, 4 * balls
         self.action_low, self.action_high = np.full(2, -FORCE), np.full(2, FORCE)
@@ -80,12 +88,19 @@ class Billiards(MapTask):
 
     def advance(self, s: Array, u: Array) -> Array:
         """Returns s (..., 4n) one step after s (..., 4n) under forces u (..., 2)."""
-        n, h = self.balls, self.dt / SUBSTEPS
+        return self._moved(s, u, lambda p: disks(p) + walls(p))
+
+    def advance_alone(self, s: Array, u: Array) -> Array:
+        """Returns the same where each disk is alone on the table: a baseline."""
+        return self._moved(s, u, walls)
+
+    def _moved(self, s: Array, u: Array, overlaps: Callable[[Array], Array]) -> Array:
+        n, h = self.balls, self.dt / self.substeps
         p, v = np.split(s.reshape(*s.shape[:-1], 2 * n, 2), 2, axis=-2)
         push = np.zeros(p.shape)
         push[..., 0, :] = u
-        for _ in range(SUBSTEPS):  # semi-implicit: the energy stays
-            v = v + h * (push + forces(p))
+        for _ in range(self.substeps):  # semi-implicit: the energy stays
+            v = v + h * (push + self.stiffness * overlaps(p))
             p = p + h * v
         return np.concatenate([p, v], -2).reshape(s.shape)
 
@@ -103,15 +118,21 @@ class Billiards(MapTask):
         return {"hit": (near < 2 * RADIUS).astype(float), "nearest": near}
 
 
-def forces(p: Array) -> Array:
-    """Returns the forces (..., n, 2) on disks at p (..., n, 2), of each other and of the walls."""
+def disks(p: Array) -> Array:
+    """Returns by how much disks at p (..., n, 2) overlap each other, summed up as vectors that point out
+    of them, (..., n, 2, m).
+    """
     gap = p[..., :, None, :] - p[..., None, :, :]
     far = np.sqrt((gap**2).sum(-1) + 1e-300)
     overlap = np.maximum(2 * RADIUS - far, 0.0)
     overlap[..., range(p.shape[-2]), range(p.shape[-2])] = 0.0
-    low, high = np.maximum(RADIUS - p, 0.0), np.maximum(p - (1 - RADIUS), 0.0)
     among: Array = ((overlap / far)[..., None] * gap).sum(-2)
-    return STIFFNESS * (among + low - high)
+    return among
+
+
+def walls(p: Array) -> Array:
+    """Returns by how much disks at p (..., n, 2) overlap the walls, (..., n, 2, m), likewise."""
+    return np.maximum(RADIUS - p, 0.0) - np.maximum(p - (1 - RADIUS), 0.0)
 
 
 def closest(x: Array) -> Array:
@@ -121,8 +142,8 @@ def closest(x: Array) -> Array:
 
 
 def straight_on(x: Array, steps: int, dt: float = Billiards.dt) -> Array:
-    """Returns what x (..., 4n) would be after so many steps if disks met walls alone, which turn their
-    velocities round: a baseline.
+    """Returns what x (..., 4n) would be after so many steps if disks met walls alone, which turned their
+    velocities round at once: another baseline.
     """
     p, v = np.split(x, 2, axis=-1)
     room = 1 - 2 * RADIUS
