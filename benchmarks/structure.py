@@ -3,8 +3,8 @@
 
     python -m benchmarks.structure [PART ...] [--seeds 5] [--first 0]
 
-Parts: links, single, mpc, billiards, perceptron, hard, glimpses, push. Every seed is printed as it is done, then
-the means. CPU seconds are of one thread.
+Parts: links, single, mpc, billiards, perceptron, hard, glimpses, push. Every seed is printed as it
+is done, then the means. CPU seconds are of one thread.
 """
 
 import argparse
@@ -91,8 +91,8 @@ def apart(a: Array, b: Array) -> Array:
 
 
 def judged_swimmers(model: GraphNetwork, seed: int) -> Rows:
-    """Errors of the links' places, from step 20 of 30 episodes on: of the model, where nothing moves,
-    and where all go on as they do.
+    """Errors of the links' places, from step 20 of 30 episodes on: of the model, where nothing
+    moves, and where all go on as they do.
     """
     for n in (3, 5, 6, 8):
         task, found = swum(n, 30, 101, np.random.default_rng([seed, n]))
@@ -125,8 +125,8 @@ def single(seed: int) -> Rows:
 
 
 def mpc(seed: int) -> Rows:
-    """Plans of 25 steps in a network that has seen swimmers of 3, 4 and 6 links, pushed at random, in
-    episodes of 60 steps, beside those in the true dynamics.
+    """Plans of 25 steps in a network that has seen swimmers of 3, 4 and 6 links, pushed at random,
+    in episodes of 60 steps, beside those in the true dynamics.
     """
     model = swimmer_model(np.random.default_rng(seed), links=(3, 4, 6), held=4)
     for n in (3, 5):
@@ -160,8 +160,9 @@ def places(X: Array) -> Array:
 
 
 def shares(told: Array, X: Array, task: Billiards, steps: tuple[int, ...]) -> Rows:
-    """Yields the errors of places told (N, T+1, n, 2) along true states X (N, T+1, 4n), as shares of those
-    of constant velocities that walls turn round, and of those of disks that are alone on the table.
+    """Yields the errors of places told (N, T+1, n, 2) along true states X (N, T+1, 4n), as shares
+    of those of constant velocities that walls turn round, and of those of disks that are alone on
+    the table.
     """
     T = told.shape[1] - 1
     plain = np.stack([straight_on(X[:, 0], k) for k in range(T + 1)], 1)
@@ -220,8 +221,8 @@ def hard(seed: int) -> Rows:
 
 
 def films(task: Billiards, count: int, steps: int, rng: np.random.Generator) -> tuple[Array, ...]:
-    """Returns states, places, forces on each disk and pictures; half of the episodes have a push in their
-    fourth step, the first that is predicted.
+    """Returns states, places, forces on each disk and pictures; half of the episodes have a push in
+    their fourth step, the first that is predicted.
     """
     U = np.zeros((count, steps, 2))
     U[: count // 2, FRAMES - 1] = rng.uniform(-FORCE, FORCE, (count // 2, 2))
@@ -251,8 +252,8 @@ def glimpses(seed: int) -> Rows:
 
 
 def push(seed: int, tries: int = 50, steps: int = 25) -> Rows:
-    """How often one push, of disks at rest, makes the first meet the second within half a second: found by
-    the cross-entropy method in the network, in the true dynamics, and drawn at random.
+    """How often one push, of disks at rest, makes the first meet the second within half a second:
+    found by the cross-entropy method in the network, in the true dynamics, and drawn at random.
     """
     model, rng = disks_model(Billiards(3), np.random.default_rng(seed)), np.random.default_rng(seed)
     search = CEM(samples=64, elites=8, iterations=3, best=True)
@@ -289,7 +290,9 @@ def found_push(
 
 
 def nearest(step: Step, s: Array, pushes: Array, steps: int) -> Array:
-    """Returns how near the first disk comes to the second from s (4n,) after each push (N, 2), (N,)."""
+    """Returns how near the first disk comes to the second from s (4n,) after each push (N, 2),
+    (N,).
+    """
     U = np.zeros((len(pushes), steps, 2))
     U[:, 0] = pushes
     return closest(open_loop(step, np.tile(s, (len(pushes), 1)), U))

@@ -2,8 +2,8 @@
 
 A task says so of its states, by functions of torch tensors of float64 through which torch
 differentiates, with any leading axes. What they tell a network is the same wherever the bodies are
-and, where the world has no preferred direction, however they are turned: then so is what the network
-learns.
+and, where the world has no preferred direction, however they are turned: then so is what the
+network learns.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,9 @@ class Graph(NamedTuple):
 
 
 def one_body(dx: int, du: int) -> Graph:
-    """Returns the graph of a state that is one body: its features are [x; u], it changes by x' - x."""
+    """Returns the graph of a state that is one body: its features are [x; u], it changes by x' -
+    x.
+    """
     import torch
 
     none = np.zeros(0, int)

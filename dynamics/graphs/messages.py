@@ -1,7 +1,8 @@
 """Encode, pass messages, decode: what a graph network computes, in standard units.
 
     h_i = encode(node i),   e_k = encode(edge k)
-    rounds times:  m_k = phi_e(e_k, h_from, h_to),   e_k += m_k,   h_i += phi_v(h_i, sum of m_k into i)
+    rounds times:
+        m_k = phi_e(e_k, h_from, h_to),   e_k += m_k,   h_i += phi_v(h_i, sum of m_k into i)
     change of body i = A [node i, sum of edges into i] + spread * decode(h_i)
 
 The rounds have the same weights, so that there may be as many as a chain of bodies is long.

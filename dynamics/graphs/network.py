@@ -94,8 +94,8 @@ class GraphNetwork(ChangeModel):
         return other
 
     def fit(self, x: Array, u: Array, xnext: Array, rng: np.random.Generator) -> None:
-        """Learns from all transitions that are kept, (M, dx), (M, du), (M, dx), of which earlier ones
-        come first.
+        """Learns from all transitions that are kept, (M, dx), (M, du), (M, dx), of which earlier
+        ones come first.
 
         Rows count as consecutive where each begins with the state that the last one ended with.
         Raises InputError where shapes do not fit the graph or a number is not finite.
@@ -171,9 +171,9 @@ class GraphNetwork(ChangeModel):
             self._evaluate(data)
 
     def _evaluate(self, data: list[Rows]) -> None:
-        """Takes the covariance of what is left of the bodies' changes in rows that were held out, with
-        two pseudo-samples of uncorrelated ones beside them: of all bodies of the model's own graph
-        together, and of one body of any graph.
+        """Takes the covariance of what is left of the bodies' changes in rows that were held out,
+        with two pseudo-samples of uncorrelated ones beside them: of all bodies of the model's own
+        graph together, and of one body of any graph.
         """
         assert self.scales is not None
         std, params = self.scales.change_std, to_tensors(self.params)
@@ -187,8 +187,8 @@ class GraphNetwork(ChangeModel):
         self.residual = spread_of(np.concatenate([g.reshape(-1, len(std)) for g in gaps]), std)
 
     def known(self, x: Array, u: Array) -> Normaliser:
-        """Returns the units of [x; u] and of changes, which are 1. Raises InputError before the first
-        fit, without the graph that was learned, and for points of another shape.
+        """Returns the units of [x; u] and of changes, which are 1. Raises InputError before the
+        first fit, without the graph that was learned, and for points of another shape.
         """
         if self.scales is not None and self.graph is None:
             raise InputError(
@@ -320,7 +320,9 @@ def spread_of(gap: Array, std: Array) -> Array:
 
 
 def unit(graph: Graph) -> Normaliser:
-    """Returns units of 1 for the states and actions of a graph: features have units of their own."""
+    """Returns units of 1 for the states and actions of a graph: features have units of their
+    own.
+    """
     n = graph.dx + graph.du
     return Normaliser(np.zeros(n), np.ones(n), np.zeros(graph.dx), np.ones(graph.dx))
 

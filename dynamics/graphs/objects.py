@@ -1,10 +1,11 @@
-"""What round objects do next, from pictures about each of them (Fragkiadaki, Agrawal, Levine & Malik
-2016).
+"""What round objects do next, from pictures about each of them (Fragkiadaki, Agrawal, Levine &
+Malik 2016).
 
-One network looks at a small part of the last pictures, a glimpse, with one object in its middle, and
-tells by how much that one will have moved in each of the next frames. So it may be asked about any
-number of objects. To look further ahead the objects are painted where they are predicted, and the
-network looks at that. Where an object was in the last pictures is known: the glimpses are cut there.
+One network looks at a small part of the last pictures, a glimpse, with one object in its middle,
+and tells by how much that one will have moved in each of the next frames. So it may be asked about
+any number of objects. To look further ahead the objects are painted where they are predicted, and
+the network looks at that. Where an object was in the last pictures is known: the glimpses are cut
+there.
 
 Places are in widths of the picture, x to the right and y down; what lies outside of it is -1, an
 object 1, the ground 0.
@@ -36,8 +37,8 @@ def paint(places: Array, side: int, radius: float) -> Array:
 
 
 def cut(pictures: Any, places: Any, size: int) -> Any:
-    """Returns glimpses (M, F, size, size) about places (M, 2) of pictures (M, F, side, side), tensors of
-    float32, between pixels by bilinear interpolation.
+    """Returns glimpses (M, F, size, size) about places (M, 2) of pictures (M, F, side, side),
+    tensors of float32, between pixels by bilinear interpolation.
     """
     import torch
     from torch.nn.functional import grid_sample
@@ -49,8 +50,8 @@ def cut(pictures: Any, places: Any, size: int) -> Any:
 
 
 class ObjectGlimpses:
-    """One convolutional network for all objects; `whole` shows it the whole pictures instead, and where
-    in them the object is.
+    """One convolutional network for all objects; `whole` shows it the whole pictures instead, and
+    where in them the object is.
     """
 
     def __init__(
@@ -64,8 +65,8 @@ class ObjectGlimpses:
         batch: int = 128,
         learning_rate: float = 2e-3,
     ):
-        """Pictures of `side` pixels of disks of this `radius`; glimpses of `size` pixels; displacements
-        in the next `ahead` frames; `steps` minibatches.
+        """Pictures of `side` pixels of disks of this `radius`; glimpses of `size` pixels;
+        displacements in the next `ahead` frames; `steps` minibatches.
         """
         self.side, self.size = count("side", side, 16), count("size", size, 7)
         self.radius = above("radius", radius)
@@ -110,8 +111,8 @@ class ObjectGlimpses:
         return out.reshape(-1, self.ahead, 2)
 
     def fit(self, pictures: Array, places: Array, forces: Array, rng: np.random.Generator) -> None:
-        """Learns from films (N, T+1, side, side), the objects' places in them (N, T+1, n, 2) and the
-        forces on these (N, T, n, 2).
+        """Learns from films (N, T+1, side, side), the objects' places in them (N, T+1, n, 2) and
+        the forces on these (N, T, n, 2).
 
         Raises InputError for films that are too short or of another size.
         """
@@ -148,8 +149,8 @@ class ObjectGlimpses:
             self.params = to_arrays(params)
 
     def imagine(self, pictures: Array, places: Array, forces: Array) -> Array:
-        """Returns the objects' places (N, H+1, n, 2) after the last of the pictures (N, FRAMES, side,
-        side), which they were at (N, FRAMES, n, 2), under forces (N, H, n, 2) on them.
+        """Returns the objects' places (N, H+1, n, 2) after the last of the pictures (N, FRAMES,
+        side, side), which they were at (N, FRAMES, n, 2), under forces (N, H, n, 2) on them.
 
         Each step goes by the first of the displacements that are predicted.
         """

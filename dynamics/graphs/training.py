@@ -1,7 +1,7 @@
 """How a graph network learns: single steps, then several, from transitions of several graphs.
 
-An error of one body is a force on its neighbours in the next step, which a loss of single steps, K =
-1, does not see. So after these the network is to predict what comes of its own predictions:
+An error of one body is a force on its neighbours in the next step, which a loss of single steps, K
+= 1, does not see. So after these the network is to predict what comes of its own predictions:
 
     x_0 = x_t,   x_k+1 = move(x_k, net(x_k, u_t+k)),   loss = mean over k = 1..K of |x_k - x_t+k|^2
 
@@ -71,7 +71,9 @@ def scales_of(data: Sequence[Rows]) -> Scales:
 
 
 def with_unit(rows: Rows, scales: Scales) -> Rows:
-    """Returns rows whose errors count in units of what the linear path leaves of each coordinate."""
+    """Returns rows whose errors count in units of what the linear path leaves of each
+    coordinate.
+    """
     import torch
 
     x, u, after = rows.at(rows.train)
@@ -142,8 +144,8 @@ def descend(
     rate: float,
     rng: np.random.Generator,
 ) -> Arrays:
-    """Returns parameters after `steps` minibatches, each of one of the graphs, by Adam with a rate that
-    falls along a cosine: those under which rows that are held out were explained best.
+    """Returns parameters after `steps` minibatches, each of one of the graphs, by Adam with a rate
+    that falls along a cosine: those under which rows that are held out were explained best.
 
     Raises NumericalError where the loss breaks.
     """

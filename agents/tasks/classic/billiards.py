@@ -1,10 +1,10 @@
 """Soft disks on a table: the first is pushed, and they push each other.
 
 `billiards` has three, `billiards:6` six. Disks of radius 0.08 m and 1 kg on a table of 1 m x 1 m,
-which repel each other and the walls by 2000 N for each metre that they overlap, without friction, so
-that a contact lasts about three steps of 0.02 s. x = [places (n, 2, m), velocities (n, 2, m/s)] as
-one vector, u the force on the first disk (2, within +-50 N). The cost is the squared distance between
-the first two, and 1e-5 |u|^2; `hit` tells whether they touched.
+which repel each other and the walls by 2000 N for each metre that they overlap, without friction,
+so that a contact lasts about three steps of 0.02 s. x = [places (n, 2, m), velocities (n, 2, m/s)]
+as one vector, u the force on the first disk (2, within +-50 N). The cost is the squared distance
+between the first two, and 1e-5 |u|^2; `hit` tells whether they touched.
 """
 
 from collections.abc import Callable
@@ -41,8 +41,8 @@ class Billiards(MapTask):
         still: bool = False,
         stiffness: Positive = STIFFNESS,
     ):
-        """With `still`, all are at rest at the start. Raises InputError for fewer than two balls, and
-        for more than the table has room for.
+        """With `still`, all are at rest at the start. Raises InputError for fewer than two balls,
+        and for more than the table has room for.
         """
         super().__init__(conditions)
         if not 2 <= balls <= 12:
@@ -65,8 +65,8 @@ class Billiards(MapTask):
         self.action_names = ("force x (N)", "force y (N)")
 
     def starts(self, conditions: Array, rng: np.random.Generator) -> Array:
-        """Returns random places that do not overlap and random velocities, (B, 4n); the same for the
-        same condition but for the velocities' jitter.
+        """Returns random places that do not overlap and random velocities, (B, 4n); the same for
+        the same condition but for the velocities' jitter.
         """
         s = np.stack([self._layout(np.random.default_rng([7, int(c)])) for c in conditions])
         return s + np.r_[
@@ -119,8 +119,8 @@ class Billiards(MapTask):
 
 
 def disks(p: Array) -> Array:
-    """Returns by how much disks at p (..., n, 2) overlap each other, summed up as vectors that point out
-    of them, (..., n, 2, m).
+    """Returns by how much disks at p (..., n, 2) overlap each other, summed up as vectors that
+    point out of them, (..., n, 2, m).
     """
     gap = p[..., :, None, :] - p[..., None, :, :]
     far = np.sqrt((gap**2).sum(-1) + 1e-300)
@@ -142,8 +142,8 @@ def closest(x: Array) -> Array:
 
 
 def straight_on(x: Array, steps: int, dt: float = Billiards.dt) -> Array:
-    """Returns what x (..., 4n) would be after so many steps if disks met walls alone, which turned their
-    velocities round at once: another baseline.
+    """Returns what x (..., 4n) would be after so many steps if disks met walls alone, which turned
+    their velocities round at once: another baseline.
     """
     p, v = np.split(x, 2, axis=-1)
     room = 1 - 2 * RADIUS

@@ -1,10 +1,10 @@
 """Swimmers of n links in the plane: swim along x and spend little.
 
-A chain of n links of 1 m and motors in its joints, in a viscous fluid, as Gymnasium's Swimmer, which
-has three; joints bend by 100 degrees at most. `links` has three, `links:5` five. Steps of 0.04 s. x
-= [place of the centre of mass (2, m), angle of each link (n, rad), velocity of the centre of mass (2,
-m/s), rates (n, rad/s)], u the motors' torques (n - 1, within +-1, in units of 150 Nm); the policy
-sees x without the place. The cost is 1e-4 |u|^2 minus the speed along x.
+A chain of n links of 1 m and motors in its joints, in a viscous fluid, as Gymnasium's Swimmer,
+which has three; joints bend by 100 degrees at most. `links` has three, `links:5` five. Steps of
+0.04 s. x = [place of the centre of mass (2, m), angle of each link (n, rad), velocity of the centre
+of mass (2, m/s), rates (n, rad/s)], u the motors' torques (n - 1, within +-1, in units of 150 Nm);
+the policy sees x without the place. The cost is 1e-4 |u|^2 minus the speed along x.
 
 Every link is a body of `graph`: the same features, whichever link it is, and wherever it lies.
 """
@@ -150,8 +150,8 @@ def graph_of(links: int) -> Graph:
 
     A link's velocity, and place, velocity, angle and rate of its neighbour, are in the link's own
     frame; the torque of the joint is the one on the link. A change is that of place (2), angle,
-    velocity (2) and rate, in the frame before. Links are joined again by what they predict together:
-    each one's angle is its own, the place of the centre of mass is that of all.
+    velocity (2) and rate, in the frame before. Links are joined again by what they predict
+    together: each one's angle is its own, the place of the centre of mass is that of all.
     """
     n, first = links, np.arange(links - 1)
     senders = np.concatenate([first, first + 1])
@@ -159,7 +159,9 @@ def graph_of(links: int) -> Graph:
     L = reach(n)
 
     def parts(x: Tensor) -> tuple[Tensor, ...]:
-        """Returns angles, rates (..., n), and velocities of the links from that of all (..., n, 2)."""
+        """Returns angles, rates (..., n), and velocities of the links from that of all (..., n,
+        2).
+        """
         import torch
 
         angle, rate = x[..., 2 : n + 2], x[..., n + 4 :]
