@@ -22,7 +22,7 @@ from ..learners.gaussian_layers import GaussianLayers
 from ..learners.trust_region import batch_of, improved
 from ..policies.mlp import NeuralPolicy
 from ..rollout import Trajectories
-from ..settings import Count, Positive
+from ..settings import Count, Fraction, Positive, Whole
 from .steps.on_policy import OnPolicy, OnPolicySettings, Update
 
 ACTOR = "policy"
@@ -32,6 +32,10 @@ ACTOR = "policy"
 class Config(OnPolicySettings):
     """Settings of ME-TRPO."""
 
+    validate_every: Whole = 10  # updates after which members are asked about the policy; 0: never
+    # least share of members in which it improved; with less the round ends, with the best so far
+    agreement: Fraction = 0.7
+    member_of: Literal["step", "episode"] = "step"  # how often an imagined row draws its member
     optimiser: Literal["trpo", "ppo"] = "trpo"  # of the policy on imagined episodes
     kl_step: Positive = 0.05  # of TRPO: nats per step of an episode
     damping: Positive = 0.1  # of TRPO: of the Fisher information, a share of the curvature

@@ -34,7 +34,7 @@ ON_POLICY = {
     "hidden": (4,),
     "model_hidden": (4,),
 }
-ON_POLICY |= {"fit_steps": 3, "members": 2, "updates": 3, "validate_every": 2, "imagined": 4}
+ON_POLICY |= {"fit_steps": 3, "members": 2, "updates": 3, "imagined": 4}
 ON_POLICY |= {"imagined_steps": 3, "validation": 2}
 SEARCH = {"iterations": 2, "starts": 3, "units": 3}
 TAUGHT = {"iterations": 3, "rounds": 2, "samples": 2, "teacher": "trpo", "teacher_samples": 2}
@@ -72,8 +72,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "dyna_q": {"iterations": 2, "iteration_steps": 12, "warm_up": 18, "planning_steps": 2},
     "mba": STEPWISE | {"update_ratio": 1.0, "rollouts": 10, "rollout_length": 2},
     "mbpo": IMAGINED,
-    "me_trpo": ON_POLICY,
-    "asynchronous": ON_POLICY,
+    "me_trpo": ON_POLICY | {"validate_every": 2},
+    "asynchronous": ON_POLICY | {"validate_every": 2},
+    "mb_mpo": ON_POLICY,
     "valued_mpc": IMAGINED | {"planner": CEM(samples=8, elites=2, iterations=2), "horizon": 2},
     "mve": FITTED | {"value_expansion": 1},
     "svg": FITTED | {"path_length": 1},

@@ -59,11 +59,7 @@ class OnPolicySettings(ModelSettings, EvaluationSettings):
     imagined_steps: Count = 50  # steps of each of them, at most an episode's
     # states that they begin in: all that were seen, or the initial ones of episodes
     starts: Literal["all", "initial"] = "all"
-    validate_every: Whole = 10  # updates after which members are asked about the policy; 0: never
-    # least share of members in which it improved; with less the round ends, with the best so far
-    agreement: Fraction = 0.7
     validation: Count = 20  # episodes in each member that tell
-    member_of: Literal["step", "episode"] = "step"  # how often an imagined row draws its member
     discount: Share = 0.97  # of a step
     smoothing: Fraction = 0.98  # lambda, of the advantages
     capacity: Count = CAPACITY  # transitions that are kept: the newest
@@ -155,20 +151,29 @@ class OnPolicy:
             else new_policy(task, c, rng)
         )
         self.model_error, self.fitted = 0.0, state is not None
+        self.adapted: list[NeuralPolicy] = []  # who acts in place of the policy, by turns
 
     def iterations(self) -> range:
         """Returns the numbers of the iterations that are still to come."""
         return self.training.iterations()
 
     def collect(self, waiting: Callable[[int], None] | None = None) -> Trajectories:
-        """Runs the real episodes of a round; `waiting(t)` is called before each of their steps."""
-        act = paced(
-            explored(
-                self.task, lambda: self.policy, self.c.warm_up, lambda: self.buffer.total, self.rng
-            ),
-            self.c.pace,
-            waiting,
-        )
+        """Runs the real episodes of a round; `waiting(t)` is called before each of their steps. Where
+        there are `adapted` policies, each has an episode by turns.
+        """
+        turn = -1
+
+        def begin(t: int) -> None:
+            nonlocal turn
+            turn += t == 0
+            if waiting:
+                waiting(t)
+
+        def policy() -> NeuralPolicy:
+            return self.adapted[turn % len(self.adapted)] if self.adapted else self.policy
+
+        act = explored(self.task, policy, self.c.warm_up, lambda: self.buffer.total, self.rng)
+        act = paced(act, self.c.pace, begin)
         begun = self.training.episodes
         found = self.steps.episodes(act, self.c.iteration_steps, begun, self.rng)
         if self.training.number == 0:
@@ -194,6 +199,7 @@ class OnPolicy:
         told: Improved,
         numbers: dict[str, float] | None = None,
         arrays: dict[str, Array] | None = None,
+        saved: State | None = None,
     ) -> Iteration:
         """Returns what is yielded after these episodes: the policy as it is now, graded from the
         same starts each time.
@@ -218,7 +224,8 @@ class OnPolicy:
             "policy_cost": shown.costs.reshape(C, -1).mean(1),
             "policy_x": shown.states.reshape(C, -1, *shown.x.shape[1:])[:, 0],
         }
-        return self.training.iteration(policy, scalars, arrays, {"policy": policy.state()})
+        saved = {**(saved or {}), "policy": policy.state()}
+        return self.training.iteration(policy, scalars, arrays, saved)
 
 
 def paced(act: Act, pace: float, waiting: Callable[[int], None] | None = None) -> Act:
