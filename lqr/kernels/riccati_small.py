@@ -14,7 +14,7 @@ from numba import types
 from .jit import COUNTS, FLAT, at_address, kernel, pointer
 from .simd import Emitter, emitted
 
-AHEAD, LINE = 2, 8  # steps that memory is asked for ahead, and numbers of a line of it
+AHEAD, LINE = 750, 8  # numbers that memory is asked for ahead, and those of a line of it
 BACKWARD = types.void(types.int64, types.int64, *[FLAT] * 13, COUNTS)
 call = at_address(BACKWARD)
 
@@ -37,13 +37,14 @@ def step(
     def times(index, size):
         return b.mul(index, e.index(size))
 
+    steps = max(2, AHEAD // (dx * n + n * n + 2 * dx * dx))
     for array, at, size in (
         (F, here, dx * n),
         (C, now, n * n),
         (W, here, dx * dx),
         (V, now, dx * dx),
     ):
-        ahead = times(b.sub(at, e.index(AHEAD)), size)
+        ahead = times(b.sub(at, e.index(steps)), size)
         for line in range(0, size, LINE):
             e.prefetch(e.at_flat(array, ahead, line))
     then = e.index(now, 1)
