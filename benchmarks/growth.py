@@ -44,8 +44,10 @@ def growth(path: str, seconds: float) -> None:
         axis.minorticks_off()
         if power == 0:
             axis.set_ylim(0.2 * min(times), 5 * max(times))
-            print(f"{label:24} {unit}: " + ", ".join(f"{time:.3g}" for time in times)
-                  + f"; largest by the first {max(times) / times[0]:.2f}, by the least {max(times) / min(times):.2f}")  # fmt: skip
+            print(f"{label:24} {unit}: " + ", ".join(f"{time:.3g}" for time in times))
+            print(
+                f"  the largest is {max(times) / times[0]:.2f} of the first, {max(times) / min(times):.2f} of the least"
+            )
         axis.legend()
     figure.savefig(path, dpi=120)
     print(f"growth drawn in {path}")

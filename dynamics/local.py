@@ -5,6 +5,7 @@ normal-inverse-Wishart to a posterior; conditioning its mean and covariance on [
 xu + f, cov) (Levine & Abbeel 2014, section 4).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,13 @@ from lqr import InputError, LinearGaussianDynamics, NumericalError
 
 from .asking import prior_at
 from .normal_inverse_wishart import Array, NormalInverseWishart, Prior, posterior, smallest
-from .regression import MatrixNormalInverseWishart, expected, log_multigamma, regression
+from .regression import (
+    Factored,
+    MatrixNormalInverseWishart,
+    expected,
+    log_evidence_of,
+    regression,
+)
 
 STRENGTHS = (
     0.001,
@@ -25,7 +32,20 @@ STRENGTHS = (
     1000.0,
 )  # pseudo-samples behind the prior's covariance that are tried
 RESIDUALS = (0.01, 0.1, 1.0)  # shares of the prior's residual variance that are tried
+UNEXPLAINED = (
+    "no strength of the prior explains the samples; are its covariances Phi / n0 positive definite?"
+)
+LARGE = 64  # coordinates of z from which on few samples are seen as a change of low rank
 MEAN_SHARE = 0.1  # of the pseudo-samples are behind the prior's mean
+
+
+class Samples(NamedTuple):
+    """What a step's samples of z say; leading axes (C, T)."""
+
+    mean: Array  # (C, T, d)
+    scatter: Array  # (C, T, d, d), about the mean
+    gap: Array  # (C, T, N, d), the rows whose products are the scatter
+    size: Array  # (C, T), how many
 
 
 class Fit(NamedTuple):
@@ -96,28 +116,27 @@ def fit_linear_gaussian(
     guess = prior_at(prior, asked[..., :dx], asked[..., dx:n], asked[..., :dx] + asked[..., n:])
     _check_guess(guess, mean.shape, prior)
     floor = ridge * np.maximum(z[w > 0].var(0), smallest(z[w > 0], dx))
+    samples = Samples(mean, scatter, (z - mean[:, :, None]) * np.sqrt(w)[..., None], count)
     best = (-np.inf, 0.0, 0.0)
+    try:
+        both = _explained(guess, floor, n)
+    except np.linalg.LinAlgError:  # singular
+        raise NumericalError(UNEXPLAINED) from None
     for share in RESIDUALS:
         try:
-            cov = with_share(guess, share, floor, n)
-        except np.linalg.LinAlgError:  # singular
+            of = _evidence(guess, _shared(*both, share, floor), samples, n)
+        except np.linalg.LinAlgError:
             continue
         for n0 in STRENGTHS if strength is None else (strength,):
             try:
-                start = _pseudo(guess, cov, n0 * guess.n0)
-                evidence = (
-                    _log_evidence(start, posterior(start, mean, scatter, count), n).sum()
-                    / count.sum()
-                )
+                found = of(n0 * guess.n0).sum() / count.sum()
             except np.linalg.LinAlgError:  # singular, or not positive definite
                 continue
-            best = max(best, (float(evidence), n0, share))
+            best = max(best, (float(found), n0, share))
     if not np.isfinite(best[0]):
-        raise NumericalError(
-            "no strength of the prior explains the samples; are its covariances Phi / n0 positive definite?"
-        )
+        raise NumericalError(UNEXPLAINED)
     evidence, n0, share = best
-    before = _pseudo(guess, with_share(guess, share, floor, n), n0 * guess.n0)
+    before = _pseudo(guess, _shared(*both, share, floor), n0 * guess.n0)
     joint = posterior(before, mean, scatter, count)
     post = regression(joint, dx)
     return Fit(expected(post), post, joint, count, n0, share, evidence)
@@ -169,10 +188,20 @@ def with_share(guess: NormalInverseWishart, share: float, floor: Array, n: int) 
     does not have; the share lets the data say how much of it is left, without giving up the prior's
     regression coefficients.
     """
+    return _shared(*_explained(guess, floor, n), share, floor)
+
+
+def _explained(guess: NormalInverseWishart, floor: Array, n: int) -> tuple[Array, Array]:
+    """Returns the guess's covariance, with a floor (d,), and what of that of x' it explains."""
     cov = guess.Phi / guess.n0[..., None, None] + np.diag(floor)
     Pxx, Pxy = cov[..., :n, :n], cov[..., :n, n:]
-    explained = np.swapaxes(Pxy, -1, -2) @ np.linalg.solve(Pxx, Pxy)
-    cov[..., n:, n:] = explained + share * (cov[..., n:, n:] - explained) + np.diag(floor[n:])
+    return cov, np.swapaxes(Pxy, -1, -2) @ np.linalg.solve(Pxx, Pxy)
+
+
+def _shared(cov: Array, explained: Array, share: float, floor: Array) -> Array:
+    dx, cov = explained.shape[-1], cov.copy()
+    rest = cov[..., -dx:, -dx:] - explained
+    cov[..., -dx:, -dx:] = explained + share * rest + np.diag(floor[-dx:])
     return cov
 
 
@@ -180,26 +209,22 @@ def _pseudo(guess: NormalInverseWishart, cov: Array, n0: Array) -> NormalInverse
     return NormalInverseWishart(guess.mean, n0[..., None, None] * cov, MEAN_SHARE * n0, n0)
 
 
-def _log_evidence(prior: NormalInverseWishart, post: NormalInverseWishart, n: int) -> Array:
-    """Returns `regression.log_evidence` (C, T) by two factorisations, without forming the
-    regressions.
+def _evidence(
+    guess: NormalInverseWishart, cov: Array, samples: Samples, n: int
+) -> Callable[[Array], Array]:
+    """Returns a function from pseudo-samples n0 (C, T) behind the guess to log p(x' | x, u), (C, T).
 
-    The squares of the last dx pivots of a covariance over [x; u; x' - x] are those of its
-    conditional.
+    Where coordinates are many and samples few, one factorisation serves for all n0.
     """
-    dx, N = prior.mean.shape[-1] - n, post.n0 - prior.n0
-    nu0, nu = prior.n0 + dx + 1, post.n0 + dx + 1
-    before, after = _log_pivots(prior.Phi), _log_pivots(post.Phi)
-    gammas = (
-        log_multigamma(0.5 * nu, dx) - log_multigamma(0.5 * nu0, dx) - 0.5 * N * dx * np.log(np.pi)
-    )
-    residuals = 0.5 * (nu0 * before[..., n:].sum(-1) - nu * after[..., n:].sum(-1))
-    return (
-        gammas
-        + residuals
-        + 0.5 * dx * ((before - after)[..., :n].sum(-1) + np.log(prior.m / post.m))
-    )
+    N, d = samples.gap.shape[-2:]
+    if d >= max(LARGE, 2 * N + 3):
+        gap = np.concatenate([samples.gap, (samples.mean - guess.mean)[..., None, :]], -2)
+        factored = Factored(cov, gap, n)
+        return lambda n0: factored.log_evidence(n0, MEAN_SHARE * n0, samples.size)
 
+    def direct(n0: Array) -> Array:
+        start = _pseudo(guess, cov, n0)
+        end = posterior(start, samples.mean, samples.scatter, samples.size)
+        return log_evidence_of(start, end, n)
 
-def _log_pivots(matrices: Array) -> Array:
-    return 2 * np.log(np.diagonal(np.linalg.cholesky(matrices), axis1=-2, axis2=-1))
+    return direct

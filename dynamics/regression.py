@@ -7,9 +7,10 @@ covariance is the conditional of Phi / n0. Minka, Bayesian linear regression (20
 Bayesian Data Analysis (2013), sections 3.6 and 14.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.linalg.lapack import dtrtrs
 from scipy.special import gammaln
 
 from lqr import InputError, LinearGaussianDynamics
@@ -78,6 +79,72 @@ def log_evidence(prior: MatrixNormalInverseWishart, post: MatrixNormalInverseWis
 def _log_constant(p: MatrixNormalInverseWishart, dx: int) -> Array:
     Psi, S = np.linalg.slogdet(p.Psi)[1], np.linalg.slogdet(p.S)[1]
     return log_multigamma(0.5 * p.nu, dx) - 0.5 * p.nu * Psi - 0.5 * dx * (S + np.log(p.m))
+
+
+def log_evidence_of(prior: NormalInverseWishart, post: NormalInverseWishart, n: int) -> Array:
+    """Returns `log_evidence` (...,) of what two distributions over z say, by a factorisation of
+    each, without forming the regressions.
+    """
+    before, after = _log_pivots(prior.Phi), _log_pivots(post.Phi)
+    return _log_evidence(
+        _halves(before, n),
+        _halves(after, n),
+        (prior.n0, post.n0),
+        (prior.m, post.m),
+        prior.mean.shape[-1] - n,
+    )
+
+
+class Factored:
+    """A prior's covariance (..., d, d), factored once for samples whose scatter, with the gap of
+    their mean as the last of the rows `gap` (..., N+1, d), is of low rank: |A + BB'| = |A| |I + B'
+    A^-1 B|, for A of [x; u] and for all.
+    """
+
+    def __init__(self, cov: Array, gap: Array, n: int):
+        half = np.linalg.cholesky(cov)
+        self.logs = _halves(2 * np.log(np.diagonal(half, axis1=-2, axis2=-1)), n)
+        self.sizes = n, cov.shape[-1] - n
+        Y = np.empty(gap.shape)  # half^-1 B, transposed
+        for at in np.ndindex(gap.shape[:-2]):
+            Y[at] = dtrtrs(half[at].T, gap[at].T, lower=0, trans=1)[0].T
+        upper = Y[..., :n] @ np.swapaxes(Y[..., :n], -1, -2)
+        self.grams = upper, upper + Y[..., n:] @ np.swapaxes(Y[..., n:], -1, -2)
+
+    def log_evidence(self, n0: Array, m: Array, N: Array) -> Array:
+        """Returns the log evidence (...,) of N samples for a prior of n0 and m pseudo-samples."""
+        before = [log + size * np.log(n0) for log, size in zip(self.logs, self.sizes, strict=True)]
+        upper, whole = self.grams
+        scale = np.ones(upper.shape[:-1])
+        scale[..., -1] = np.sqrt(m * N / (m + N))
+        scale /= np.sqrt(n0)[..., None]
+        outer, one = scale[..., :, None] * scale[..., None, :], np.eye(upper.shape[-1])
+        upper, whole = (_log_pivots(one + outer * gram).sum(-1) for gram in (upper, whole))
+        after = before[0] + upper, before[1] + whole - upper
+        return _log_evidence(before, after, (n0, n0 + N), (m, m + N), self.sizes[1])
+
+
+def _log_evidence(before: Any, after: Any, n0: Any, m: Any, dx: int) -> Array:
+    """Returns the log evidence from the log determinants of [x; u], and of x' given them, and the
+    pseudo-samples, each before and after.
+    """
+    nu0, nu = n0[0] + dx + 1, n0[1] + dx + 1
+    gammas = log_multigamma(0.5 * nu, dx) - log_multigamma(0.5 * nu0, dx)
+    gammas -= 0.5 * (n0[1] - n0[0]) * dx * np.log(np.pi)
+    residuals = 0.5 * (nu0 * before[1] - nu * after[1])
+    return gammas + residuals + 0.5 * dx * (before[0] - after[0] + np.log(m[0] / m[1]))
+
+
+def _log_pivots(matrices: Array) -> Array:
+    """Returns the logarithms of the squared pivots, (..., d); those of the last dx over [x; u; x' -
+    x] are of x' given [x; u].
+    """
+    return 2 * np.log(np.diagonal(np.linalg.cholesky(matrices), axis1=-2, axis2=-1))
+
+
+def _halves(logs: Array, n: int) -> tuple[Array, Array]:
+    """Returns the sums of the first n and of the others."""
+    return logs[..., :n].sum(-1), logs[..., n:].sum(-1)
 
 
 def log_multigamma(a: Array, d: int) -> Array:

@@ -169,6 +169,32 @@ def test_the_evidence_is_that_of_the_next_states_alone_given_states_and_actions(
     )
 
 
+@pytest.mark.parametrize("samples", [1, 4])
+def test_few_samples_of_many_coordinates_have_the_evidence_of_the_regressions(samples):
+    rng, dx, du, T = np.random.default_rng(5), 30, 6, 3
+    A = rng.normal(size=(2 * dx + du, 2 * dx + du))
+    prior = Fixed(rng.normal(size=2 * dx + du), A @ A.T / len(A) + 0.1 * np.eye(len(A)))
+    x = rng.normal(size=(1, samples, T + 1, dx))
+    u = rng.normal(size=(1, samples, T, du))
+    weight = rng.uniform(0.2, 1.0, size=(1, samples, T))
+    fit = fit_linear_gaussian(x, u, prior, weight=weight, strength=2.0, ridge=0.0)
+    cov, n = prior.cov.copy(), dx + du  # the residual has the share that was taken
+    explained = cov[n:, :n] @ np.linalg.solve(cov[:n, :n], cov[:n, n:])
+    cov[n:, n:] = explained + fit.share * (cov[n:, n:] - explained)
+    before = NormalInverseWishart(prior.mean, 2.0 * cov, np.array(0.2), np.array(2.0))
+    total = 0.0
+    for t in range(T):
+        z, w = (
+            np.concatenate([x[0, :, t], u[0, :, t], x[0, :, t + 1] - x[0, :, t]], -1),
+            weight[0, :, t],
+        )
+        mean = w @ z / w.sum()
+        scatter = (w[:, None] * (z - mean)).T @ (z - mean)
+        after = posterior(before, mean, scatter, w.sum())
+        total += log_evidence(regression(before, dx), regression(after, dx))
+    assert fit.evidence == pytest.approx(total / weight.sum(), rel=1e-9)
+
+
 def test_the_strength_that_is_taken_is_the_one_with_the_greatest_evidence():
     rng = np.random.default_rng(3)
     x, u = simulate(rng, *system(rng), 5, noise=0.1)
