@@ -16,6 +16,7 @@ import numpy as np
 
 from agents.imagination import asynchronous, me_trpo
 from experiments.configs.asynchronous_pendulum import config, task
+from experiments.configs.me_trpo_pendulum import config as one_by_one
 
 PACE = config.pace
 
@@ -42,8 +43,10 @@ def main() -> None:
 def row(name: str, seed: int, pace: float) -> dict[str, Any]:
     """Returns a run's times and returns, and prints them."""
     made, rng, began = task(), np.random.default_rng(seed), time.monotonic()
-    c = replace(config, pace=pace, schedule="processes" if name == "async" else "lockstep")
-    method: Any = asynchronous if name == "async" else me_trpo
+    rounds = {"iterations": config.iterations, "iteration_steps": config.iteration_steps}
+    aside = name == "async"
+    c = replace(config, pace=pace) if aside else replace(one_by_one, pace=pace, **rounds)
+    method: Any = asynchronous if aside else me_trpo
     rows = list(method.train(made, c, rng))
     wall, steps = time.monotonic() - began, rows[-1].scalars["env_steps"]
     lines = rows[-1].arrays.get("timeline", np.zeros((0, 3)))

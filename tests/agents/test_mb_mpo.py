@@ -82,6 +82,7 @@ class Contrary:
     """u pushes x to the right in one member, to the left in the other; a step costs x^2."""
 
     c, true, learns_reward = SimpleNamespace(members=2), None, False
+    model = SimpleNamespace(normaliser=SimpleNamespace(mean=np.zeros(2), inverse_std=np.ones(2)))
     task = SimpleNamespace(
         dx=1, du=1, do=1, horizon=8, action_low=-np.ones(1), action_high=np.ones(1)
     )

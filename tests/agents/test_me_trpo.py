@@ -34,6 +34,9 @@ class Members:
     """Member k adds u - k to x; a step costs the square of where it begins, an end 10 more."""
 
     c, true, learns_reward = SimpleNamespace(members=3), None, False
+    model = SimpleNamespace(
+        normaliser=SimpleNamespace(mean=np.zeros(2), inverse_std=np.full(2, 0.01))
+    )
     task = SimpleNamespace(
         dx=1, du=1, horizon=4, action_low=np.array([-99.0]), action_high=np.array([99.0])
     )
@@ -79,6 +82,14 @@ def test_an_end_is_paid_for_and_nothing_after_it():
     )
     assert found.length[0] == 2
     np.testing.assert_allclose(found.cost[0], [0.0, 3610.0, 1805.0, 0.0, 0.0])  # the mean, once
+
+
+def test_imagined_states_go_no_further_than_twenty_deviations_of_the_data():
+    """The deviation of the data is 100."""
+    found = imagined_episodes(
+        Members(), Constant(99.0), np.full((1, 1), -7000.0), 2, None, np.zeros(1, int), True
+    )
+    np.testing.assert_allclose(found.x[0, :, 0], [-7000.0, -2000.0, -1901.0])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from ...interfaces import Array
 from ...rollout import Trajectories
 from .environment_model import EnvironmentModel
 
+FAR = 20.0  # deviations from the mean of the data
+
 
 def imagined_episodes(
     env_model: EnvironmentModel,
@@ -33,7 +35,7 @@ def imagined_episodes(
     """
     draws = None if deterministic else rng
     found = imagine(
-        lambda x, u: env_model.step(x, u, rng, member),
+        lambda x, u: within(env_model, env_model.step(x, u, rng, member)),
         lambda x, o, t: policy.sample(o, t, draws),
         env_model.extended(x0),
         horizon,
@@ -43,6 +45,20 @@ def imagined_episodes(
         ended=lambda x: env_model.ends(x[..., : env_model.task.dx]),
     )
     return with_costs(env_model, found)
+
+
+def within(env_model: EnvironmentModel, x: Array) -> Array:
+    """Returns imagined states (..., dx) cut to `FAR` deviations from the mean of those that the model
+    was fitted to: beyond, it knows nothing, and may blow up.
+    """
+    if env_model.true is not None:
+        return x
+    n, dx = env_model.model.normaliser, env_model.task.dx
+    assert n is not None
+    rate = n.inverse_std[:dx]
+    far = np.where(rate > 0, FAR / np.where(rate > 0, rate, 1.0), np.inf)
+    x[..., :dx] = np.clip(x[..., :dx], n.mean[:dx] - far, n.mean[:dx] + far)
+    return x
 
 
 def with_costs(env_model: EnvironmentModel, found: Trajectories) -> Trajectories:
