@@ -13,6 +13,7 @@ from lqr import Diverged, NumericalError
 from .shared import Shared, Sharer, Sharing
 
 LEAST = 3  # iterations of a candidate before it is judged
+MOST = 10  # iterations in a round, whatever their steps
 LEARNED = 8  # times the steps of a judgement that are learned from until the next
 
 
@@ -81,9 +82,12 @@ class Race:
         return [word for word in self.left if word in order[:count]]
 
     def _is_behind(self, word: str) -> bool:
-        """Returns whether a candidate has not had its share yet, or too few iterations."""
+        """Returns whether a candidate has not had its share yet, or too few iterations; where
+        episodes end early many iterations are a share, as each of them takes its time.
+        """
         number = self.states.get(word, {"number": 0})["number"]
-        return self.steps[word] < self.round * self.share or number < LEAST
+        short = self.steps[word] < self.round * self.share and number < self.round * MOST
+        return short or number < LEAST
 
     def advance(self, word: str, training: Training) -> Iteration | None:
         """Returns the next iteration of a candidate, whose steps are counted; None where it failed:

@@ -149,6 +149,15 @@ def test_the_worse_half_is_left_out_when_all_had_their_share():
     assert counts.steps == sum(found.steps.values()) == 20 * len(order)
 
 
+def test_many_short_iterations_are_a_share():
+    """Episodes that end early: 100 steps would be 100 iterations."""
+    found, counts, order = race(short=Learner(0, steps=1), long=Learner(0)), Counts(), []
+    for _ in range(15):
+        order.append(found.turn(10**6))
+        found.advance(order[-1], counts)
+    assert order == ["short"] * 10 + ["long"] * 5
+
+
 def test_who_does_not_fit_into_what_is_left_does_not_begin():
     found = race(small=Learner(0, steps=20), large=Learner(0, steps=50))
     assert found.turn(49) == "small"
