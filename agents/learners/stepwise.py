@@ -16,7 +16,7 @@ from lqr import InputError
 from ..interfaces import Array, Task
 from ..rollout import Act, Trajectories, run
 from ..tasks.action_limits import bounded
-from ..tasks.capabilities import Rewarded, capability
+from ..tasks.capabilities import LearnedCost, Rewarded, capability
 from ..tasks.costs.step_cost import StepCost
 
 
@@ -77,8 +77,11 @@ class Stepwise:
 
     @property
     def paid(self) -> bool:
-        """Whether the world pays each step, which a task may tell only once an episode has begun."""
-        return capability(self.task, Rewarded) is not None
+        """Whether the world pays each step. One that learns its cost from that tells what was paid
+        only once an episode has begun.
+        """
+        pays = capability(self.task, Rewarded) or capability(self.task, LearnedCost)
+        return pays is not None
 
     def check(self) -> None:
         """Raises InputError where the task's cost, as far as it is known, changes with time."""
