@@ -13,7 +13,7 @@ import numpy as np
 from numba import config
 
 from .errors import InputError
-from .kernels.inspection import _covariances, _finite, _inspect, _symmetric
+from .kernels.inspection import _covariances, _finite, _inspect, _mirrored
 from .types import (
     Array,
     Gaussian,
@@ -209,7 +209,7 @@ def _plain(stack: Array, definite: bool) -> bool:
     """
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return False
-    return (_covariances if definite else _symmetric)(stack)
+    return _covariances(stack) if definite else _mirrored(stack) and all_finite(stack)
 
 
 def all_finite(a: Array) -> bool:

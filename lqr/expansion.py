@@ -121,16 +121,28 @@ def make_convex(cost: QuadraticCost, floor: float = 0.0, around: Any = None) -> 
     C = symmetric("cost.C", C)
     if c.shape[-1:] != C.shape[-1:]:
         raise InputError(f"cost.c has shape {c.shape}; expected (..., {C.shape[-1]}) as in cost.C")
-    values: Array
-    values, vectors = np.linalg.eigh(0.5 * (C + np.swapaxes(C, -1, -2)))
-    raised = (vectors * np.fmax(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
-    raised = np.where(
-        np.all(values >= floor, axis=-1, keepdims=True)[..., None],
-        C,
-        0.5 * (raised + np.swapaxes(raised, -1, -2)),
-    )
+    raised = _raised(C, floor)
     if around is not None:
         xu = _around(around, C)
         shift = ((raised - C) @ xu[..., None])[..., 0]
         c, const = c - shift, const + 0.5 * np.einsum("...i,...i->...", shift, xu)
     return QuadraticCost(raised, c, const)
+
+
+def _raised(C: Array, floor: float) -> Array:
+    """Returns the nearest matrices (..., n, n) to symmetric ones whose eigenvalues are at least
+    `floor`; those of a diagonal matrix stand on its diagonal.
+    """
+    diagonal, places = np.diagonal(C, axis1=-2, axis2=-1), range(C.shape[-1])
+    if np.count_nonzero(C) == np.count_nonzero(diagonal):
+        raised = C.copy()
+        raised[..., places, places] = np.fmax(diagonal, floor)
+        return raised
+    values: Array
+    values, vectors = np.linalg.eigh(0.5 * (C + np.swapaxes(C, -1, -2)))
+    raised = (vectors * np.fmax(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    return np.where(
+        np.all(values >= floor, axis=-1, keepdims=True)[..., None],
+        C,
+        0.5 * (raised + np.swapaxes(raised, -1, -2)),
+    )

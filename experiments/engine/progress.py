@@ -19,6 +19,7 @@ COLUMNS = (  # metric, heading, format; those that a method yields are shown
     ("step", "step", "{:.3g}"),
 )
 OWN = ("lqr.", "dynamics.", "agents.", "gps.")  # modules whose kernels are kept on disk
+LONG = 2 * 3600.0  # seconds from which on a run is told to be long
 WIDTH = 9  # characters of a column
 
 
@@ -93,7 +94,7 @@ class Display:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        self.total, self._headed = total, False
+        self.total, self._headed, self._warned = total, False, False
         self.console = Console(file=Unbreakable(sys.stdout), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
         self._bar: Progress | None = None
         self.say(title)
@@ -127,6 +128,12 @@ class Display:
             )
             self._headed = True
         self.say(" ".join(f"{c:>{w}}" for (_, c), w in zip(cells, widths, strict=True)))
+        if remaining is not None and remaining > LONG and not self._warned:
+            self._warned = True
+            self.say(
+                f"        at this pace the rest takes {clock(remaining)} hours; Ctrl-C stops and saves, "
+                "--iterations N asks for fewer"
+            )
         if lost := scalars.get("diverged", 0.0) + scalars.get("policy_diverged", 0.0):
             self.say(
                 f"        {lost:.0f} episodes diverged: models, costs and measures are those of the others"

@@ -6,32 +6,32 @@ not, or is not plainly so, what is written means nothing, and `passes.backward` 
 
 import numpy as np
 
-from .inspection import _covariances, _finite, _mirrored
+from .inspection import _covariances, _mirrored
 from .jit import kernel
 from .riccati_blocked import _backward
 from .riccati_small import call
 
 
 @kernel
-def _plain(W, C, c):
-    """Are matrices what `batching.flatten` demands, as can be seen at once, and finite what no step
-    reads? Any other number that is not finite makes the first step's value so.
+def _found(failed, C, c, V, v, s):
+    """Had each step a minimum, and are the value at the first step finite, and what no step reads?
+    Any other number that is not finite makes that value so.
     """
-    T = len(W)
-    last = _finite(C[T].reshape(-1).view(np.int64)) and _finite(c[T].view(np.int64))
-    return last and _mirrored(C) and _covariances(W)
-
-
-@kernel
-def _found(failed, V, v, s):
-    """Had each step a minimum, and is the value at the first step finite?"""
-    value = _finite(V[0].reshape(-1).view(np.int64)) and _finite(v[0].view(np.int64))
-    return failed[0] < 0 and value and np.isfinite(s[0])
+    T, n, dx, zero = len(C) - 1, C.shape[1], V.shape[1], 0.0 * s[0]
+    for i in range(n):
+        zero += 0.0 * c[T, i]
+        for j in range(n):
+            zero += 0.0 * C[T, i, j]
+    for i in range(dx):
+        zero += 0.0 * v[0, i]
+        for j in range(dx):
+            zero += 0.0 * V[0, i, j]
+    return failed[0] < 0 and zero == 0.0
 
 
 @kernel
 def _solve_small(address, F, f, W, C, c, const, K, k, cov, V, v, s):
-    if not _plain(W, C, c):
+    if not (_mirrored(C) and _covariances(W)):
         return False
     T, dx, _ = F.shape
     s[T] = const[T]
@@ -43,12 +43,12 @@ def _solve_small(address, F, f, W, C, c, const, K, k, cov, V, v, s):
     call(address, 0, T, F.reshape(-1), f.reshape(-1), W.reshape(-1), C.reshape(-1), c.reshape(-1),
          const, tau, K.reshape(-1), k.reshape(-1), cov.reshape(-1), V.reshape(-1), v.reshape(-1), s,
          failed)  # fmt: skip
-    return _found(failed, V, v, s)
+    return _found(failed, C, c, V, v, s)
 
 
 @kernel
 def _solve_blocked(F, f, W, C, c, const, K, k, cov, V, v, s):
-    if not _plain(W, C, c):
+    if not (_mirrored(C) and _covariances(W)):
         return False
     T, dx, n = F.shape
     du, S, failed = n - dx, T + 1, np.full(1, -1)
@@ -57,4 +57,4 @@ def _solve_blocked(F, f, W, C, c, const, K, k, cov, V, v, s):
               const.reshape((1, S)), np.zeros((1, T)), K.reshape((1, T, du, dx)),
               k.reshape((1, T, du)), cov.reshape((1, T, du, du)), V.reshape((1, S, dx, dx)),
               v.reshape((1, S, dx)), s.reshape((1, S)), failed)  # fmt: skip
-    return _found(failed, V, v, s)
+    return _found(failed, C, c, V, v, s)

@@ -653,6 +653,16 @@ def test_a_run_says_how_many_episodes_diverged(capsys):
     assert capsys.readouterr().out.count("episodes diverged") == 1
 
 
+def test_a_run_that_will_take_hours_says_so_once(capsys):
+    from experiments.engine.progress import Display
+
+    display = Display("title", 3)
+    for number in (1, 2, 3):
+        display.iteration(number, {"cost": 1.0}, 7000.0, 9000.0 if number > 1 else 7100.0)
+    display.close()
+    assert capsys.readouterr().out.count("the rest takes 2:30:00 hours") == 1
+
+
 def test_a_loss_that_is_no_number_keeps_the_old_weights():
     policy = NeuralPolicy.create(2, 1, (4,), np.ones(1), np.random.default_rng(0))
     o, before = np.random.default_rng(1).normal(size=(20, 2)), None

@@ -203,3 +203,15 @@ def test_values_alone_are_those_of_the_expansion_to_the_last_digits(name):
     term = TERMS[name]
     xu = np.concatenate([X, np.concatenate([U, np.zeros((N, 1, DU))], 1)], -1)
     np.testing.assert_allclose(term(X, U), model(term.expand(X, U), xu), rtol=1e-12, atol=1e-12)
+
+
+def test_a_diagonal_cost_is_made_convex_as_any_other():
+    rng = np.random.default_rng(3)
+    diagonal = rng.normal(size=(4, 5))
+    C = diagonal[..., None] * np.eye(5)
+    Q = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    for floor in (0.0, 0.3):
+        raised = make_convex(QuadraticCost(C, np.zeros((4, 5)), np.zeros(4)), floor).C
+        turned = make_convex(QuadraticCost(Q @ C @ Q.T, np.zeros((4, 5)), np.zeros(4)), floor).C
+        np.testing.assert_allclose(Q.T @ turned @ Q, raised, atol=1e-12)
+        assert (np.diagonal(raised, axis1=1, axis2=2) == np.maximum(diagonal, floor)).all()
