@@ -43,10 +43,11 @@ def start(
     """Starts a process on this machine, away from the terminal's Ctrl-C; it gets that signal where
     we are killed.
     """
-    libc, parent = ctypes.CDLL(None), os.getpid()
+    ask, parent = getattr(ctypes.CDLL(None), "prctl", None), os.getpid()
 
     def die_with_us() -> None:
-        libc.prctl(1, when_we_die)  # PR_SET_PDEATHSIG
+        if ask is not None:  # on Linux only
+            ask(1, when_we_die)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:  # we were killed before the system was asked
             os._exit(128 + when_we_die)
 

@@ -213,3 +213,13 @@ def test_what_is_not_understood_is_refused_in_one_line_and_makes_no_folder(
     (line,) = (place / "err").read_text().splitlines()
     assert named in line
     assert os.listdir(tmp_path) == []
+
+
+def test_a_system_without_linuxs_own_call_starts_a_process_too(tmp_path, monkeypatch):
+    from experiments.sweeps import process
+
+    monkeypatch.setattr(process.ctypes, "CDLL", lambda name: object())
+    code = "print('it ran')"
+    log = tmp_path / "log"
+    assert process.start([sys.executable, "-c", code], log).wait() == 0
+    assert "it ran" in log.read_text()
