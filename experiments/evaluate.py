@@ -22,10 +22,9 @@ def main(words: Sequence[str]) -> int:
     from experiments.benchmarking.priors import write_rows
     from experiments.engine import evaluated
     from experiments.engine.episodes import run_episodes
-    from experiments.engine.load_run import add_choices, open_run, with_goal
+    from experiments.engine.load_run import add_choices, open_for
     from experiments.engine.parser import Parser
     from experiments.engine.progress import places, table
-    from experiments.engine.saved_files import saved_config
     from lqr import InputError
 
     parser = Parser("python experiments/evaluate.py", __doc__)
@@ -55,11 +54,9 @@ def main(words: Sequence[str]) -> int:
             raise InputError(
                 f"--{name.replace('_', '-')} is {getattr(asked, name)}; expected {least} or more"
             )
-    goal = asked.cost if "cost" not in saved_config(asked.run).get("chosen", {}) else None
-    run = open_run(asked.run, asked.task, None if goal else asked.cost)
-    run = with_goal(run, goal) if goal else run
+    run = open_for(asked.run, asked.task, asked.cost)
     measure = evaluated.measure_of(run.task, asked.by) if asked.by else None
-    other = open_run(asked.against, asked.task, asked.cost) if asked.against else None
+    other = open_for(asked.against, asked.task, asked.cost) if asked.against else None
     if other:
         evaluated.check_pair(run, other)
     env_id = asked.env or (None if run.sees_state else env_id_of(run.task))

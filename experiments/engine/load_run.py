@@ -66,6 +66,15 @@ def open_run(path: Path | str, task: str | None = None, cost: str | None = None)
         raise
 
 
+def open_for(path: Path | str, task: str | None, cost: str | None) -> Opened:
+    """Returns the run in a folder; where it was begun without a cost of the user's, and one is given,
+    its planner goes after that one.
+    """
+    if cost is None or "cost" in saved_config(Path(path)).get("chosen", {}):
+        return open_run(path, task, cost)
+    return with_goal(open_run(path, task), cost)
+
+
 def with_goal(run: Opened, cost: str) -> Opened:
     """Returns a run whose planner goes after another cost, FILE.py:FUNCTION, in its task with that
     cost. Raises InputError for a policy that does not plan.
