@@ -73,7 +73,8 @@ def equality_constrained(
         except NotPositiveDefinite as error:
             raise NotPositiveDefinite(str(error), batch=b, t=error.t) from error
         except NumericalError as error:
-            raise NumericalError(f"problem {b}: {error}" if whole else str(error)) from error
+            place = f"problem {b}"
+            raise NumericalError(f"{place}: {error}" if whole else str(error)) from error
     return _stacked(found, whole)
 
 
