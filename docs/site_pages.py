@@ -37,6 +37,7 @@ NAV: list[Any] = [
             {"Planning": "planning.md"},
             {"Imagined data": "imagined.md"},
             {"Many teachers": "teachers.md"},
+            {"Structure": "structure.md"},
         ]
     },
     {"Packages": [{n: f"{n}.md"} for n in ("lqr", "dynamics", "agents", "gps")]},

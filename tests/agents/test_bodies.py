@@ -1,5 +1,7 @@
 """Swimmers of links, and disks that push each other: the tasks, and planning in a graph network."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -110,3 +112,9 @@ def test_mpc_plans_in_a_graph_network_and_is_saved(tmp_path):
     x = task.reset(np.zeros(1, int), np.random.default_rng(0))
     a, b = (p.sample(x, 0, np.random.default_rng(1)) for p in (rows[-1].policy, again))
     assert np.array_equal(a, b)
+
+
+def test_the_example_of_the_page_runs():
+    page = Path(__file__).resolve().parents[2] / "docs" / "structure.md"
+    code = page.read_text().split("```python\n")[1].split("```")[0]
+    exec(compile(code, str(page), "exec"), {})
