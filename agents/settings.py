@@ -90,6 +90,11 @@ def indices(value: Any) -> str | None:
     return None if all(whole(v) is None for v in value) else "whole numbers, each 0 or more"
 
 
+def numbers(value: Any) -> str | None:
+    """Finite numbers."""
+    return None if all(finite(v) is None for v in value) else "finite numbers"
+
+
 def word_of(table: Iterable[str]) -> Rule:
     """Returns the rule of a field that takes a word of a table, as the table is when it is
     asked.
@@ -138,6 +143,7 @@ Count = Annotated[int, count]
 Whole = Annotated[int, whole]
 Counts = Annotated[tuple[int, ...], counts]
 Indices = Annotated[tuple[int, ...], indices]
+Numbers = Annotated[tuple[float, ...], numbers]
 
 
 class Settings:

@@ -38,6 +38,7 @@ NAV: list[Any] = [
             {"Imagined data": "imagined.md"},
             {"Many teachers": "teachers.md"},
             {"Structure": "structure.md"},
+            {"Predicting the future": "prediction.md"},
         ]
     },
     {"Packages": [{n: f"{n}.md"} for n in ("lqr", "dynamics", "agents", "gps")]},

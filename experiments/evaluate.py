@@ -6,7 +6,8 @@ episode. The policy is run in the environment of Gymnasium that the run's task m
 one that --env names; local controllers and planners, which see the state, and policies of other
 tasks, in the task itself, whose return is minus the cost unless it has one. --against compares it
 with another run's policy in the same episodes, in pairs; --by tells where it succeeds. A planner goes
-after any cost, without a further step of learning: --cost FILE.py:FUNCTION.
+after any cost, without a further step of learning: --cost FILE.py:FUNCTION; a policy of `dfp` any
+weights of what its task measures: --goal W ...
 """
 
 if __name__ == "__main__":
@@ -22,7 +23,7 @@ def main(words: Sequence[str]) -> int:
     from experiments.benchmarking.priors import write_rows
     from experiments.engine import evaluated
     from experiments.engine.episodes import run_episodes
-    from experiments.engine.load_run import add_choices, open_for
+    from experiments.engine.load_run import add_choices, open_for, with_weights
     from experiments.engine.parser import Parser
     from experiments.engine.progress import places, table
     from lqr import InputError
@@ -46,6 +47,9 @@ def main(words: Sequence[str]) -> int:
         "--by", metavar="MEASURE", help="success by a measure of the task's starts, such as angle"
     )
     parser.add_argument("--csv", type=Path, help="file for the episodes (default RUN/evaluate.csv)")
+    parser.add_argument(
+        "--goal", type=float, nargs="+", metavar="W", help="weights of what the task measures"
+    )
     add_choices(parser)
     asked = parser.parse_args(words)
 
@@ -55,6 +59,7 @@ def main(words: Sequence[str]) -> int:
                 f"--{name.replace('_', '-')} is {getattr(asked, name)}; expected {least} or more"
             )
     run = open_for(asked.run, asked.task, asked.cost)
+    run = with_weights(run, asked.goal) if asked.goal else run
     measure = evaluated.measure_of(run.task, asked.by) if asked.by else None
     other = open_for(asked.against, asked.task, asked.cost) if asked.against else None
     if other:

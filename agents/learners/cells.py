@@ -14,10 +14,21 @@ from lqr import InputError
 
 from ..interfaces import Array, State, Task
 from ..policies.tabular import Grid, TabularPolicy
-from ..tasks.capabilities import Tabular, capability
+from ..tasks.capabilities import Moves, Tabular, capability
 from .stepwise import refuse_unlimited
 
 MOST = 10**6  # entries of a table
+
+
+def moves_of(task: Task, levels: int, ends: bool = True) -> Array:
+    """Returns the moves (A, du) of a task: its own, or `levels` of each action, each with each; the
+    limits among them, or without `ends` the middles of as many equal parts.
+    """
+    if told := capability(task, Moves):
+        return told.moves
+    share = np.linspace(0, 1, levels) if ends else (np.arange(levels) + 0.5) / levels
+    limits = zip(task.action_low, task.action_high, strict=True)
+    return np.array(list(product(*(low + share * (high - low) for low, high in limits))))
 
 
 class Cells:
@@ -28,8 +39,7 @@ class Cells:
         refuse_unlimited(task)
         told = capability(task, Tabular)
         self.low, self.high = task.action_low, task.action_high
-        steps = [np.linspace(a, b, levels) for a, b in zip(self.low, self.high, strict=True)]
-        self.moves = told.moves if told else np.array(list(product(*steps)))  # (A, du)
+        self.moves = moves_of(task, levels)  # (A, du)
         counts = told.cells[2] if told else np.full(task.do, bins)
         if np.prod(counts, dtype=float) * len(self.moves) > MOST:
             raise InputError(

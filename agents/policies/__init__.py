@@ -25,6 +25,7 @@ POLICIES: dict[str, str | type] = {
     "rbf": "agents.policies.rbf:RBFPolicy",
     "squashed": "agents.policies.squashed:SquashedPolicy",
     "tabular": "agents.policies.tabular:TabularPolicy",
+    "future": "agents.policies.future:FuturePolicy",
     "linear": "agents.policies.linear:LinearPolicy",
     "linear_gaussian": "agents.policies.linear_gaussian:ControllerPolicy",
     "mpc": "agents.mpc.steps.saving:TaskMPC",

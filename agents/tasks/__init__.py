@@ -29,6 +29,7 @@ TASKS = {  # the name -> the class, or other callable, that builds it; a user ma
     "maze": "agents.tasks.classic.maze:Maze",
     "billiards": "agents.tasks.classic.billiards:Billiards",
     "rooms": "agents.tasks.classic.rooms:Rooms",
+    "gather": "agents.tasks.classic.gather:Gather",
     "pusher": "agents.tasks.mujoco.pusher:Pusher",
     "inverted_pendulum": "agents.tasks.mujoco.inverted:InvertedPendulum",
     "inverted_double_pendulum": "agents.tasks.mujoco.inverted:InvertedDoublePendulum",

@@ -153,11 +153,28 @@ class Ends(Protocol):
         ...
 
 
-class Tabular(Protocol):
+class Moves(Protocol):
+    """There are a few moves. Used by methods that choose among them."""
+
+    moves: Array  # (A, du), the actions
+
+
+class Tabular(Moves, Protocol):
     """Observations are cells of a grid, and there are a few moves. Used by methods on tables."""
 
     cells: Array  # (3, do): the grid's lower end, its upper end, and how many cells it has
-    moves: Array  # (A, du), the actions
+
+
+class Measured(Protocol):
+    """What can be wanted is measured in each state. Used by methods that are told goals as weights of
+    measurements.
+    """
+
+    measurements: tuple[str, ...]  # their names
+
+    def measure(self, x: Array) -> Array:
+        """Returns the measurements (..., M) in states x (..., dx)."""
+        ...
 
 
 class LearnedCost(Protocol):

@@ -1,7 +1,7 @@
 """A run that is there already, opened to be looked at: its words, its task and its policy."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +73,17 @@ def open_for(path: Path | str, task: str | None, cost: str | None) -> Opened:
     if cost is None or "cost" in saved_config(Path(path)).get("chosen", {}):
         return open_run(path, task, cost)
     return with_goal(open_run(path, task), cost)
+
+
+def with_weights(run: Opened, goal: Sequence[float]) -> Opened:
+    """Returns a run whose policy wants these weights of what its task measures. Raises InputError
+    for a policy that cannot be told, and for another number of them.
+    """
+    if not hasattr(run.policy, "with_goal"):
+        raise InputError(
+            f"got --goal for the policy of {run.path}, which wants what it learned to want; expected a run of dfp"
+        )
+    return run._replace(policy=run.policy.with_goal(goal))
 
 
 def with_goal(run: Opened, cost: str) -> Opened:

@@ -69,6 +69,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "actor_mimic": TAUGHT,
     "dnc": {"iterations": 2, "hidden": (4,), "parts": 2, "distil_every": 2, "distil_steps": 20},
     "policy_distillation": TAUGHT,
+    "dfp": {"iterations": 2, "samples": 3, "updates": 3, "batch": 8, "hidden": (8,)},
     "dyna_q": {"iterations": 2, "iteration_steps": 12, "warm_up": 18, "planning_steps": 2},
     "mba": STEPWISE | {"update_ratio": 1.0, "rollouts": 10, "rollout_length": 2},
     "mbpo": IMAGINED,

@@ -43,6 +43,7 @@ LIMITS = BOUNDED | UNLIMITED | FIXED
 NEED_LIMITS = {"ilqg_mf", "mbmf", "mpc", "open_loop", "pddm", "pets", "sac"}
 NEED_LIMITS |= {"bptt", "dhmbpo", "distral", "dyna_q", "mba", "mbpo", "me_trpo", "mve", "svg"}
 NEED_LIMITS |= {"asynchronous", "mb_mpo", "valued_mpc", "black_drops", "gp_mi", "mc_pilco", "pilco"}
+NEED_LIMITS |= {"dfp"}
 # rounds of episodes without noise before the first that explore: of a probe, and at rest
 QUIET = dict.fromkeys(["badmm", "lqr_flm", "mdgps", "pi2", "pigps", "pilqr", "pilqr_gps"], 1)
 QUIET |= {"auto": 2}

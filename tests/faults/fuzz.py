@@ -344,6 +344,7 @@ POLICIES = (
     "mlp_std",
     "recurrent",
     "convolutional",
+    "future",
     "keypoints",
     "linear",
     "linear_gaussian",

@@ -27,6 +27,7 @@ META = {"about": "a golden file", "list": [1, 2.5, "three"]}
 def policies():
     """Returns a policy of each kind, and where it is asked: {kind: (policy, arguments of act)}."""
     from agents.policies.convolutional import ConvolutionalPolicy
+    from agents.policies.future import FuturePolicy
     from agents.policies.keypoints import KeypointPolicy
     from agents.policies.linear import LinearPolicy
     from agents.policies.linear_gaussian import ControllerPolicy
@@ -76,6 +77,21 @@ def policies():
     points.layers.weights[-1] = own.normal(size=points.layers.weights[-1].shape)
     points.colours = raw_colours((9, 9, 1))
     found["keypoints"] = points, (own.uniform(size=84),)
+    deep = [own.normal(size=(5, 5)), own.normal(size=(18, 5))], [np.ones(5), own.normal(size=18)]
+    ways = np.array([[-1.0, 0.0], [1.0, 4.0]])
+    found["future"] = (
+        FuturePolicy(
+            deep,
+            np.zeros(3),
+            np.ones(3),
+            np.array([0.5, 1, 1]),
+            np.array([1, -1.0]),
+            ways,
+            low,
+            high,
+        ),
+        (own.normal(size=3),),
+    )
     found["linear_gaussian"] = ControllerPolicy(controller), (rng.normal(size=3), 3, 1)
     return {**found, "mpc": (planner(rng), (np.array([0.3, -0.2]), 0))}
 
