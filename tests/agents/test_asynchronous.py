@@ -3,6 +3,7 @@ what it does here, and where it is killed another one does.
 """
 
 import multiprocessing
+import signal
 import os
 import signal
 import time
@@ -129,8 +130,19 @@ def test_a_process_does_what_is_done_here_and_another_one_where_it_is_killed():
 @pytest.mark.slow
 @pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: pip install .[ray]")
 def test_an_actor_does_what_is_done_here_and_another_one_where_it_is_killed():
-    with cluster(LOCAL, 2):
-        fitted_elsewhere("ray")
+    """And who handles SIGTERM goes on doing so, as a run does that is to save what it has."""
+
+    def ours(number, frame):
+        pass
+
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        with cluster(LOCAL, 2):
+            assert signal.getsignal(signal.SIGTERM) is ours
+            fitted_elsewhere("ray")
+        assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_run_in_processes_waits_for_nobody_and_leaves_none_behind():

@@ -2,7 +2,9 @@
 
 import os
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +29,8 @@ def cluster(address: str, jobs: int | None) -> Iterator[int]:
     """Joins the cluster at an address while it is entered, or starts one of `jobs` cores that only
     this machine sees.
 
-    Yields the number of cores. Raises InputError where Ray is not installed, or no cluster is
+    Yields the number of cores. Whoever handles SIGTERM goes on doing so; without a handler it is Ray's
+    that ends its processes. Raises InputError where Ray is not installed, or no cluster is
     there.
     """
     alone = address == LOCAL
@@ -44,6 +47,7 @@ def cluster(address: str, jobs: int | None) -> Iterator[int]:
     if not alone:
         _knock(address)
     ray_is: dict[str, Any] = {"num_cpus": jobs, "include_dashboard": False} if alone else {}
+    before = signal.getsignal(signal.SIGTERM)
     ray_is |= {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     try:
         ray.init(address, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}}, **ray_is)
@@ -53,9 +57,18 @@ def cluster(address: str, jobs: int | None) -> Iterator[int]:
             f"got no Ray cluster at {address!r}: {reason}; start one, or give --ray alone"
         ) from None
     try:
+        if before is not signal.SIG_DFL:  # the caller's own, which Ray has replaced
+            _on_sigterm(before)
         yield max(int(ray.cluster_resources().get("CPU", 1)), 1)
     finally:
         ray.shutdown()
+        _on_sigterm(before)
+
+
+def _on_sigterm(handler: Any) -> None:
+    """Sets the handler of SIGTERM, where that can be done: in the main thread."""
+    if threading.current_thread() is threading.main_thread() and handler is not None:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _knock(address: str) -> None:
