@@ -3,7 +3,6 @@ what it does here, and where it is killed another one does.
 """
 
 import multiprocessing
-import signal
 import os
 import signal
 import time
