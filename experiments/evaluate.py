@@ -62,6 +62,7 @@ def main(words: Sequence[str]) -> int:
     run = with_weights(run, asked.goal) if asked.goal else run
     measure = evaluated.measure_of(run.task, asked.by) if asked.by else None
     other = open_for(asked.against, asked.task, asked.cost) if asked.against else None
+    other = with_weights(other, asked.goal) if other and asked.goal else other
     if other:
         evaluated.check_pair(run, other)
     env_id = asked.env or (None if run.sees_state else env_id_of(run.task))

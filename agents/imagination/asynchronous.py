@@ -16,6 +16,8 @@ from typing import Literal
 
 import numpy as np
 
+from lqr import InputError
+
 from ..interfaces import Iteration, State, Task
 from . import me_trpo
 from .steps.on_policy import OnPolicy
@@ -31,6 +33,13 @@ class Config(me_trpo.Config):
 
     schedule: Literal["lockstep", "processes", "ray"] = "lockstep"  # who works where
     ray: str = "local"  # address of a Ray cluster's head node; local: one of this run's own
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fit_every != 1:
+            raise InputError(
+                f"fit_every is {self.fit_every}; expected 1: the model is fitted whenever there are new episodes"
+            )
 
 
 def train(

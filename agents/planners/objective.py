@@ -23,12 +23,12 @@ AT_ONCE = (
 DIFFERENCE = 1e-3  # of a value's slope, in sizes of the state; it may be of single precision
 
 Value = Callable[[Array], Array]
-"""The cost to go from states (..., dx), (...)."""
+"""The cost to go from states (..., dx), (...), that of the state itself included."""
 
 
 class Objective:
-    """The cost of steps t..t+H of an episode of `steps` steps from state x0 (dx,), and what lies
-    beyond by `value`.
+    """The cost of steps t..t+H of an episode of `steps` steps from state x0 (dx,), and what is
+    paid from the state after them on by `value`.
 
     Past the episode's end nothing is rolled out, costs, or counts. `calls` counts the model's
     one-step predictions.
@@ -53,7 +53,7 @@ class Objective:
         self.calls = 0
         self.count = max(min(horizon, steps - t), 1)
         self.cost: Any = careful(window(cost, min(t, steps - 1), self.count, steps))
-        self.value = value if t + horizon <= steps else None
+        self.value = value if t + horizon < steps else None
         self.optimism = optimism
 
     def __call__(self, U: Array) -> Array:
@@ -70,11 +70,17 @@ class Objective:
             many = np.broadcast_to(U[:, None], (N, P, *U.shape[1:]))
             some = max(AT_ONCE // X[0].size, 1)
             blocks = (slice(i, i + some) for i in range(0, N, some))
-            total = np.concatenate([self.cost(X[block], many[block]).sum(-1) for block in blocks])
+            total = np.concatenate(
+                [self._sum(self.cost(X[block], many[block])) for block in blocks]
+            )
             if self.value is not None:
                 total = total + self.value(X[:, :, -1])
             mean = total.mean(1)
             return mean - self.optimism * total.std(1) if self.optimism else mean
+
+    def _sum(self, costs: Array) -> Array:
+        """Returns sums of costs (..., H+1); the last state's is in the value, where there is one."""
+        return costs.sum(-1) if self.value is None else costs[..., :-1].sum(-1)
 
     def steps(self, horizon: int) -> int:
         """Returns how many of `horizon` steps lie within the episode."""
@@ -94,7 +100,7 @@ class Objective:
         """Returns the cost (N,) along the model's mean and its exact derivatives (N, H, du), by the
         adjoint recursion
 
-        p_H = dl_H/dx + dV/dx,   dJ/du_t = dl_t/du + B_t' p_t+1,   p_t = dl_t/dx + A_t' p_t+1,
+        p_H = dl_H/dx or dV/dx,   dJ/du_t = dl_t/du + B_t' p_t+1,   p_t = dl_t/dx + A_t' p_t+1,
 
         with that of the value by central differences.
         """
@@ -104,13 +110,14 @@ class Objective:
         with np.errstate(over="ignore", invalid="ignore"):
             for t in range(n):
                 X[:, t + 1] = self.step(X[:, t], U[:, t], t)
-            total, beyond = self.cost(X, U[:, :n]).sum(-1), np.zeros((len(U), dx))
+            total, beyond = self._sum(self.cost(X, U[:, :n])), np.zeros((len(U), dx))
             if self.value is not None:
                 total, beyond = total + self.value(X[:, n]), _slope_of(self.value, X[:, n])
             quadratic = _expanded(self.cost, X, U[:, :n], np.isfinite(total))
             slope = _slope(quadratic, X, U[:, :n])
             F = self.jacobian(X[:, :-1], U[:, :n])
-            out, p = np.zeros(U.shape), slope[:, n, :dx] + beyond
+            last = slope[:, n, :dx] if self.value is None else beyond
+            out, p = np.zeros(U.shape), last
             for t in range(n - 1, -1, -1):
                 p = slope[:, t] + (np.swapaxes(F[:, t], -1, -2) @ p[..., None])[..., 0]
                 out[:, t], p = p[:, dx:], p[:, :dx]

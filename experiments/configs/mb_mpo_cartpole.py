@@ -5,4 +5,4 @@ policy.
 from agents.imagination import mb_mpo as method
 from agents.tasks import MbblCartPole as task
 
-config = method.Config(iterations=20, iteration_steps=400, updates=10)
+config = method.Config(iterations=20, iteration_steps=1005, updates=10)

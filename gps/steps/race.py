@@ -114,7 +114,7 @@ class Race:
         one, kept = self.all[word], self.states.get(word)
         if kept and (shared := capability(self.task, LearnedCost)):
             kept = {**kept, "rewards": shared.learned.state()}
-        hears = any(other.learns for other in self.all.values())
+        hears = any(self.all[other].learns for other in self.left)
         task = one.task or self.task
         if one.learns:
             task = Sharer(task, self.shared)

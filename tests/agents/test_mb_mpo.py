@@ -2,6 +2,7 @@
 closed form; where members contradict each other a step makes the policy better in each of them.
 """
 
+from copy import deepcopy
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from agents.imagination import mb_mpo
 from agents.imagination.steps.meta_policy import MetaPolicy
+from agents.imagination.steps.on_policy import OnPolicy
 from agents.learners.gaussian_layers import GaussianLayers
 from agents.learners.meta_gradient import (
     Inner,
@@ -125,7 +127,20 @@ def test_where_members_contradict_each_other_a_step_makes_the_policy_better_in_e
     assert here[1] < 0 < here[0]
 
 
-def test_adapted_policies_have_the_next_episodes_by_turns_and_a_run_goes_on_to_the_same_bits():
+def test_adapted_policies_have_episodes_by_turns_from_round_to_round():
+    task, rng = make_task("point_mass"), np.random.default_rng(0)
+    T = task.horizon
+    run = OnPolicy(task, mb_mpo.Config(iteration_steps=2 * T, warm_up=1), rng, None)
+    for level in (0.1, 0.2, 0.3):
+        policy = NeuralPolicy.from_state(deepcopy(run.policy.state()))
+        policy.weights[-1][:], policy.biases[-1][:] = 0.0, level
+        policy.cov = 1e-12 * np.eye(task.du)
+        run.adapted.append(policy)
+    acted = np.concatenate([run.collect().u[:, 1:].mean((1, 2)) for _ in range(3)])
+    np.testing.assert_allclose(acted, [0.1, 0.2, 0.3, 0.1, 0.2, 0.3], atol=1e-4)
+
+
+def test_a_run_of_adapted_policies_goes_on_to_the_same_bits():
     task, rng = make_task("point_mass"), np.random.default_rng(0)
     config = mb_mpo.Config(
         iterations=3, iteration_steps=100, warm_up=100, updates=2, imagined=6, imagined_steps=10,

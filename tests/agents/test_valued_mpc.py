@@ -14,7 +14,7 @@ from agents.planners import CEM, Objective
 from agents.planners.models import SimulatorModel
 from agents.tasks import make_task
 from dynamics.storage.tree import load_tree, save_tree
-from lqr import CheckpointError
+from lqr import CheckpointError, window
 
 
 def learner_of(task, seed=0):
@@ -68,6 +68,27 @@ def test_the_gradient_of_a_plan_has_that_of_the_value_in_it():
         move[i] = 1e-5
         expected = (objective(U + move) - objective(U - move)) / 2e-5
         np.testing.assert_allclose(slope[:, *i], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_state_is_paid_once_by_the_cost_or_by_the_value_and_nothing_follows_the_episodes_end():
+    """The value is a hundred times the cost of a state: it takes the place of the last one's."""
+    task, rng = make_task("pendulum_v1"), np.random.default_rng(0)
+    x0, U = task.reset(np.zeros(1, int), rng)[0], 0.3 * rng.standard_normal((2, 3, task.du))
+    model, zero, H = SimulatorModel(task), np.zeros((1, 1, task.du)), 3
+    step = window(task.cost, 0, 1, task.horizon)
+
+    def value(x):
+        rows = x.reshape(-1, 1, x.shape[-1])
+        costs = [step(np.repeat(row, 2, 0)[None], zero)[0, 1] for row in rows]
+        return 100 * np.reshape(costs, x.shape[:-1])
+
+    def plan(t, value=None):
+        return Objective(model, task.cost, x0, t, H, task.horizon, rng, value=value)(U)
+
+    last = value(model.roll(x0, U, 0, rng)[:, 0, -1])
+    np.testing.assert_allclose(plan(0, value), plan(0) - last / 100 + last, rtol=1e-9)
+    at = task.horizon - H
+    np.testing.assert_array_equal(plan(at, value), plan(at))
 
 
 def test_a_planner_with_a_value_is_trained_and_saved(tmp_path):

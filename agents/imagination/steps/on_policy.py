@@ -150,7 +150,9 @@ class OnPolicy:
             if state
             else new_policy(task, c, rng)
         )
-        self.model_error, self.fitted = 0.0, state is not None
+        self.model_error = self.training.saved.get("model_error", 0.0)
+        known = c.model == "simulator" or self.env_model.known > 0
+        self.fitted = bool(state) and known
         self.adapted: list[NeuralPolicy] = []  # who acts in place of the policy, by turns
 
     def iterations(self) -> range:
@@ -159,9 +161,9 @@ class OnPolicy:
 
     def collect(self, waiting: Callable[[int], None] | None = None) -> Trajectories:
         """Runs the real episodes of a round; `waiting(t)` is called before each of their steps. Where
-        there are `adapted` policies, each has an episode by turns.
+        there are `adapted` policies, each has an episode by turns, from round to round.
         """
-        turn = -1
+        turn = self.training.episodes - 1
 
         def begin(t: int) -> None:
             nonlocal turn
@@ -224,7 +226,7 @@ class OnPolicy:
             "policy_cost": shown.costs.reshape(C, -1).mean(1),
             "policy_x": shown.states.reshape(C, -1, *shown.x.shape[1:])[:, 0],
         }
-        saved = {**(saved or {}), "policy": policy.state()}
+        saved = {**(saved or {}), "policy": policy.state(), "model_error": float(self.model_error)}
         return self.training.iteration(policy, scalars, arrays, saved)
 
 

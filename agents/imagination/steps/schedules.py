@@ -66,11 +66,12 @@ class SideBySide:
     """Fit and improve elsewhere, while episodes go on here."""
 
     def __init__(self, run: OnPolicy, make_update: Callable[[Any], Update]):
-        self.run, self.sent, self.began = run, run.buffer.total, time.monotonic()
-        place, known = run.c.schedule, partial(begun_of, run)
-        self.fitter = Post(place, partial(Fitter, run.task, run.c), known, run.rng)
+        self.run, self.began, place = run, time.monotonic(), run.c.schedule
+        self.sent = dict.fromkeys(WHO[1:], run.buffer.total)  # steps that each worker knows
+        known = {who: partial(self._begun, who) for who in self.sent}
+        self.fitter = Post(place, partial(Fitter, run.task, run.c), known["fit"], run.rng)
         improver = partial(_improver, run.task, run.c, make_update)
-        self.improver = Post(place, improver, known, run.rng)
+        self.improver = Post(place, improver, known["improve"], run.rng)
         nothing = np.full(1, np.nan)
         self.told = Improved(run.policy, 0, nothing, nothing, nothing[None])
         self.steps, self.log = run.buffer.total, list[tuple[float, float, float]]()
@@ -79,11 +80,10 @@ class SideBySide:
     def waiting(self, t: int) -> None:
         """Comes before each action: takes what is new, and sends it on."""
         if t == 0:
-            rows = rows_of(self.run.buffer, self.run.buffer.total - self.sent)
-            self.sent = self.run.buffer.total
-            if rows:
-                self.fitter.put(rows)
-                self.improver.put(rows)
+            for who, post in (("fit", self.fitter), ("improve", self.improver)):
+                if rows := rows_of(self.run.buffer, self.run.buffer.total - self.sent[who]):
+                    post.put(rows)
+                self.sent[who] = self.run.buffer.total
         if self.fitter.replaced + self.improver.replaced > DEATHS:
             raise SimulationError(
                 f"workers died {DEATHS} times; expected them to live: see what --schedule lockstep says"
@@ -93,6 +93,11 @@ class SideBySide:
             self.improver.put({"model": fitted["model"], "steps": fitted["steps"]})
         if self.run.fitted and (improved := self.turn("improve", self.improver, idle=True)):
             self.told, self.steps = take_policy(self.run, improved), improved["steps"]
+
+    def _begun(self, who: str) -> State:
+        """Returns what a worker begins with, all that is there."""
+        self.sent[who] = self.run.buffer.total
+        return begun_of(self.run)
 
     def turn(self, who: str, post: Post, idle: bool = False) -> State | None:
         """Returns what a turn came to, and keeps its times."""
