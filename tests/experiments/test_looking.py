@@ -332,8 +332,8 @@ def test_a_planner_is_evaluated_watched_and_filmed_in_its_task():
 
 
 def test_a_planner_goes_after_another_cost_and_a_policy_that_learned_one_does_not(tmp_path):
-    (tmp_path / "mine.py").write_text("def at_rest(x, u):\n    return 3.0 + 0 * x[:, 0]\n")
-    words, run = f"{tmp_path / 'mine.py'}:at_rest", planner()
+    (tmp_path / "resting.py").write_text("def at_rest(x, u):\n    return 3.0 + 0 * x[:, 0]\n")
+    words, run = f"{tmp_path / 'resting.py'}:at_rest", planner()
     (found,) = episodes.run_episodes(with_goal(run, words), 1, None)
     assert found.total == pytest.approx(-3.0 * (found.steps + 1))  # of each state, the last too
     assert run.policy.cost is run.task.cost
