@@ -98,10 +98,10 @@ def test_above_the_small_sizes_no_shape_and_no_kind_of_array_is_compiled_for():
             )
         )
 
-    use(np.array, 9, 3, 4)
+    use(np.array, 10, 3, 4)
     kernels = _backward, _forward, _divergence
     before = [len(k.signatures) for k in kernels]
-    for size, lead in (((9, 2, 5), ()), ((2, 9, 1), (2, 3)), ((17, 5, 3), (4,))):
+    for size, lead in (((10, 4, 5), ()), ((2, 11, 1), (2, 3)), ((17, 5, 3), (4,))):
         for kind in KINDS.values():
             use(kind, *size, lead=lead)
     assert [len(k.signatures) for k in kernels] == before == [1, 1, 1]
