@@ -7,8 +7,6 @@ training), value (a network of the same size that learns the value of health by 
 mean health, food and poison at the end of 64 test episodes; CPU seconds are of one thread.
 """
 
-import argparse
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -21,6 +19,7 @@ from agents.policies.future import FuturePolicy
 from agents.rollout import Act, rollout, run
 from agents.rollout.running import run_rows
 from agents.tasks.classic.gather import AROUND, Gather
+from benchmarks.parts import run_parts
 from experiments.configs import dfp_gather
 
 Array = np.ndarray
@@ -126,24 +125,5 @@ def valued(seed: int, discount: float = 0.95, rounds: int = 30) -> Rows:
 PARTS: dict[str, Callable[[int], Rows]] = {"gather": gathered, "single": single, "value": valued}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.prediction", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0)
-    asked = parser.parse_args()
-    for part in asked.parts or PARTS:
-        table: dict[str, list[Array]] = {}
-        for seed in range(asked.first, asked.first + asked.seeds):
-            begun = time.process_time()
-            for name, found in PARTS[part](seed):
-                table.setdefault(name, []).append(found)
-                print(f"{part} seed {seed} {name}: {found.round(1)}", flush=True)
-            print(f"{part} seed {seed}: {time.process_time() - begun:.0f} CPU s", flush=True)
-        for name, values in table.items():
-            each = "; ".join(" ".join(f"{v:.1f}" for v in value) for value in values)
-            print(f"{part} | {name} | {np.mean(values, 0).round(1)} | {each}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_parts("prediction", __doc__, PARTS)

@@ -7,7 +7,6 @@ Parts: links, single, mpc, billiards, perceptron, hard, glimpses, whole, push. E
 is done, then the means. CPU seconds are of one thread.
 """
 
-import argparse
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from agents.planners.models import LearnedModel, SimulatorModel
 from agents.rollout import rollout, run
 from agents.tasks.classic.billiards import FORCE, RADIUS, Billiards, closest, straight_on
 from agents.tasks.mujoco.links import Links, middles_of
+from benchmarks.parts import run_parts
 from dynamics import GraphNetwork, Network
 from dynamics.graphs.objects import FRAMES, ObjectGlimpses, paint
 
@@ -317,24 +317,5 @@ PARTS: dict[str, Callable[[int], Rows]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.structure", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0)
-    asked = parser.parse_args()
-    for part in asked.parts or PARTS:
-        table: dict[str, list[float]] = {}
-        for seed in range(asked.first, asked.first + asked.seeds):
-            begun = time.process_time()
-            for name, value in PARTS[part](seed):
-                table.setdefault(name, []).append(float(value))
-                print(f"{part} seed {seed} {name}: {value:.4g}", flush=True)
-            print(f"{part} seed {seed}: {time.process_time() - begun:.0f} CPU s", flush=True)
-        for name, values in table.items():
-            each = ", ".join(f"{value:.4g}" for value in values)
-            print(f"{part} | {name} | {np.mean(values):.4g} | {each}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_parts("structure", __doc__, PARTS)

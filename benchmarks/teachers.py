@@ -6,8 +6,6 @@ Parts: distral, transfer, distillation, grid, ensemble, mimic, dnc. Every seed i
 done, then the means. CPU seconds are of one thread.
 """
 
-import argparse
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,6 +16,7 @@ from agents.baselines import trpo
 from agents.policies.tabular import TabularPolicy
 from agents.rollout import rollout, run
 from agents.tasks import make_task
+from benchmarks.parts import run_parts
 from dynamics import Ensemble
 from experiments.configs import reacher_dnc, reacher_mimic, reacher_tasks, rooms
 from gps.multitask import actor_mimic, distral, dnc, policy_distillation
@@ -265,24 +264,5 @@ PARTS: dict[str, Callable[[int], Rows]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.teachers", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0)
-    asked = parser.parse_args()
-    for part in asked.parts or PARTS:
-        table: dict[str, list[float]] = {}
-        for seed in range(asked.first, asked.first + asked.seeds):
-            begun = time.process_time()
-            for name, value in PARTS[part](seed):
-                table.setdefault(name, []).append(float(value))
-                print(f"{part} seed {seed} {name}: {value:.4g}", flush=True)
-            print(f"{part} seed {seed}: {time.process_time() - begun:.0f} CPU s", flush=True)
-        for name, values in table.items():
-            each = ", ".join(f"{value:.4g}" for value in values)
-            print(f"{part} | {name} | {np.mean(values):.4g} | {each}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    run_parts("teachers", __doc__, PARTS)

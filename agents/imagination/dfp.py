@@ -60,9 +60,13 @@ def train(
     task: Task, config: Config, rng: np.random.Generator, state: State | None = None
 ) -> Iterator[Iteration]:
     """Yields one Iteration per round of episodes; `state` continues from an earlier Iteration's.
-    Raises InputError for actions without limits.
+    Raises InputError for actions without limits, and for episodes shorter than all of `ahead`.
     """
     refuse_unlimited(task)
+    if min(config.ahead) > task.horizon:
+        raise InputError(
+            f"ahead is {config.ahead}; expected one of them within the {task.horizon} steps of {task.name}"
+        )
     c, sizes = config, Sizes(config.hidden, config.ahead, config.weights, config.levels)
     start = np.random.default_rng(0) if state else rng  # what is drawn is restored
     learner, memory = Predictor(task, sizes, c.goal, start), Memory(c.memory)

@@ -14,7 +14,7 @@ import pytest
 
 from agents.imagination import asynchronous, me_trpo
 from agents.imagination.steps.elsewhere import Post
-from agents.imagination.steps.on_policy import OnPolicy, paced
+from agents.imagination.steps.on_policy import Improved, OnPolicy, paced
 from agents.imagination.steps.ray_cluster import LOCAL, cluster
 from agents.imagination.steps.schedules import begun_of
 from agents.imagination.steps.workers import Fitter, add, rows_of
@@ -69,6 +69,20 @@ def test_who_acts_at_a_pace_waits_for_each_step_and_makes_up_for_none(monkeypatc
     assert asked == [0, 1, 2, 3, 4]
 
 
+def test_a_state_from_before_the_first_fit_goes_on_without_a_model():
+    task, c = make_task("point_mass"), asynchronous.Config(**SMALL)
+    run, nothing = OnPolicy(task, c, np.random.default_rng(0), None), np.full(1, np.nan)
+    found = run.collect()
+    told = Improved(run.policy, 0, nothing, nothing, nothing[None])
+    before = run.iteration(found, told).state
+    assert not OnPolicy(task, c, np.random.default_rng(0), before).fitted
+    run.fit()
+    run.model_error = 0.25
+    after = OnPolicy(task, c, np.random.default_rng(0), run.iteration(found, told).state)
+    assert after.fitted
+    assert after.model_error == 0.25
+
+
 def answer(post):
     """Returns what a worker made of its turn."""
     while (found := post.exchange()) is None:
@@ -77,7 +91,9 @@ def answer(post):
 
 
 def fitted_elsewhere(place):
-    """A worker fits what it is sent, is killed, and another one fits it again."""
+    """A worker fits what it is sent, is killed, and another one fits it again; returns how many were
+    replaced.
+    """
     task, c = make_task("point_mass"), me_trpo.Config(**SMALL)
     run = OnPolicy(task, c, np.random.default_rng(0), None)
     begun = begun_of(run)
@@ -95,7 +111,7 @@ def fitted_elsewhere(place):
         kill(post)
         post.put({"again": True})
         compare(answer(post), expected[1])
-        assert post.replaced == 1
+        return post.replaced
     finally:
         post.end()
 
@@ -123,7 +139,7 @@ def compare(found, expected):
 
 @pytest.mark.slow
 def test_a_process_does_what_is_done_here_and_another_one_where_it_is_killed():
-    fitted_elsewhere("processes")
+    assert fitted_elsewhere("processes") == 1
 
 
 @pytest.mark.slow
@@ -138,7 +154,7 @@ def test_an_actor_does_what_is_done_here_and_another_one_where_it_is_killed():
     try:
         with cluster(LOCAL, 2):
             assert signal.getsignal(signal.SIGTERM) is ours
-            fitted_elsewhere("ray")
+            assert fitted_elsewhere("ray") == 1
         assert signal.getsignal(signal.SIGTERM) is ours
     finally:
         signal.signal(signal.SIGTERM, before)

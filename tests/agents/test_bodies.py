@@ -114,7 +114,9 @@ def test_mpc_plans_in_a_graph_network_and_is_saved(tmp_path):
     assert np.array_equal(a, b)
 
 
-def test_the_example_of_the_page_runs():
+def test_the_example_of_the_page_runs(capsys):
+    """It asks the same weights about six links, and prints the shape of their states."""
     page = Path(__file__).resolve().parents[2] / "docs" / "structure.md"
     code = page.read_text().split("```python\n")[1].split("```")[0]
     exec(compile(code, str(page), "exec"), {})
+    assert capsys.readouterr().out.strip() == f"(1, {Links(6).dx})"

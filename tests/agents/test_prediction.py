@@ -1,5 +1,7 @@
 """Predicting the future: the world of food and poison, what is regressed on, and goals that change."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -149,6 +151,17 @@ def test_what_is_predicted_is_what_happens_and_a_goal_is_told_at_any_time():
         last.policy.with_goal((1.0, 0.0))
 
 
+def test_episodes_that_are_shorter_than_all_steps_ahead_are_refused():
+    with pytest.raises(
+        InputError, match=r"ahead is \(16, 32\); expected one of them within the 12"
+    ):
+        next(
+            dfp.train(
+                Counter(), dfp.Config(ahead=(16, 32), weights=(1, 1)), np.random.default_rng(0)
+            )
+        )
+
+
 def test_it_learns_to_gather_and_to_want_something_else():
     """A third of the job: the goal is health; asked for it, the same policy eats poison."""
     task = Gather()
@@ -162,3 +175,10 @@ def test_it_learns_to_gather_and_to_want_something_else():
     assert ends["health"]["health"] > -120  # random: -200
     assert ends["poison"]["poison"] > 3 * 10.3  # random: 10.3
     assert ends["neither"]["food"] + ends["neither"]["poison"] < 6  # random: 20.6
+
+
+def test_the_example_of_the_page_runs():
+    page = Path(__file__).resolve().parents[2] / "docs" / "prediction.md"
+    code, found = page.read_text().split("```python\n")[1].split("```")[0], {}
+    exec(compile(code, str(page), "exec"), found)
+    np.testing.assert_array_equal(found["wants_poison"].goal, [0, 0, 1])
